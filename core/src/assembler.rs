@@ -1,0 +1,256 @@
+//! Messages out of events: merging, and the check of text.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::connection::Connection;
+use crate::error::ProtocolError;
+use crate::event::Event;
+use crate::input::RecvBuf;
+use crate::message::{Message, MessageKind, MessageRef};
+use crate::utf8::Utf8Stream;
+
+/// Puts the [`Data`](Event::Data) of a connection together into whole messages, and checks text as it comes
+/// (RFC 6455 8.1), so that bad text fails the connection inside a frame that is still arriving.
+///
+/// A message that lies whole in the input is passed through without a copy. Only what comes in parts is collected, in
+/// memory that grows with what has arrived, not with what was announced, and is given back afterwards.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    buffer: Buffer,
+    utf8: Utf8Stream,
+    /// The buffer has been handed out whole and is to be emptied.
+    delivered: bool,
+}
+
+/// Validated stretches are appended to a `String`, so its being text needs no second proof.
+#[derive(Debug)]
+enum Buffer {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Buffer::Binary(Vec::new())
+    }
+}
+
+impl Buffer {
+    fn into_empty(self) -> Vec<u8> {
+        let mut bytes = match self {
+            Buffer::Text(text) => text.into_bytes(),
+            Buffer::Binary(bytes) => bytes,
+        };
+        bytes.clear();
+        bytes
+    }
+}
+
+/// A whole message: where it lies in the input, or as it was put together.
+#[derive(Debug)]
+pub struct Assembled<'m>(Place<'m>);
+
+#[derive(Debug)]
+enum Place<'m> {
+    Input(MessageRef<'m>),
+    Buffer(&'m mut Buffer),
+}
+
+impl Assembled<'_> {
+    /// The message, borrowed.
+    #[must_use]
+    pub fn as_ref(&self) -> MessageRef<'_> {
+        match &self.0 {
+            Place::Input(message) => *message,
+            Place::Buffer(Buffer::Text(text)) => MessageRef::Text(text),
+            Place::Buffer(Buffer::Binary(bytes)) => MessageRef::Binary(bytes),
+        }
+    }
+
+    /// The message, owned: copied if it lies in the input, taken over if it was put together.
+    #[must_use]
+    pub fn into_message(self) -> Message {
+        match self.0 {
+            Place::Input(message) => message.to_message(),
+            Place::Buffer(buffer) => match core::mem::take(buffer) {
+                Buffer::Text(text) => Message::Text(text),
+                Buffer::Binary(bytes) => Message::Binary(Bytes::from(bytes)),
+            },
+        }
+    }
+}
+
+/// What [`Assembler::poll`] returns.
+#[derive(Debug)]
+pub enum Incoming<'a, 'm> {
+    /// A whole message.
+    Message(Assembled<'m>),
+    /// Anything but data: a ping, a pong or a Close.
+    Control(Event<'a>),
+}
+
+impl Assembler {
+    /// With no message begun.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes events out of `input` until a message is whole, or something else has happened; `None` when more
+    /// input is needed. Bad text fails `connection`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use sockeye_core::{Assembler, Config, Connection, Incoming, MessageRef, RecvBuf};
+    ///
+    /// let mut connection = Connection::server(Arc::new(Config::new()));
+    /// let mut assembler = Assembler::new();
+    /// // "Hel" and "lo" of RFC 6455 5.7, masked with a key of zeros.
+    /// let mut bytes = *b"\x01\x83\0\0\0\0Hel\x80\x82\0\0\0\0lo";
+    /// let mut input = RecvBuf::new(&mut bytes);
+    /// while let Some(incoming) = assembler.poll(&mut connection, &mut input)? {
+    ///     if let Incoming::Message(message) = incoming {
+    ///         assert_eq!(message.as_ref(), MessageRef::Text("Hello"));
+    ///         connection.send(message.as_ref()).unwrap();
+    ///     }
+    /// }
+    /// # Ok::<(), sockeye_core::ProtocolError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What the peer did wrong, as from [`Connection::poll_event`].
+    #[inline]
+    pub fn poll<'a: 'm, 'm>(
+        &'m mut self,
+        connection: &mut Connection,
+        input: &mut RecvBuf<'a>,
+    ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
+        loop {
+            let Some(event) = connection.poll_event(input)? else {
+                self.release();
+                return Ok(None);
+            };
+            match self.absorb(event) {
+                Ok(Progress::Partial) => {}
+                Ok(Progress::Merged) => break,
+                Ok(Progress::Whole(message)) => return Ok(Some(Incoming::whole(message))),
+                Ok(Progress::Control(event)) => return Ok(Some(Incoming::Control(event))),
+                Err(error) => {
+                    connection.fail(error);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Some(self.merged()))
+    }
+
+    /// Takes one event of a [`Receiver`](crate::Receiver); `None` while its message is incomplete. This is
+    /// [`poll`](Assembler::poll) for those who drive the two halves themselves.
+    ///
+    /// # Errors
+    ///
+    /// Text that is not UTF-8. The caller fails both halves with it.
+    #[inline]
+    pub fn push<'a: 'm, 'm>(
+        &'m mut self,
+        event: Event<'a>,
+    ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
+        Ok(match self.absorb(event)? {
+            Progress::Partial => None,
+            Progress::Merged => Some(self.merged()),
+            Progress::Whole(message) => Some(Incoming::whole(message)),
+            Progress::Control(event) => Some(Incoming::Control(event)),
+        })
+    }
+
+    /// Gives back the memory of a message that has been handed out. [`poll`](Assembler::poll) does so by itself
+    /// when it needs more input.
+    pub fn release(&mut self) {
+        let _ = self.reclaim_buffer();
+    }
+
+    /// Takes away the memory of a message that has been handed out, to be lent to the next that comes in parts, here or
+    /// elsewhere.
+    pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
+        if !self.delivered {
+            return None;
+        }
+        Some(core::mem::take(self).buffer.into_empty())
+    }
+
+    /// Lends memory for a message that comes in parts, if the assembler has none.
+    pub fn lend_buffer(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
+        if matches!(&self.buffer, Buffer::Binary(bytes) if bytes.capacity() == 0) {
+            let mut buffer = buffer();
+            buffer.clear();
+            self.buffer = Buffer::Binary(buffer);
+        }
+    }
+
+    #[inline]
+    fn absorb<'a>(&mut self, event: Event<'a>) -> Result<Progress<'a>, ProtocolError> {
+        let Event::Data { kind, payload, ascii, first, last } = event else {
+            return Ok(Progress::Control(event));
+        };
+        if first && last {
+            return Ok(Progress::Whole(match (kind, ascii) {
+                (MessageKind::Binary, _) => MessageRef::Binary(payload),
+                (MessageKind::Text, Some(text)) => MessageRef::Text(text),
+                (MessageKind::Text, None) => MessageRef::Text(
+                    simdutf8::basic::from_utf8(payload).map_err(|_| ProtocolError::InvalidUtf8)?,
+                ),
+            }));
+        }
+        if first {
+            self.begin(kind);
+        }
+        match &mut self.buffer {
+            Buffer::Binary(bytes) => bytes.extend_from_slice(payload),
+            Buffer::Text(text) => match ascii {
+                Some(ascii) if self.utf8.is_complete() => text.push_str(ascii),
+                _ => {
+                    let checked = self.utf8.push(payload, |valid| text.push_str(valid));
+                    if checked.is_err() || last && !self.utf8.is_complete() {
+                        return Err(ProtocolError::InvalidUtf8);
+                    }
+                }
+            },
+        }
+        self.delivered = last;
+        Ok(if last { Progress::Merged } else { Progress::Partial })
+    }
+
+    /// Empties the buffer for a new message, keeping its memory.
+    fn begin(&mut self, kind: MessageKind) {
+        let bytes = core::mem::take(&mut self.buffer).into_empty();
+        self.buffer = match kind {
+            MessageKind::Binary => Buffer::Binary(bytes),
+            MessageKind::Text => Buffer::Text(String::from_utf8(bytes).unwrap_or_default()),
+        };
+        self.utf8 = Utf8Stream::new();
+        self.delivered = false;
+    }
+
+    fn merged(&mut self) -> Incoming<'static, '_> {
+        Incoming::Message(Assembled(Place::Buffer(&mut self.buffer)))
+    }
+}
+
+impl<'m> Incoming<'_, 'm> {
+    fn whole(message: MessageRef<'m>) -> Self {
+        Incoming::Message(Assembled(Place::Input(message)))
+    }
+}
+
+/// How far an event brought its message.
+enum Progress<'a> {
+    Partial,
+    Whole(MessageRef<'a>),
+    /// The message is in the buffer.
+    Merged,
+    Control(Event<'a>),
+}

@@ -1,0 +1,238 @@
+//! Close codes, close frames, and how a connection ended.
+
+use alloc::borrow::{Cow, ToOwned};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::error::{ProtocolError, SendError};
+
+/// Longest reason of a Close frame, in bytes: a control frame carries 125 (RFC 6455 5.5), the code takes two.
+pub const MAX_CLOSE_REASON: usize = 123;
+
+/// Why a connection is closed: the status code of RFC 6455 7.4.
+///
+/// ```
+/// use sockeye_core::CloseCode;
+///
+/// assert_eq!(CloseCode::NORMAL.to_string(), "1000 (normal)");
+/// assert!(CloseCode::from(4001).is_sendable());
+/// assert!(!CloseCode::ABNORMAL.is_sendable());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CloseCode(u16);
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
+        impl CloseCode {
+            $($(#[$doc])* pub const $name: CloseCode = CloseCode($code);)*
+
+            /// The name of a code that RFC 6455 or the IANA registry defines.
+            fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($code => Some($text),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// 1000: the purpose of the connection has been fulfilled.
+    NORMAL = 1000, "normal";
+    /// 1001: a server going down, or a browser leaving the page.
+    GOING_AWAY = 1001, "going away";
+    /// 1002: the peer broke the protocol.
+    PROTOCOL_ERROR = 1002, "protocol error";
+    /// 1003: a kind of data that the endpoint cannot accept.
+    UNSUPPORTED_DATA = 1003, "unsupported data";
+    /// 1005, never sent: the Close frame carried no code.
+    NO_STATUS = 1005, "no status";
+    /// 1006, never sent: the connection ended with no Close frame.
+    ABNORMAL = 1006, "abnormal";
+    /// 1007: data that is not what its type says, such as text that is not UTF-8.
+    INVALID_PAYLOAD = 1007, "invalid payload";
+    /// 1008: a message that violates the endpoint's policy.
+    POLICY_VIOLATION = 1008, "policy violation";
+    /// 1009: a message too big to process.
+    TOO_BIG = 1009, "too big";
+    /// 1010: the server did not negotiate an extension that the client needs.
+    EXTENSION_MISSING = 1010, "extension missing";
+    /// 1011: an unexpected condition at the endpoint.
+    INTERNAL_ERROR = 1011, "internal error";
+    /// 1012: the service restarts.
+    SERVICE_RESTART = 1012, "service restart";
+    /// 1013: the service is overloaded; try again later.
+    TRY_AGAIN_LATER = 1013, "try again later";
+    /// 1014: a gateway received an invalid response from upstream.
+    BAD_GATEWAY = 1014, "bad gateway";
+    /// 1015, never sent: the TLS handshake failed.
+    TLS = 1015, "TLS failure";
+}
+
+impl CloseCode {
+    /// The number on the wire.
+    #[must_use]
+    pub const fn as_u16(self) -> u16 {
+        self.0
+    }
+
+    /// Whether a Close frame may carry it: 1000-1003, 1007-1014 and 3000-4999 (RFC 6455 7.4 and the IANA registry).
+    #[must_use]
+    pub const fn is_sendable(self) -> bool {
+        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+}
+
+impl From<u16> for CloseCode {
+    fn from(code: u16) -> Self {
+        CloseCode(code)
+    }
+}
+
+impl From<CloseCode> for u16 {
+    fn from(code: CloseCode) -> Self {
+        code.0
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name().unwrap_or(match self.0 {
+            3000..=3999 => "registered",
+            4000..=4999 => "private",
+            _ => "unassigned",
+        });
+        write!(f, "{} ({name})", self.0)
+    }
+}
+
+impl fmt::Debug for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a Close frame says. One without a payload has no code, and an empty reason.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CloseFrame<'a> {
+    /// The status code, if the frame carries one.
+    pub code: Option<CloseCode>,
+    /// The reason, at most [`MAX_CLOSE_REASON`] bytes.
+    pub reason: Cow<'a, str>,
+}
+
+impl<'a> CloseFrame<'a> {
+    /// A Close frame with a code and a reason. Whether they may be sent is checked when it is.
+    #[must_use]
+    pub fn new(code: CloseCode, reason: impl Into<Cow<'a, str>>) -> Self {
+        CloseFrame { code: Some(code), reason: reason.into() }
+    }
+
+    /// The code that the application sees: 1005 for a frame without one (RFC 6455 7.1.5).
+    #[must_use]
+    pub fn status(&self) -> CloseCode {
+        self.code.unwrap_or(CloseCode::NO_STATUS)
+    }
+
+    /// The same frame, owning its reason.
+    #[must_use]
+    pub fn into_owned(self) -> CloseFrame<'static> {
+        CloseFrame { code: self.code, reason: Cow::Owned(self.reason.into_owned()) }
+    }
+
+    /// Reads the payload of a Close frame (RFC 6455 5.5.1).
+    ///
+    /// # Errors
+    ///
+    /// One byte, a code that must not be on the wire, or a reason that is not UTF-8.
+    pub fn parse(payload: Cow<'a, [u8]>) -> Result<Self, ProtocolError> {
+        let code = match payload.split_first_chunk::<2>() {
+            Some((code, _)) => CloseCode(u16::from_be_bytes(*code)),
+            None if payload.is_empty() => return Ok(CloseFrame::default()),
+            None => return Err(ProtocolError::CloseTooShort),
+        };
+        if !code.is_sendable() {
+            return Err(ProtocolError::InvalidCloseCode(code.0));
+        }
+        let reason = match payload {
+            Cow::Borrowed(bytes) => {
+                core::str::from_utf8(bytes.get(2..).unwrap_or_default()).map(Cow::Borrowed)
+            }
+            Cow::Owned(bytes) => {
+                core::str::from_utf8(bytes.get(2..).unwrap_or_default()).map(|s| Cow::Owned(s.to_owned()))
+            }
+        };
+        Ok(CloseFrame { code: Some(code), reason: reason.map_err(|_| ProtocolError::InvalidCloseReason)? })
+    }
+
+    /// The payload of this frame on the wire.
+    ///
+    /// # Errors
+    ///
+    /// A code that must not be sent, a reason without a code, or one above [`MAX_CLOSE_REASON`] bytes.
+    pub fn payload(&self) -> Result<Vec<u8>, SendError> {
+        let Some(code) = self.code else {
+            // A reason without a code cannot be written: the first two bytes would be read as one.
+            return if self.reason.is_empty() {
+                Ok(Vec::new())
+            } else {
+                Err(SendError::InvalidCloseCode(CloseCode::NO_STATUS))
+            };
+        };
+        if !code.is_sendable() {
+            return Err(SendError::InvalidCloseCode(code));
+        }
+        if self.reason.len() > MAX_CLOSE_REASON {
+            return Err(SendError::CloseReasonTooLong(self.reason.len()));
+        }
+        Ok([code.0.to_be_bytes().as_slice(), self.reason.as_bytes()].concat())
+    }
+}
+
+impl fmt::Display for CloseFrame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status())?;
+        if !self.reason.is_empty() {
+            write!(f, ": {}", self.reason)?;
+        }
+        Ok(())
+    }
+}
+
+/// One of the two ends of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// This end.
+    Local,
+    /// The other end.
+    Peer,
+}
+
+/// How a connection came to its end, or is coming to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseInfo {
+    /// Who started it: the end whose Close was first, that failed the connection, or that vanished.
+    pub by: Side,
+    /// The code of that end's Close; 1005 when it carried none, 1006 when none came.
+    pub code: CloseCode,
+    /// The reason that went with the code.
+    pub reason: String,
+    /// Whether both ends have said Close and neither failed (RFC 6455 7.1.4). Final once the connection is closed.
+    pub clean: bool,
+}
+
+impl fmt::Display for CloseInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = match self.by {
+            Side::Local => "this end",
+            Side::Peer => "the peer",
+        };
+        write!(f, "closed by {by}, {}", self.code)?;
+        if !self.reason.is_empty() {
+            write!(f, ": {}", self.reason)?;
+        }
+        Ok(())
+    }
+}

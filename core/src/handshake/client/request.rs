@@ -1,0 +1,105 @@
+//! The request that a client sends.
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{Handshake, Url};
+use crate::handshake::{is_own_header, key};
+use crate::http::{Headers, InvalidHeader, is_token};
+use crate::{Config, MaskKeys};
+
+/// The request of an opening handshake (RFC 6455 4.1).
+///
+/// ```
+/// use sockeye_core::handshake::client::{Request, Url};
+///
+/// let url: Url = "ws://example.com/".parse()?;
+/// let request = Request::new(&url)
+///     .subprotocol("chat")?
+///     .header("Origin", "https://example.com")?
+///     .header("Authorization", "Bearer 1234")?;
+/// assert!(Request::new(&url).header("Upgrade", "h2c").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Request {
+    target: String,
+    authority: String,
+    subprotocols: Vec<String>,
+    headers: Headers,
+}
+
+impl Request {
+    /// A request for this URL.
+    #[must_use]
+    pub fn new(url: &Url) -> Self {
+        Request {
+            target: url.target().to_string(),
+            authority: url.authority().to_string(),
+            subprotocols: Vec::new(),
+            headers: Headers::default(),
+        }
+    }
+
+    /// Adds a header; one of the same name stays beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidHeader`] for what would not arrive as this one field (RFC 9110 5.1, 5.5), and for the headers of
+    /// the handshake itself: `Host`, `Upgrade`, `Connection`, `Sec-WebSocket-*` and those that announce a body.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
+        if is_own_header(name) || name.eq_ignore_ascii_case("host") {
+            return Err(InvalidHeader::Reserved);
+        }
+        self.headers.push(name, value.as_ref())?;
+        Ok(self)
+    }
+
+    /// Offers a subprotocol, less preferred than those before it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidHeader::Subprotocol`] when it is not a token, or was offered before (RFC 6455 4.1, item 10: "MUST
+    /// all be unique strings").
+    pub fn subprotocol(mut self, name: &str) -> Result<Self, InvalidHeader> {
+        if !is_token(name.as_bytes()) || self.subprotocols.iter().any(|known| known == name) {
+            return Err(InvalidHeader::Subprotocol);
+        }
+        self.subprotocols.push(name.to_string());
+        Ok(self)
+    }
+
+    /// Begins the handshake.
+    ///
+    /// `nonce` must be random, and new for each connection (RFC 6455 4.1, item 7); `masks` gives the keys that the
+    /// frames of the connection are masked with.
+    #[must_use]
+    pub fn start(self, nonce: [u8; 16], masks: MaskKeys, config: Arc<Config>) -> Handshake {
+        let key = key::encode_nonce(nonce);
+        let head = self.encode(&key);
+        Handshake::new(head, key::accept(key.as_bytes()), self.subprotocols, masks, config)
+    }
+
+    /// RFC 6455 4.1, the items of the client's handshake.
+    fn encode(&self, key: &str) -> Vec<u8> {
+        let mut head = Headers::default();
+        let mut push = |name: &str, value: &str| head.push_checked(name, value.as_bytes());
+        push("Host", &self.authority);
+        push("Upgrade", "websocket");
+        push("Connection", "Upgrade");
+        push("Sec-WebSocket-Key", key);
+        push("Sec-WebSocket-Version", "13");
+        if !self.subprotocols.is_empty() {
+            push("Sec-WebSocket-Protocol", &self.subprotocols.join(", "));
+        }
+        let mut out = Vec::new();
+        for part in ["GET ", &self.target, " HTTP/1.1\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        head.write(&mut out, |_| false);
+        self.headers.write(&mut out, |_| false);
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+}

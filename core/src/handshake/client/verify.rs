@@ -1,0 +1,56 @@
+//! Whether a 101 is the answer to the request that was sent (RFC 6455 4.1).
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::BadResponse;
+use crate::http::{Response, Version};
+
+/// What the response is held against.
+#[derive(Debug)]
+pub(super) struct Expected {
+    pub(super) accept: String,
+    pub(super) subprotocols: Vec<String>,
+}
+
+/// Checks the rules of RFC 6455 4.1, "The client MUST validate the server's response as follows", items 2 to 6;
+/// answers the subprotocol.
+pub(super) fn verify(response: &Response, expected: &Expected) -> Result<Option<String>, BadResponse> {
+    let headers = response.headers();
+    // 4.2.2: "The status line is HTTP/1.1 101"; in HTTP/1.0 there is no 1xx (RFC 9110 15.2).
+    if response.version() < Version::Http11 {
+        return Err(BadResponse::HttpVersion);
+    }
+    // "If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a value that is not
+    // an ASCII case-insensitive match for the value "websocket""
+    match headers.only("upgrade") {
+        Ok(Some(value)) if value.eq_ignore_ascii_case(b"websocket") => {}
+        _ => return Err(BadResponse::Upgrade),
+    }
+    // "If the response lacks a |Connection| header field or the |Connection| header field doesn't contain a token
+    // that is an ASCII case-insensitive match for the value "Upgrade""
+    if !headers.contains_token("connection", "upgrade") {
+        return Err(BadResponse::Connection);
+    }
+    // "If the response lacks a |Sec-WebSocket-Accept| header field or the |Sec-WebSocket-Accept| contains a value
+    // other than the base64-encoded SHA-1 of the concatenation"; 11.3.3: it "MUST NOT appear more than once".
+    match headers.only("sec-websocket-accept") {
+        Ok(Some(value)) if value == expected.accept.as_bytes() => {}
+        _ => return Err(BadResponse::Accept),
+    }
+    // "If the response includes a |Sec-WebSocket-Extensions| header field and this header field indicates the use of
+    // an extension that was not present in the client's handshake". None is offered yet.
+    if headers.elements("sec-websocket-extensions").next().is_some() {
+        return Err(BadResponse::Extension);
+    }
+    // "If the response includes a |Sec-WebSocket-Protocol| header field and this header field indicates the use of
+    // a subprotocol that was not present in the client's handshake"; 11.3.4: once in a response.
+    match headers.only("sec-websocket-protocol") {
+        Ok(None) => Ok(None),
+        Ok(Some(value)) => {
+            let chosen = expected.subprotocols.iter().find(|name| name.as_bytes() == value);
+            chosen.map(|name| Some(name.to_string())).ok_or(BadResponse::Subprotocol)
+        }
+        Err(_) => Err(BadResponse::Subprotocol),
+    }
+}

@@ -1,0 +1,138 @@
+//! Saying yes to a handshake.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use core::fmt;
+
+use super::Upgrade;
+use crate::handshake::is_own_header;
+use crate::http::{Headers, InvalidHeader, Request, Response};
+use crate::{Config, Connection};
+
+/// What goes into the 101 besides what has to: a subprotocol, and headers such as cookies.
+///
+/// ```
+/// use sockeye_core::handshake::server::Accept;
+///
+/// let accept = Accept::new().subprotocol("chat").header("Set-Cookie", "id=7; HttpOnly")?;
+/// assert!(Accept::new().header("Sec-WebSocket-Accept", "mine").is_err());
+/// # Ok::<(), sockeye_core::http::InvalidHeader>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Accept {
+    subprotocol: Option<String>,
+    headers: Headers,
+}
+
+impl Accept {
+    /// Nothing besides.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Chooses a subprotocol. It must be one of those the client offers, which is checked where it is accepted.
+    #[must_use]
+    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
+        self.subprotocol = Some(name.into());
+        self
+    }
+
+    /// Adds a header; one of the same name stays beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidHeader`] for what would not arrive as this one field (RFC 9110 5.1, 5.5), and for the headers of
+    /// the handshake itself: `Upgrade`, `Connection`, `Sec-WebSocket-*` and those that announce a body.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
+        if is_own_header(name) {
+            return Err(InvalidHeader::Reserved);
+        }
+        self.headers.push(name, value.as_ref())?;
+        Ok(self)
+    }
+}
+
+/// What a handshake has become.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// The connection; its first bytes to send are the 101.
+    pub connection: Connection,
+    /// The request that was accepted.
+    pub request: Request,
+    /// The subprotocol that the 101 names.
+    pub subprotocol: Option<String>,
+}
+
+impl Upgrade {
+    /// Accepts it: queues the 101 (RFC 6455 4.2.2) in a new connection, in front of all frames.
+    ///
+    /// # Errors
+    ///
+    /// [`SubprotocolNotOffered`], which has the `Upgrade` again: it is not answered yet.
+    pub fn accept(self, accept: &Accept, config: Arc<Config>) -> Result<Accepted, SubprotocolNotOffered> {
+        // RFC 6455 4.2.2: "The value chosen MUST be derived from the client's handshake, specifically by selecting
+        // one of the values from the |Sec-WebSocket-Protocol| field".
+        if let Some(name) = &accept.subprotocol
+            && !self.subprotocols().any(|offered| offered == name)
+        {
+            return Err(SubprotocolNotOffered { name: name.clone(), upgrade: Box::new(self) });
+        }
+        let head = self.head(accept);
+        let mut connection = Connection::server(config);
+        connection.queue_head(&head.encode());
+        let subprotocol = accept.subprotocol.as_ref().map(ToString::to_string);
+        Ok(Accepted { connection, request: self.into_request(), subprotocol })
+    }
+
+    /// RFC 6455 4.2.2, "/5./ If the server chooses to accept the incoming connection".
+    fn head(&self, accept: &Accept) -> Response {
+        let head = Response::new(101)
+            .header_checked("Upgrade", "websocket")
+            .header_checked("Connection", "Upgrade")
+            .header_checked("Sec-WebSocket-Accept", &self.accept_key());
+        let head = match &accept.subprotocol {
+            // A token: it equals one of those that were checked.
+            Some(name) => head.header_checked("Sec-WebSocket-Protocol", name),
+            None => head,
+        };
+        head.headers_checked(&accept.headers)
+    }
+}
+
+/// The subprotocol chosen is none that the client offered, so that the client would have to fail the connection
+/// (RFC 6455 4.1). Accept again without it, or reject.
+#[derive(Debug, Clone)]
+pub struct SubprotocolNotOffered {
+    name: String,
+    // In a box, to keep a result small that is nearly always the other one.
+    upgrade: Box<Upgrade>,
+}
+
+impl SubprotocolNotOffered {
+    /// The subprotocol that was chosen.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The handshake, which still waits for its answer.
+    #[must_use]
+    pub fn into_upgrade(self) -> Upgrade {
+        *self.upgrade
+    }
+}
+
+impl fmt::Display for SubprotocolNotOffered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the client did not offer the subprotocol {:?}; choose one that it offers, or none",
+            self.name
+        )
+    }
+}
+
+impl core::error::Error for SubprotocolNotOffered {}

@@ -1,0 +1,161 @@
+//! Saying no to a handshake.
+
+use core::fmt;
+
+use crate::http::{Request, Response};
+
+/// A request that does not become a WebSocket, and why.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use sockeye_core::{Config, RecvBuf, handshake::server::{Handshake, Upgrade}};
+/// # let mut bytes = *b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+/// # let request = Handshake::new(Arc::new(Config::new()))
+/// #     .poll_request(&mut RecvBuf::new(&mut bytes))?.expect("a whole head");
+/// match Upgrade::new(request) {
+///     Ok(_upgrade) => { /* accept it */ }
+///     Err(rejection) => {
+///         // A plain HTTP request: answer it as HTTP, or send the page that says what belongs here.
+///         let _bytes: Vec<u8> = rejection.response().encode();
+///         assert_eq!(rejection.status(), 400);
+///     }
+/// }
+/// # Ok::<(), sockeye_core::handshake::server::HandshakeError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    request: Request,
+    refusal: Refusal,
+}
+
+impl Rejection {
+    pub(super) fn new(request: Request, refusal: Refusal) -> Self {
+        Rejection { request, refusal }
+    }
+
+    /// Which rule it broke.
+    #[must_use]
+    pub fn reason(&self) -> Refusal {
+        self.refusal
+    }
+
+    /// The status of the response.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.refusal.status()
+    }
+
+    /// The response to send before the connection is closed.
+    #[must_use]
+    pub fn response(&self) -> Response {
+        self.refusal.response()
+    }
+
+    /// The request.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The request, to be answered as plain HTTP.
+    #[must_use]
+    pub fn into_request(self) -> Request {
+        self.request
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.refusal.fmt(f)
+    }
+}
+
+impl core::error::Error for Rejection {}
+
+/// The rule of the opening handshake (RFC 6455 4.2.1) that a request broke, or the policy that it did not meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is no `Upgrade: websocket`: a plain HTTP request.
+    NotWebSocket,
+    /// The method is not GET.
+    Method,
+    /// The version is lower than HTTP/1.1.
+    HttpVersion,
+    /// `Connection` does not have the token `upgrade`.
+    Connection,
+    /// `Sec-WebSocket-Version` is not 13, or missing.
+    Version,
+    /// There is more than one `Sec-WebSocket-Version`.
+    RepeatedVersion,
+    /// There is no `Sec-WebSocket-Key`.
+    MissingKey,
+    /// There is more than one `Sec-WebSocket-Key`.
+    RepeatedKey,
+    /// `Sec-WebSocket-Key` is not 16 bytes in base64.
+    InvalidKey,
+    /// `Sec-WebSocket-Protocol` is not a list of tokens.
+    Subprotocol,
+    /// The request announces a body.
+    Body,
+    /// Pages of this origin may not connect (RFC 6455 10.2).
+    Origin,
+}
+
+impl Refusal {
+    /// The status of the response: 405, 426, 403 for the origin, else 400.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Refusal::Method => 405,
+            // RFC 6455 4.2.2: "an appropriate HTTP error code (such as 426 Upgrade Required) and a
+            // |Sec-WebSocket-Version| header field indicating the version(s) the server is capable of".
+            Refusal::Version => 426,
+            // RFC 6455 4.2.2: "it MUST return an appropriate HTTP error code (e.g., 403 Forbidden)".
+            Refusal::Origin => 403,
+            _ => 400,
+        }
+    }
+
+    /// The response, with a text that says what is wrong.
+    #[must_use]
+    pub fn response(self) -> Response {
+        let response = Response::text(self.status(), alloc::format!("{self}\n"));
+        match self {
+            // RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
+            Refusal::Method => response.header_checked("Allow", "GET"),
+            // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response", and 7.8: its
+            // sender "MUST also send an "Upgrade" connection option in the Connection header field".
+            Refusal::Version => response
+                .header_checked("Sec-WebSocket-Version", "13")
+                .header_checked("Upgrade", "websocket")
+                .header_checked("Connection", "Upgrade, close"),
+            _ => response,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::NotWebSocket => {
+                "This is a WebSocket endpoint (RFC 6455), and the request has no 'Upgrade: websocket' header. \
+                 A client sends GET over HTTP/1.1 with Host, Upgrade: websocket, Connection: Upgrade, \
+                 Sec-WebSocket-Version: 13 and Sec-WebSocket-Key: 16 random bytes in base64."
+            }
+            Refusal::Method => "a WebSocket handshake must be a GET request",
+            Refusal::HttpVersion => "a WebSocket handshake needs HTTP/1.1",
+            Refusal::Connection => "the Connection header must have the token 'Upgrade'",
+            Refusal::Version => "the Sec-WebSocket-Version header must be 13",
+            Refusal::RepeatedVersion => "there is more than one Sec-WebSocket-Version header",
+            Refusal::MissingKey => "the Sec-WebSocket-Key header is missing",
+            Refusal::RepeatedKey => "there is more than one Sec-WebSocket-Key header",
+            Refusal::InvalidKey => "the Sec-WebSocket-Key header must be 16 bytes in base64",
+            Refusal::Subprotocol => "the Sec-WebSocket-Protocol header must be a list of tokens",
+            Refusal::Body => "a WebSocket handshake has no body: no Content-Length, no Transfer-Encoding",
+            Refusal::Origin => "pages of this origin may not connect here",
+        })
+    }
+}
+
+impl core::error::Error for Refusal {}

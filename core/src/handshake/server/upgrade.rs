@@ -1,0 +1,147 @@
+//! Whether a request is a valid opening handshake.
+
+use alloc::string::String;
+
+use super::{Refusal, Rejection};
+use crate::handshake::key;
+use crate::http::{Headers, Request, Version, is_token};
+
+/// A request that is a valid opening handshake (RFC 6455 4.2.1), not answered yet.
+///
+/// Answer it with [`accept`](Upgrade::accept), with [`reject`](Upgrade::reject), or with a response of your own
+/// behind [`into_request`](Upgrade::into_request).
+#[derive(Debug, Clone)]
+pub struct Upgrade {
+    request: Request,
+}
+
+impl Upgrade {
+    /// Checks a request.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`], which has the request again, the rule that it broke and the response to send.
+    pub fn new(request: Request) -> Result<Self, Rejection> {
+        match check(&request) {
+            Ok(()) => Ok(Upgrade { request }),
+            Err(refusal) => Err(Rejection::new(request, refusal)),
+        }
+    }
+
+    /// The request.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The request, to be answered with a response of your own.
+    #[must_use]
+    pub fn into_request(self) -> Request {
+        self.request
+    }
+
+    /// The path asked for, not decoded.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.request.path()
+    }
+
+    /// The host asked for, with its port if one was named.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.request.host().unwrap_or_default()
+    }
+
+    /// The origin of the page whose script connects, as the browser says; other clients send none.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.request.headers().first("origin")
+    }
+
+    /// The subprotocols offered, in the client's order of preference.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        self.request.headers().tokens(PROTOCOL)
+    }
+
+    /// The lines of `Sec-WebSocket-Extensions`, as they came (RFC 6455 9.1).
+    pub fn extension_offers(&self) -> impl Iterator<Item = &str> {
+        self.request
+            .headers()
+            .all("sec-websocket-extensions")
+            .filter_map(|offer| core::str::from_utf8(offer).ok())
+    }
+
+    /// Refuses it.
+    #[must_use]
+    pub fn reject(self, refusal: Refusal) -> Rejection {
+        Rejection::new(self.request, refusal)
+    }
+
+    pub(super) fn accept_key(&self) -> String {
+        key::accept(self.request.headers().all(KEY).next().unwrap_or_default())
+    }
+}
+
+const KEY: &str = "sec-websocket-key";
+const PROTOCOL: &str = "sec-websocket-protocol";
+
+/// RFC 6455 4.2.1, in the order in which a wrong answer would mislead least: what is no WebSocket request at all
+/// is told so, whatever else it lacks.
+fn check(request: &Request) -> Result<(), Refusal> {
+    let headers = request.headers();
+    // "An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive value."
+    if !headers.contains_token("upgrade", "websocket") {
+        return Err(Refusal::NotWebSocket);
+    }
+    // "An HTTP/1.1 or higher GET request"; RFC 9110 7.8: "A server MUST ignore an Upgrade header field that is
+    // received in an HTTP/1.0 request."
+    if request.method() != "GET" {
+        return Err(Refusal::Method);
+    }
+    if request.version() < Version::Http11 {
+        return Err(Refusal::HttpVersion);
+    }
+    // "A |Connection| header field that includes the token "Upgrade", treated as an ASCII case-insensitive value."
+    if !headers.contains_token("connection", "upgrade") {
+        return Err(Refusal::Connection);
+    }
+    check_version(headers)?;
+    check_key(headers)?;
+    check_subprotocols(headers)?;
+    // A handshake has no body. What would stand in its place are frames, or a request in the hands of a
+    // proxy that counts differently.
+    if !request.body_length().is_empty() {
+        return Err(Refusal::Body);
+    }
+    Ok(())
+}
+
+fn check_version(headers: &Headers) -> Result<(), Refusal> {
+    // RFC 6455 11.3.5: "MUST NOT appear more than once in an HTTP request".
+    match headers.only("sec-websocket-version") {
+        Err(_) => Err(Refusal::RepeatedVersion),
+        // 4.2.1: "A |Sec-WebSocket-Version| header field, with a value of 13."
+        Ok(Some(b"13")) => Ok(()),
+        Ok(_) => Err(Refusal::Version),
+    }
+}
+
+fn check_key(headers: &Headers) -> Result<(), Refusal> {
+    // RFC 6455 11.3.1: "MUST NOT appear more than once in an HTTP request".
+    match headers.only(KEY) {
+        Err(_) => Err(Refusal::RepeatedKey),
+        Ok(None) => Err(Refusal::MissingKey),
+        Ok(Some(value)) if key::is_key(value) => Ok(()),
+        Ok(Some(_)) => Err(Refusal::InvalidKey),
+    }
+}
+
+fn check_subprotocols(headers: &Headers) -> Result<(), Refusal> {
+    // 4.1: "The elements that comprise this value MUST be non-empty strings with characters in the range U+0021 to
+    // U+007E not including separator characters": 1#token.
+    let mut offered = headers.elements(PROTOCOL).peekable();
+    if headers.contains(PROTOCOL) && (offered.peek().is_none() || !offered.all(is_token)) {
+        return Err(Refusal::Subprotocol);
+    }
+    Ok(())
+}

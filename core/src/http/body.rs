@@ -1,0 +1,236 @@
+//! The body of a message, as it comes (RFC 9112 6 and 7).
+
+use core::fmt;
+
+use super::BodyLength;
+use super::grammar::is_field_byte;
+use crate::RecvBuf;
+
+/// Most bytes of chunk extensions in one body. Nobody uses them; a peer could send them without end.
+const MAX_EXTENSIONS: u16 = 1024;
+/// Most bytes of trailer fields, which are read over.
+const MAX_TRAILERS: u16 = 8192;
+
+/// Takes the body of one message from the bytes that follow its head, and stops where it ends.
+///
+/// ```
+/// use sockeye_core::RecvBuf;
+/// use sockeye_core::http::{BodyEvent, BodyLength, BodyReader};
+///
+/// let mut bytes = *b"3\r\nfoo\r\n3\r\nbar\r\n0\r\n\r\nGET /next";
+/// let mut input = RecvBuf::new(&mut bytes);
+/// let mut reader = BodyReader::new(BodyLength::Chunked, 1000);
+/// let mut body = Vec::new();
+/// // None would mean: more bytes are needed.
+/// while let Some(BodyEvent::Data(part)) = reader.poll_event(&mut input)? {
+///     body.extend_from_slice(part);
+/// }
+/// assert_eq!(body, b"foobar");
+/// assert_eq!(input.remaining(), b"GET /next");
+/// # Ok::<(), sockeye_core::http::BodyError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct BodyReader {
+    state: State,
+    /// How many more bytes of body may come.
+    budget: u64,
+    limit: u64,
+    extensions: u16,
+    trailers: u16,
+}
+
+/// What has come of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub enum BodyEvent<'a> {
+    /// The next bytes of it, never none.
+    Data(&'a mut [u8]),
+    /// It is complete. Every further poll says so again.
+    End,
+}
+
+/// Why a body cannot be read. Where it would have ended is unknown then: the connection must be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// It is longer than the limit, or its head says so.
+    TooBig {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// A chunk's size is not 1 to 16 hexadecimal digits and the end of the line (RFC 9112 7.1).
+    ChunkSize,
+    /// The extensions of the chunks are too long or have control characters (RFC 9112 7.1.1).
+    ChunkExtension,
+    /// A chunk is not followed by the end of its line.
+    ChunkEnd,
+    /// The trailer fields are too long or malformed (RFC 9112 7.1.2).
+    Trailer,
+    /// The connection ended before the body did (RFC 9112 8).
+    Eof,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Length(u64),
+    UntilClose,
+    Size { size: u64, digits: u8 },
+    Extension { size: u64 },
+    SizeLf { size: u64 },
+    Chunk { left: u64 },
+    ChunkCr,
+    ChunkLf,
+    Trailer { line: u16 },
+    TrailerLf { line: u16 },
+    End,
+    Failed(BodyError),
+}
+
+impl BodyReader {
+    /// For a body of this length, of which at most `limit` bytes are wanted.
+    #[must_use]
+    pub fn new(length: BodyLength, limit: u64) -> Self {
+        let state = match length {
+            BodyLength::None | BodyLength::Length(0) => State::End,
+            // Refused by what the head says, before a byte of it is read.
+            BodyLength::Length(length) if length > limit => State::Failed(BodyError::TooBig { limit }),
+            BodyLength::Length(length) => State::Length(length),
+            BodyLength::Chunked => State::Size { size: 0, digits: 0 },
+            BodyLength::UntilClose => State::UntilClose,
+        };
+        BodyReader { state, budget: limit, limit, extensions: 0, trailers: 0 }
+    }
+
+    /// What comes next, in place; `None` when more bytes are needed. What follows the body is not touched.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`]; the same one again however often it is asked.
+    pub fn poll_event<'a>(&mut self, input: &mut RecvBuf<'a>) -> Result<Option<BodyEvent<'a>>, BodyError> {
+        loop {
+            match self.state {
+                State::End => return Ok(Some(BodyEvent::End)),
+                State::Failed(error) => return Err(error),
+                _ if input.is_empty() => return Ok(None),
+                State::Length(left) => return self.data(input, left, State::Length).map(Some),
+                State::Chunk { left } => {
+                    return self.data(input, left, |left| State::Chunk { left }).map(Some);
+                }
+                State::UntilClose => return self.data(input, u64::MAX, |_| State::UntilClose).map(Some),
+                state => {
+                    let next = match input.take(1) {
+                        [byte] => self.step(state, *byte),
+                        _ => return Ok(None),
+                    };
+                    self.state = next.unwrap_or_else(State::Failed);
+                }
+            }
+        }
+    }
+
+    /// Tells that no more bytes will come.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::Eof`] when the body has an end that was not reached.
+    pub fn handle_eof(&mut self) -> Result<(), BodyError> {
+        match self.state {
+            State::End | State::UntilClose => self.state = State::End,
+            State::Failed(_) => {}
+            _ => self.state = State::Failed(BodyError::Eof),
+        }
+        match self.state {
+            State::Failed(error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands out up to `left` bytes and goes on with what is left of them.
+    fn data<'a>(
+        &mut self,
+        input: &mut RecvBuf<'a>,
+        left: u64,
+        rest: impl FnOnce(u64) -> State,
+    ) -> Result<BodyEvent<'a>, BodyError> {
+        let data = input.take(usize::try_from(left).unwrap_or(usize::MAX));
+        let taken = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        let Some(budget) = self.budget.checked_sub(taken) else {
+            let error = BodyError::TooBig { limit: self.limit };
+            self.state = State::Failed(error);
+            return Err(error);
+        };
+        self.budget = budget;
+        self.state = match rest(left.saturating_sub(taken)) {
+            State::Length(0) => State::End,
+            State::Chunk { left: 0 } => State::ChunkCr,
+            state => state,
+        };
+        Ok(BodyEvent::Data(data))
+    }
+
+    /// Takes one byte of what stands around the chunks (RFC 9112 7.1).
+    fn step(&mut self, state: State, byte: u8) -> Result<State, BodyError> {
+        match (state, byte) {
+            (State::Size { size, digits: 1.. }, b'\r') => Ok(State::SizeLf { size }),
+            (State::Size { size, digits: 1.. }, b';') => Ok(State::Extension { size }),
+            (State::Size { size, digits }, _) => {
+                // RFC 9112 7.1: "recipients MUST anticipate potentially large hexadecimal numerals and prevent
+                // parsing errors due to integer conversion overflows". 16 digits cannot overflow.
+                let digit = char::from(byte).to_digit(16).filter(|_| digits < 16);
+                let digit = digit.ok_or(BodyError::ChunkSize)?;
+                Ok(State::Size { size: (size << 4) | u64::from(digit), digits: digits.saturating_add(1) })
+            }
+            (State::Extension { size }, b'\r') => Ok(State::SizeLf { size }),
+            (State::Extension { .. }, _) => {
+                self.extensions = self.extensions.saturating_add(1);
+                let fine = is_field_byte(byte) && self.extensions <= MAX_EXTENSIONS;
+                if fine { Ok(state) } else { Err(BodyError::ChunkExtension) }
+            }
+            (State::SizeLf { size: 0 }, b'\n') => Ok(State::Trailer { line: 0 }),
+            (State::SizeLf { size }, b'\n') if size > self.budget => {
+                Err(BodyError::TooBig { limit: self.limit })
+            }
+            (State::SizeLf { size }, b'\n') => Ok(State::Chunk { left: size }),
+            (State::SizeLf { .. }, _) => Err(BodyError::ChunkSize),
+            (State::ChunkCr, b'\r') => Ok(State::ChunkLf),
+            (State::ChunkLf, b'\n') => Ok(State::Size { size: 0, digits: 0 }),
+            (State::ChunkCr | State::ChunkLf, _) => Err(BodyError::ChunkEnd),
+            (State::Trailer { line }, b'\r') => Ok(State::TrailerLf { line }),
+            (State::Trailer { line }, _) => {
+                self.trailers = self.trailers.saturating_add(1);
+                let fine = is_field_byte(byte) && self.trailers <= MAX_TRAILERS;
+                if fine {
+                    Ok(State::Trailer { line: line.saturating_add(1) })
+                } else {
+                    Err(BodyError::Trailer)
+                }
+            }
+            (State::TrailerLf { line: 0 }, b'\n') => Ok(State::End),
+            (State::TrailerLf { .. }, b'\n') => Ok(State::Trailer { line: 0 }),
+            (State::TrailerLf { .. }, _) => Err(BodyError::Trailer),
+            (state, _) => Ok(state),
+        }
+    }
+}
+
+impl BodyError {
+    /// The status that a server answers with: 413 above the limit, else 400.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        if matches!(self, BodyError::TooBig { .. }) { 413 } else { 400 }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BodyError::TooBig { limit } => return write!(f, "the body is longer than {limit} bytes"),
+            BodyError::ChunkSize => "a chunk must begin with its size in hexadecimal and CR LF",
+            BodyError::ChunkExtension => "the chunk extensions are too long or malformed",
+            BodyError::ChunkEnd => "a chunk must be followed by CR LF",
+            BodyError::Trailer => "the trailer fields are too long or malformed",
+            BodyError::Eof => "the connection ended in the middle of the body",
+        })
+    }
+}
+
+impl core::error::Error for BodyError {}

@@ -1,0 +1,109 @@
+//! Where the body of a message ends (RFC 9112 6.3).
+
+use super::grammar::trim;
+use super::{HeadError, Headers, Version};
+
+/// How long the body of a message is, as its head says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLength {
+    /// There is none.
+    None,
+    /// `Content-Length`: this many bytes.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`: it says itself where it ends.
+    Chunked,
+    /// Up to the end of the connection; responses only.
+    UntilClose,
+}
+
+impl BodyLength {
+    /// Whether no byte of a body follows the head.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        matches!(self, BodyLength::None | BodyLength::Length(0))
+    }
+}
+
+/// RFC 9112 6.3, for a request: without either field there is no body.
+pub(super) fn of_request(headers: &Headers, version: Version) -> Result<BodyLength, HeadError> {
+    match (transfer_encoding(headers), content_length(headers)?) {
+        (Coding::None, None) => Ok(BodyLength::None),
+        (Coding::None, Some(length)) => Ok(BodyLength::Length(length)),
+        // RFC 9112 6.1: "A server MAY reject a request that contains both Content-Length and Transfer-Encoding".
+        (_, Some(_)) => Err(HeadError::TwoBodyLengths),
+        // RFC 9112 6.1: in HTTP/1.0 "a server or client that receives [it] MUST treat the message as if the
+        // framing is faulty".
+        _ if version == Version::Http10 => Err(HeadError::TransferEncoding),
+        (Coding::Chunked, None) => Ok(BodyLength::Chunked),
+        (Coding::ThenChunked, None) => Err(HeadError::UnknownTransferCoding),
+        // RFC 9112 6.3: "the server MUST respond with the 400 (Bad Request) status code and then close".
+        (Coding::Other, None) => Err(HeadError::TransferEncoding),
+    }
+}
+
+/// RFC 9112 6.3, for the response to a GET: without either field it ends with the connection.
+pub(super) fn of_response(headers: &Headers, status: u16) -> Result<BodyLength, HeadError> {
+    if matches!(status, 100..=199 | 204 | 304) {
+        return Ok(BodyLength::None);
+    }
+    match (transfer_encoding(headers), content_length(headers)?) {
+        (Coding::None, None) => Ok(BodyLength::UntilClose),
+        (Coding::None, Some(length)) => Ok(BodyLength::Length(length)),
+        (_, Some(_)) => Err(HeadError::TwoBodyLengths),
+        (Coding::Chunked, None) => Ok(BodyLength::Chunked),
+        (Coding::ThenChunked, None) => Err(HeadError::UnknownTransferCoding),
+        (Coding::Other, None) => Ok(BodyLength::UntilClose),
+    }
+}
+
+enum Coding {
+    None,
+    Chunked,
+    /// Something, and `chunked` around it.
+    ThenChunked,
+    Other,
+}
+
+fn transfer_encoding(headers: &Headers) -> Coding {
+    const NAME: &str = "transfer-encoding";
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let times = headers.elements(NAME).filter(|coding| is_chunked(coding)).count();
+    match headers.elements(NAME).last() {
+        // A field that names no coding still says that there is one.
+        None if headers.contains(NAME) => Coding::Other,
+        None => Coding::None,
+        // RFC 9112 6.1: "A sender MUST NOT apply the chunked transfer coding more than once".
+        Some(last) if is_chunked(last) && times == 1 => {
+            if headers.elements(NAME).count() == 1 {
+                Coding::Chunked
+            } else {
+                Coding::ThenChunked
+            }
+        }
+        Some(_) => Coding::Other,
+    }
+}
+
+/// RFC 9112 6.3: a list of equal numbers counts as one; anything else is "an unrecoverable error".
+fn content_length(headers: &Headers) -> Result<Option<u64>, HeadError> {
+    let mut length = None;
+    for number in headers.all("content-length").flat_map(|value| value.split(|&b| b == b',')) {
+        let number = decimal(trim(number)).ok_or(HeadError::ContentLength)?;
+        if length.is_some_and(|before| before != number) {
+            return Err(HeadError::ContentLength);
+        }
+        length = Some(number);
+    }
+    Ok(length)
+}
+
+/// `1*DIGIT`, and nothing of what `str::parse` takes besides (a plus sign).
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |number, &digit| {
+        let digit = digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0'))?;
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}

@@ -1,0 +1,198 @@
+//! The fields of a head.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::InvalidHeader;
+use super::grammar::{is_blank, is_field_byte, is_token, trim};
+
+/// The header fields of a message, in the order they came; names compare without case (RFC 9110 5.1).
+///
+/// They are a plain list: there are at most [`Config::max_headers`](crate::Config::max_headers) of them, and a
+/// list cannot be flooded with names that collide.
+///
+/// ```
+/// use sockeye_core::http::Response;
+///
+/// let response = Response::new(200).header("Vary", "Origin, Accept")?.header("vary", "Cookie")?;
+/// let headers = response.headers();
+/// assert_eq!(headers.first("VARY"), Some("Origin, Accept"));
+/// assert!(headers.contains_token("vary", "cookie"));
+/// assert_eq!(headers.tokens("vary").collect::<Vec<_>>(), ["Origin", "Accept", "Cookie"]);
+/// # Ok::<(), sockeye_core::http::InvalidHeader>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// Received: the whole head as it came. To be sent: the fields, as they go out.
+    text: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+/// Where in its text a field stands. Offsets, because a value cannot borrow from its own text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field {
+    pub(super) name: Span,
+    pub(super) value: Span,
+}
+
+/// A part of a text of less than 4 GiB.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Headers {
+    /// How many fields there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// All fields: their names as they were written, and their values without the blanks around them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter().map(|field| (as_str(self.part(field.name)), self.part(field.value)))
+    }
+
+    /// The values of all fields of this name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        // On bytes: names need no check as UTF-8 to be compared.
+        let same = |field: &&Field| self.part(field.name).eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().filter(same).map(|field| self.part(field.value))
+    }
+
+    /// The value of the first field of this name; `None` as well when it is not UTF-8 (see [`all`](Headers::all)).
+    #[must_use]
+    pub fn first<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.all(name).next().and_then(|value| core::str::from_utf8(value).ok())
+    }
+
+    /// Whether there is a field of this name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+
+    /// The elements of the comma-separated list that all fields of this name make together (RFC 9110 5.3, 5.6.1);
+    /// empty elements are left out, as 5.6.1.2 wants, and so are those that are not UTF-8.
+    pub fn tokens<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.elements(name).filter_map(|element| core::str::from_utf8(element).ok())
+    }
+
+    /// Whether the list of this name has the token, in whatever case.
+    #[must_use]
+    pub fn contains_token(&self, name: &str, token: &str) -> bool {
+        self.elements(name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// As [`tokens`](Headers::tokens), but those that are not UTF-8 too, so that a check sees them.
+    pub(crate) fn elements<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let all = self.all(name).flat_map(|value| value.split(|&b| b == b','));
+        all.map(trim).filter(|element| !element.is_empty())
+    }
+
+    /// The value of the only field of this name: `Ok(None)` without one, an error with several.
+    pub(crate) fn only<'a>(&'a self, name: &'a str) -> Result<Option<&'a [u8]>, Several> {
+        let mut all = self.all(name);
+        match (all.next(), all.next()) {
+            (value, None) => Ok(value),
+            _ => Err(Several),
+        }
+    }
+
+    /// Adds a field that goes out as `name: value`, if it comes back from a parser as just that.
+    pub(crate) fn push(&mut self, name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
+        if !is_token(name.as_bytes()) {
+            return Err(InvalidHeader::Name);
+        }
+        if let Some((at, byte)) = misplaced_byte(value) {
+            return Err(InvalidHeader::Value { at, byte });
+        }
+        self.push_checked(name, value);
+        Ok(())
+    }
+
+    /// As [`push`](Headers::push), for what this crate writes itself or has checked before.
+    pub(crate) fn push_checked(&mut self, name: &str, value: &[u8]) {
+        let name_start = self.text.len();
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b": ");
+        let value_start = self.text.len();
+        self.text.extend_from_slice(value);
+        self.text.extend_from_slice(b"\r\n");
+        if let (Some(name), Some(value)) =
+            (Span::new(name_start, name.len()), Span::new(value_start, value.len()))
+        {
+            self.fields.push(Field { name, value });
+        }
+    }
+
+    /// Appends all fields to a head that is being written, except those whose name `skip` wants left out.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, skip: impl Fn(&str) -> bool) {
+        for (name, value) in self.iter().filter(|(name, _)| !skip(name)) {
+            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+                out.extend_from_slice(part);
+            }
+        }
+    }
+
+    pub(super) fn received(text: Vec<u8>, fields: Vec<Field>) -> Self {
+        Headers { text, fields }
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+
+    pub(super) fn part(&self, span: Span) -> &[u8] {
+        let start = span.start as usize;
+        self.text.get(start..start.saturating_add(span.len as usize)).unwrap_or_default()
+    }
+
+    pub(super) fn part_str(&self, span: Span) -> &str {
+        as_str(self.part(span))
+    }
+}
+
+/// There are several fields where one is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Several;
+
+impl Span {
+    fn new(start: usize, len: usize) -> Option<Self> {
+        Some(Span { start: u32::try_from(start).ok()?, len: u32::try_from(len).ok()? })
+    }
+
+    /// Where `part`, which a parser cut out of `text`, stands in it.
+    pub(super) fn of(text: &[u8], part: &[u8]) -> Option<Self> {
+        Span::new(part.as_ptr().addr().checked_sub(text.as_ptr().addr())?, part.len())
+    }
+}
+
+/// Everything that this is asked for is ASCII, by the parser or by `push`.
+fn as_str(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The first byte that keeps a value from coming back as it was given.
+fn misplaced_byte(value: &[u8]) -> Option<(usize, u8)> {
+    let last = value.len().wrapping_sub(1);
+    // RFC 9110 5.5: "A field value does not include leading or trailing whitespace", so it would be lost.
+    let misplaced = |at: usize, byte: u8| !is_field_byte(byte) || (is_blank(byte) && (at == 0 || at == last));
+    value.iter().copied().enumerate().find(|&(at, byte)| misplaced(at, byte))
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(name, value)| (name, alloc::string::String::from_utf8_lossy(value))))
+            .finish()
+    }
+}

@@ -1,0 +1,92 @@
+//! From the bytes of a head to an index of its parts.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::headers::{Field, Span};
+use super::request::Version;
+use super::{HeadError, Headers, Request, Response};
+
+/// Heads of up to this many fields need no allocation while they are parsed; browsers send about 15.
+const FEW: usize = 32;
+
+/// Parses a head that is complete and has `fields` lines behind its first one.
+pub(super) fn parse_request(head: Vec<u8>, fields: usize) -> Result<Request, HeadError> {
+    let (mut few, mut many) = ([httparse::EMPTY_HEADER; FEW], Vec::new());
+    let mut parsed = httparse::Request::new(slots(fields, &mut few, &mut many));
+    check_whole(parsed.parse(&head).map_err(fault)?, &head)?;
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(HeadError::Method);
+    };
+    let (Some(method), Some(target)) =
+        (Span::of(&head, method.as_bytes()), Span::of(&head, target.as_bytes()))
+    else {
+        return Err(HeadError::Target);
+    };
+    let index = index(&head, parsed.headers)?;
+    Request::checked(Headers::received(head, index), method, target, version(minor))
+}
+
+/// As [`parse_request`], for a response.
+pub(super) fn parse_response(head: Vec<u8>, fields: usize) -> Result<Response, HeadError> {
+    let (mut few, mut many) = ([httparse::EMPTY_HEADER; FEW], Vec::new());
+    let mut parsed = httparse::Response::new(slots(fields, &mut few, &mut many));
+    check_whole(parsed.parse(&head).map_err(fault)?, &head)?;
+    // RFC 9110 15: three digits, the first of them 1 to 5; what begins with another is up to its reader.
+    let (Some(status @ 100..), Some(minor)) = (parsed.code, parsed.version) else {
+        return Err(HeadError::StatusLine);
+    };
+    let index = index(&head, parsed.headers)?;
+    Ok(Response::received(status, version(minor), Headers::received(head, index)))
+}
+
+/// Room for the fields that the scan has counted, which is at most `max_headers`.
+fn slots<'s, 'b>(
+    fields: usize,
+    few: &'s mut [httparse::Header<'b>; FEW],
+    many: &'s mut Vec<httparse::Header<'b>>,
+) -> &'s mut [httparse::Header<'b>] {
+    if fields <= FEW {
+        return few.get_mut(..fields).unwrap_or_default();
+    }
+    *many = vec![httparse::EMPTY_HEADER; fields];
+    many
+}
+
+/// The scan and the parser must agree on where the head ends, or one of them has read something else.
+fn check_whole(status: httparse::Status<usize>, head: &[u8]) -> Result<(), HeadError> {
+    match status {
+        httparse::Status::Complete(length) if length == head.len() => Ok(()),
+        _ => Err(HeadError::FieldName),
+    }
+}
+
+fn index(head: &[u8], fields: &[httparse::Header<'_>]) -> Result<Vec<Field>, HeadError> {
+    let mut index = Vec::with_capacity(fields.len());
+    for field in fields {
+        let (name, value) = (Span::of(head, field.name.as_bytes()), Span::of(head, field.value));
+        let (Some(name), Some(value)) = (name, value) else {
+            return Err(HeadError::TooBig { limit: u32::MAX as usize });
+        };
+        index.push(Field { name, value });
+    }
+    Ok(index)
+}
+
+fn version(minor: u8) -> Version {
+    if minor == 0 { Version::Http10 } else { Version::Http11 }
+}
+
+fn fault(error: httparse::Error) -> HeadError {
+    match error {
+        httparse::Error::HeaderName => HeadError::FieldName,
+        httparse::Error::HeaderValue => HeadError::FieldValue,
+        httparse::Error::NewLine => HeadError::BareCr,
+        httparse::Error::Status => HeadError::StatusLine,
+        // The scan has seen a method and a space, so that it is the target which is wrong.
+        httparse::Error::Token => HeadError::Target,
+        // The scan has counted the lines; the parser cannot find more of them.
+        httparse::Error::TooManyHeaders => HeadError::FieldName,
+        httparse::Error::Version => HeadError::Version,
+    }
+}

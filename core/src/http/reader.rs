@@ -1,0 +1,228 @@
+//! Finding the end of a head in bytes that come in any pieces.
+
+use alloc::vec::Vec;
+
+use super::grammar::is_tchar;
+use super::parse::{parse_request, parse_response};
+use super::{HeadError, Request, Response};
+use crate::{Config, RecvBuf};
+
+/// RFC 9112 2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at least one
+/// empty line (CRLF) received prior to the request-line". Old clients send one behind a body; this is a few.
+const EMPTY_LINES: u8 = 4;
+
+/// Collects a head up to its empty line and stops there; what follows stays where it is.
+///
+/// ```text
+///   read 1        read 2              read 3
+///   GET / HT      TP/1.1\r\nHost: a   \r\n\r\n|frames
+///   scanned ──▶   scanned ──────────▶ ──────▶ ^ end: one httparse pass over the whole
+/// ```
+///
+/// Each byte is looked at by the scan once, when it comes, and by the parser once. A head that comes in one
+/// read is copied once.
+#[derive(Debug)]
+pub(crate) struct HeadReader {
+    kept: Vec<u8>,
+    scan: Scan,
+    /// How often a byte has been looked at, by the scan or by the parser.
+    #[cfg(test)]
+    pub(crate) looked_at: usize,
+}
+
+/// Which start line is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Request,
+    Response,
+}
+
+impl HeadReader {
+    pub(crate) fn new(kind: Kind) -> Self {
+        HeadReader {
+            kept: Vec::new(),
+            scan: Scan::new(kind),
+            #[cfg(test)]
+            looked_at: 0,
+        }
+    }
+
+    /// How many bytes of the head have been kept so far.
+    pub(crate) fn received(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub(crate) fn poll_request(
+        &mut self,
+        input: &mut RecvBuf<'_>,
+        config: &Config,
+    ) -> Result<Option<Request>, HeadError> {
+        let head = self.poll_head(input, config)?;
+        head.map(|head| parse_request(head, self.scan.fields())).transpose()
+    }
+
+    pub(crate) fn poll_response(
+        &mut self,
+        input: &mut RecvBuf<'_>,
+        config: &Config,
+    ) -> Result<Option<Response>, HeadError> {
+        let head = self.poll_head(input, config)?;
+        head.map(|head| parse_response(head, self.scan.fields())).transpose()
+    }
+
+    fn poll_head(&mut self, input: &mut RecvBuf<'_>, config: &Config) -> Result<Option<Vec<u8>>, HeadError> {
+        // The index into a head has offsets of 32 bits.
+        let limit = config.max_head_size.min(u32::MAX as usize);
+        let room = limit.saturating_sub(self.kept.len());
+        let new = input.remaining();
+        let new = new.get(..room).unwrap_or(new);
+        let (arrived, end) = (new.len(), self.scan.run(new, config.max_headers)?);
+        #[cfg(test)]
+        {
+            self.looked_at += end.unwrap_or(arrived) + if end.is_some() { self.kept.len() } else { 0 };
+            self.looked_at += end.unwrap_or(0);
+        }
+        match end {
+            Some(end) if self.kept.is_empty() => Ok(Some(input.take(end).to_vec())),
+            Some(end) => {
+                self.kept.extend_from_slice(input.take(end));
+                // It may live as long as its connection, so the room left by growing goes back.
+                self.kept.shrink_to_fit();
+                Ok(Some(core::mem::take(&mut self.kept)))
+            }
+            // The last byte that fits is here, and the end is not.
+            None if arrived == room => Err(HeadError::TooBig { limit }),
+            None => {
+                self.kept.extend_from_slice(input.take(arrived));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// How far the search has come. It looks at no byte twice, so a peer gains nothing by sending single bytes.
+#[derive(Debug)]
+struct Scan {
+    phase: Phase,
+    /// Bytes of the current line so far.
+    line: usize,
+    /// The byte before the next one.
+    last: u8,
+    /// Lines complete, the start line among them.
+    lines: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// Before a request line, with so many empty lines behind.
+    Empty(u8),
+    Method,
+    /// In the first bytes of a status line, which are always the same.
+    StatusLine,
+    /// Past what shows whether this is HTTP at all; only ends of lines matter.
+    Lines,
+}
+
+impl Scan {
+    fn new(kind: Kind) -> Self {
+        let phase = if kind == Kind::Request { Phase::Empty(0) } else { Phase::StatusLine };
+        Scan { phase, line: 0, last: 0, lines: 0 }
+    }
+
+    fn fields(&self) -> usize {
+        self.lines.saturating_sub(1)
+    }
+
+    /// Looks through the bytes that have come; answers how many of them belong to the head once it has ended.
+    fn run(&mut self, bytes: &[u8], max_fields: usize) -> Result<Option<usize>, HeadError> {
+        let mut rest = bytes;
+        while let [byte, behind @ ..] = rest {
+            if matches!(self.phase, Phase::Lines) {
+                let Some(at) = rest.iter().position(|&b| b == b'\n') else {
+                    self.line = self.line.saturating_add(rest.len());
+                    self.last = rest.last().copied().unwrap_or(self.last);
+                    return Ok(None);
+                };
+                let (line, behind) = rest.split_at_checked(at.saturating_add(1)).unwrap_or((rest, &[]));
+                rest = behind;
+                if self.end_line(line, max_fields)? {
+                    return Ok(Some(bytes.len().saturating_sub(rest.len())));
+                }
+            } else {
+                self.start_line(*byte, behind.first().copied())?;
+                rest = behind;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes one byte of what comes before the first space. Whatever can never become HTTP is refused here,
+    /// so that nobody has to wait for the deadline to learn it.
+    fn start_line(&mut self, byte: u8, next: Option<u8>) -> Result<(), HeadError> {
+        match self.phase {
+            Phase::Empty(lines) if self.line == 0 && byte == b'\r' => {
+                if lines == EMPTY_LINES {
+                    return Err(HeadError::EmptyLines);
+                }
+                self.line = 1;
+                return Ok(());
+            }
+            Phase::Empty(lines) if self.line == 1 => {
+                if byte != b'\n' {
+                    return Err(HeadError::BareCr);
+                }
+                self.phase = Phase::Empty(lines.saturating_add(1));
+                self.line = 0;
+                return Ok(());
+            }
+            Phase::Empty(_) => match byte {
+                // RFC 8446 5.1: a record of type handshake (22), legacy version 3.x.
+                0x16 if matches!(next, None | Some(3)) => return Err(HeadError::LooksLikeTls),
+                b'\n' => return Err(HeadError::BareLf),
+                _ if is_tchar(byte) => self.phase = Phase::Method,
+                _ => return Err(HeadError::Method),
+            },
+            Phase::Method if byte == b' ' => self.phase = Phase::Lines,
+            Phase::Method if !is_tchar(byte) => return Err(HeadError::Method),
+            Phase::StatusLine => {
+                const START: &[u8] = b"HTTP/1.";
+                if START.get(self.line) != Some(&byte) {
+                    return Err(HeadError::StatusLine);
+                }
+                if self.line.saturating_add(1) == START.len() {
+                    self.phase = Phase::Lines;
+                }
+            }
+            Phase::Method | Phase::Lines => {}
+        }
+        self.line = self.line.saturating_add(1);
+        self.last = byte;
+        Ok(())
+    }
+
+    /// Takes the rest of a line, with its LF; `true` when it was the empty one that ends the head.
+    fn end_line(&mut self, line: &[u8], max_fields: usize) -> Result<bool, HeadError> {
+        let before = match line {
+            [.., before, _] => *before,
+            _ => self.last,
+        };
+        // RFC 9112 2.2: "a recipient MAY recognize a single LF as a line terminator". It need not, and where
+        // two recipients differ in it requests are smuggled.
+        if before != b'\r' {
+            return Err(HeadError::BareLf);
+        }
+        let is_empty = self.line.saturating_add(line.len()) == b"\r\n".len();
+        (self.line, self.last) = (0, b'\n');
+        if !is_empty {
+            self.lines = self.lines.saturating_add(1);
+            if self.fields() > max_fields {
+                return Err(HeadError::TooManyFields { limit: max_fields });
+            }
+        }
+        Ok(is_empty)
+    }
+}
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

@@ -1,0 +1,170 @@
+//! A request that was received.
+
+use core::fmt;
+
+use super::headers::{Several, Span};
+use super::{Authority, BodyLength, HeadError, Headers, framing};
+
+/// The version of HTTP that a message was written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+/// The head of a request, checked as RFC 9112 wants a server to check it.
+///
+/// The target is a path or an absolute `http` URI, `Host` is there once (in HTTP/1.1) and is a host, and the
+/// fields that say where the body ends agree with one another.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use sockeye_core::{Config, RecvBuf, handshake::server::Handshake};
+///
+/// let mut bytes = *b"GET /chat?room=7 HTTP/1.1\r\nHost: example.com\r\nCookie: a=b; c=d\r\n\r\n";
+/// let request = Handshake::new(Arc::new(Config::new()))
+///     .poll_request(&mut RecvBuf::new(&mut bytes))?
+///     .expect("a whole head");
+/// assert_eq!((request.method(), request.path(), request.query()), ("GET", "/chat", Some("room=7")));
+/// assert_eq!(request.headers().first("host"), Some("example.com"));
+/// assert_eq!(request.cookies().collect::<Vec<_>>(), [("a", "b"), ("c", "d")]);
+/// # Ok::<(), sockeye_core::handshake::server::HandshakeError>(())
+/// ```
+#[derive(Clone)]
+pub struct Request {
+    headers: Headers,
+    method: Span,
+    target: Span,
+    version: Version,
+    body_length: BodyLength,
+}
+
+impl Request {
+    /// The method, such as `GET`; its case matters (RFC 9110 9.1).
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.headers.part_str(self.method)
+    }
+
+    /// The target as it was sent: path and query, or an absolute URI.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.headers.part_str(self.target)
+    }
+
+    /// The path, not decoded; `/` when an absolute URI has none.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let target = self.path_and_query();
+        match target.split_once('?').map_or(target, |(path, _)| path) {
+            "" => "/",
+            path => path,
+        }
+    }
+
+    /// What stands behind the first `?`, not decoded.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.path_and_query().split_once('?').map(|(_, query)| query)
+    }
+
+    /// The version of HTTP.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The header fields.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The host that was asked for, and its port if one was named: `example.com:8080`.
+    ///
+    /// It is that of an absolute target, else `Host` (RFC 9112 3.2.2: "the origin server MUST ignore the received
+    /// Host header field (if any) and instead use the host information of the request-target").
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        split_absolute(self.target()).map(|(host, _)| host).or_else(|| self.headers.first("host"))
+    }
+
+    /// How long the body is that follows the head; see [`BodyReader`](super::BodyReader).
+    #[must_use]
+    pub fn body_length(&self) -> BodyLength {
+        self.body_length
+    }
+
+    /// The cookies, as pairs of name and value, both as they were sent (RFC 6265 4.2.1).
+    pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+        let lines = self.headers.all("cookie").filter_map(|line| core::str::from_utf8(line).ok());
+        lines.flat_map(|line| line.split(';')).filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            Some((name.trim(), value.trim()))
+        })
+    }
+
+    /// Checks what a parser of lines does not: the target, `Host`, and the length of the body.
+    pub(super) fn checked(
+        headers: Headers,
+        method: Span,
+        target: Span,
+        version: Version,
+    ) -> Result<Self, HeadError> {
+        let body_length = framing::of_request(&headers, version)?;
+        let request = Request { headers, method, target, version, body_length };
+        if !is_target(request.method(), request.target()) {
+            return Err(HeadError::Target);
+        }
+        // RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request
+        // message that lacks a Host header field and to any request message that contains more than one Host
+        // header field line or a Host header field with an invalid field value."
+        match request.headers.only("host") {
+            Err(Several) => Err(HeadError::RepeatedHost),
+            Ok(None) if version == Version::Http11 => Err(HeadError::MissingHost),
+            Ok(Some(host)) if Authority::parse(host).is_none() => Err(HeadError::InvalidHost),
+            Ok(_) => Ok(request),
+        }
+    }
+
+    fn path_and_query(&self) -> &str {
+        let target = self.target();
+        split_absolute(target).map_or(target, |(_, path)| path)
+    }
+}
+
+/// RFC 9112 3.2: origin-form, absolute-form, or the forms of CONNECT and OPTIONS; and RFC 3986 2: "a URI is
+/// composed from a limited set of characters" of ASCII, with no fragment on its way to a server.
+fn is_target(method: &str, target: &str) -> bool {
+    if !target.is_ascii() || target.contains('#') {
+        return false;
+    }
+    match method {
+        "CONNECT" => Authority::parse(target.as_bytes()).is_some(),
+        "OPTIONS" if target == "*" => true,
+        _ if target.starts_with('/') => true,
+        _ => split_absolute(target).is_some_and(|(host, _)| Authority::parse(host.as_bytes()).is_some()),
+    }
+}
+
+/// The authority of an absolute target, and what follows it.
+fn split_absolute(target: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = target.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return None;
+    }
+    rest.split_at_checked(rest.find(['/', '?']).unwrap_or(rest.len()))
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method())
+            .field("target", &self.target())
+            .field("version", &self.version)
+            .field("headers", &self.headers)
+            .finish()
+    }
+}

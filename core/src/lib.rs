@@ -1,0 +1,125 @@
+//! WebSocket (RFC 6455) as a pure state machine: no I/O, no clock, no randomness, no threads, no `unsafe`, no `std`.
+//!
+//! ```text
+//!                       what the application does
+//!          poll_event ▲        ▲ Assembler      │ send, ping, close
+//!                     │  Event │ Message        ▼
+//!    ┌────────────────┴────────┴──────────────────────────────────┐
+//!    │  Connection =  Receiver ────── react, fail ─────▶ Sender   │
+//!    │                frames, fragments,                 queue,   │
+//!    │                limits                             closing, │
+//!    │                                                   timers   │
+//!    └───────▲─────────────────────────────────┬───────▲──────────┘
+//!            │ RecvBuf        poll_transmit    │       │ poll_timeout
+//!            │                transmitted      ▼       │ handle_timeout
+//!                        what the transport does
+//! ```
+//!
+//! A [`Connection`] is made by an opening [`handshake`], or directly where another library has done that. From then on:
+//!
+//! 1. **Bytes in**: lend what was read with a [`RecvBuf`], call [`poll_event`](Connection::poll_event) (or
+//!    [`Assembler::poll`], for whole messages) until it gives `None`. Everything lent has been taken then.
+//! 2. **Bytes out**: after anything else, write what [`poll_transmit`](Connection::poll_transmit) gives, and say how much
+//!    was written with [`transmitted`](Connection::transmitted).
+//! 3. **Time**: call [`handle_timeout`](Connection::handle_timeout) when the instant that
+//!    [`poll_timeout`](Connection::poll_timeout) gives has come. One that lies in the past means now.
+//! 4. **The end**: when [`wants_shutdown`](Connection::wants_shutdown), close this side of the transport and go on reading;
+//!    when the transport ends, call [`handle_eof`](Connection::handle_eof); when the state is [`State::Closed`], drop both.
+//! 5. **Errors** are sorted by whose fault they are: a [`ProtocolError`] is the peer's, ends the connection, and has been
+//!    answered; a [`SendError`] is the caller's, sent nothing, and the connection goes on.
+//! 6. **Memory**: nothing is allocated from a number that the peer sent, every queue has a bound ([`Config`]), and an idle
+//!    connection is 256 bytes.
+//! 7. No call panics, whatever the bytes, the peer or the caller do, and every call makes progress or says what it waits for.
+//!
+//! The whole loop, over a blocking stream and without deadlines (`sockeye-std` has it with them):
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use sockeye_core::{Assembler, Connection, Incoming, RecvBuf, State};
+//!
+//! fn echo(mut stream: impl Read + Write, mut connection: Connection) -> std::io::Result<()> {
+//!     let (mut assembler, mut bytes) = (Assembler::new(), [0; 4096]);
+//!     while connection.state() != State::Closed {
+//!         while let Some(transmit) = connection.poll_transmit() {
+//!             let written = stream.write(transmit.first())?;
+//!             connection.transmitted(written);
+//!         }
+//!         match stream.read(&mut bytes)? {
+//!             0 => connection.handle_eof(),
+//!             n => {
+//!                 let mut input = RecvBuf::new(&mut bytes[..n]);
+//!                 // An error has been answered with a Close, which the next round writes.
+//!                 while let Ok(Some(incoming)) = assembler.poll(&mut connection, &mut input) {
+//!                     if let Incoming::Message(message) = incoming {
+//!                         connection.send(message.as_ref()).expect("room for an answer");
+//!                     }
+//!                 }
+//!             }
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! # struct Peer(Vec<u8>, Vec<u8>);
+//! # impl Read for Peer {
+//! #     fn read(&mut self, b: &mut [u8]) -> std::io::Result<usize> {
+//! #         let n = self.0.len().min(b.len());
+//! #         b[..n].copy_from_slice(&self.0[..n]);
+//! #         self.0.drain(..n);
+//! #         Ok(n)
+//! #     }
+//! # }
+//! # impl Write for Peer {
+//! #     fn write(&mut self, b: &[u8]) -> std::io::Result<usize> { self.1.extend_from_slice(b); Ok(b.len()) }
+//! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
+//! # }
+//! # let mut peer = Peer(b"\x81\x82\0\0\0\0hi\x88\x80\0\0\0\0".to_vec(), Vec::new());
+//! # echo(&mut peer, Connection::server(Default::default()))?;
+//! # assert_eq!(peer.1, b"\x81\x02hi\x88\x00");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Features
+//!
+//! `std` (on by default) lets the SIMD code choose at run time what the processor offers; the crate uses no more of the
+//! standard library than that, and none without it.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod assembler;
+mod close;
+mod config;
+mod connection;
+mod error;
+mod event;
+mod frame;
+pub mod handshake;
+pub mod http;
+mod input;
+mod mask;
+mod message;
+mod outbox;
+mod prepared;
+mod receiver;
+mod sender;
+mod time;
+mod timers;
+mod utf8;
+
+pub use assembler::{Assembled, Assembler, Incoming};
+pub use close::{CloseCode, CloseFrame, CloseInfo, MAX_CLOSE_REASON, Side};
+pub use config::{Config, Keepalive};
+pub use connection::{Connection, MaskKeys, Role, State};
+pub use error::{ProtocolError, SendError};
+pub use event::Event;
+pub use frame::{Flags, Frame, InvalidOpcode, MAX_CONTROL_PAYLOAD, Opcode};
+pub use input::RecvBuf;
+pub use mask::apply_mask;
+pub use message::{Message, MessageKind, MessageRef, Payload};
+pub use outbox::Transmit;
+pub use prepared::Prepared;
+pub use receiver::Receiver;
+pub use sender::Sender;
+pub use time::Instant;
+pub use utf8::{InvalidUtf8, Utf8Stream};

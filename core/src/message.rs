@@ -1,0 +1,258 @@
+//! Messages: whole ones, received and to be sent.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+use crate::frame::Opcode;
+
+/// Whether a message is text or bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// UTF-8 text.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+impl MessageKind {
+    /// The opcode of the message's first frame.
+    #[must_use]
+    pub const fn opcode(self) -> Opcode {
+        match self {
+            MessageKind::Text => Opcode::Text,
+            MessageKind::Binary => Opcode::Binary,
+        }
+    }
+}
+
+/// A whole message that owns its data.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Message {
+    /// UTF-8 text.
+    Text(String),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+impl Message {
+    /// The message, borrowed.
+    #[must_use]
+    pub fn as_ref(&self) -> MessageRef<'_> {
+        match self {
+            Message::Text(text) => MessageRef::Text(text),
+            Message::Binary(bytes) => MessageRef::Binary(bytes),
+        }
+    }
+
+    /// The text, if it is text.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        self.as_ref().as_text()
+    }
+
+    /// The payload: the bytes, or the UTF-8 of the text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.as_ref().as_bytes()
+    }
+
+    /// Takes the payload out, without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Message::Text(text) => Bytes::from(text),
+            Message::Binary(bytes) => bytes,
+        }
+    }
+
+    /// Whether it is text or bytes.
+    #[must_use]
+    pub fn kind(&self) -> MessageKind {
+        self.as_ref().kind()
+    }
+
+    /// The length of the payload in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether the payload is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+/// A whole message, borrowed from wherever it lies. Text has been checked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageRef<'a> {
+    /// UTF-8 text.
+    Text(&'a str),
+    /// Bytes.
+    Binary(&'a [u8]),
+}
+
+impl<'a> MessageRef<'a> {
+    /// The text, if it is text.
+    #[must_use]
+    pub const fn as_text(self) -> Option<&'a str> {
+        match self {
+            MessageRef::Text(text) => Some(text),
+            MessageRef::Binary(_) => None,
+        }
+    }
+
+    /// The payload: the bytes, or the UTF-8 of the text.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        match self {
+            MessageRef::Text(text) => text.as_bytes(),
+            MessageRef::Binary(bytes) => bytes,
+        }
+    }
+
+    /// Whether it is text or bytes.
+    #[must_use]
+    pub const fn kind(self) -> MessageKind {
+        match self {
+            MessageRef::Text(_) => MessageKind::Text,
+            MessageRef::Binary(_) => MessageKind::Binary,
+        }
+    }
+
+    /// A copy that owns its data.
+    #[must_use]
+    pub fn to_message(self) -> Message {
+        match self {
+            MessageRef::Text(text) => Message::Text(String::from(text)),
+            MessageRef::Binary(bytes) => Message::Binary(Bytes::copy_from_slice(bytes)),
+        }
+    }
+}
+
+impl fmt::Debug for MessageRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MessageRef::Text(text) => f.debug_tuple("Text").field(text).finish(),
+            MessageRef::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
+        }
+    }
+}
+
+/// A message to be sent, borrowed or owned: what the sends take, made from strings, slices, vectors,
+/// [`Bytes`] and messages. What owns its data is sent by a server without a copy when it is large.
+#[derive(Debug, Clone)]
+pub struct Payload<'a> {
+    pub(crate) kind: MessageKind,
+    pub(crate) data: PayloadData<'a>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum PayloadData<'a> {
+    Borrowed(&'a [u8]),
+    Shared(Bytes),
+}
+
+impl<'a> Payload<'a> {
+    pub(crate) fn borrowed(kind: MessageKind, bytes: &'a [u8]) -> Self {
+        Payload { kind, data: PayloadData::Borrowed(bytes) }
+    }
+
+    fn shared(kind: MessageKind, bytes: impl Into<Bytes>) -> Self {
+        Payload { kind, data: PayloadData::Shared(bytes.into()) }
+    }
+
+    /// Whether it is text or bytes.
+    #[must_use]
+    pub fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
+    /// What will be sent.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.data {
+            PayloadData::Borrowed(bytes) => bytes,
+            PayloadData::Shared(bytes) => bytes,
+        }
+    }
+
+    /// The same payload, owned; copied only if it was borrowed.
+    #[must_use]
+    pub fn into_owned(self) -> Payload<'static> {
+        Payload { kind: self.kind, data: PayloadData::Shared(self.into_bytes()) }
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self.data {
+            PayloadData::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            PayloadData::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl<'a> From<MessageRef<'a>> for Payload<'a> {
+    #[inline]
+    fn from(message: MessageRef<'a>) -> Self {
+        Payload::borrowed(message.kind(), message.as_bytes())
+    }
+}
+
+macro_rules! payload_from {
+    ($($from:ty => |$value:ident| $make:expr;)*) => {$(
+        impl<'a> From<$from> for Payload<'a> {
+            #[inline]
+            fn from($value: $from) -> Self {
+                $make
+            }
+        }
+    )*};
+}
+
+payload_from! {
+    &'a str => |text| Payload::borrowed(MessageKind::Text, text.as_bytes());
+    &'a String => |text| Payload::borrowed(MessageKind::Text, text.as_bytes());
+    &'a [u8] => |bytes| Payload::borrowed(MessageKind::Binary, bytes);
+    &'a Vec<u8> => |bytes| Payload::borrowed(MessageKind::Binary, bytes);
+    &'a Message => |message| message.as_ref().into();
+    String => |text| Payload::shared(MessageKind::Text, text);
+    Vec<u8> => |bytes| Payload::shared(MessageKind::Binary, bytes);
+    Bytes => |bytes| Payload::shared(MessageKind::Binary, bytes);
+    Message => |message| Payload::shared(message.kind(), message.into_bytes());
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Payload<'a> {
+    #[inline]
+    fn from(bytes: &'a [u8; N]) -> Self {
+        Payload::borrowed(MessageKind::Binary, bytes)
+    }
+}
+
+macro_rules! message_from {
+    ($($from:ty => |$value:ident| $make:expr;)*) => {$(
+        impl From<$from> for Message {
+            fn from($value: $from) -> Self {
+                $make
+            }
+        }
+    )*};
+}
+
+message_from! {
+    &str => |text| Message::Text(text.into());
+    String => |text| Message::Text(text);
+    &[u8] => |bytes| Message::Binary(Bytes::copy_from_slice(bytes));
+    Vec<u8> => |bytes| Message::Binary(bytes.into());
+    Bytes => |bytes| Message::Binary(bytes);
+    MessageRef<'_> => |message| message.to_message();
+}

@@ -1,0 +1,205 @@
+//! UTF-8 checked while it arrives (RFC 6455 8.1), failing at the first byte that cannot be valid.
+
+use core::fmt;
+
+/// Checks text that comes in pieces, cut anywhere.
+///
+/// It keeps at most the three bytes of a character that is not complete yet, and it hands out what is
+/// complete as `&str`, so that nothing is ever checked twice.
+///
+/// ```
+/// use sockeye_core::Utf8Stream;
+///
+/// let (mut utf8, mut text) = (Utf8Stream::new(), String::new());
+/// utf8.push("λ".as_bytes().split_at(1).0, |s| text.push_str(s)).unwrap();
+/// utf8.push("λ!".as_bytes().split_at(1).1, |s| text.push_str(s)).unwrap();
+/// assert!(utf8.is_complete());
+/// assert_eq!(text, "λ!");
+///
+/// // 0xED 0xA0 begins a surrogate: there is no third byte that could make it valid.
+/// assert!(Utf8Stream::new().push(&[0xed, 0xa0], |_| ()).is_err());
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Utf8Stream {
+    cut: [u8; 3],
+    len: u8,
+}
+
+/// Bytes that are not UTF-8, whatever may follow them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidUtf8;
+
+impl Utf8Stream {
+    /// At the start of a text.
+    #[must_use]
+    pub const fn new() -> Self {
+        Utf8Stream { cut: [0; 3], len: 0 }
+    }
+
+    /// Whether the text may end here: no character is incomplete.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Checks the next piece, and gives `valid` each stretch of whole characters, in order.
+    ///
+    /// # Errors
+    ///
+    /// The text so far can no longer become valid. What was valid before the fault may have been given out.
+    #[inline]
+    pub fn push(&mut self, piece: &[u8], mut valid: impl FnMut(&str)) -> Result<(), InvalidUtf8> {
+        let piece = if self.len == 0 { piece } else { self.complete(piece, &mut valid)? };
+        let (whole, cut) = split_cut_character(piece);
+        let text = simdutf8::basic::from_utf8(whole).map_err(|_| InvalidUtf8)?;
+        if !text.is_empty() {
+            valid(text);
+        }
+        if !cut.is_empty() {
+            self.keep(cut)?;
+        }
+        Ok(())
+    }
+
+    /// Completes the cut character; what is left of `piece` begins with a new one.
+    fn complete<'p>(
+        &mut self,
+        piece: &'p [u8],
+        valid: &mut impl FnMut(&str),
+    ) -> Result<&'p [u8], InvalidUtf8> {
+        let mut rest = piece;
+        while let Some((byte, behind)) = rest.split_first() {
+            rest = behind;
+            let mut character = [0; 4];
+            let cut = self.cut.iter().take(usize::from(self.len)).chain(Some(byte));
+            let mut len = 0;
+            for (slot, byte) in character.iter_mut().zip(cut) {
+                *slot = *byte;
+                len += 1;
+            }
+            let (bytes, _) = character.split_at(len);
+            match core::str::from_utf8(bytes) {
+                Ok(text) => {
+                    self.len = 0;
+                    valid(text);
+                    return Ok(rest);
+                }
+                Err(_) => self.keep(bytes)?,
+            }
+        }
+        Ok(rest)
+    }
+
+    /// Keeps the beginning of a character, unless none begins like that.
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
+        match core::str::from_utf8(bytes) {
+            Err(error) if error.error_len().is_none() && error.valid_up_to() == 0 => {
+                for (slot, byte) in self.cut.iter_mut().zip(bytes) {
+                    *slot = *byte;
+                }
+                self.len = bytes.len() as u8;
+                Ok(())
+            }
+            _ => Err(InvalidUtf8),
+        }
+    }
+}
+
+/// Splits off a character at the end whose lead byte announces more bytes than there are.
+#[inline]
+fn split_cut_character(bytes: &[u8]) -> (&[u8], &[u8]) {
+    for back in 1..=bytes.len().min(3) {
+        let (front, end) = bytes.split_at(bytes.len() - back);
+        let announced = match end.first() {
+            Some(0x80..=0xbf) => continue,
+            Some(0xc0..=0xdf) => 2,
+            Some(0xe0..=0xef) => 3,
+            Some(0xf0..=0xff) => 4,
+            _ => 1,
+        };
+        return if announced > back { (front, end) } else { (bytes, &[]) };
+    }
+    (bytes, &[])
+}
+
+impl fmt::Display for InvalidUtf8 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the text is not UTF-8")
+    }
+}
+
+impl core::error::Error for InvalidUtf8 {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    /// The verdict of the standard library on a beginning: `None` while it may still become valid.
+    fn judge(bytes: &[u8]) -> Result<Option<&str>, ()> {
+        match core::str::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.error_len().is_none() => Ok(None),
+            Err(_) => Err(()),
+        }
+    }
+
+    fn check_every_cut(bytes: &[u8]) {
+        for cut in 0..=bytes.len() {
+            let (head, tail) = bytes.split_at(cut);
+            let (mut utf8, mut text) = (Utf8Stream::new(), String::new());
+            let first = utf8.push(head, |s| text.push_str(s));
+            assert_eq!(first.is_err(), judge(head).is_err(), "{head:02x?}");
+            if first.is_err() {
+                continue;
+            }
+            let second = utf8.push(tail, |s| text.push_str(s));
+            match judge(bytes) {
+                Ok(Some(whole)) => {
+                    assert_eq!((second, utf8.is_complete()), (Ok(()), true), "{head:02x?} {tail:02x?}");
+                    assert_eq!(text, whole);
+                }
+                Ok(None) => {
+                    assert_eq!((second, utf8.is_complete()), (Ok(()), false), "{head:02x?} {tail:02x?}")
+                }
+                Err(()) => assert!(second.is_err(), "{head:02x?} {tail:02x?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_two_bytes_at_every_cut_agree_with_the_standard_library() {
+        for pair in 0..=u16::MAX {
+            check_every_cut(&pair.to_be_bytes());
+        }
+    }
+
+    #[test]
+    fn every_lead_with_every_edge_of_its_continuations_agrees_with_the_standard_library() {
+        let edges = [0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xed, 0xf4, 0xff];
+        for lead in 0x80..=0xff {
+            for second in 0x70..=0xff {
+                for third in edges {
+                    check_every_cut(&[lead, second, third]);
+                    for fourth in edges {
+                        check_every_cut(&[lead, second, third, fourth]);
+                        check_every_cut(&[b'a', lead, second, third, fourth, b'z']);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_text_in_pieces_of_every_size_comes_out_whole() {
+        let text = "añ漢🎉".repeat(40);
+        for size in 1..80 {
+            let (mut utf8, mut out) = (Utf8Stream::new(), String::new());
+            for piece in text.as_bytes().chunks(size) {
+                utf8.push(piece, |s| out.push_str(s)).unwrap();
+            }
+            assert!(utf8.is_complete());
+            assert_eq!(out, text);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! H6: where a body ends, and how much of it is taken (RFC 9112 6, 7).
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use sockeye_core::RecvBuf;
+use sockeye_core::http::{BodyError, BodyEvent, BodyLength, BodyReader};
+
+/// What has been read, whether it has ended, and how many bytes it took; in pieces of `piece`.
+fn read(
+    length: BodyLength,
+    limit: u64,
+    bytes: &[u8],
+    piece: usize,
+) -> (Vec<u8>, Result<bool, BodyError>, usize) {
+    let (mut reader, mut body, mut taken) = (BodyReader::new(length, limit), Vec::new(), 0);
+    for part in bytes.chunks(piece).chain([&[][..]]) {
+        let mut part = part.to_vec();
+        let mut input = RecvBuf::new(&mut part);
+        loop {
+            let before = input.consumed();
+            let event = reader.poll_event(&mut input);
+            taken += input.consumed() - before;
+            match event {
+                Ok(None) => {
+                    assert!(input.is_empty());
+                    break;
+                }
+                Ok(Some(BodyEvent::Data(data))) => {
+                    assert!(!data.is_empty());
+                    body.extend_from_slice(data);
+                }
+                Ok(Some(BodyEvent::End)) => return (body, Ok(true), taken),
+                Err(error) => {
+                    assert_eq!(reader.poll_event(&mut input).unwrap_err(), error, "it stays");
+                    return (body, Err(error), taken);
+                }
+            }
+        }
+    }
+    (body, Ok(false), taken)
+}
+
+#[test]
+fn each_length_ends_where_it_should_in_any_pieces() {
+    let chunked = b"5\r\nhello\r\n00A;x=\"y\"\r\n, world...\r\n0\r\nT: u\r\nV:\r\n\r\nNEXT";
+    let table: &[(BodyLength, &[u8], &[u8], usize)] = &[
+        (BodyLength::None, b"NEXT", b"", 0),
+        (BodyLength::Length(0), b"NEXT", b"", 0),
+        (BodyLength::Length(1), b"aNEXT", b"a", 1),
+        (BodyLength::Length(5), b"helloNEXT", b"hello", 5),
+        (BodyLength::Chunked, b"0\r\n\r\nNEXT", b"", 5),
+        (BodyLength::Chunked, b"0000000000000001\r\nx\r\n0000\r\n\r\nNEXT", b"x", 29),
+        (BodyLength::Chunked, b"a\r\n0123456789\r\n0;e\r\n\r\nNEXT", b"0123456789", 22),
+        (BodyLength::Chunked, chunked, b"hello, world...", chunked.len() - 4),
+    ];
+    for &(length, bytes, body, end) in table {
+        for piece in 1..=bytes.len() {
+            let found = read(length, 100, bytes, piece);
+            assert_eq!(found, (body.to_vec(), Ok(true), end), "{} in {piece}", bytes.escape_ascii());
+        }
+    }
+}
+
+#[test]
+fn malformed_chunks_are_refused_in_any_pieces() {
+    use BodyError::*;
+    let long = |n: usize| [b"1;".to_vec(), vec![b'x'; n], b"\r\n".to_vec()].concat();
+    let table: Vec<(Vec<u8>, BodyError)> = vec![
+        (b"\r\n".to_vec(), ChunkSize),
+        (b"\n".to_vec(), ChunkSize),
+        (b"x".to_vec(), ChunkSize),
+        (b"g\r\n".to_vec(), ChunkSize),
+        (b"-1\r\n".to_vec(), ChunkSize),
+        (b"+1\r\n".to_vec(), ChunkSize),
+        (b"0x1\r\n".to_vec(), ChunkSize),
+        (b" 1\r\n".to_vec(), ChunkSize),
+        (b"1 \r\n".to_vec(), ChunkSize),
+        (b"1 ;x\r\n".to_vec(), ChunkSize),
+        (b"1\n".to_vec(), ChunkSize),
+        (b"1\r\r\n".to_vec(), ChunkSize),
+        (b"1\rx".to_vec(), ChunkSize),
+        (b";x\r\n".to_vec(), ChunkSize),
+        (b"00000000000000001\r\n".to_vec(), ChunkSize),
+        (b"10000000000000000\r\n".to_vec(), ChunkSize),
+        (b"fffffffffffffffff\r\n".to_vec(), ChunkSize),
+        (b"1_0\r\n".to_vec(), ChunkSize),
+        (b"\xef\xbc\x91\r\n".to_vec(), ChunkSize),
+        (b"ffffffffffffffff\r\n".to_vec(), TooBig { limit: 100 }),
+        (b"7fffffffffffffff\r\n".to_vec(), TooBig { limit: 100 }),
+        (b"65\r\n".to_vec(), TooBig { limit: 100 }),
+        (b"1;a\nb\r\n".to_vec(), ChunkExtension),
+        (b"1;a\0\r\n".to_vec(), ChunkExtension),
+        (long(1025), ChunkExtension),
+        (b"1;xxxxxxxx\r\ny\r\n".repeat(150), TooBig { limit: 100 }),
+        (b"1\r\nab".to_vec(), ChunkEnd),
+        (b"1\r\na\n".to_vec(), ChunkEnd),
+        (b"1\r\na\r0".to_vec(), ChunkEnd),
+        (b"1\r\na0\r\n".to_vec(), ChunkEnd),
+        (b"0\r\nT: u\n\r\n".to_vec(), Trailer),
+        (b"0\r\nT: \0\r\n".to_vec(), Trailer),
+        (b"0\r\n\rx".to_vec(), Trailer),
+        (b"0\r\n\n".to_vec(), Trailer),
+        ([b"0\r\n".to_vec(), vec![b'x'; 8193]].concat(), Trailer),
+        ([b"0\r\n".to_vec(), b"x\r\n".repeat(8193)].concat(), Trailer),
+    ];
+    for (bytes, error) in table {
+        for piece in [1, 2, 3, 1 << 20] {
+            let (_, found, _) = read(BodyLength::Chunked, 100, &bytes, piece);
+            assert_eq!(found, Err(error), "{} in {piece}", bytes[..bytes.len().min(40)].escape_ascii());
+        }
+    }
+    assert_eq!(read(BodyLength::Chunked, 100, &long(1024), 7).1, Ok(false));
+    let chunks = [b"1;xxxxxxxxxxxxx\r\ny\r\n".repeat(80)].concat();
+    assert_eq!(
+        read(BodyLength::Chunked, 100, &chunks, 7).1,
+        Err(ChunkExtension),
+        "the extensions of all chunks count"
+    );
+}
+
+#[test]
+fn h6_a_body_above_the_limit_is_refused_as_soon_as_that_is_known() {
+    for (limit, error) in [(9, true), (10, false), (u64::MAX, false)] {
+        let expected = if error { Err(BodyError::TooBig { limit }) } else { Ok(true) };
+        let (body, found, taken) = read(BodyLength::Length(10), limit, b"0123456789", 3);
+        assert_eq!((found, taken), (expected, if error { 0 } else { 10 }));
+        assert_eq!(body.len(), taken);
+        let (body, found, _) = read(BodyLength::Chunked, limit, b"5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n", 3);
+        assert_eq!((body.len(), found), (if error { 5 } else { 10 }, expected));
+    }
+    let (_, found, _) = read(BodyLength::UntilClose, 9, b"0123456789", 3);
+    assert_eq!(found, Err(BodyError::TooBig { limit: 9 }));
+    assert_eq!(read(BodyLength::UntilClose, 10, b"0123456789", 3).1, Ok(false));
+    assert_eq!((BodyError::TooBig { limit: 9 }.status(), BodyError::ChunkSize.status()), (413, 400));
+}
+
+#[test]
+fn a_number_is_not_memory() {
+    let mut reader = BodyReader::new(BodyLength::Length(u64::MAX), u64::MAX);
+    let mut bytes = *b"abc";
+    assert_eq!(
+        reader.poll_event(&mut RecvBuf::new(&mut bytes)),
+        Ok(Some(BodyEvent::Data(&mut b"abc".to_vec())))
+    );
+}
+
+#[test]
+fn the_end_of_the_transport() {
+    let whole = b"3\r\nabc\r\n0\r\n\r\n";
+    for cut in 0..=whole.len() {
+        let mut reader = BodyReader::new(BodyLength::Chunked, 100);
+        let mut bytes = whole[..cut].to_vec();
+        let mut input = RecvBuf::new(&mut bytes);
+        while let Ok(Some(BodyEvent::Data(_))) = reader.poll_event(&mut input) {}
+        let expected = if cut == whole.len() { Ok(()) } else { Err(BodyError::Eof) };
+        assert_eq!(reader.handle_eof(), expected, "cut at {cut}");
+        assert_eq!(reader.handle_eof(), expected, "it stays");
+    }
+    assert_eq!(BodyReader::new(BodyLength::Length(1), 9).handle_eof(), Err(BodyError::Eof));
+    let mut reader = BodyReader::new(BodyLength::UntilClose, 9);
+    assert_eq!(reader.handle_eof(), Ok(()));
+    assert_eq!(reader.poll_event(&mut RecvBuf::new(&mut [])), Ok(Some(BodyEvent::End)));
+}
