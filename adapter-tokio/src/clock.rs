@@ -1,0 +1,41 @@
+//! tokio's time.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use sockeye_core::Instant;
+use sockeye_driver::{Clock, to_core_instant, to_std_instant};
+use tokio::time::{self, Sleep};
+
+/// tokio's clock, so that `tokio::time::pause` works, and a timer that exists only while a deadline does.
+#[derive(Default)]
+pub struct TokioClock {
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Instant {
+        to_core_instant(time::Instant::now().into_std())
+    }
+
+    fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let deadline = time::Instant::from_std(to_std_instant(deadline));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(time::sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    fn cancel(&mut self) {
+        self.timer = None;
+    }
+}
+
+impl fmt::Debug for TokioClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokioClock").field("armed", &self.timer.is_some()).finish()
+    }
+}

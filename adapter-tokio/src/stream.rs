@@ -1,0 +1,47 @@
+//! tokio's byte streams.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use sockeye_driver::Io;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Any stream of tokio, such as a `TcpStream`, a `UnixStream`, a TLS stream or a `DuplexStream`.
+#[derive(Debug)]
+pub struct TokioIo<S>(S);
+
+impl<S> TokioIo<S> {
+    /// Wraps a stream.
+    pub fn new(stream: S) -> Self {
+        TokioIo(stream)
+    }
+
+    /// The stream.
+    pub fn get_ref(&self) -> &S {
+        &self.0
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Io for TokioIo<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        Pin::new(&mut self.0).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.0);
+        match slices {
+            [slice] => stream.poll_write(cx, slice),
+            slices => stream.poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,67 @@
+//! What can go wrong on a connection with I/O.
+
+use std::{fmt, io};
+
+use sockeye_core::{CloseInfo, ProtocolError, SendError};
+
+/// Why an operation on a [`WebSocket`](crate::WebSocket) did not succeed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The transport broke; the connection is over.
+    Io(io::Error),
+    /// The peer broke the protocol or passed a limit; it has been told, and the connection is over.
+    Protocol(ProtocolError),
+    /// The connection ended without a complete closing handshake: the peer vanished, or did not answer in time.
+    Abnormal(CloseInfo),
+    /// What was to be sent cannot be; nothing was sent, and the connection goes on.
+    Send(SendError),
+}
+
+impl Error {
+    /// Whether the connection goes on: only what was asked of it could not be done.
+    #[must_use]
+    pub fn is_recoverable(&self) -> bool {
+        matches!(self, Error::Send(error) if *error != SendError::Closed)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io(error) => write!(f, "the transport broke: {error}"),
+            Error::Protocol(error) => error.fmt(f),
+            Error::Abnormal(info) => write!(f, "the connection ended without a closing handshake: {info}"),
+            Error::Send(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io(error) => Some(error),
+            Error::Protocol(error) => Some(error),
+            Error::Abnormal(_) => None,
+            Error::Send(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Error::Io(error)
+    }
+}
+
+impl From<ProtocolError> for Error {
+    fn from(error: ProtocolError) -> Self {
+        Error::Protocol(error)
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        Error::Send(error)
+    }
+}

@@ -1,0 +1,226 @@
+//! The side of a connection that reads: events out of bytes, messages out of events.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use sockeye_core::{
+    Assembled, Assembler, Event, Incoming, MessageKind, ProtocolError, Receiver, RecvBuf, Sender, Utf8Stream,
+};
+
+use crate::buffer::{self, READ, ReadBuffer};
+use crate::error::Error;
+use crate::io::{Clock, Io};
+use crate::link::{Access, Heard, Link};
+
+#[derive(Debug)]
+pub(crate) struct Receiving {
+    receiver: Receiver,
+    assembler: Assembler,
+    input: ReadBuffer,
+    /// A message is being taken in parts.
+    parts: Option<Utf8Stream>,
+    over: bool,
+}
+
+/// A stretch of a message, as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Text or binary.
+    pub kind: MessageKind,
+    /// The bytes. Text may be cut inside a character; it has been checked as far as it goes.
+    pub data: Bytes,
+    /// Whether the message begins here.
+    pub first: bool,
+    /// Whether the message ends here.
+    pub last: bool,
+}
+
+impl Receiving {
+    pub(crate) fn new(receiver: Receiver, mut input: ReadBuffer) -> Self {
+        input.release();
+        Receiving { receiver, assembler: Assembler::new(), input, parts: None, over: false }
+    }
+
+    /// The loop: the next message is given to `deliver`, which may borrow it, and a way to the sender.
+    pub(crate) fn poll_message<L: Access, R>(
+        &mut self,
+        link: &mut L,
+        cx: &mut Context<'_>,
+        deliver: impl FnOnce(Assembled<'_>, &mut L) -> R,
+    ) -> Poll<Result<Option<R>, Error>> {
+        // A frame that fits the buffer is read to its end before it is looked at, so that it comes out in one piece; but
+        // nothing stays in the buffer while the task waits.
+        let mut room = READ;
+        loop {
+            let mut view = RecvBuf::new(self.input.unread());
+            while let Some(event) = next_event(&mut self.receiver, &mut view, room, link) {
+                if let Event::Data { payload, first, last, .. } = &event {
+                    if self.parts.is_some() {
+                        // The rest of a message that was begun in parts: the caller has moved on.
+                        if *last {
+                            self.parts = None;
+                        }
+                        continue;
+                    }
+                    if *first && !*last {
+                        self.assembler.lend_buffer(|| buffer::take_message(payload.len()));
+                    }
+                }
+                match self.assembler.push(event) {
+                    Ok(Some(Incoming::Message(message))) => {
+                        let delivered = deliver(message, link);
+                        let used = view.consumed();
+                        self.input.consume(used);
+                        self.input.release();
+                        return Poll::Ready(Ok(Some(delivered)));
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        self.receiver.fail(error);
+                        link.with(|link| link.fail(error));
+                    }
+                }
+            }
+            let used = view.consumed();
+            self.input.consume(used);
+            if !self.input.is_empty() {
+                let len = self.receiver.frame_len(self.input.unread());
+                self.input.expect(len);
+            }
+            match self.poll_more(link, cx) {
+                Poll::Ready(Ok(true)) => room = READ,
+                Poll::Ready(Ok(false)) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if self.input.is_empty() => {
+                    self.release();
+                    return Poll::Pending;
+                }
+                Poll::Pending => room = 0,
+            }
+        }
+    }
+
+    /// The same for whatever has arrived of a message.
+    pub(crate) fn poll_part<L: Access>(
+        &mut self,
+        link: &mut L,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Part>, Error>> {
+        loop {
+            let mut view = RecvBuf::new(self.input.unread());
+            while let Some(event) = next_event(&mut self.receiver, &mut view, 0, link) {
+                let Event::Data { kind, payload, first, last, .. } = event else { continue };
+                match check_part(&mut self.parts, kind, payload, last) {
+                    Ok(()) => {
+                        let part = Part { kind, data: Bytes::copy_from_slice(payload), first, last };
+                        let used = view.consumed();
+                        self.input.consume(used);
+                        self.input.release();
+                        return Poll::Ready(Ok(Some(part)));
+                    }
+                    Err(error) => {
+                        self.receiver.fail(error);
+                        link.with(|link| link.fail(error));
+                    }
+                }
+            }
+            self.input.consume(usize::MAX);
+            match self.poll_more(link, cx) {
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.release();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Waits for bytes; `false` when the connection is over and its end has been told.
+    fn poll_more<L: Access>(&mut self, link: &mut L, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+        if self.over {
+            return Poll::Ready(Ok(false));
+        }
+        match ready!(link.with(|link| link.poll_hear(cx, &mut self.input))) {
+            Heard::Bytes => Poll::Ready(Ok(true)),
+            Heard::End(error) => {
+                self.over = true;
+                self.input.consume(usize::MAX);
+                self.release();
+                Poll::Ready(self.verdict(link, error).map_or(Ok(false), Err))
+            }
+        }
+    }
+
+    /// Gives all memory back that is not needed while nothing happens.
+    fn release(&mut self) {
+        self.input.release();
+        if let Some(buffer) = self.assembler.reclaim_buffer() {
+            buffer::give_message(buffer);
+        }
+    }
+
+    /// What to tell of the end: the peer's fault before the transport's, and nothing if all went well.
+    fn verdict<L: Access>(&mut self, link: &mut L, error: Option<io::Error>) -> Option<Error> {
+        if let Some(error) = self.receiver.failure() {
+            return Some(Error::Protocol(error));
+        }
+        if let Some(error) = error {
+            return Some(Error::Io(error));
+        }
+        let info = link.with(|link| link.sender.close_info().cloned())?;
+        (!info.clean).then_some(Error::Abnormal(info))
+    }
+}
+
+/// The next event, answered; a broken rule fails the connection, whose end is then told when it has come.
+#[inline]
+fn next_event<'a, L: Access>(
+    receiver: &mut Receiver,
+    input: &mut RecvBuf<'a>,
+    room: usize,
+    link: &mut L,
+) -> Option<Event<'a>> {
+    if input.is_empty() {
+        return None;
+    }
+    match receiver.poll_whole_event(input, room) {
+        Ok(event) => {
+            // Data needs no answer: the other half's lock is not taken for it.
+            if let Some(Event::Ping(_) | Event::Pong(_) | Event::Close(_)) = &event {
+                link.with(|link| event.iter().for_each(|event| link.react(event)));
+            }
+            event
+        }
+        Err(error) => {
+            link.with(|link| link.fail(error));
+            None
+        }
+    }
+}
+
+/// Checks the text of a part with what came before it.
+fn check_part(
+    parts: &mut Option<Utf8Stream>,
+    kind: MessageKind,
+    payload: &[u8],
+    last: bool,
+) -> Result<(), ProtocolError> {
+    let mut utf8 = parts.take().unwrap_or_default();
+    if kind == MessageKind::Text {
+        let checked = utf8.push(payload, |_| ());
+        if checked.is_err() || last && !utf8.is_complete() {
+            return Err(ProtocolError::InvalidUtf8);
+        }
+    }
+    *parts = (!last).then_some(utf8);
+    Ok(())
+}
+
+/// A way to the sender for a delivered message.
+#[inline]
+pub(crate) fn sender_of<I: Io, C: Clock>(link: &mut Link<I, C>) -> &mut Sender {
+    link.sender_with_buffer()
+}
