@@ -19,7 +19,6 @@ use crate::websocket::WebSocket;
 #[derive(Debug)]
 #[must_use = "the client waits for an answer"]
 pub struct PendingUpgrade<I, C> {
-    // In a box: the future of a connection's whole life would else be as large as its first moments need.
     inner: Box<Inner<I, C>>,
 }
 
@@ -45,13 +44,19 @@ pub async fn read_upgrade<I: Io, C: Clock>(
     clock: C,
     config: Arc<Config>,
 ) -> Result<PendingUpgrade<I, C>, AcceptError> {
-    let mut opening = Box::new(Opening::new(io, clock));
+    // In a box, like all that is only of the beginning: a task's future is as large as its largest moment, for good.
+    Box::pin(read_upgrade_inline(io, clock, config)).await
+}
+
+async fn read_upgrade_inline<I: Io, C: Clock>(
+    io: I,
+    clock: C,
+    config: Arc<Config>,
+) -> Result<PendingUpgrade<I, C>, AcceptError> {
+    let mut opening = Opening::new(io, clock);
     let error = match read_request(&mut opening, &config).await {
         Ok(request) => match Upgrade::new(request) {
-            Ok(upgrade) => {
-                let inner = Inner { opening: *opening, upgrade, config };
-                return Ok(PendingUpgrade { inner: Box::new(inner) });
-            }
+            Ok(upgrade) => return Ok(PendingUpgrade { inner: Box::new(Inner { opening, upgrade, config }) }),
             Err(rejection) => AcceptError::Refused(rejection.reason()),
         },
         Err(error) => error,
@@ -67,7 +72,7 @@ async fn read_request<I: Io, C: Clock>(
     opening: &mut Opening<I, C>,
     config: &Arc<Config>,
 ) -> Result<Request, AcceptError> {
-    let mut handshake = Box::new(Handshake::new(config.clone()));
+    let mut handshake = Handshake::new(config.clone());
     poll_fn(|cx| {
         loop {
             match ready!(opening.poll_wait(cx, handshake.poll_timeout()))? {
@@ -102,15 +107,18 @@ pub async fn accept_with<I: Io, C: Clock>(
     config: Arc<Config>,
     decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
 ) -> Result<WebSocket<I, C>, AcceptError> {
-    let pending = read_upgrade(io, clock, config).await?;
-    match decide(pending.upgrade()).await {
-        Ok(accept) => pending.accept(&accept).await,
-        Err(response) => {
-            let status = response.status();
-            pending.reject(&response).await?;
-            Err(AcceptError::Rejected(status))
+    Box::pin(async {
+        let pending = read_upgrade_inline(io, clock, config).await?;
+        match decide(pending.upgrade()).await {
+            Ok(accept) => pending.accept(&accept).await,
+            Err(response) => {
+                let status = response.status();
+                pending.reject(&response).await?;
+                Err(AcceptError::Rejected(status))
+            }
         }
-    }
+    })
+    .await
 }
 
 impl<I: Io, C: Clock> PendingUpgrade<I, C> {
@@ -130,6 +138,10 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
     ///
     /// Dropping the future drops the transport.
     pub async fn accept(self, accept: &Accept) -> Result<WebSocket<I, C>, AcceptError> {
+        Box::pin(self.accept_inline(accept)).await
+    }
+
+    async fn accept_inline(self, accept: &Accept) -> Result<WebSocket<I, C>, AcceptError> {
         let Inner { mut opening, upgrade, config } = *self.inner;
         match upgrade.accept(accept, config) {
             Ok(Accepted { connection, subprotocol, .. }) => {
@@ -158,7 +170,7 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
     ///
     /// Dropping the future drops the transport.
     pub async fn reject(self, response: &Response) -> io::Result<()> {
-        self.inner.opening.end_with(&response.encode()).await
+        Box::pin(self.inner.opening.end_with(&response.encode())).await
     }
 }
 

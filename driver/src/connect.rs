@@ -30,8 +30,18 @@ pub async fn client<I: Io, C: Clock>(
     request: Request,
     config: Arc<Config>,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
-    let mut opening = Box::new(Opening::new(io, clock));
-    let mut handshake = Box::new(request.start(entropy::nonce(), entropy::mask_keys(), config));
+    // In a box: a task's future is as large as its largest moment, for good.
+    Box::pin(client_inline(io, clock, request, config)).await
+}
+
+async fn client_inline<I: Io, C: Clock>(
+    io: I,
+    clock: C,
+    request: Request,
+    config: Arc<Config>,
+) -> Result<(WebSocket<I, C>, Response), ConnectError> {
+    let mut opening = Opening::new(io, clock);
+    let mut handshake = request.start(entropy::nonce(), entropy::mask_keys(), config);
     let established = poll_fn(|cx| {
         loop {
             // Blocked or broken, the answer may be there all the same.
@@ -60,7 +70,7 @@ pub async fn client<I: Io, C: Clock>(
     .await?;
     let Established { connection, response, subprotocol, .. } = established;
     opening.clock.cancel();
-    let Opening { io, clock, input } = *opening;
+    let Opening { io, clock, input } = opening;
     let mut websocket = WebSocket::with_input(connection, input, io, clock);
     websocket.set_subprotocol(subprotocol);
     Ok((websocket, response))
