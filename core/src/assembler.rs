@@ -59,6 +59,12 @@ enum Place<'m> {
     Buffer(&'m mut Buffer),
 }
 
+impl<'m> From<MessageRef<'m>> for Assembled<'m> {
+    fn from(message: MessageRef<'m>) -> Self {
+        Assembled(Place::Input(message))
+    }
+}
+
 impl Assembled<'_> {
     /// The message, borrowed.
     #[must_use]
@@ -130,6 +136,9 @@ impl Assembler {
         input: &mut RecvBuf<'a>,
     ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
         loop {
+            if let Some(message) = connection.poll_message(input) {
+                return Ok(Some(Incoming::whole(message)));
+            }
             let Some(event) = connection.poll_event(input)? else {
                 self.release();
                 return Ok(None);
@@ -191,20 +200,32 @@ impl Assembler {
         }
     }
 
-    #[inline]
     fn absorb<'a>(&mut self, event: Event<'a>) -> Result<Progress<'a>, ProtocolError> {
-        let Event::Data { kind, payload, ascii, first, last } = event else {
-            return Ok(Progress::Control(event));
-        };
-        if first && last {
-            return Ok(Progress::Whole(match (kind, ascii) {
-                (MessageKind::Binary, _) => MessageRef::Binary(payload),
-                (MessageKind::Text, Some(text)) => MessageRef::Text(text),
-                (MessageKind::Text, None) => MessageRef::Text(
-                    simdutf8::basic::from_utf8(payload).map_err(|_| ProtocolError::InvalidUtf8)?,
-                ),
-            }));
+        match event {
+            Event::Data { kind: MessageKind::Binary, payload, first: true, last: true, .. } => {
+                Ok(Progress::Whole(MessageRef::Binary(payload)))
+            }
+            Event::Data { kind: MessageKind::Text, payload, ascii, first: true, last: true } => {
+                let checked = ascii.map_or_else(|| simdutf8::basic::from_utf8(payload), Ok);
+                let text = checked.map_err(|_| ProtocolError::InvalidUtf8)?;
+                Ok(Progress::Whole(MessageRef::Text(text)))
+            }
+            Event::Data { kind, payload, ascii, first, last } => {
+                self.collect(kind, payload, ascii, first, last)
+            }
+            event => Ok(Progress::Control(event)),
         }
+    }
+
+    /// Adds a part to the message in the buffer.
+    fn collect<'a>(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        ascii: Option<&str>,
+        first: bool,
+        last: bool,
+    ) -> Result<Progress<'a>, ProtocolError> {
         if first {
             self.begin(kind);
         }
@@ -242,7 +263,7 @@ impl Assembler {
 
 impl<'m> Incoming<'_, 'm> {
     fn whole(message: MessageRef<'m>) -> Self {
-        Incoming::Message(Assembled(Place::Input(message)))
+        Incoming::Message(message.into())
     }
 }
 

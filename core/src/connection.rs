@@ -11,7 +11,7 @@ use crate::error::{ProtocolError, SendError};
 use crate::event::Event;
 use crate::frame::Frame;
 use crate::input::RecvBuf;
-use crate::message::Payload;
+use crate::message::{MessageRef, Payload};
 use crate::outbox::Transmit;
 use crate::prepared::Prepared;
 use crate::receiver::Receiver;
@@ -306,6 +306,14 @@ impl Connection {
     /// Takes the queue's buffer away if nothing waits: an idle connection then owns no memory.
     pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
         self.sender.reclaim_buffer()
+    }
+
+    /// As [`Receiver::poll_message`].
+    #[inline(always)]
+    pub(crate) fn poll_message<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
+        let message = self.receiver.poll_message(input)?;
+        self.sender.handle_received();
+        Some(message)
     }
 
     /// Queues the head that ends the opening handshake, in front of the first frame.

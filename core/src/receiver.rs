@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
 use crate::input::RecvBuf;
 use crate::mask::{advance_key, apply_mask};
-use crate::message::MessageKind;
+use crate::message::{MessageKind, MessageRef};
 use sockeye_mask::unmask_text;
 
 /// Decodes what the peer sends: frames, fragments and the rules between them (RFC 6455 5), and the limits.
@@ -107,6 +107,25 @@ impl Receiver {
         self.poll(input, room)
     }
 
+    /// The short way to a message that lies whole in one frame at the front of `input`, its text checked, with no
+    /// [`Event`] made of it and no [`Assembler`](crate::Assembler) needed. `None` says nothing: it may be anything else,
+    /// right or wrong, which [`poll_event`](Receiver::poll_event) tells.
+    #[inline(always)]
+    pub fn poll_message<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
+        let (kind, payload, ascii) = self.whole_message(input)?;
+        match (kind, ascii) {
+            (MessageKind::Binary, _) => Some(MessageRef::Binary(payload)),
+            (MessageKind::Text, Some(text)) => Some(MessageRef::Text(text)),
+            (MessageKind::Text, None) => match simdutf8::basic::from_utf8(payload) {
+                Ok(text) => Some(MessageRef::Text(text)),
+                Err(_) => {
+                    self.fail(ProtocolError::InvalidUtf8);
+                    None
+                }
+            },
+        }
+    }
+
     /// How long the frame at the front of `input` is, header and all, if its header is there: for callers of
     /// [`poll_whole_event`](Receiver::poll_whole_event) who want to read just the rest of it.
     #[must_use]
@@ -147,8 +166,42 @@ impl Receiver {
         matches!(self.step, Step::Header) && self.header.is_empty() && self.message.is_none()
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll<'a>(&mut self, input: &mut RecvBuf<'a>, room: usize) -> Result<Option<Event<'a>>, ProtocolError> {
+        match self.whole_message(input) {
+            Some((kind, payload, ascii)) => {
+                Ok(Some(Event::Data { kind, payload, ascii, first: true, last: true }))
+            }
+            None => self.step_or_fail(input, room),
+        }
+    }
+
+    /// The short way for what is nearly everything: a message in one frame that is all there. Whatever else it is, right or
+    /// wrong, is left to the long way.
+    #[inline(always)]
+    fn whole_message<'a>(&self, input: &mut RecvBuf<'a>) -> Option<(MessageKind, &'a [u8], Option<&'a str>)> {
+        if !matches!(self.step, Step::Header) || !self.header.is_empty() || self.message.is_some() {
+            return None;
+        }
+        let there = input.remaining();
+        let (header, used) = FrameHeader::parse(there).ok()??;
+        let kind = first_of(header.opcode)?;
+        let fits = header.len <= there.len().saturating_sub(used) as u64;
+        if !fits || !header.flags.finish || self.check_limits(header.len, 0, 1).is_err() {
+            return None;
+        }
+        let key = self.check_header(&header).ok()?;
+        input.take(used);
+        let (payload, ascii) = self.unmask(input.take(header.len as usize), key, kind);
+        Some((kind, payload, ascii))
+    }
+
+    #[inline(never)]
+    fn step_or_fail<'a>(
+        &mut self,
+        input: &mut RecvBuf<'a>,
+        room: usize,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
         let result = self.step(input, room);
         if let Err(error) = result {
             self.fail(error);
@@ -156,16 +209,12 @@ impl Receiver {
         result
     }
 
-    #[inline]
     fn step<'a>(&mut self, input: &mut RecvBuf<'a>, room: usize) -> Result<Option<Event<'a>>, ProtocolError> {
         loop {
             match &mut self.step {
                 Step::Header => {
                     let Some(header) = self.header.read(input, room)? else { return Ok(None) };
                     let key = self.check_header(&header)?;
-                    if let Some(event) = self.whole_message(&header, key, input)? {
-                        return Ok(Some(event));
-                    }
                     self.begin_frame(&header, key)?;
                 }
                 Step::Data => {
@@ -210,23 +259,6 @@ impl Receiver {
             return Err(ProtocolError::ReservedBits);
         }
         Ok(key)
-    }
-
-    /// The short way for what is nearly everything: a message in one frame that is all there.
-    #[inline]
-    fn whole_message<'a>(
-        &self,
-        header: &FrameHeader,
-        key: [u8; 4],
-        input: &mut RecvBuf<'a>,
-    ) -> Result<Option<Event<'a>>, ProtocolError> {
-        let Some(kind) = first_of(header.opcode) else { return Ok(None) };
-        if !header.flags.finish || self.message.is_some() || header.len > input.remaining().len() as u64 {
-            return Ok(None);
-        }
-        self.check_limits(header.len, 0, 1)?;
-        let (payload, ascii) = self.unmask(input.take(header.len as usize), key, kind);
-        Ok(Some(Event::Data { kind, payload, ascii, first: true, last: true }))
     }
 
     /// Gets ready for the payload of a frame.
@@ -349,7 +381,7 @@ impl Receiver {
     }
 
     /// Unmasks a payload if it comes from a client; text is looked at for ASCII in the same pass.
-    #[inline]
+    #[inline(always)]
     fn unmask<'a>(
         &self,
         payload: &'a mut [u8],

@@ -5,7 +5,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use sockeye_core::{
-    Assembled, Assembler, Event, Incoming, MessageKind, ProtocolError, Receiver, RecvBuf, Sender, Utf8Stream,
+    Assembled, Assembler, Event, Incoming, MessageKind, MessageRef, ProtocolError, Receiver, RecvBuf, Sender,
+    Utf8Stream,
 };
 
 use crate::buffer::{self, READ, ReadBuffer};
@@ -15,11 +16,8 @@ use crate::link::{Access, Heard, Link};
 
 #[derive(Debug)]
 pub(crate) struct Receiving {
-    receiver: Receiver,
-    assembler: Assembler,
+    decoder: Decoder,
     input: ReadBuffer,
-    /// A message is being taken in parts.
-    parts: Option<Utf8Stream>,
     over: bool,
 }
 
@@ -39,7 +37,8 @@ pub struct Part {
 impl Receiving {
     pub(crate) fn new(receiver: Receiver, mut input: ReadBuffer) -> Self {
         input.release();
-        Receiving { receiver, assembler: Assembler::new(), input, parts: None, over: false }
+        let decoder = Decoder { receiver, assembler: Assembler::new(), parts: None };
+        Receiving { decoder, input, over: false }
     }
 
     /// The loop: the next message is given to `deliver`, which may borrow it, and a way to the sender.
@@ -54,38 +53,25 @@ impl Receiving {
         let mut room = READ;
         loop {
             let mut view = RecvBuf::new(self.input.unread());
-            while let Some(event) = next_event(&mut self.receiver, &mut view, room, link) {
-                if let Event::Data { payload, first, last, .. } = &event {
-                    if self.parts.is_some() {
-                        // The rest of a message that was begun in parts: the caller has moved on.
-                        if *last {
-                            self.parts = None;
-                        }
-                        continue;
+            while !view.is_empty() {
+                let message = match self.decoder.whole_message(&mut view) {
+                    Some(message) => message.into(),
+                    None => {
+                        let Some(event) = self.decoder.next_event(&mut view, room, link) else { break };
+                        let Some(message) = self.decoder.collect(event, link) else { continue };
+                        message
                     }
-                    if *first && !*last {
-                        self.assembler.lend_buffer(|| buffer::take_message(payload.len()));
-                    }
-                }
-                match self.assembler.push(event) {
-                    Ok(Some(Incoming::Message(message))) => {
-                        let delivered = deliver(message, link);
-                        let used = view.consumed();
-                        self.input.consume(used);
-                        self.input.release();
-                        return Poll::Ready(Ok(Some(delivered)));
-                    }
-                    Ok(_) => {}
-                    Err(error) => {
-                        self.receiver.fail(error);
-                        link.with(|link| link.fail(error));
-                    }
-                }
+                };
+                let delivered = deliver(message, link);
+                let used = view.consumed();
+                self.input.consume(used);
+                self.input.release();
+                return Poll::Ready(Ok(Some(delivered)));
             }
             let used = view.consumed();
             self.input.consume(used);
             if !self.input.is_empty() {
-                let len = self.receiver.frame_len(self.input.unread());
+                let len = self.decoder.receiver.frame_len(self.input.unread());
                 self.input.expect(len);
             }
             match self.poll_more(link, cx) {
@@ -109,20 +95,12 @@ impl Receiving {
     ) -> Poll<Result<Option<Part>, Error>> {
         loop {
             let mut view = RecvBuf::new(self.input.unread());
-            while let Some(event) = next_event(&mut self.receiver, &mut view, 0, link) {
-                let Event::Data { kind, payload, first, last, .. } = event else { continue };
-                match check_part(&mut self.parts, kind, payload, last) {
-                    Ok(()) => {
-                        let part = Part { kind, data: Bytes::copy_from_slice(payload), first, last };
-                        let used = view.consumed();
-                        self.input.consume(used);
-                        self.input.release();
-                        return Poll::Ready(Ok(Some(part)));
-                    }
-                    Err(error) => {
-                        self.receiver.fail(error);
-                        link.with(|link| link.fail(error));
-                    }
+            while let Some(event) = self.decoder.next_event(&mut view, 0, link) {
+                if let Some(part) = self.decoder.part(event, link) {
+                    let used = view.consumed();
+                    self.input.consume(used);
+                    self.input.release();
+                    return Poll::Ready(Ok(Some(part)));
                 }
             }
             self.input.consume(usize::MAX);
@@ -157,14 +135,14 @@ impl Receiving {
     /// Gives all memory back that is not needed while nothing happens.
     fn release(&mut self) {
         self.input.release();
-        if let Some(buffer) = self.assembler.reclaim_buffer() {
+        if let Some(buffer) = self.decoder.assembler.reclaim_buffer() {
             buffer::give_message(buffer);
         }
     }
 
     /// What to tell of the end: the peer's fault before the transport's, and nothing if all went well.
     fn verdict<L: Access>(&mut self, link: &mut L, error: Option<io::Error>) -> Option<Error> {
-        if let Some(error) = self.receiver.failure() {
+        if let Some(error) = self.decoder.receiver.failure() {
             return Some(Error::Protocol(error));
         }
         if let Some(error) = error {
@@ -175,48 +153,98 @@ impl Receiving {
     }
 }
 
-/// The next event, answered; a broken rule fails the connection, whose end is then told when it has come.
-#[inline]
-fn next_event<'a, L: Access>(
-    receiver: &mut Receiver,
-    input: &mut RecvBuf<'a>,
-    room: usize,
-    link: &mut L,
-) -> Option<Event<'a>> {
-    if input.is_empty() {
-        return None;
+/// What makes messages of bytes.
+#[derive(Debug)]
+struct Decoder {
+    receiver: Receiver,
+    assembler: Assembler,
+    /// A message is being taken in parts.
+    parts: Option<Utf8Stream>,
+}
+
+impl Decoder {
+    /// The short way for what is nearly everything.
+    #[inline(always)]
+    fn whole_message<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
+        if self.parts.is_some() {
+            return None;
+        }
+        self.receiver.poll_message(input)
     }
-    match receiver.poll_whole_event(input, room) {
-        Ok(event) => {
-            // Data needs no answer: the other half's lock is not taken for it.
-            if let Some(Event::Ping(_) | Event::Pong(_) | Event::Close(_)) = &event {
-                link.with(|link| event.iter().for_each(|event| link.react(event)));
+
+    /// The next event, answered; a broken rule fails the connection, whose end is then told when it has come.
+    fn next_event<'a, L: Access>(
+        &mut self,
+        input: &mut RecvBuf<'a>,
+        room: usize,
+        link: &mut L,
+    ) -> Option<Event<'a>> {
+        if input.is_empty() {
+            return None;
+        }
+        match self.receiver.poll_whole_event(input, room) {
+            Ok(event) => {
+                // Data needs no answer: the other half's lock is not taken for it.
+                if let Some(Event::Ping(_) | Event::Pong(_) | Event::Close(_)) = &event {
+                    link.with(|link| event.iter().for_each(|event| link.react(event)));
+                }
+                event
             }
-            event
+            Err(error) => {
+                self.fail(error, link);
+                None
+            }
         }
-        Err(error) => {
-            link.with(|link| link.fail(error));
-            None
+    }
+
+    /// Takes an event that is not a whole message by itself; gives the message that it completes.
+    fn collect<'a: 'm, 'm, L: Access>(&'m mut self, event: Event<'a>, link: &mut L) -> Option<Assembled<'m>> {
+        if let Event::Data { payload, first, last, .. } = &event {
+            if self.parts.is_some() {
+                // The rest of a message that was begun in parts: the caller has moved on.
+                if *last {
+                    self.parts = None;
+                }
+                return None;
+            }
+            if *first && !*last {
+                self.assembler.lend_buffer(|| buffer::take_message(payload.len()));
+            }
         }
+        match self.assembler.push(event) {
+            Ok(Some(Incoming::Message(message))) => Some(message),
+            Ok(_) => None,
+            Err(error) => {
+                fail(&mut self.receiver, error, link);
+                None
+            }
+        }
+    }
+
+    /// Takes an event as a part of a message, if it is one; its text is checked with what came before it.
+    fn part<L: Access>(&mut self, event: Event<'_>, link: &mut L) -> Option<Part> {
+        let Event::Data { kind, payload, first, last, .. } = event else { return None };
+        let mut utf8 = self.parts.take().unwrap_or_default();
+        if kind == MessageKind::Text {
+            let checked = utf8.push(payload, |_| ());
+            if checked.is_err() || last && !utf8.is_complete() {
+                self.fail(ProtocolError::InvalidUtf8, link);
+                return None;
+            }
+        }
+        self.parts = (!last).then_some(utf8);
+        Some(Part { kind, data: Bytes::copy_from_slice(payload), first, last })
+    }
+
+    fn fail<L: Access>(&mut self, error: ProtocolError, link: &mut L) {
+        fail(&mut self.receiver, error, link);
     }
 }
 
-/// Checks the text of a part with what came before it.
-fn check_part(
-    parts: &mut Option<Utf8Stream>,
-    kind: MessageKind,
-    payload: &[u8],
-    last: bool,
-) -> Result<(), ProtocolError> {
-    let mut utf8 = parts.take().unwrap_or_default();
-    if kind == MessageKind::Text {
-        let checked = utf8.push(payload, |_| ());
-        if checked.is_err() || last && !utf8.is_complete() {
-            return Err(ProtocolError::InvalidUtf8);
-        }
-    }
-    *parts = (!last).then_some(utf8);
-    Ok(())
+/// Fails both sides.
+fn fail<L: Access>(receiver: &mut Receiver, error: ProtocolError, link: &mut L) {
+    receiver.fail(error);
+    link.with(|link| link.fail(error));
 }
 
 /// A way to the sender for a delivered message.

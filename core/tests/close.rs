@@ -1,0 +1,252 @@
+//! The closing handshake: who, why, and what still comes (M5, M6, W9-W11, E5, T27).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::*;
+use sockeye_core::{CloseCode, CloseFrame, Config, Frame, Opcode, ProtocolError, SendError, State};
+
+/// The rule of rows M5 and F4.
+fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+const CODES: std::ops::Range<u16> = 0..5100;
+
+fn close(to_server: bool, code: u16, reason: &str) -> Vec<u8> {
+    frame(to_server, CLOSE, close_payload(code, reason))
+}
+
+#[test]
+fn m5_either_end_may_close_and_both_end_cleanly_with_its_code_and_reason() {
+    for server in [true, false] {
+        let mut pair = Pair::new(Config::new());
+        pair.end(server).connection.close(CloseCode::from(4001), "good bye").unwrap();
+        assert_eq!(pair.end(server).connection.state(), State::Closing);
+        pair.drive();
+        for end in [server, !server] {
+            let ended = pair.end(end);
+            assert!(ended.is_closed());
+            assert_eq!(ended.ended(), (true, 4001, end == server));
+            assert_eq!(ended.connection.close_info().unwrap().reason, "good bye");
+            assert_eq!(ended.connection.poll_timeout(), None);
+        }
+        assert_eq!(pair.end(!server).got, [Got::Close(Some(4001), "good bye".into())]);
+        // The echo has the code and no reason.
+        assert_eq!(pair.end(server).got, [Got::Close(Some(4001), String::new())]);
+        assert_eq!((pair.to_client.frames().len(), pair.to_server.frames().len()), (1, 1));
+    }
+}
+
+#[test]
+fn m5_both_ends_may_close_at_once_and_each_keeps_its_own_reason() {
+    let mut pair = Pair::new(Config::new());
+    pair.server.connection.close(CloseCode::GOING_AWAY, "down").unwrap();
+    pair.client.connection.close(CloseCode::NORMAL, "done").unwrap();
+    pair.drive();
+    assert_eq!((pair.server.ended(), pair.client.ended()), ((true, 1001, true), (true, 1000, true)));
+    assert!(pair.server.is_closed() && pair.client.is_closed());
+    assert_eq!((pair.to_client.frames().len(), pair.to_server.frames().len()), (1, 1));
+}
+
+#[test]
+fn w10_the_server_closes_tcp_first_whoever_began() {
+    for server_begins in [true, false] {
+        let (mut server, mut client) = (End::server(Config::new()), End::client(Config::new()));
+        let begin = if server_begins { &mut server } else { &mut client };
+        begin.connection.close(CloseCode::NORMAL, "").unwrap();
+        for _ in 0..2 {
+            client.feed(&server.write(usize::MAX)).unwrap();
+            assert!(!client.connection.wants_shutdown());
+            server.feed(&client.write(usize::MAX)).unwrap();
+            assert_eq!(server.connection.wants_shutdown(), server.connection.queued() == 0);
+        }
+        assert!(server.connection.wants_shutdown() && !client.connection.wants_shutdown());
+        client.connection.handle_eof();
+        assert!(client.is_closed() && client.connection.wants_shutdown() && !server.is_closed());
+        server.connection.handle_eof();
+        assert!(server.is_closed());
+    }
+}
+
+#[test]
+fn m5_only_the_codes_that_may_be_sent_are_sent() {
+    for code in CODES.chain([u16::MAX]) {
+        let mut end = End::server(Config::new());
+        let result = end.connection.close(CloseCode::from(code), "");
+        if may_be_sent(code) {
+            assert_eq!(result, Ok(()));
+            assert_eq!(end.frames(), [Wire { first: CLOSE, key: None, payload: close_payload(code, "") }]);
+        } else {
+            assert_eq!(result, Err(SendError::InvalidCloseCode(CloseCode::from(code))));
+            assert_eq!((end.connection.queued(), end.connection.state()), (0, State::Open));
+            assert_eq!(end.connection.close_info(), None);
+        }
+    }
+}
+
+#[test]
+fn m5_a_reason_has_at_most_123_bytes() {
+    for (reason, fits) in [("r".repeat(123), true), ("r".repeat(124), false), ("ñ".repeat(62), false)] {
+        let mut end = End::client(Config::new());
+        let result = end.connection.close(CloseCode::NORMAL, &reason);
+        assert_eq!(result, if fits { Ok(()) } else { Err(SendError::CloseReasonTooLong(124)) });
+        assert_eq!(end.firsts(), if fits { vec![CLOSE] } else { vec![] });
+        assert_eq!(end.connection.state() == State::Open, !fits);
+    }
+}
+
+#[test]
+fn w9_w10_a_close_is_answered_with_its_code_if_that_may_be_sent_and_fails_with_1002_if_not() {
+    for server in [true, false] {
+        for code in CODES.chain([u16::MAX]) {
+            let mut end = End::of(server, Config::new());
+            let result = end.feed(&close(server, code, "why"));
+            let answer = end.frames();
+            if may_be_sent(code) {
+                assert_eq!((result, answer.len(), answer[0].payload.len()), (Ok(()), 1, 2));
+                assert_eq!(answer[0].close_code(), code);
+                assert_eq!(end.ended(), (true, code, false));
+                assert_eq!(end.connection.close_info().unwrap().reason, "why");
+            } else {
+                assert_eq!(result, Err(ProtocolError::InvalidCloseCode(code)));
+                assert_eq!((answer.len(), answer[0].close_code()), (1, 1002));
+                assert_eq!(end.ended(), (false, 1002, true));
+            }
+        }
+    }
+}
+
+#[test]
+fn f1_an_empty_close_has_no_code_is_answered_with_an_empty_one_and_reads_as_1005() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new());
+        end.feed(&frame(server, CLOSE, "")).unwrap();
+        assert_eq!(end.got, [Got::Close(None, String::new())]);
+        assert_eq!(end.frames()[0].payload, []);
+        assert_eq!(end.ended(), (true, 1005, false));
+    }
+}
+
+#[test]
+fn w9_a_close_of_one_byte_fails_with_1002_and_a_reason_that_is_no_text_with_1007() {
+    for server in [true, false] {
+        let cases: [(&[u8], ProtocolError, u16); 4] = [
+            (b"\x03", ProtocolError::CloseTooShort, 1002),
+            (b"\x03\xe8\xff", ProtocolError::InvalidCloseReason, 1007),
+            (b"\x03\xe8ok\xc3", ProtocolError::InvalidCloseReason, 1007),
+            (b"\x03\xe8\xed\xa0\x80", ProtocolError::InvalidCloseReason, 1007),
+        ];
+        for (payload, error, code) in cases {
+            for size in [1, 100] {
+                let mut end = End::of(server, Config::new());
+                assert_eq!(end.feed_in(size, &frame(server, CLOSE, payload)), Err(error));
+                assert_eq!(end.frames()[0].close_code(), code);
+                assert!(end.got.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn w11_whatever_follows_the_peers_close_is_ignored() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new());
+        let late =
+            [frame(server, TEXT, "late"), frame(server, PING, "late"), b"\xff\xff\xff".to_vec()].concat();
+        end.feed(&[close(server, 1000, ""), late.clone()].concat()).unwrap();
+        end.feed_in(1, &late).unwrap();
+        end.feed(&close(server, 1001, "again")).unwrap();
+        assert_eq!(end.got, [Got::Close(Some(1000), String::new())]);
+        assert_eq!(end.firsts(), [CLOSE]);
+        assert_eq!(end.ended(), (true, 1000, false));
+    }
+}
+
+#[test]
+fn m6_what_the_peer_sends_after_our_close_and_before_its_own_is_delivered() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new());
+        end.connection.close(CloseCode::NORMAL, "").unwrap();
+        let frames = [(TEXT, "a"), (TEXT_BEGINS, "b"), (PING, "?"), (ENDS, "c"), (CLOSE, ""), (TEXT, "d")];
+        let bytes: Vec<u8> = frames.iter().flat_map(|(first, data)| frame(server, *first, data)).collect();
+        end.feed(&bytes).unwrap();
+        let texts = [Got::Text("a".into()), Got::Ping(b"?".to_vec()), Got::Text("bc".into())];
+        assert_eq!(end.got[..3], texts);
+        assert_eq!(end.got[3..], [Got::Close(None, String::new())]);
+        assert_eq!(end.firsts(), [CLOSE], "nothing follows our Close, not even a pong");
+        assert_eq!(end.ended(), (true, 1000, true));
+    }
+}
+
+#[test]
+fn t27_nothing_can_be_sent_after_a_close_and_a_second_close_is_an_error() {
+    for server in [true, false] {
+        for peer_began in [true, false] {
+            let mut end = End::of(server, Config::new());
+            if peer_began {
+                end.feed(&close(server, 1000, "")).unwrap();
+            } else {
+                end.connection.close(CloseCode::NORMAL, "").unwrap();
+            }
+            let connection = &mut end.connection;
+            let prepared = sockeye_core::Prepared::new("late");
+            assert_eq!(connection.send("late"), Err(SendError::Closed));
+            assert_eq!(connection.send_prepared(&prepared), Err(SendError::Closed));
+            assert_eq!(connection.send_frame(&Frame::text("late")), Err(SendError::Closed));
+            assert_eq!(connection.ping(b""), Err(SendError::Closed));
+            assert_eq!(connection.pong(b""), Err(SendError::Closed));
+            assert_eq!(connection.close(CloseCode::GOING_AWAY, ""), Err(SendError::Closed));
+            let frame = Frame::close(&CloseFrame::default()).unwrap();
+            assert_eq!(connection.send_frame(&frame), Err(SendError::Closed));
+            assert_eq!(end.firsts(), [CLOSE]);
+            assert_eq!(end.ended().1, 1000);
+        }
+    }
+}
+
+#[test]
+fn m6_pushing_a_close_frame_begins_the_handshake_and_a_bad_one_is_refused() {
+    let mut end = End::server(Config::new());
+    for payload in [&b"\x03"[..], b"\x03\xe8\xff", b"\x03\xed", b"\xff\xff"] {
+        let result = end.connection.send_frame(&Frame::new(Opcode::Close, payload));
+        assert_eq!(result, Err(SendError::InvalidCloseFrame), "{payload:02x?}");
+    }
+    let too_long = [&b"\x03\xe8"[..], &[b'x'; 124]].concat();
+    let result = end.connection.send_frame(&Frame::new(Opcode::Close, too_long));
+    assert_eq!(result, Err(SendError::CloseReasonTooLong(124)));
+    assert_eq!((end.connection.queued(), end.connection.state()), (0, State::Open));
+    end.connection.send_frame(&Frame::new(Opcode::Close, &b"\x0f\xa1why"[..])).unwrap();
+    assert_eq!(end.write(usize::MAX), b"\x88\x05\x0f\xa1why");
+    assert_eq!(end.ended(), (false, 4001, true));
+}
+
+#[test]
+fn m4_a_close_can_be_queued_however_much_waits_and_comes_behind_it() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new().high_water_mark(100));
+        end.connection.send(&[0; 500]).unwrap();
+        assert!(!end.connection.is_writable());
+        end.connection.close(CloseCode::NORMAL, "enough").unwrap();
+        assert_eq!(end.firsts(), [BINARY, CLOSE]);
+    }
+}
+
+#[test]
+fn a_close_may_come_inside_a_fragmented_message_of_ours() {
+    let mut end = End::server(Config::new());
+    end.connection.send_frame(&Frame::text("half").finish(false)).unwrap();
+    end.connection.close(CloseCode::NORMAL, "").unwrap();
+    let rest = Frame::new(Opcode::Continuation, &b"rest"[..]);
+    assert_eq!(end.connection.send_frame(&rest), Err(SendError::Closed));
+    assert_eq!(end.firsts(), [TEXT_BEGINS, CLOSE]);
+}
+
+#[test]
+fn codes_have_their_names() {
+    let names = [(1000, "1000 (normal)"), (1006, "1006 (abnormal)"), (1015, "1015 (TLS failure)")];
+    let ranges = [(3000, "3000 (registered)"), (4999, "4999 (private)"), (2000, "2000 (unassigned)")];
+    for (code, name) in names.into_iter().chain(ranges) {
+        assert_eq!(CloseCode::from(code).to_string(), name);
+    }
+}

@@ -1,0 +1,276 @@
+//! Everything that depends on time, on a clock that only moves when told (O7, M5).
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use proptest::prelude::*;
+use sockeye_core::{CloseCode, Config, Instant, State};
+
+const SECOND: u64 = 1_000_000_000;
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Tells the time at every deadline up to `until`, and returns when the connection was no longer open.
+fn left_open(end: &mut End, from: u64, until: u64) -> Option<u64> {
+    let mut now = from;
+    loop {
+        end.tell(now);
+        if end.connection.state() != State::Open {
+            return Some(now);
+        }
+        now = end.connection.poll_timeout()?.as_nanos();
+        if now > until {
+            return None;
+        }
+    }
+}
+
+/// The payloads of the pings that wait.
+fn pings(end: &mut End) -> Vec<Vec<u8>> {
+    end.frames().into_iter().filter(|frame| frame.first == PING).map(|frame| frame.payload).collect()
+}
+
+#[test]
+fn without_deadlines_nothing_depends_on_time() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new());
+        assert_eq!(end.connection.poll_timeout(), None);
+        end.feed(&frame(server, PING, "")).unwrap();
+        end.connection.send("x").unwrap();
+        assert_eq!(end.connection.poll_timeout(), None);
+        end.connection.handle_timeout(Instant::from_nanos(u64::MAX));
+        assert_eq!((end.connection.state(), end.firsts()), (State::Open, vec![PONG, TEXT]));
+    }
+}
+
+#[test]
+fn a_deadline_set_without_a_clock_asks_for_the_time_and_runs_from_there() {
+    let mut end = End::server(Config::new().close_timeout(secs(3)));
+    end.connection.close(CloseCode::NORMAL, "").unwrap();
+    let now = Instant::from_nanos(50 * SECOND);
+    assert!(end.connection.poll_timeout().is_some_and(|due| due <= now));
+    end.connection.handle_timeout(now);
+    assert_eq!(end.connection.poll_timeout(), Some(now + secs(3)));
+    // It does not begin anew.
+    end.connection.handle_timeout(now + secs(2));
+    assert_eq!(end.connection.poll_timeout(), Some(now + secs(3)));
+    end.connection.handle_timeout(now + secs(3));
+    assert!(end.is_closed());
+}
+
+#[test]
+fn o7_an_idle_connection_is_closed_with_1001_no_earlier_than_the_timeout_and_at_most_a_quarter_later() {
+    for server in [true, false] {
+        for byte_at in (0..40).map(|n| n * SECOND / 4) {
+            let mut end = End::of(server, Config::new().idle_timeout(secs(8)));
+            let start = 123 * SECOND;
+            assert_eq!(left_open(&mut end, start, start + byte_at), None, "{byte_at}");
+            // Any byte is life: half a header.
+            end.feed(&frame(server, TEXT, "x")[..1]).unwrap();
+            let (last, latest) = (start + byte_at, start + byte_at + 10 * SECOND);
+            let left = left_open(&mut end, last, u64::MAX).unwrap();
+            assert!((last + 8 * SECOND..=latest).contains(&left), "{byte_at}: {left}");
+            assert_eq!(end.ended(), (false, 1001, true));
+            assert_eq!(end.frames().first().map(Wire::close_code), Some(1001));
+        }
+    }
+}
+
+#[test]
+fn o7_a_connection_that_says_something_now_and_then_is_never_idle() {
+    let mut end = End::server(Config::new().idle_timeout(secs(8)));
+    let byte = frame(true, PONG, "");
+    for n in 0..100 {
+        assert_eq!(left_open(&mut end, n * 7 * SECOND, (n + 1) * 7 * SECOND), None);
+        end.feed(&byte).unwrap();
+    }
+}
+
+#[test]
+fn o7_what_we_send_is_no_sign_of_life() {
+    let mut end = End::server(Config::new().idle_timeout(secs(8)));
+    end.tell(0);
+    for n in 1..20 {
+        end.tell(n * SECOND / 2);
+        end.connection.send("x").unwrap();
+        end.write(usize::MAX);
+    }
+    assert_eq!(left_open(&mut end, 10 * SECOND, 10 * SECOND), Some(10 * SECOND));
+}
+
+#[test]
+fn o7_a_peer_that_does_not_answer_the_idle_close_is_left_after_the_close_timeout() {
+    let mut pair = Pair::new(Config::new().idle_timeout(secs(8)).close_timeout(secs(5)));
+    pair.to_client.blocked = true;
+    pair.to_server.blocked = true;
+    pair.pass(secs(8 + 2 + 5 + 1));
+    assert_eq!((pair.server.is_closed(), pair.server.ended()), (true, (false, 1001, true)));
+}
+
+#[test]
+fn o7_a_ping_goes_out_every_interval_while_the_peer_answers() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new().keepalive(secs(20), secs(5)));
+        end.tell(SECOND);
+        for round in 1..=10 {
+            let due = SECOND + round * 20 * SECOND;
+            end.tell(due - 1);
+            assert_eq!(pings(&mut end), Vec::<Vec<u8>>::new());
+            end.tell(due);
+            let [ping] = &pings(&mut end)[..] else { panic!("no ping in round {round}") };
+            end.tell(due + 3 * SECOND);
+            end.feed(&frame(server, PONG, ping)).unwrap();
+            end.tell(due + 3 * SECOND);
+            assert_eq!(end.connection.round_trip(), Some(secs(3)));
+        }
+        assert_eq!(end.connection.state(), State::Open);
+    }
+}
+
+#[test]
+fn o7_any_byte_within_the_timeout_answers_a_ping() {
+    let mut end = End::server(Config::new().keepalive(secs(20), secs(5)));
+    end.tell(0);
+    end.tell(20 * SECOND);
+    end.tell(25 * SECOND - 1);
+    end.feed(&[TEXT]).unwrap();
+    assert_eq!(left_open(&mut end, 25 * SECOND, 44 * SECOND), None);
+    assert_eq!(left_open(&mut end, 44 * SECOND, 46 * SECOND), Some(45 * SECOND));
+}
+
+#[test]
+fn o7_an_unanswered_ping_fails_with_1008_at_the_timeout_and_the_close_that_says_so_is_written() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new().keepalive(secs(20), secs(5)));
+        end.tell(0);
+        end.tell(20 * SECOND);
+        assert_eq!(pings(&mut end).len(), 1);
+        assert_eq!(left_open(&mut end, 25 * SECOND - 1, 25 * SECOND - 1), None);
+        end.tell(25 * SECOND);
+        assert_eq!((end.connection.state(), end.ended()), (State::Closing, (false, 1008, true)));
+        assert_eq!(end.frames().first().map(Wire::close_code), Some(1008));
+        // There is nobody to wait for.
+        assert!(end.is_closed() && end.connection.wants_shutdown());
+        assert_eq!(end.connection.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn o7_an_unanswered_ping_to_a_peer_that_takes_nothing_ends_at_the_close_timeout() {
+    let mut end = End::server(Config::new().keepalive(secs(20), secs(5)).close_timeout(secs(3)));
+    end.tell(0);
+    end.tell(20 * SECOND);
+    end.tell(25 * SECOND);
+    end.feed(&frame(true, TEXT, "too late")).unwrap_or_default();
+    assert!(end.got.is_empty(), "nothing is delivered after the failure");
+    end.tell(28 * SECOND - 1);
+    assert!(!end.is_closed());
+    end.tell(28 * SECOND);
+    assert!(end.is_closed() && end.connection.wants_shutdown());
+}
+
+#[test]
+fn o7_a_ping_that_finds_no_room_is_not_sent_and_still_has_to_be_answered_by_some_byte() {
+    let mut end = End::server(Config::new().keepalive(secs(20), secs(5)).high_water_mark(10));
+    end.tell(0);
+    end.connection.send(&[0; 20]).unwrap();
+    end.tell(20 * SECOND);
+    assert_eq!(end.firsts(), [BINARY]);
+    assert_eq!(left_open(&mut end, 20 * SECOND, 30 * SECOND), Some(25 * SECOND));
+}
+
+#[test]
+fn o7_keepalive_waits_longer_than_an_interval_if_its_timeout_is_longer() {
+    let mut end = End::server(Config::new().keepalive(secs(10), secs(25)));
+    end.tell(0);
+    assert_eq!(left_open(&mut end, 0, 34 * SECOND), None);
+    assert_eq!(pings(&mut end).len(), 1, "another ping would tell nothing more");
+    assert_eq!(left_open(&mut end, 34 * SECOND, 40 * SECOND), Some(35 * SECOND));
+}
+
+#[test]
+fn two_ends_that_keep_each_other_alive_stay_open_for_a_day() {
+    let config = Config::new().keepalive(secs(20), secs(20)).idle_timeout(secs(60));
+    let mut pair = Pair::new(config);
+    pair.pass(secs(24 * 3600));
+    assert_eq!((pair.server.connection.state(), pair.client.connection.state()), (State::Open, State::Open));
+    assert!((4000..4400).contains(&pair.to_client.frames().iter().filter(|f| f.first == PING).count()));
+}
+
+#[test]
+fn the_round_trip_is_that_of_the_latest_ping() {
+    let mut end = End::client(Config::new());
+    let answer = |end: &mut End, payload: &str, now: u64| {
+        end.feed(&frame(false, PONG, payload)).unwrap();
+        end.tell(now);
+        end.connection.round_trip()
+    };
+    assert_eq!(answer(&mut end, "unasked", 1), None);
+    end.connection.ping(b"one").unwrap();
+    assert_eq!(end.connection.poll_timeout(), Some(Instant::EPOCH), "it asks when the ping was sent");
+    end.tell(10);
+    end.connection.ping(b"two").unwrap();
+    end.tell(15);
+    assert_eq!(answer(&mut end, "one", 20), None);
+    assert_eq!(answer(&mut end, "two", 45), Some(Duration::from_nanos(30)));
+    assert_eq!(answer(&mut end, "two", 99), Some(Duration::from_nanos(30)), "it is answered once");
+}
+
+#[test]
+fn telling_the_time_early_or_often_changes_nothing() {
+    let config = Config::new().keepalive(secs(20), secs(5)).idle_timeout(secs(60));
+    let (mut often, mut seldom) = (End::server(config.clone()), End::server(config));
+    seldom.tell(0);
+    for now in (0..25 * SECOND).step_by(10_000_000) {
+        often.connection.handle_timeout(Instant::from_nanos(now));
+    }
+    assert_eq!(left_open(&mut seldom, 0, 25 * SECOND - 1), None);
+    assert_eq!(often.connection.poll_timeout(), seldom.connection.poll_timeout());
+    assert_eq!(often.write(usize::MAX), seldom.write(usize::MAX));
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    let odd = [0, 1, 2, 3, 5, SECOND, 20 * SECOND, u64::MAX].map(Duration::from_nanos);
+    prop_oneof![
+        prop::sample::select(odd.to_vec()),
+        (0..100 * SECOND).prop_map(Duration::from_nanos),
+        Just(Duration::MAX)
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// [`End::tell`] fails when it is asked again and again at the same time.
+    #[test]
+    fn t34_no_deadlines_and_no_times_make_an_endless_loop(
+        idle in prop::option::of(duration()), keepalive in prop::option::of((duration(), duration())),
+        close in duration(), ops in prop::collection::vec((0..5u8, 0..30 * SECOND), 1..60),
+    ) {
+        let mut config = Config::new().close_timeout(close);
+        if let Some(idle) = idle {
+            config = config.idle_timeout(idle);
+        }
+        if let Some((interval, timeout)) = keepalive {
+            config = config.keepalive(interval, timeout);
+        }
+        let mut end = End::server(config);
+        let mut now = 0;
+        for (op, time) in ops {
+            match op {
+                0 => now += time,
+                1 => now = end.connection.poll_timeout().map_or(now, |due| due.as_nanos().min(u64::MAX >> 1).max(now)),
+                2 => drop(end.feed(&frame(true, TEXT, "x"))),
+                3 => drop(end.connection.ping(b"x")),
+                _ if time < SECOND => drop(end.connection.close(CloseCode::NORMAL, "")),
+                _ => drop(end.write(time as usize % 20)),
+            }
+            end.tell(now);
+            prop_assert!(end.connection.poll_timeout().is_none_or(|due| due.as_nanos() > now));
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Every other end: the peer breaks the rules, the transport breaks, this end gives up (W13, E5, T26, T27).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use sockeye_core::{CloseCode, Config, ProtocolError, SendError, State};
+
+/// One fault of each kind, and the code that answers it.
+fn faults(server: bool) -> Vec<(Vec<u8>, u16)> {
+    let f = |first: u8, payload: &[u8]| frame(server, first, payload);
+    vec![
+        (f(TEXT | 0x40, b""), 1002),
+        (f(0x83, b""), 1002),
+        (frame(!server, TEXT, ""), 1002),
+        (f(0x09, b""), 1002),
+        (f(ENDS, b""), 1002),
+        ([f(TEXT_BEGINS, b""), f(TEXT, b"")].concat(), 1002),
+        (f(CLOSE, b"\x03"), 1002),
+        (f(CLOSE, b"\xff\xff"), 1002),
+        (f(CLOSE, b"\x03\xe8\xff"), 1007),
+        (f(TEXT, b"\xff"), 1007),
+        (header(server, BINARY, 3 << 20), 1009),
+        (header(server, BINARY, 1 << 62), 1009),
+        ([f(TEXT_BEGINS, b"x"), header(server, ENDS, 2 << 20)].concat(), 1009),
+        ([f(BINARY_BEGINS, b""), f(GOES_ON, b"").repeat(20_000)].concat(), 1008),
+    ]
+}
+
+#[test]
+fn a_fault_of_the_peer_is_answered_with_a_close_that_says_what_it_was_and_then_the_transport_ends() {
+    for server in [true, false] {
+        for (bytes, code) in faults(server) {
+            let mut end = End::of(server, Config::new());
+            let error = end.feed(&bytes).unwrap_err();
+            assert_eq!(error.close_code().as_u16(), code, "{error}");
+            assert_eq!((end.connection.state(), end.ended()), (State::Closing, (false, code, true)));
+            assert!(!end.connection.wants_shutdown(), "the Close is to be written first");
+            let close = end.frames();
+            assert_eq!((close.len(), close[0].close_code()), (1, code));
+            assert_eq!(String::from_utf8_lossy(&close[0].payload[2..]), error.to_string());
+            assert!(end.connection.wants_shutdown());
+            assert_eq!(end.connection.send("more"), Err(SendError::Closed));
+            end.connection.handle_eof();
+            assert!(end.is_closed());
+            assert_eq!(end.ended(), (false, code, true));
+        }
+    }
+}
+
+#[test]
+fn a_fault_after_our_close_is_not_answered_with_a_second_one() {
+    for server in [true, false] {
+        for (bytes, _) in faults(server) {
+            let mut end = End::of(server, Config::new());
+            end.connection.close(CloseCode::NORMAL, "").unwrap();
+            assert!(end.feed(&bytes).is_err());
+            assert_eq!(end.firsts(), [CLOSE]);
+            assert!(end.connection.wants_shutdown());
+            assert_eq!(end.ended(), (false, 1000, true));
+        }
+    }
+}
+
+#[test]
+fn a_layer_above_may_fail_the_connection_as_if_it_had_found_the_fault_itself() {
+    let mut end = End::server(Config::new());
+    end.connection.fail(ProtocolError::InvalidUtf8);
+    assert_eq!(end.feed(&frame(true, TEXT, "late")), Err(ProtocolError::InvalidUtf8));
+    assert_eq!(end.frames()[0].close_code(), 1007);
+    assert!(end.got.is_empty() && end.connection.wants_shutdown());
+    // The first fault stands.
+    end.connection.fail(ProtocolError::ReservedBits);
+    assert_eq!((end.feed(b""), end.ended().1), (Err(ProtocolError::InvalidUtf8), 1007));
+}
+
+#[test]
+fn w13_an_end_of_file_anywhere_ends_the_connection_once_and_not_cleanly() {
+    for server in [true, false] {
+        let frames =
+            [(TEXT_BEGINS, &b"ab"[..]), (PING, b"now"), (ENDS, b"c"), (BINARY, &[1; 200]), (TEXT, b"")];
+        let stream: Vec<u8> = frames.iter().flat_map(|(first, data)| frame(server, *first, data)).collect();
+        for cut in 0..=stream.len() {
+            let mut end = End::of(server, Config::new());
+            end.feed(&stream[..cut]).unwrap();
+            for _ in 0..2 {
+                end.connection.handle_eof();
+                assert_eq!(end.ended(), (false, 1006, false), "cut at {cut}");
+            }
+            assert_eq!(end.connection.send("late"), Err(SendError::Closed));
+            // A pong that waits may still be written: the peer may have closed only its own side.
+            assert!(end.firsts().iter().all(|first| *first == PONG));
+            assert!(end.is_closed() && end.connection.wants_shutdown());
+            assert_eq!(end.connection.poll_timeout(), None);
+        }
+    }
+}
+
+#[test]
+fn w13_an_end_of_file_after_our_close_alone_is_not_clean_and_after_both_it_is() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new());
+        end.connection.close(CloseCode::NORMAL, "").unwrap();
+        end.write(usize::MAX);
+        end.connection.handle_eof();
+        assert_eq!((end.is_closed(), end.ended()), (true, (false, 1000, true)));
+
+        let mut end = End::of(server, Config::new());
+        end.feed(&frame(server, CLOSE, "")).unwrap();
+        end.connection.handle_eof();
+        assert_eq!(end.connection.state(), State::Closing, "our Close is still to be written");
+        end.write(usize::MAX);
+        assert_eq!((end.is_closed(), end.ended()), (true, (true, 1005, false)));
+    }
+}
+
+#[test]
+fn what_waits_at_an_end_of_file_is_written_before_the_connection_is_closed() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new());
+        end.connection.send("still on its way").unwrap();
+        end.connection.handle_eof();
+        assert_eq!(end.connection.state(), State::Closing);
+        assert!(!end.connection.wants_shutdown());
+        while end.connection.queued() > 0 {
+            assert!(!end.is_closed());
+            end.write(3);
+        }
+        assert!(end.is_closed() && end.connection.wants_shutdown());
+    }
+}
+
+#[test]
+fn m11_an_abort_ends_at_once_with_nothing_more_to_write_or_to_read() {
+    for server in [true, false] {
+        for waiting in [true, false] {
+            let mut end = End::of(server, Config::new());
+            if waiting {
+                end.connection.send(vec![0; 10_000]).unwrap();
+            }
+            end.connection.abort();
+            assert_eq!((end.connection.state(), end.ended()), (State::Closed, (false, 1006, true)));
+            assert!(end.connection.poll_transmit().is_none() && end.connection.queued() == 0);
+            assert!(end.connection.wants_shutdown());
+            assert_eq!(end.connection.poll_timeout(), None);
+            end.feed(&frame(server, TEXT, "late")).unwrap();
+            end.feed(&frame(server, CLOSE, "")).unwrap();
+            end.connection.handle_eof();
+            assert!(end.got.is_empty());
+            assert_eq!((end.is_closed(), end.ended()), (true, (false, 1006, true)));
+            assert_eq!(end.connection.poll_timeout(), None);
+        }
+    }
+}
+
+#[test]
+fn after_a_write_error_nothing_is_written_and_what_the_peer_sent_still_comes() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new().close_timeout(Duration::from_secs(5)));
+        end.connection.send("lost").unwrap();
+        end.connection.handle_write_error();
+        assert_eq!((end.connection.state(), end.ended()), (State::Closing, (false, 1006, false)));
+        assert!(end.connection.poll_transmit().is_none() && end.connection.wants_shutdown());
+        assert_eq!(end.connection.send("more"), Err(SendError::Closed));
+        end.feed(&[frame(server, TEXT, "rest"), frame(server, PING, ""), frame(server, CLOSE, "")].concat())
+            .unwrap();
+        assert_eq!(end.got[0], Got::Text("rest".into()));
+        assert_eq!((end.connection.queued(), end.ended()), (0, (false, 1006, false)));
+        end.tell(1);
+        end.tell(5_000_000_000);
+        assert!(!end.is_closed());
+        end.connection.handle_eof();
+        assert!(end.is_closed() && end.connection.poll_timeout().is_none());
+    }
+}
+
+#[test]
+fn a_write_error_takes_a_close_that_waits_with_it_and_the_end_is_not_clean() {
+    for server in [true, false] {
+        for peer_began in [true, false] {
+            let mut end = End::of(server, Config::new());
+            let theirs = frame(server, CLOSE, close_payload(1000, ""));
+            if peer_began {
+                end.feed(&theirs).unwrap();
+            } else {
+                end.connection.close(CloseCode::NORMAL, "").unwrap();
+            }
+            end.write(1);
+            end.connection.handle_write_error();
+            end.feed(&theirs).unwrap();
+            end.connection.handle_eof();
+            assert_eq!((end.is_closed(), end.ended()), (true, (false, 1000, !peer_began)));
+        }
+    }
+}
+
+#[test]
+fn an_end_is_not_clean_if_our_close_never_left() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new());
+        end.feed(&frame(server, CLOSE, "")).unwrap();
+        end.write(1);
+        end.connection.abort();
+        assert_eq!(end.ended(), (false, 1005, false));
+
+        let mut end = End::of(server, Config::new());
+        end.feed(&frame(server, CLOSE, "")).unwrap();
+        end.write(usize::MAX);
+        end.connection.abort();
+        assert_eq!(end.ended(), (true, 1005, false));
+    }
+}
+
+#[test]
+fn t26_a_peer_that_never_answers_our_close_is_left_after_the_close_timeout() {
+    for server in [true, false] {
+        for blocked in [true, false] {
+            let mut pair = Pair::new(Config::new().close_timeout(Duration::from_secs(5)));
+            let link = if server { &mut pair.to_client } else { &mut pair.to_server };
+            link.blocked = true;
+            let back = if server { &mut pair.to_server } else { &mut pair.to_client };
+            back.blocked = blocked;
+            pair.end(server).connection.close(CloseCode::NORMAL, "").unwrap();
+            pair.pass(Duration::from_nanos(4_999_999_999));
+            assert_eq!(pair.end(server).connection.state(), State::Closing);
+            pair.pass(Duration::from_nanos(1));
+            assert!(pair.end(server).is_closed());
+            assert_eq!(pair.end(server).ended(), (false, 1000, true));
+            let end = pair.end(server);
+            assert!(end.connection.wants_shutdown() && end.connection.poll_transmit().is_none());
+        }
+    }
+}
+
+#[test]
+fn t26_a_peer_that_never_ends_the_transport_is_left_after_the_close_timeout_too() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new().close_timeout(Duration::from_secs(5)));
+        end.tell(7);
+        end.feed(&frame(server, CLOSE, "")).unwrap();
+        end.write(usize::MAX);
+        end.tell(7);
+        end.tell(5_000_000_006);
+        assert!(!end.is_closed());
+        end.tell(5_000_000_007);
+        assert_eq!((end.is_closed(), end.ended()), (true, (true, 1005, false)));
+    }
+}
+
+#[test]
+fn every_fault_that_a_close_can_name_fits_into_one() {
+    let (size, limit) = (u64::MAX, u64::MAX);
+    for error in [
+        ProtocolError::ReservedBits,
+        ProtocolError::ReservedOpcode(15),
+        ProtocolError::InvalidCloseCode(u16::MAX),
+        ProtocolError::FrameTooBig { size, limit },
+        ProtocolError::MessageTooBig { limit },
+        ProtocolError::TooManyFragments { limit: u32::MAX },
+    ] {
+        let mut end = End::server(Config::new());
+        end.connection.fail(error);
+        let close = &end.frames()[0];
+        assert_eq!(
+            (close.close_code(), close.payload.len()),
+            (error.close_code().as_u16(), 2 + error.to_string().len())
+        );
+    }
+}

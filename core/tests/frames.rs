@@ -1,0 +1,310 @@
+//! Frames with no connection (M10, F1, F2, F5, T24), and every header that a peer can send (W1-W5, T9, T20, T25).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::*;
+use sockeye_core::{CloseCode, CloseFrame, Config, Flags, Frame, Opcode, ProtocolError, State};
+
+const OPCODES: [(u8, Opcode); 6] = [
+    (0, Opcode::Continuation),
+    (1, Opcode::Text),
+    (2, Opcode::Binary),
+    (8, Opcode::Close),
+    (9, Opcode::Ping),
+    (10, Opcode::Pong),
+];
+
+fn unpack(bytes: &[u8]) -> (Frame<'_>, usize) {
+    Frame::unpack(bytes).unwrap().unwrap()
+}
+
+/// RFC 6455 5.7 and row M10: the frames, the key they are masked with, and their bytes.
+fn golden() -> Vec<(Frame<'static>, Option<[u8; 4]>, Vec<u8>)> {
+    let key = Some([0x37, 0xfa, 0x21, 0x3d]);
+    let close = Frame::close(&CloseFrame::new(CloseCode::NORMAL, "")).unwrap();
+    let long = |len: usize| Frame::new(Opcode::Binary, (0..len).map(|i| i as u8).collect::<Vec<_>>());
+    let with_head = |head: &[u8], len| [head, &long(len).data].concat();
+    vec![
+        (Frame::text("Hello"), None, b"\x81\x05\x48\x65\x6c\x6c\x6f".to_vec()),
+        (Frame::text("Hello"), key, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec()),
+        (Frame::text("Hel").finish(false), None, b"\x01\x03\x48\x65\x6c".to_vec()),
+        (Frame::new(Opcode::Continuation, &b"lo"[..]), None, b"\x80\x02\x6c\x6f".to_vec()),
+        (Frame::new(Opcode::Ping, &b"Hello"[..]), None, b"\x89\x05\x48\x65\x6c\x6c\x6f".to_vec()),
+        (
+            Frame::new(Opcode::Pong, &b"Hello"[..]),
+            key,
+            b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec(),
+        ),
+        (long(256), None, with_head(b"\x82\x7e\x01\x00", 256)),
+        (long(65536), None, with_head(b"\x82\x7f\0\0\0\0\0\x01\0\0", 65536)),
+        (Frame::text("hi"), None, b"\x81\x02\x68\x69".to_vec()),
+        (Frame::text(""), None, b"\x81\x00".to_vec()),
+        (close, None, b"\x88\x02\x03\xe8".to_vec()),
+        (Frame::close(&CloseFrame::default()).unwrap(), None, b"\x88\x00".to_vec()),
+    ]
+}
+
+#[test]
+fn m10_the_examples_of_the_rfc_pack_and_unpack_byte_for_byte() {
+    for (frame, key, bytes) in golden() {
+        let packed = key.map_or_else(|| frame.pack(), |key| frame.pack_masked(key));
+        assert_eq!(packed, bytes, "{:?}", frame.opcode);
+        assert_eq!(unpack(&bytes), (frame, bytes.len()));
+    }
+}
+
+#[test]
+fn m10_every_form_of_header_packs_to_its_shortest_form_and_unpacks() {
+    for (number, opcode) in OPCODES {
+        for len in [0, 1, 125, 126, 127, 65535, 65536, 65537] {
+            if opcode.is_control() && len > 125 {
+                continue;
+            }
+            for flags in 0..4u8 {
+                let (finish, compress) = (flags & 1 != 0 || opcode.is_control(), flags & 2 != 0);
+                let payload = vec![0x5a; len];
+                let mut frame = Frame::new(opcode, payload.clone()).finish(finish);
+                frame.flags.compress = compress;
+                let first = number | u8::from(finish) << 7 | u8::from(compress) << 6;
+                let expected = read_wire(&frame.pack());
+                assert_eq!(expected, [Wire { first, key: None, payload: payload.clone() }]);
+                assert_eq!(read_wire(&frame.pack_masked(KEY)), [Wire { first, key: Some(KEY), payload }]);
+                assert_eq!(unpack(&frame.pack()).0, frame);
+                assert_eq!(unpack(&frame.pack_masked(KEY)).0, frame);
+            }
+        }
+    }
+}
+
+#[test]
+fn m10_unpack_tells_incomplete_at_every_truncation_and_ignores_what_follows() {
+    for (frame, key, bytes) in golden() {
+        for cut in (0..bytes.len().min(300)).chain([bytes.len() - 1]) {
+            assert_eq!(Frame::unpack(&bytes[..cut]), Ok(None), "{key:?} {:02x?}", &bytes[..cut.min(14)]);
+        }
+        let followed = [&bytes[..], b"\xff\xff\xff"].concat();
+        assert_eq!(unpack(&followed), (frame, bytes.len()));
+    }
+}
+
+#[test]
+fn m10_unpack_leaves_its_input_alone_and_borrows_what_is_not_masked() {
+    let bytes = frame(true, TEXT, "Hello");
+    let before = bytes.clone();
+    assert_eq!(&*unpack(&bytes).0.data, b"Hello");
+    assert_eq!(bytes, before);
+    let bytes = frame(false, TEXT, "Hello");
+    assert_eq!(unpack(&bytes).0.data.as_ptr(), bytes[2..].as_ptr());
+}
+
+#[test]
+fn f2_opcodes_are_the_numbers_of_the_rfc_and_no_others() {
+    for number in 0..=u8::MAX {
+        let expected = OPCODES.iter().find(|(n, _)| *n == number).map(|(_, opcode)| *opcode);
+        let opcode = Opcode::try_from(number);
+        assert_eq!(opcode.ok(), expected);
+        if let Ok(opcode) = opcode {
+            assert_eq!((u8::from(opcode), opcode.is_control()), (number, number >= 8));
+        }
+    }
+}
+
+#[test]
+fn f5_a_frame_is_finished_and_not_compressed_unless_it_says_otherwise() {
+    assert_eq!(Flags::default(), Flags { finish: true, compress: false });
+    assert_eq!(Frame::binary(b"x").flags, Flags::default());
+    assert!(unpack(b"\xc1\x00").0.flags.compress);
+    assert!(!unpack(b"\x01\x00").0.flags.finish);
+}
+
+/// What the peer's first two bytes come to when whatever they announce follows. This is the table that the
+/// exhaustive test holds against the code.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Verdict {
+    Fails,
+    Message,
+    Part,
+    Answered,
+    Dropped,
+    Closes,
+}
+
+fn oracle(server: bool, in_fragments: bool, first: u8, second: u8) -> Verdict {
+    let (fin, rsv, opcode) = (first >> 7 == 1, first >> 4 & 7, first & 15);
+    let (masked, len) = (second >> 7 == 1, second & 127);
+    let control = opcode >= 8;
+    if masked != server || rsv != 0 || (control && (len > 125 || !fin)) {
+        return Verdict::Fails;
+    }
+    match (opcode, in_fragments, len) {
+        (8, _, 1) => Verdict::Fails,
+        (8, ..) => Verdict::Closes,
+        (9, ..) => Verdict::Answered,
+        (10, ..) => Verdict::Dropped,
+        (0, true, _) | (1 | 2, false, _) if fin => Verdict::Message,
+        (0, true, _) | (1 | 2, false, _) => Verdict::Part,
+        _ => Verdict::Fails,
+    }
+}
+
+/// The two bytes and what they announce: masked with zeros, a payload that is good as a close code
+/// (3072) with a reason and as text.
+fn announced(first: u8, second: u8) -> Vec<u8> {
+    let mut bytes = vec![first, second];
+    let len = match second & 127 {
+        126 => {
+            bytes.extend_from_slice(&126u16.to_be_bytes());
+            126
+        }
+        127 => {
+            bytes.extend_from_slice(&65536u64.to_be_bytes());
+            65536
+        }
+        len => usize::from(len),
+    };
+    bytes.extend_from_slice(&[0; 4][..if second & 128 == 0 { 0 } else { 4 }]);
+    bytes.extend([0x0c, 0x00].into_iter().chain(std::iter::repeat(b'x')).take(len));
+    bytes
+}
+
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Before {
+    Idle,
+    InFragments,
+    CloseSent,
+}
+
+fn check_first_two_bytes(server: bool, before: Before, first: u8, second: u8) {
+    let verdict = oracle(server, before == Before::InFragments, first, second);
+    let context = || format!("{first:02x} {second:02x} to the server: {server}, {before:?}, {verdict:?}");
+    let mut end = End::of(server, Config::new());
+    match before {
+        Before::Idle => {}
+        Before::InFragments => end.feed(&frame(server, TEXT_BEGINS, "x")).unwrap(),
+        Before::CloseSent => {
+            end.connection.close(CloseCode::NORMAL, "").unwrap();
+            end.write(usize::MAX);
+        }
+    }
+    let result = end.feed(&announced(first, second));
+    let sent = end.frames();
+    let sent: Vec<(u8, u16)> = sent
+        .iter()
+        .map(|f| (f.first, if f.first == CLOSE && !f.payload.is_empty() { f.close_code() } else { 0 }))
+        .collect();
+    let close_code = if second & 127 == 0 { 0 } else { 3072 };
+    let (error, events, answer): (bool, usize, &[(u8, u16)]) = match verdict {
+        Verdict::Fails => (true, 0, &[(CLOSE, 1002)]),
+        Verdict::Message => (false, 1, &[]),
+        Verdict::Part => (false, 0, &[]),
+        Verdict::Answered => (false, 1, &[(PONG, 0)]),
+        Verdict::Dropped => (false, 1, &[]),
+        Verdict::Closes => (false, 1, &[(CLOSE, close_code)]),
+    };
+    assert_eq!((result.is_err(), end.got.len()), (error, events), "{}", context());
+    // Nothing is written after our Close.
+    let answer = if before == Before::CloseSent { &[] } else { answer };
+    assert_eq!(sent, answer, "{}", context());
+    let closing = before == Before::CloseSent || matches!(verdict, Verdict::Fails | Verdict::Closes);
+    assert_eq!(end.connection.state() == State::Open, !closing, "{}", context());
+}
+
+#[test]
+fn t25_every_first_two_bytes_in_both_roles_and_three_states_do_what_the_table_says() {
+    for server in [true, false] {
+        for before in [Before::Idle, Before::InFragments, Before::CloseSent] {
+            for pair in 0..=u16::MAX {
+                let [first, second] = pair.to_be_bytes();
+                check_first_two_bytes(server, before, first, second);
+            }
+        }
+    }
+}
+
+/// A header whose 64-bit or 16-bit length field holds `len`, whether or not that is its shortest form.
+fn in_form(server: bool, first: u8, form: u8, len: u64) -> Vec<u8> {
+    let bit = if server { 0x80 } else { 0 };
+    let mut bytes = vec![first, bit | form];
+    match form {
+        126 => bytes.extend_from_slice(&(len as u16).to_be_bytes()),
+        _ => bytes.extend_from_slice(&len.to_be_bytes()),
+    }
+    bytes.extend_from_slice(if server { &KEY } else { &[] });
+    bytes
+}
+
+#[test]
+fn w5_t24_a_length_not_in_its_shortest_form_fails_with_1002() {
+    for server in [true, false] {
+        for first in [TEXT, BINARY, TEXT_BEGINS] {
+            for (form, len) in
+                [(126, 0), (126, 1), (126, 125), (127, 0), (127, 125), (127, 126), (127, 65535)]
+            {
+                let bytes = in_form(server, first, form, len);
+                assert_eq!(End::of(server, Config::new()).feed(&bytes), Err(ProtocolError::InvalidLength));
+                assert_eq!(Frame::unpack(&bytes), Err(ProtocolError::InvalidLength), "{form} {len}");
+            }
+            for (form, len) in [(126, 126), (126, 65535), (127, 65536)] {
+                let bytes = in_form(server, first, form, len);
+                assert_eq!(End::of(server, Config::new()).feed(&bytes), Ok(()), "{form} {len}");
+            }
+        }
+    }
+}
+
+#[test]
+fn t9_no_declared_length_overflows_anything_in_either_role() {
+    let near = |n: u64| [n - 1, n, n + 1];
+    let lens = [0, 125, 126, 127, 65535, 65536].into_iter().chain(near(1 << 31)).chain(near(1 << 32));
+    let lens = lens.chain(near(1 << 63)).chain(u64::MAX - 15..=u64::MAX);
+    for (len, first) in lens.flat_map(|len| [TEXT, BINARY, BINARY_BEGINS, PING].map(|first| (len, first))) {
+        for server in [true, false] {
+            let key = if server { KEY } else { [0; 4] };
+            let bytes = [header(server, first, len), xor(&[b'x'; 64], key)].concat();
+            let expected = match (first, len) {
+                (PING, 126..) => Err(1002),
+                (_, 0x8000_0000_0000_0000..) => Err(1002),
+                (_, len) if len > 2 << 20 => Err(1009),
+                _ => Ok(()),
+            };
+            // What comes behind a whole frame is another matter: only the header and its payload are fed.
+            let fed = bytes.len().min(header(server, first, len).len() + len.min(64) as usize);
+            let mut end = End::of(server, Config::new());
+            let result = end.feed(&bytes[..fed]).map_err(|error| error.close_code().as_u16());
+            assert_eq!(result, expected, "{len:#x} {first:02x}");
+            if expected.is_ok() {
+                let mut end =
+                    End::of(server, Config::new().max_frame_size(u64::MAX).max_message_size(u64::MAX));
+                assert_eq!(end.feed(&bytes[..fed]), Ok(()));
+            }
+            if len > i64::MAX as u64 {
+                assert!(Frame::unpack(&bytes).is_err());
+            } else if first != PING && len > 64 {
+                assert_eq!(Frame::unpack(&bytes), Ok(None), "{len:#x}");
+            }
+        }
+    }
+}
+
+#[test]
+fn t9_without_limits_the_longest_length_waits_for_its_payload() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new().max_frame_size(u64::MAX).max_message_size(u64::MAX));
+        let bytes = [header(server, BINARY_BEGINS, i64::MAX as u64), vec![0; 64]].concat();
+        assert_eq!(end.feed(&bytes), Ok(()));
+        assert!(end.got.is_empty() && end.connection.state() == State::Open);
+    }
+}
+
+#[test]
+fn w1_t20_a_mask_that_is_missing_or_too_much_fails_with_1002_in_both_roles() {
+    for server in [true, false] {
+        let expected = if server { ProtocolError::UnmaskedFrame } else { ProtocolError::MaskedFrame };
+        for first in [TEXT, BINARY, TEXT_BEGINS, CLOSE, PING, PONG] {
+            let mut end = End::of(server, Config::new());
+            assert_eq!(end.feed(&frame(!server, first, "")), Err(expected));
+            assert_eq!(end.frames()[0].close_code(), 1002);
+        }
+    }
+}

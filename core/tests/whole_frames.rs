@@ -1,0 +1,144 @@
+//! Frames that are left in the input until they are all there, and the short way of text that is ASCII.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::*;
+use sockeye_core::{Config, Event, ProtocolError, Receiver, RecvBuf, Role};
+
+fn receiver(server: bool) -> Receiver {
+    Receiver::new(if server { Role::Server } else { Role::Client }, Arc::new(Config::new()))
+}
+
+/// What an event is, on its own.
+fn note(event: &Event<'_>) -> String {
+    match event {
+        Event::Data { payload, ascii, first, last, kind, .. } => {
+            assert!(ascii.is_none_or(|text| text.as_bytes() == *payload && text.is_ascii()));
+            format!("{kind:?} {payload:02x?} {first} {last}")
+        }
+        event => format!("{event:?}"),
+    }
+}
+
+/// Lends `bytes` as they come, `step` at a time, behind what was left; notes events and what is left at the end.
+fn read_whole(server: bool, bytes: &[u8], room: usize, step: usize) -> (Vec<String>, Vec<u8>) {
+    let (mut receiver, mut left, mut events) = (receiver(server), Vec::new(), Vec::new());
+    for piece in bytes.chunks(step) {
+        left.extend_from_slice(piece);
+        let mut input = RecvBuf::new(&mut left);
+        while let Some(event) = receiver.poll_whole_event(&mut input, room).unwrap() {
+            events.push(note(&event));
+        }
+        let taken = input.consumed();
+        left.drain(..taken);
+    }
+    (events, left)
+}
+
+fn stream(server: bool) -> Vec<u8> {
+    let frames = [
+        (TEXT, "abc"),
+        (TEXT_BEGINS, "añ"),
+        (PING, "now"),
+        (ENDS, "z"),
+        (BINARY, ""),
+        (TEXT, "ñ"),
+        (CLOSE, ""),
+    ];
+    frames.iter().flat_map(|(first, data)| frame(server, *first, data)).collect()
+}
+
+#[test]
+fn frames_that_fit_the_room_come_whole_however_they_are_cut() {
+    for server in [true, false] {
+        let bytes = stream(server);
+        let (whole, left) = read_whole(server, &bytes, 64, bytes.len());
+        assert_eq!((whole.len(), left.len()), (7, 0));
+        for step in 1..bytes.len() {
+            assert_eq!(read_whole(server, &bytes, 64, step), (whole.clone(), vec![]), "{step} at a time");
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_does_not_fit_the_room_comes_in_parts_and_one_that_just_fits_does_not() {
+    for server in [true, false] {
+        let bytes = frame(server, BINARY, [7; 100]);
+        let (events, left) = read_whole(server, &bytes, bytes.len(), bytes.len() - 1);
+        assert_eq!((events.len(), left.len()), (1, 0));
+        let (events, left) = read_whole(server, &bytes, bytes.len() - 1, bytes.len() - 1);
+        assert_eq!((events.len(), left.len()), (2, 0));
+    }
+}
+
+#[test]
+fn what_was_left_is_taken_when_it_is_asked_for_without_room() {
+    let bytes = frame(true, BINARY, [7; 100]);
+    let mut half = bytes[..50].to_vec();
+    let mut receiver = receiver(true);
+    let mut input = RecvBuf::new(&mut half);
+    assert_eq!(receiver.frame_len(input.remaining()), Some(106));
+    assert_eq!(receiver.poll_whole_event(&mut input, 200), Ok(None));
+    assert_eq!(input.consumed(), 0);
+    let event = receiver.poll_event(&mut input).unwrap();
+    assert!(
+        matches!(event, Some(Event::Data { payload, first: true, last: false, .. }) if payload.len() == 44)
+    );
+    assert!(input.is_empty());
+    assert_eq!(receiver.frame_len(b"\x82\x80\0\0\0\0"), None, "a frame is half read");
+    let mut rest = bytes[50..].to_vec();
+    let event = receiver.poll_whole_event(&mut RecvBuf::new(&mut rest), 200).unwrap();
+    assert!(
+        matches!(event, Some(Event::Data { payload, first: false, last: true, .. }) if payload.len() == 56)
+    );
+}
+
+#[test]
+fn a_fault_in_a_header_is_found_before_its_frame_is_whole() {
+    for (server, bytes, error) in [
+        (true, b"\x83\x80".to_vec(), ProtocolError::ReservedOpcode(3)),
+        (true, b"\x89\xfe".to_vec(), ProtocolError::ControlTooLong),
+        (false, b"\x82\x7e\x00\x01".to_vec(), ProtocolError::InvalidLength),
+    ] {
+        let mut bytes = bytes;
+        let mut input = RecvBuf::new(&mut bytes);
+        assert_eq!(receiver(server).poll_whole_event(&mut input, 1000), Err(error));
+    }
+}
+
+#[test]
+fn the_failure_of_a_receiver_can_be_asked_for() {
+    let mut receiver = receiver(true);
+    assert_eq!((receiver.failure(), receiver.is_open(), receiver.is_between_messages()), (None, true, true));
+    let error = receiver.poll_event(&mut RecvBuf::new(&mut [0xff, 0xff])).unwrap_err();
+    assert_eq!((receiver.failure(), receiver.is_open()), (Some(error), false));
+}
+
+#[test]
+fn ascii_is_told_of_text_to_a_server_and_of_nothing_else() {
+    for (server, first, payload, told) in [
+        (true, TEXT, "plain", true),
+        (true, TEXT, "", true),
+        (true, TEXT, "fl\u{f1}", false),
+        (true, BINARY, "plain", false),
+        (false, TEXT, "plain", false),
+    ] {
+        let mut bytes = frame(server, first, payload);
+        let event = receiver(server).poll_event(&mut RecvBuf::new(&mut bytes)).unwrap();
+        let expected = told.then_some(payload);
+        assert!(
+            matches!(event, Some(Event::Data { ascii, .. }) if ascii == expected),
+            "{first:02x} {payload}"
+        );
+    }
+}
+
+#[test]
+fn text_of_ascii_behind_half_a_character_fails() {
+    let mut end = End::server(Config::new());
+    let bytes = [frame(true, TEXT_BEGINS, b"ok\xc3"), frame(true, ENDS, "plain")].concat();
+    assert_eq!(end.feed(&bytes), Err(ProtocolError::InvalidUtf8));
+}

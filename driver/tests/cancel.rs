@@ -1,0 +1,346 @@
+//! Cancelling any future at any point loses nothing and repeats nothing.
+//!
+//! Each operation is dropped after its n-th poll, for every n until none is dropped any more, on transports that make
+//! it wait at every point (for every small n, then in growing steps). What is dropped is begun again.
+
+mod common;
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use common::*;
+use sockeye_core::{CloseCode, Config, Frame, Message, MessageKind, Opcode};
+
+/// Transports that are Pending as often as can be.
+fn transports() -> Vec<(usize, Faults)> {
+    let first = Faults { pending: Pending::First, ..Faults::default() };
+    vec![
+        (1 << 20, first),
+        (1, first),
+        (1, Faults::default()),
+        (1 << 20, Faults { interrupted: true, vectored: false, ..first }),
+        (7, Faults { pending: Pending::Lazily, chunk: 3, ..first }),
+        (100, Faults { buffer: 10, ..first }),
+    ]
+}
+
+/// Calls `test` with both roles, all transports, and a number of polls that grows until nothing is cancelled.
+fn at_every_poll<F: Future<Output = ()> + 'static>(test: impl Fn(Canceller, Ws, Ws, bool) -> F) {
+    for is_server in [true, false] {
+        for (capacity, faults) in transports() {
+            let mut polls = 1;
+            loop {
+                assert!(polls < 20_000, "never through");
+                let mut executor = Executor::new();
+                let (a, b) = pipe_with(capacity, faults);
+                let config = || Config::new().high_water_mark(300);
+                let a = open(is_server, a, &executor.time, config());
+                let b = open(!is_server, b, &executor.time, config());
+                println!("server: {is_server}, {polls} polls, capacity {capacity}, {faults:?}");
+                let canceller = Canceller { polls, cancelled: Rc::default() };
+                executor.spawn("the test", test(canceller.clone(), a, b, is_server));
+                executor.run();
+                if canceller.cancelled.get() == 0 {
+                    break;
+                }
+                // One by one at first, then in ever larger steps.
+                polls += 1 + polls / 4;
+            }
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Canceller {
+    polls: usize,
+    cancelled: Rc<Cell<usize>>,
+}
+
+impl Canceller {
+    /// One attempt.
+    async fn once<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let output = cancelled_after(self.polls, future).await;
+        if output.is_none() {
+            self.cancelled.set(self.cancelled.get() + 1);
+        }
+        output
+    }
+
+    /// Begins again after each cancellation, as soon as what was left behind wakes the task.
+    async fn again<T>(&self, mut operation: impl AsyncFnMut() -> T) -> T {
+        loop {
+            match self.once(operation()).await {
+                Some(output) => return output,
+                None => woken().await,
+            }
+        }
+    }
+}
+
+/// Runs two things side by side in one task.
+async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
+    futures_lite::future::zip(a, b).await
+}
+
+fn messages() -> Vec<Message> {
+    vec![
+        Message::from("h\u{e9}llo \u{20ac}uro"),
+        Message::from(payload(1, 60)),
+        Message::from(Vec::new()),
+        Message::from("\u{1f980}".repeat(5)),
+    ]
+}
+
+fn many(count: usize, len: usize) -> Vec<Message> {
+    (0..count).map(|i| Message::from(payload(i, len))).collect()
+}
+
+/// Sends the messages, one of them in fragments with a ping between, and closes.
+async fn send_all(mut ws: Ws) {
+    ws.send(&messages()[0]).await.unwrap();
+    let mut writer = ws.begin(MessageKind::Binary);
+    let bytes = payload(1, 60);
+    writer.write(&bytes[..20]).await.unwrap();
+    writer.write(&bytes[20..21]).await.unwrap();
+    writer.finish(&bytes[21..]).await.unwrap();
+    ws.ping(b"are you there?").await.unwrap();
+    ws.send(&messages()[2]).await.unwrap();
+    ws.feed(&messages()[3]).await.unwrap();
+    assert!(ws.close(CloseCode::NORMAL, "done").await.unwrap().clean);
+}
+
+#[test]
+fn a_cancelled_recv_loses_nothing() {
+    at_every_poll(|canceller, mut a, b, _| async move {
+        let canceller = &canceller;
+        let probe = a.io().probe();
+        let receive = async move {
+            let mut received = Vec::new();
+            while let Some(message) = canceller.again(async || a.recv().await).await.unwrap() {
+                received.push(message);
+            }
+            assert_eq!(received, messages());
+        };
+        both(receive, send_all(b)).await;
+        let opcodes: Vec<_> = frames(&probe.get().log).iter().map(|frame| frame.opcode).collect();
+        assert_eq!(opcodes, [Opcode::Pong, Opcode::Close]);
+    });
+}
+
+#[test]
+fn a_cancelled_recv_with_delivers_once_and_answers_once() {
+    at_every_poll(|canceller, mut a, mut b, _| async move {
+        let canceller = &canceller;
+        let receive = async move {
+            let mut delivered = 0;
+            loop {
+                let answered = canceller.again(async || {
+                    a.recv_with(|message, sender| {
+                        delivered += 1;
+                        sender.send(message)
+                    })
+                    .await
+                });
+                match answered.await.unwrap() {
+                    Some(sent) => sent.unwrap(),
+                    None => break,
+                }
+            }
+            assert_eq!(delivered, messages().len());
+        };
+        let ask = async move {
+            let mut answers = Vec::new();
+            for message in messages() {
+                b.send(&message).await.unwrap();
+                answers.push(b.recv().await.unwrap().unwrap());
+            }
+            assert_eq!(answers, messages());
+            assert!(b.close(CloseCode::NORMAL, "").await.unwrap().clean);
+        };
+        both(receive, ask).await;
+    });
+}
+
+#[test]
+fn a_cancelled_recv_part_loses_nothing() {
+    at_every_poll(|canceller, mut a, b, _| async move {
+        let canceller = &canceller;
+        let receive = async move {
+            let (mut received, mut begun) = (Vec::new(), Vec::new());
+            while let Some(part) = canceller.again(async || a.recv_part().await).await.unwrap() {
+                assert_eq!(part.first, begun.is_empty());
+                begun.extend_from_slice(&part.data);
+                if part.last {
+                    received.push(std::mem::take(&mut begun));
+                }
+            }
+            let expected: Vec<_> = messages().iter().map(|message| message.as_bytes().to_vec()).collect();
+            assert_eq!(received, expected);
+        };
+        both(receive, send_all(b)).await;
+    });
+}
+
+#[test]
+fn a_cancelled_feed_has_queued_nothing_and_a_finished_one_everything() {
+    at_every_poll(|canceller, mut a, b, _| async move {
+        let canceller = &canceller;
+        let send = async move {
+            for message in many(10, 100) {
+                canceller.again(async || a.feed(&message).await).await.unwrap();
+            }
+            canceller.again(async || a.flush().await).await.unwrap();
+            assert_eq!(a.queued(), 0);
+            assert!(canceller.again(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
+        };
+        let ((), (received, end)) = both(send, drain(b)).await;
+        assert!(end.is_ok());
+        assert_eq!(received, many(10, 100));
+    });
+}
+
+#[test]
+fn a_cancelled_send_has_queued_its_message_whole_if_there_was_room_and_never_a_part_of_it() {
+    at_every_poll(|canceller, mut a, b, _| async move {
+        let canceller = &canceller;
+        let send = async move {
+            let mut sure = Vec::new();
+            for i in 0..10 {
+                let message = Message::from(payload(i, 100));
+                let room = a.queued() < 300;
+                match canceller.once(a.send(&message)).await {
+                    Some(result) => result.unwrap(),
+                    // While it waits for room nothing is queued; who must know uses `feed`.
+                    None if !room => continue,
+                    None => {}
+                }
+                sure.push(message);
+            }
+            assert!(canceller.again(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
+            sure
+        };
+        let (sure, (received, end)) = both(send, drain(b)).await;
+        assert!(end.is_ok());
+        // Those that may or may not have been queued came whole or not at all.
+        let mut expected = sure.iter().peekable();
+        for message in &received {
+            if Some(&message) == expected.peek() {
+                expected.next();
+            }
+            assert!((0..10).any(|i| *message == Message::from(payload(i, 100))));
+        }
+        assert!(expected.next().is_none(), "a queued message did not arrive, or not in order");
+    });
+}
+
+#[test]
+fn cancelled_pings_and_frames_are_sent_once_when_there_is_room() {
+    at_every_poll(|canceller, mut a, b, is_server| async move {
+        let canceller = &canceller;
+        let probe = a.io().probe();
+        let send = async move {
+            let frames = [
+                Frame::new(Opcode::Text, "one ".as_bytes()).finish(false),
+                Frame::new(Opcode::Continuation, "two ".as_bytes()).finish(false),
+                Frame::new(Opcode::Continuation, "three".as_bytes()),
+            ];
+            // All of it is less than the mark: it is queued in the first poll.
+            for frame in &frames {
+                if let Some(sent) = canceller.once(a.send_frame(frame)).await {
+                    sent.unwrap();
+                }
+                if let Some(sent) = canceller.once(a.ping(b"ping")).await {
+                    sent.unwrap();
+                }
+            }
+            assert!(canceller.again(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
+        };
+        let ((), (received, end)) = both(send, drain(b)).await;
+        assert!(end.is_ok());
+        assert_eq!(received, [Message::from("one two three")]);
+        let pings = frames(&probe.get().log).iter().filter(|frame| frame.opcode == Opcode::Ping).count();
+        assert_eq!((pings, is_server), (3, is_server));
+    });
+}
+
+#[test]
+fn parts_of_a_cancelled_message_writer_are_sent_once_when_there_is_room() {
+    at_every_poll(|canceller, mut a, b, _| async move {
+        let canceller = &canceller;
+        let send = async move {
+            let mut writer = a.begin(MessageKind::Text);
+            for part in ["one ", "two ", "three "] {
+                if let Some(written) = canceller.once(writer.write(part.as_bytes())).await {
+                    written.unwrap();
+                }
+            }
+            if let Some(finished) = canceller.once(writer.finish(b"four")).await {
+                finished.unwrap();
+            }
+            canceller.again(async || a.flush().await).await.unwrap();
+            assert!(canceller.again(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
+        };
+        let ((), (received, end)) = both(send, drain(b)).await;
+        assert!(end.is_ok());
+        assert_eq!(received, [Message::from("one two three four")]);
+    });
+}
+
+#[test]
+fn a_cancelled_begin_close_has_begun_to_close() {
+    at_every_poll(|canceller, mut a, mut b, _| async move {
+        let canceller = &canceller;
+        let probe = a.io().probe();
+        let close = async move {
+            a.feed("last words").await.unwrap();
+            if let Some(begun) = canceller.once(a.begin_close(CloseCode::GOING_AWAY, "bye")).await {
+                begun.unwrap();
+            }
+            assert!(a.begin_close(CloseCode::NORMAL, "").await.is_err(), "it has begun");
+            let received = canceller.again(async || a.recv().await).await.unwrap();
+            assert_eq!(received, Some(Message::from("not so fast")));
+            assert_eq!(canceller.again(async || a.recv().await).await.unwrap(), None);
+            assert!(a.close_info().unwrap().clean);
+        };
+        let answer = async move {
+            b.feed("not so fast").await.unwrap();
+            drain(b).await
+        };
+        let ((), (received, end)) = both(close, answer).await;
+        assert!(end.is_ok());
+        assert_eq!(received, [Message::from("last words")]);
+        let closes = frames(&probe.get().log).iter().filter(|frame| frame.opcode == Opcode::Close).count();
+        assert_eq!(closes, 1);
+    });
+}
+
+#[test]
+fn the_halves_of_a_split_connection_can_be_cancelled_too() {
+    at_every_poll(|canceller, a, mut b, _| async move {
+        let canceller = &canceller;
+        let (mut recv, mut send) = a.split();
+        let sending = async move {
+            for message in many(6, 150) {
+                canceller.again(async || send.feed(&message).await).await.unwrap();
+            }
+            canceller.again(async || send.flush().await).await.unwrap();
+        };
+        let receiving = async move {
+            for message in messages() {
+                let received = canceller.again(async || recv.recv().await).await.unwrap();
+                assert_eq!(received, Some(message));
+            }
+            assert_eq!(canceller.again(async || recv.recv().await).await.unwrap(), None);
+        };
+        let answering = async move {
+            for message in &messages() {
+                b.feed(message).await.unwrap();
+            }
+            for message in many(6, 150) {
+                assert_eq!(b.recv().await.unwrap(), Some(message));
+            }
+            assert!(b.close(CloseCode::NORMAL, "").await.unwrap().clean);
+        };
+        both(both(sending, receiving), answering).await;
+    });
+}

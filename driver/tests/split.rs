@@ -1,0 +1,297 @@
+//! Two halves of a connection in two tasks: nothing they share makes one wait for the other for ever.
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use sockeye_core::{CloseCode, Config, Message, Opcode, SendError, State};
+use sockeye_driver::Error;
+
+/// Runs `test` with transports that make both halves wait, and the tasks polled in either order.
+fn on_bad_transports(mut test: impl FnMut(Executor, usize, Faults)) {
+    for pending in [Pending::Never, Pending::First, Pending::Lazily] {
+        for (capacity, buffer) in [(1, 0), (7, 0), (50, 20), (100_000, 0)] {
+            for backwards in [false, true] {
+                println!("capacity {capacity}, buffer {buffer}, {pending:?}, backwards: {backwards}");
+                let faults = Faults { pending, buffer, ..Faults::default() };
+                test(Executor::new().backwards(backwards), capacity, faults);
+            }
+        }
+    }
+}
+
+fn many(seed: usize) -> Vec<Message> {
+    (0..8).map(|i| Message::from(payload(seed + i, 40 * i))).collect()
+}
+
+#[test]
+fn both_ends_send_and_receive_at_once_through_a_pipe_of_any_size() {
+    on_bad_transports(|mut executor, capacity, faults| {
+        let (a, b) = pipe_with(capacity, faults);
+        let b = b.with(faults);
+        let config = || Config::new().high_water_mark(100);
+        let mut received = Vec::new();
+        for (is_server, io) in [(true, a), (false, b)] {
+            let (mut recv, mut send) = open(is_server, io, &executor.time, config()).split();
+            let seed = if is_server { 0 } else { 100 };
+            executor.spawn("a sending half", async move {
+                for message in many(seed) {
+                    send.send(message).await.unwrap();
+                }
+                send
+            });
+            received.push(executor.spawn("a receiving half", async move {
+                let mut received = Vec::new();
+                while received.len() < 8 {
+                    received.push(recv.recv().await.unwrap().unwrap());
+                }
+                // Both are read to the end before either is dropped.
+                assert!(cancelled_after(1, recv.recv()).await.is_none());
+                (recv, received)
+            }));
+        }
+        executor.run();
+        assert_eq!(received[0].take().1, many(100));
+        assert_eq!(received[1].take().1, many(0));
+    });
+}
+
+#[test]
+fn the_receiving_half_answers_pings_and_delivers_while_the_sending_half_is_blocked() {
+    for is_server in [true, false] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(100);
+        let (mut recv, mut send) = open(is_server, io, &executor.time, Config::new()).split();
+        let sent = executor.spawn("send", async move { send.send(payload(0, 50_000)).await.map(|()| send) });
+        let received = executor.spawn("recv", async move { (recv.recv().await.unwrap().unwrap(), recv) });
+        executor.run_until_idle();
+        let wire = Wire::to(is_server);
+        peer.push(&[wire.ping(b"1"), wire.text("I wait")].concat());
+        executor.run_until_idle();
+        assert!(!sent.is_finished(), "it is blocked");
+        let (message, mut recv) = received.take();
+        assert_eq!(message, Message::from("I wait"));
+        executor.spawn("recv again", async move { recv.recv().await.map(|_| ()) });
+        let mut written = Vec::new();
+        while {
+            executor.run_until_idle();
+            let some = peer.take_all();
+            written.extend_from_slice(&some);
+            !some.is_empty()
+        } {}
+        let frames = frames(&written);
+        assert_eq!((frames[0].opcode, frames[0].data.len()), (Opcode::Binary, 50_000));
+        assert_eq!((frames[1].opcode, &*frames[1].data), (Opcode::Pong, &b"1"[..]));
+        assert!(sent.take().is_ok());
+    }
+}
+
+#[test]
+fn a_close_by_the_sending_half_ends_the_receiving_half() {
+    on_bad_transports(|mut executor, capacity, faults| {
+        for is_server in [true, false] {
+            let (a, b) = pipe_with(capacity, faults);
+            let (mut recv, mut send) = open(is_server, a, &executor.time, Config::new()).split();
+            let b = open(!is_server, b, &executor.time, Config::new());
+            executor.spawn("recv", async move {
+                assert!(matches!(recv.recv().await, Ok(None)));
+                assert!(recv.close_info().unwrap().clean);
+            });
+            executor.spawn("send", async move {
+                yield_now().await;
+                send.send("last words").await.unwrap();
+                send.close(CloseCode::GOING_AWAY, "bye").await.unwrap();
+                let again = send.close(CloseCode::NORMAL, "").await;
+                assert!(matches!(again, Err(Error::Send(SendError::Closed))));
+            });
+            let peer = executor.spawn("peer", drain(b));
+            executor.run();
+            let (messages, end) = peer.take();
+            assert_eq!(messages, [Message::from("last words")]);
+            assert!(end.is_ok());
+        }
+    });
+}
+
+#[test]
+fn a_close_by_the_sending_half_starts_the_close_timeout_of_a_receiving_half_that_sleeps() {
+    let mut executor = Executor::new();
+    let (io, _peer) = pipe(1000);
+    let (mut recv, mut send) = server(io, &executor.time, Config::new()).split();
+    let ended = executor.spawn("recv", async move { recv.recv().await });
+    executor.run_until_idle();
+    executor.spawn("send", async move { send.close(CloseCode::NORMAL, "").await.unwrap() });
+    executor.run_until_idle();
+    assert!(!ended.is_finished());
+    executor.run_with_time();
+    assert!(matches!(ended.take(), Err(Error::Abnormal(info)) if info.code == CloseCode::NORMAL));
+    assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
+}
+
+#[test]
+fn a_write_that_fails_in_the_sending_half_ends_a_receiving_half_that_sleeps() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(1000);
+    let (mut recv, mut send) = server(io, &executor.time, Config::new()).split();
+    let ended = executor.spawn("recv", async move { recv.recv().await });
+    executor.run_until_idle();
+    // The peer reads no more, and says nothing either.
+    let peer = peer.deaf();
+    executor.spawn("send", async move {
+        assert!(matches!(send.send("hello?").await, Err(Error::Io(_))));
+        assert!(matches!(send.send("hello?").await, Err(Error::Send(SendError::Closed))));
+    });
+    executor.run_until_idle();
+    assert!(peer.is_shut(), "the peer is told that nothing more comes");
+    executor.run_with_time();
+    assert!(matches!(ended.take(), Err(Error::Abnormal(_))));
+    assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
+}
+
+#[test]
+fn a_sending_half_that_is_blocked_hears_of_the_end() {
+    // A peer that vanished without a trace: keepalive finds out.
+    let config = || Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(20));
+    for big in [50_000, 500_000] {
+        let mut executor = Executor::new();
+        let (io, _peer) = pipe(100);
+        let (mut recv, mut send) = server(io, &executor.time, config()).split();
+        let received = executor.spawn("recv", async move { recv.recv().await });
+        executor.spawn("send", async move {
+            let first = send.send(payload(0, big)).await;
+            assert!(matches!(first, Err(Error::Io(_))), "{first:?}");
+            assert_eq!(send.state(), State::Closed);
+            let more = send.send("more").await;
+            assert!(matches!(more, Err(Error::Send(SendError::Closed))), "{more:?}");
+            assert!(matches!(send.flush().await, Err(Error::Io(_))), "what was queued is lost");
+        });
+        executor.run_with_time();
+        assert!(matches!(received.take(), Err(Error::Abnormal(_))));
+        assert!(executor.time.elapsed() <= Duration::from_secs(41));
+    }
+}
+
+#[test]
+fn a_feed_that_waits_for_room_goes_on_when_the_other_half_has_made_some() {
+    // The transport can go on, and the receiving half is the first to notice.
+    for backwards in [false, true] {
+        let mut executor = Executor::new().backwards(backwards);
+        let faults = Faults { pending: Pending::Lazily, ..Faults::default() };
+        let (io, peer) = pipe_with(1 << 20, faults);
+        let (mut recv, mut send) =
+            server(io, &executor.time, Config::new().high_water_mark(1000)).split();
+        executor.spawn("send", async move {
+            for i in 0..10 {
+                send.feed(payload(i, 1000)).await.unwrap();
+            }
+            send.flush().await.unwrap();
+        });
+        executor.spawn("recv", async move { while recv.recv().await.unwrap().is_some() {} });
+        for _ in 0..20 {
+            peer.push(&by_client(Opcode::Ping, b""));
+            executor.run_until_idle();
+        }
+        peer.push(&Wire::to(true).close(CloseCode::NORMAL, ""));
+        peer.shut();
+        executor.run();
+    }
+}
+
+#[test]
+fn the_receiving_half_holds_no_lock_while_it_hands_out_a_message() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(1000);
+    let (mut recv, send) = server(io, &executor.time, Config::new()).split();
+    peer.push(&Wire::to(true).text("hi"));
+    executor.spawn("recv", async move {
+        let state = recv.recv_with(|_| send.state()).await;
+        assert!(matches!(state, Ok(Some(State::Open))));
+    });
+    executor.run();
+}
+
+#[test]
+fn halves_that_are_joined_are_one_connection_again_with_nothing_lost() {
+    let mut executor = Executor::new();
+    let time = executor.time.clone();
+    let (io, peer) = pipe(100_000);
+    let (other, _other_peer) = pipe(100);
+    peer.push(&[Wire::to(true).text("one"), Wire::to(true).text("two")].concat());
+    executor.spawn("test", async move {
+        let (mut recv, mut send) = server(io, &time, Config::new()).split();
+        assert_eq!(recv.recv().await.unwrap(), Some(Message::from("one")));
+        send.feed("three").await.unwrap();
+        assert_eq!(send.queued(), 7);
+        // Not those of another connection.
+        let (_, stranger) = server(other, &time, Config::new()).split();
+        let (recv, _) = recv.join(stranger).unwrap_err();
+        assert!(recv.is_pair_of(&send));
+        let Ok(mut ws) = recv.join(send) else { panic!("they are a pair") };
+        assert_eq!(ws.recv().await.unwrap(), Some(Message::from("two")));
+        ws.flush().await.unwrap();
+        assert_eq!(peer.take_all(), b"\x81\x05three");
+    });
+    executor.run();
+}
+
+#[test]
+fn one_half_goes_on_without_the_other_and_the_transport_ends_with_the_second() {
+    for keep_recv in [true, false] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(100_000);
+        let (mut recv, mut send) = server(io, &executor.time, Config::new()).split();
+        peer.push(&[Wire::to(true).ping(b"x"), Wire::to(true).text("hi")].concat());
+        executor.spawn("test", async move {
+            if keep_recv {
+                send.feed("fed").await.unwrap();
+                drop(send);
+                assert_eq!(recv.recv().await.unwrap(), Some(Message::from("hi")));
+                assert!(cancelled_after(1, recv.recv()).await.is_none());
+                assert_eq!(peer.take_all(), b"\x81\x03fed\x8a\x01x");
+            } else {
+                drop(recv);
+                send.send("sent").await.unwrap();
+                assert_eq!(peer.take_all(), b"\x81\x04sent");
+                assert!(!peer.is_shut());
+                drop(send);
+            }
+            if !keep_recv {
+                assert!(peer.is_shut());
+            }
+        });
+        executor.run();
+    }
+}
+
+#[test]
+fn the_round_trip_of_a_ping_is_known_even_if_the_pong_is_there_at_once() {
+    for split in [true, false] {
+        let mut executor = Executor::new();
+        let time = executor.time.clone();
+        let (io, peer) = pipe(1000);
+        let ws = server(io, &time, Config::new());
+        executor.spawn("test", async move {
+            let pong = [by_client(Opcode::Pong, b"p"), Wire::to(true).text("hi")].concat();
+            let round_trip = if split {
+                let (mut recv, mut send) = ws.split();
+                send.ping(b"p").await.unwrap();
+                time.advance(Duration::from_millis(30));
+                peer.push(&pong);
+                recv.recv().await.unwrap();
+                assert!(cancelled_after(1, recv.recv()).await.is_none());
+                send.round_trip()
+            } else {
+                let mut ws = ws;
+                ws.ping(b"p").await.unwrap();
+                time.advance(Duration::from_millis(30));
+                peer.push(&pong);
+                ws.recv().await.unwrap();
+                assert!(cancelled_after(1, ws.recv()).await.is_none());
+                ws.round_trip()
+            };
+            assert_eq!(round_trip, Some(Duration::from_millis(30)));
+        });
+        executor.run();
+    }
+}
