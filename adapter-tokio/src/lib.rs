@@ -52,3 +52,8 @@ pub use sockeye_core::{
 };
 pub use sockeye_driver::{AcceptError, ConnectError, Error, MessageWriter, Part, RecvHalf, SendHalf};
 pub use stream::TokioIo;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
