@@ -139,7 +139,7 @@ impl Assembler {
             if let Some(message) = connection.poll_message(input) {
                 return Ok(Some(Incoming::whole(message)));
             }
-            let Some(event) = connection.poll_event(input)? else {
+            let Some(event) = connection.poll_event(input).inspect_err(|_| *self = Assembler::new())? else {
                 self.release();
                 return Ok(None);
             };
@@ -213,7 +213,13 @@ impl Assembler {
             Event::Data { kind, payload, ascii, first, last } => {
                 self.collect(kind, payload, ascii, first, last)
             }
-            event => Ok(Progress::Control(event)),
+            event => {
+                if matches!(event, Event::Close(_)) {
+                    // A message that it cut short will never be whole.
+                    *self = Assembler::new();
+                }
+                Ok(Progress::Control(event))
+            }
         }
     }
 
@@ -236,6 +242,7 @@ impl Assembler {
                 _ => {
                     let checked = self.utf8.push(payload, |valid| text.push_str(valid));
                     if checked.is_err() || last && !self.utf8.is_complete() {
+                        *self = Assembler::new();
                         return Err(ProtocolError::InvalidUtf8);
                     }
                 }

@@ -33,7 +33,8 @@ pub struct Config {
     /// Messages longer than this many bytes are sent in frames of this size (off: every message is one frame).
     pub fragment_size: Option<usize>,
     /// High-water mark of the bytes that wait to be written (64 KiB). While at least this many wait, a send
-    /// answers [`Backpressure`](crate::SendError::Backpressure); what waits is thus never more than the mark and one message.
+    /// answers [`Backpressure`](crate::SendError::Backpressure); what waits is thus never more than the mark and one message,
+    /// with the headers of its fragments.
     pub high_water_mark: usize,
     /// Largest HTTP head of the opening handshake, in bytes (16 KiB).
     pub max_head_size: usize,

@@ -79,7 +79,7 @@ impl Connection {
         (self.receiver, self.sender)
     }
 
-    /// Puts two halves of one connection together again.
+    /// Puts two halves of one connection together again. Halves of different ones make no sense together.
     #[must_use]
     pub fn join(receiver: Receiver, sender: Sender) -> Self {
         Connection { receiver, sender }
@@ -114,6 +114,11 @@ impl Connection {
     /// error returned.
     #[inline]
     pub fn poll_event<'a>(&mut self, input: &mut RecvBuf<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
+        // An abort, an unanswered ping or a timeout ends it too, and then nothing is received any more.
+        if self.sender.ignores_input() && self.receiver.is_open() {
+            input.take_all();
+            return Ok(None);
+        }
         if !input.is_empty() {
             self.sender.handle_received();
         }
@@ -242,7 +247,8 @@ impl Connection {
     }
 
     /// Queues one frame as it is: a message (with `finish`), a fragment of one (the first without `finish`, then
-    /// [continuations](crate::Opcode::Continuation)), or a control frame. A Close begins the closing handshake.
+    /// [continuations](crate::Opcode::Continuation)), or a control frame. A Close begins the closing handshake. Without a
+    /// negotiated extension [`Flags::compress`](crate::Flags::compress) changes nothing.
     ///
     /// # Errors
     ///
@@ -311,6 +317,9 @@ impl Connection {
     /// As [`Receiver::poll_message`].
     #[inline(always)]
     pub(crate) fn poll_message<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
+        if self.sender.ignores_input() {
+            return None;
+        }
         let message = self.receiver.poll_message(input)?;
         self.sender.handle_received();
         Some(message)

@@ -145,7 +145,8 @@ impl<'a> Frame<'a> {
         self
     }
 
-    /// The frame as a server writes it: not masked.
+    /// The frame as a server writes it: not masked. It is written as it is; whether it may be sent is checked where it
+    /// is, in [`Connection::send_frame`](crate::Connection::send_frame).
     #[must_use]
     pub fn pack(&self) -> Vec<u8> {
         self.encode(None)

@@ -40,9 +40,8 @@ impl<'a> Transmit<'a> {
 /// ```
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// Whole segments in front of `buffer`.
-    #[expect(clippy::box_collection, reason = "most connections never have one: 8 bytes, not 32")]
-    shared: Option<Box<VecDeque<Bytes>>>,
+    /// Whole segments in front of `buffer`; boxed, for most connections never have one.
+    shared: Option<Box<Shared>>,
     buffer: Vec<u8>,
     /// How much of the front segment has been written.
     written: usize,
@@ -50,11 +49,37 @@ pub(crate) struct Outbox {
     lent: bool,
 }
 
+#[derive(Debug, Default)]
+struct Shared {
+    segments: VecDeque<Bytes>,
+    /// Bytes in all of them.
+    len: usize,
+}
+
+impl Shared {
+    fn push(&mut self, bytes: Bytes) {
+        self.len = self.len.saturating_add(bytes.len());
+        self.segments.push_back(bytes);
+    }
+
+    /// Drops the segments that lie within the first `written` bytes; gives what of these is left over.
+    fn pop(&mut self, mut written: usize) -> usize {
+        while let Some(front) = self.segments.front()
+            && written >= front.len()
+        {
+            written = written.saturating_sub(front.len());
+            self.len = self.len.saturating_sub(front.len());
+            self.segments.pop_front();
+        }
+        written
+    }
+}
+
 impl Outbox {
     /// Bytes that wait.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        let shared = self.shared.as_deref().into_iter().flatten().map(Bytes::len).sum::<usize>();
+        let shared = self.shared.as_ref().map_or(0, |shared| shared.len);
         shared.saturating_add(self.buffer.len()).saturating_sub(self.written)
     }
 
@@ -67,7 +92,7 @@ impl Outbox {
         if self.is_empty() {
             return None;
         }
-        let mut shared = self.shared.as_deref().map(VecDeque::iter);
+        let mut shared = self.shared.as_ref().map(|shared| shared.segments.iter());
         Some(match shared.as_mut().and_then(Iterator::next) {
             Some(front) => {
                 Transmit { first: front.get(self.written..).unwrap_or_default(), shared, last: &self.buffer }
@@ -88,12 +113,9 @@ impl Outbox {
     pub(crate) fn transmitted(&mut self, n: usize) {
         self.written = self.written.saturating_add(n.min(self.len()));
         if let Some(shared) = &mut self.shared {
-            while let Some(front) = shared.front() {
-                if self.written < front.len() {
-                    return;
-                }
-                self.written = self.written.saturating_sub(front.len());
-                shared.pop_front();
+            self.written = shared.pop(self.written);
+            if !shared.segments.is_empty() {
+                return;
             }
             self.shared = None;
         }
@@ -103,6 +125,10 @@ impl Outbox {
             if !self.lent && self.buffer.capacity() > KEEP {
                 self.buffer = Vec::new();
             }
+        } else if self.written >= KEEP && self.written >= self.buffer.len() / 2 {
+            // A queue that is never quite empty must not keep all that ever went through it.
+            self.buffer.drain(..self.written);
+            self.written = 0;
         }
     }
 
@@ -119,10 +145,10 @@ impl Outbox {
         }
         let shared = self.shared.get_or_insert_default();
         if !self.buffer.is_empty() {
-            shared.push_back(Bytes::from(core::mem::take(&mut self.buffer)));
+            shared.push(Bytes::from(core::mem::take(&mut self.buffer)));
             self.lent = false;
         }
-        shared.push_back(bytes);
+        shared.push(bytes);
     }
 
     /// Takes over an empty buffer for what is queued next, if there is none yet.
@@ -153,11 +179,12 @@ mod tests {
     fn drain(outbox: &mut Outbox, step: usize) -> Vec<u8> {
         let mut wire = Vec::new();
         while let Some(transmit) = outbox.poll_transmit() {
-            let all: Vec<u8> = transmit.slices().flatten().copied().collect();
-            assert_eq!(all.len(), outbox.len());
-            let n = step.min(all.len());
-            wire.extend_from_slice(&all[..n]);
-            outbox.transmitted(n);
+            assert_eq!(transmit.clone().slices().map(<[u8]>::len).sum::<usize>(), outbox.len());
+            let before = wire.len();
+            for slice in transmit.slices() {
+                wire.extend_from_slice(&slice[..slice.len().min(step - (wire.len() - before))]);
+            }
+            outbox.transmitted(wire.len() - before);
         }
         wire
     }

@@ -93,7 +93,8 @@ impl Receiver {
 
     /// Like [`poll_event`](Receiver::poll_event), but leaves a frame in `input` that is not all there, if it has at most
     /// `room` bytes, header and all: for callers who can read the rest of it behind what they have, so that it comes out
-    /// as one piece. When no more can be read, they call `poll_event`, which takes what there is.
+    /// as one piece. When no more can be read, they call `poll_event`, which takes what there is. What is wrong with a
+    /// header is told at once all the same; what is wrong with a payload when it is taken.
     ///
     /// # Errors
     ///
@@ -213,8 +214,7 @@ impl Receiver {
         loop {
             match &mut self.step {
                 Step::Header => {
-                    let Some(header) = self.header.read(input, room)? else { return Ok(None) };
-                    let key = self.check_header(&header)?;
+                    let Some((header, key)) = self.next_header(input, room)? else { return Ok(None) };
                     self.begin_frame(&header, key)?;
                 }
                 Step::Data => {
@@ -242,6 +242,40 @@ impl Receiver {
                 }
             }
         }
+    }
+
+    /// Takes the next header and checks it, unless its frame is to be left in `input` until it is whole; but a wrong one is
+    /// told at once.
+    fn next_header(
+        &mut self,
+        input: &mut RecvBuf<'_>,
+        room: usize,
+    ) -> Result<Option<(FrameHeader, [u8; 4])>, ProtocolError> {
+        if !self.header.is_empty() {
+            return self.joined_header(input);
+        }
+        let there = input.remaining();
+        let Some((header, used)) = FrameHeader::parse(there)? else {
+            return if room < MAX_HEADER { self.joined_header(input) } else { Ok(None) };
+        };
+        let key = self.check_header(&header)?;
+        let cut = header.len > there.len().saturating_sub(used) as u64;
+        if cut && header.len <= room.saturating_sub(used) as u64 {
+            if !header.opcode.is_control() {
+                self.check_data(&header)?;
+            }
+            return Ok(None);
+        }
+        input.take(used);
+        Ok(Some((header, key)))
+    }
+
+    fn joined_header(
+        &mut self,
+        input: &mut RecvBuf<'_>,
+    ) -> Result<Option<(FrameHeader, [u8; 4])>, ProtocolError> {
+        let Some(header) = self.header.join(input)? else { return Ok(None) };
+        Ok(Some((header, self.check_header(&header)?)))
     }
 
     /// Checks a header against the role and the extensions; gives the key to unmask with.
@@ -274,6 +308,18 @@ impl Receiver {
     }
 
     fn begin_data(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {
+        let (declared, frames) = self.check_data(header)?;
+        match (first_of(header.opcode), &mut self.message) {
+            (Some(kind), message) => *message = Some(MessageState { kind, declared, frames, first: true }),
+            (None, Some(message)) => (message.declared, message.frames) = (declared, frames),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// Checks the header of a data frame against the message so far and the limits; gives what the message will have
+    /// declared with it, and in how many frames.
+    fn check_data(&self, header: &FrameHeader) -> Result<(u64, u32), ProtocolError> {
         let (declared, frames) = match (first_of(header.opcode), &self.message) {
             (Some(_), None) => (0, 0),
             (None, Some(message)) => (message.declared, message.frames),
@@ -282,13 +328,7 @@ impl Receiver {
         };
         let frames = frames.saturating_add(1);
         self.check_limits(header.len, declared, frames)?;
-        let declared = declared.saturating_add(header.len);
-        match (first_of(header.opcode), &mut self.message) {
-            (Some(kind), message) => *message = Some(MessageState { kind, declared, frames, first: true }),
-            (None, Some(message)) => (message.declared, message.frames) = (declared, frames),
-            (None, None) => {}
-        }
-        Ok(())
+        Ok((declared.saturating_add(header.len), frames))
     }
 
     /// Checks a frame of `len` bytes, the `frames`th of a message that has declared `declared` bytes before it.
@@ -422,24 +462,6 @@ struct CutHeader {
 impl CutHeader {
     fn is_empty(&self) -> bool {
         self.len == 0
-    }
-
-    /// Takes the next header, unless its frame is to be left whole: see [`Receiver::poll_whole_event`].
-    #[inline]
-    fn read(&mut self, input: &mut RecvBuf<'_>, room: usize) -> Result<Option<FrameHeader>, ProtocolError> {
-        if !self.is_empty() {
-            return self.join(input);
-        }
-        let there = input.remaining();
-        let Some((header, used)) = FrameHeader::parse(there)? else {
-            return if room < MAX_HEADER { self.join(input) } else { Ok(None) };
-        };
-        let missing = header.len > there.len().saturating_sub(used) as u64;
-        if missing && header.len <= room.saturating_sub(used) as u64 {
-            return Ok(None);
-        }
-        input.take(used);
-        Ok(Some(header))
     }
 
     /// Puts what is kept and the front of the input together.

@@ -140,9 +140,12 @@ impl Sender {
         match frame.opcode {
             Opcode::Ping => self.ping(&frame.data),
             Opcode::Pong => self.pong(&frame.data),
-            Opcode::Close => self.close(
-                &CloseFrame::parse(Cow::Borrowed(&frame.data)).map_err(|_| SendError::InvalidCloseFrame)?,
-            ),
+            Opcode::Close => {
+                self.close(&CloseFrame::parse(Cow::Borrowed(&frame.data)).map_err(|error| match error {
+                    ProtocolError::InvalidCloseCode(code) => SendError::InvalidCloseCode(code.into()),
+                    _ => SendError::InvalidCloseFrame,
+                })?)
+            }
             Opcode::Text => self.send_part(Some(MessageKind::Text), &frame.data, frame.flags.finish),
             Opcode::Binary => self.send_part(Some(MessageKind::Binary), &frame.data, frame.flags.finish),
             Opcode::Continuation => self.send_part(None, &frame.data, frame.flags.finish),
@@ -240,7 +243,7 @@ impl Sender {
     pub fn handle_write_error(&mut self) {
         self.ending(Side::Peer, CloseCode::ABNORMAL, "");
         self.late_pong = None;
-        self.outbox.discard();
+        self.discard();
         self.closing.mute = true;
         self.timers.closing();
     }
@@ -258,9 +261,10 @@ impl Sender {
                 let _ = self.close(&frame);
             }
             Due::Unanswered => {
-                // There is nobody to shake hands with.
+                // There is nobody to shake hands with: the Close is written, if it can be, and that is the end.
                 self.fail_with(CloseCode::POLICY_VIOLATION, "no answer to a ping");
-                self.end();
+                self.closing.eof = true;
+                self.settle();
             }
             Due::Closed => self.end(),
         }
@@ -325,6 +329,14 @@ impl Sender {
         } else {
             State::Open
         }
+    }
+
+    /// Whether what the peer sends no longer counts, for a reason that the [`Receiver`](crate::Receiver) need not know: the
+    /// connection was aborted, or its time was up. Whoever drives the halves discards what comes then.
+    #[must_use]
+    #[inline]
+    pub fn ignores_input(&self) -> bool {
+        self.closing.failed || self.closing.ended
     }
 
     /// As [`Connection::wants_shutdown`](crate::Connection::wants_shutdown).
@@ -529,7 +541,9 @@ impl Sender {
     }
 
     fn settle_clean(&mut self) {
-        if let Some(info) = &mut self.info {
+        if let Some(info) = &mut self.info
+            && !(self.closing.ended || self.closing.mute)
+        {
             info.clean = self.closing.sent && self.closing.received && !self.closing.failed;
         }
     }
@@ -542,8 +556,19 @@ impl Sender {
     }
 
     fn end(&mut self) {
+        self.discard();
         self.closing.ended = true;
         self.timers.stop();
+    }
+
+    /// What still waits never leaves, and our Close may be in it.
+    fn discard(&mut self) {
+        if !self.outbox.is_empty() {
+            self.outbox.discard();
+            if let Some(info) = &mut self.info {
+                info.clean = false;
+            }
+        }
     }
 }
 

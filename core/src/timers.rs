@@ -139,6 +139,7 @@ impl Timers {
     }
 
     fn is_idle(&mut self, now: Instant, timeout: Duration) -> bool {
+        // Rounding may cost it three nanoseconds.
         let step = (timeout / u32::from(IDLE_CHECKS)).max(Duration::from_nanos(1));
         if !self.idle_check.handle(now, step) {
             return false;

@@ -176,12 +176,14 @@ mod tests {
 
     #[test]
     fn every_lead_with_every_edge_of_its_continuations_agrees_with_the_standard_library() {
-        let edges = [0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xed, 0xf4, 0xff];
+        // Where the tables of Unicode 3.9 change; every second byte of every lead is in the test above.
+        let seconds = [0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff];
+        let thirds = [0x00, 0x7f, 0x80, 0xbf, 0xc0, 0xf4];
         for lead in 0x80..=0xff {
-            for second in 0x70..=0xff {
-                for third in edges {
+            for second in seconds {
+                for third in thirds {
                     check_every_cut(&[lead, second, third]);
-                    for fourth in edges {
+                    for fourth in thirds {
                         check_every_cut(&[lead, second, third, fourth]);
                         check_every_cut(&[b'a', lead, second, third, fourth, b'z']);
                     }

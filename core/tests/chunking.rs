@@ -115,6 +115,21 @@ fn t32_every_piece_size_gives_the_same_down_to_byte_by_byte() {
 }
 
 #[test]
+fn t32_the_rest_of_a_cut_header_is_not_a_frame_though_it_looks_like_one() {
+    // A length of 0x8200 looks like an empty message, and so does a key of 82 80 00 00.
+    let long = [header(false, BINARY, 0x8200), vec![7; 0x8200]].concat();
+    let masked = [&[BINARY, 0x85, 0x82, 0x80, 0, 0][..], &xor(&[7; 5], [0x82, 0x80, 0, 0])].concat();
+    for (server, bytes, len) in [(false, long, 0x8200), (true, masked, 5)] {
+        for cut in 1..6 {
+            let mut end = End::of(server, Config::new());
+            end.feed(&bytes[..cut]).unwrap();
+            end.feed(&bytes[cut..]).unwrap();
+            assert_eq!(end.got, [Got::Binary(vec![7; len])]);
+        }
+    }
+}
+
+#[test]
 fn t32_empty_pieces_change_nothing() {
     for server in [true, false] {
         let stream = rich_stream(server);

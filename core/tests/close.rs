@@ -70,6 +70,16 @@ fn w10_the_server_closes_tcp_first_whoever_began() {
 }
 
 #[test]
+fn w10_one_close_alone_ends_no_transport() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new());
+        end.connection.close(CloseCode::NORMAL, "").unwrap();
+        end.write(usize::MAX);
+        assert_eq!((end.connection.wants_shutdown(), end.connection.state()), (false, State::Closing));
+    }
+}
+
+#[test]
 fn m5_only_the_codes_that_may_be_sent_are_sent() {
     for code in CODES.chain([u16::MAX]) {
         let mut end = End::server(Config::new());
@@ -208,9 +218,15 @@ fn t27_nothing_can_be_sent_after_a_close_and_a_second_close_is_an_error() {
 #[test]
 fn m6_pushing_a_close_frame_begins_the_handshake_and_a_bad_one_is_refused() {
     let mut end = End::server(Config::new());
-    for payload in [&b"\x03"[..], b"\x03\xe8\xff", b"\x03\xed", b"\xff\xff"] {
+    let invalid = [
+        (&b"\x03"[..], SendError::InvalidCloseFrame),
+        (b"\x03\xe8\xff", SendError::InvalidCloseFrame),
+        (b"\x03\xed", SendError::InvalidCloseCode(CloseCode::NO_STATUS)),
+        (b"\xff\xff", SendError::InvalidCloseCode(CloseCode::from(0xffff))),
+    ];
+    for (payload, error) in invalid {
         let result = end.connection.send_frame(&Frame::new(Opcode::Close, payload));
-        assert_eq!(result, Err(SendError::InvalidCloseFrame), "{payload:02x?}");
+        assert_eq!(result, Err(error), "{payload:02x?}");
     }
     let too_long = [&b"\x03\xe8"[..], &[b'x'; 124]].concat();
     let result = end.connection.send_frame(&Frame::new(Opcode::Close, too_long));

@@ -193,6 +193,17 @@ fn o7_keepalive_waits_longer_than_an_interval_if_its_timeout_is_longer() {
 }
 
 #[test]
+fn o7_a_peer_that_answers_gets_a_ping_every_interval_even_if_the_timeout_is_longer() {
+    let mut end = End::server(Config::new().keepalive(secs(10), secs(25)));
+    end.tell(0);
+    for round in 1..10 {
+        end.tell(round * 10 * SECOND);
+        assert_eq!(pings(&mut end).len(), 1, "round {round}");
+        end.feed(&frame(true, PONG, "")).unwrap();
+    }
+}
+
+#[test]
 fn two_ends_that_keep_each_other_alive_stay_open_for_a_day() {
     let config = Config::new().keepalive(secs(20), secs(20)).idle_timeout(secs(60));
     let mut pair = Pair::new(config);

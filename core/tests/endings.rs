@@ -3,10 +3,11 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::*;
-use sockeye_core::{CloseCode, Config, ProtocolError, SendError, State};
+use sockeye_core::{CloseCode, CloseFrame, Config, Event, ProtocolError, SendError, Sender, State};
 
 /// One fault of each kind, and the code that answers it.
 fn faults(server: bool) -> Vec<(Vec<u8>, u16)> {
@@ -74,6 +75,26 @@ fn a_layer_above_may_fail_the_connection_as_if_it_had_found_the_fault_itself() {
     // The first fault stands.
     end.connection.fail(ProtocolError::ReservedBits);
     assert_eq!((end.feed(b""), end.ended().1), (Err(ProtocolError::InvalidUtf8), 1007));
+}
+
+#[test]
+fn an_end_that_failed_is_not_clean_though_both_have_said_close() {
+    let mut end = End::server(Config::new());
+    end.feed(&frame(true, CLOSE, "")).unwrap();
+    end.connection.fail(ProtocolError::InvalidUtf8);
+    assert_eq!(end.ended(), (false, 1005, false));
+    // Halves may see the Close behind the fault.
+    let mut sender = Sender::server(Arc::new(Config::new()));
+    sender.fail(&ProtocolError::InvalidUtf8);
+    sender.react(&Event::Close(CloseFrame::default()));
+    assert!(sender.close_info().is_some_and(|info| !info.clean && info.code == CloseCode::INVALID_PAYLOAD));
+    // Or behind an abort.
+    let mut sender = Sender::server(Arc::new(Config::new()));
+    sender.close(&CloseFrame::new(CloseCode::NORMAL, "")).unwrap();
+    sender.transmitted(usize::MAX);
+    sender.abort();
+    sender.react(&Event::Close(CloseFrame::default()));
+    assert!(sender.close_info().is_some_and(|info| !info.clean));
 }
 
 #[test]
@@ -246,6 +267,27 @@ fn t26_a_peer_that_never_ends_the_transport_is_left_after_the_close_timeout_too(
         assert!(!end.is_closed());
         end.tell(5_000_000_007);
         assert_eq!((end.is_closed(), end.ended()), (true, (true, 1005, false)));
+    }
+}
+
+#[test]
+fn t26_the_close_timeout_runs_from_the_first_close_whatever_comes_after() {
+    let later: [fn(&mut End); 4] = [
+        |end| end.feed(&frame(true, CLOSE, "")).unwrap(),
+        |end| assert!(end.feed(b"\xff\xff").is_err()),
+        |end| end.connection.handle_eof(),
+        |end| end.connection.handle_write_error(),
+    ];
+    for later in later {
+        let mut end = End::server(Config::new().close_timeout(Duration::from_secs(5)));
+        end.connection.close(CloseCode::NORMAL, "").unwrap();
+        end.tell(1_000_000_000);
+        end.tell(4_000_000_000);
+        later(&mut end);
+        end.tell(5_999_999_999);
+        assert!(!end.is_closed());
+        end.tell(6_000_000_000);
+        assert!(end.is_closed());
     }
 }
 

@@ -44,6 +44,23 @@ fn w12_the_limits_are_two_mebibytes_unless_set() {
 }
 
 #[test]
+fn w12_a_frame_above_a_limit_that_is_all_there_fails_just_the_same_and_is_not_delivered() {
+    let frame_limit = Config::new().max_frame_size(10);
+    let message_limit = Config::new().max_message_size(10);
+    for server in [true, false] {
+        for (config, code) in
+            [(&frame_limit, 1009), (&message_limit, 1009), (&Config::new().max_fragments(0), 1008)]
+        {
+            let mut end = End::of(server, config.clone());
+            let error = end.feed(&frame(server, BINARY, [0; 11])).unwrap_err();
+            assert_eq!((error.close_code().as_u16(), end.got.len()), (code, 0));
+        }
+        let mut end = End::of(server, frame_limit.clone().max_message_size(10).max_fragments(1));
+        end.feed(&frame(server, BINARY, [0; 10])).unwrap();
+    }
+}
+
+#[test]
 fn a_continuation_is_held_to_the_limit_of_a_frame_too() {
     let config = Config::new().max_frame_size(10);
     let begin = frame(true, BINARY_BEGINS, "0123456789");

@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use sockeye_core::{Config, Event, ProtocolError, Receiver, RecvBuf, Role};
+use sockeye_core::{Config, Event, Message, MessageRef, ProtocolError, Receiver, RecvBuf, Role};
 
 fn receiver(server: bool) -> Receiver {
     Receiver::new(if server { Role::Server } else { Role::Client }, Arc::new(Config::new()))
@@ -115,6 +115,32 @@ fn the_failure_of_a_receiver_can_be_asked_for() {
     assert_eq!((receiver.failure(), receiver.is_open(), receiver.is_between_messages()), (None, true, true));
     let error = receiver.poll_event(&mut RecvBuf::new(&mut [0xff, 0xff])).unwrap_err();
     assert_eq!((receiver.failure(), receiver.is_open()), (Some(error), false));
+}
+
+#[test]
+fn the_short_way_takes_whole_messages_and_leaves_everything_else_to_the_long_way() {
+    for server in [true, false] {
+        let take = |bytes: &[u8]| {
+            let mut receiver = receiver(server);
+            let mut bytes = bytes.to_vec();
+            let mut input = RecvBuf::new(&mut bytes);
+            let message = receiver.poll_message(&mut input).map(MessageRef::to_message);
+            (message, input.consumed(), receiver.poll_event(&mut input).is_err())
+        };
+        let message = frame(server, TEXT, "a\u{f1}");
+        assert_eq!(take(&message), (Some(Message::from("a\u{f1}")), message.len(), false));
+        assert_eq!(take(&frame(server, BINARY, "")).0, Some(Message::from(&b""[..])));
+        assert_eq!(take(&message[..message.len() - 1]), (None, 0, false));
+        for first in [TEXT_BEGINS, PING, CLOSE] {
+            assert_eq!(take(&frame(server, first, "")), (None, 0, false), "{first:02x}");
+        }
+        for bytes in [frame(!server, TEXT, ""), frame(server, TEXT | 0x40, ""), frame(server, ENDS, "")] {
+            assert_eq!(take(&bytes), (None, 0, true));
+        }
+        assert_eq!(take(&header(server, BINARY, 3 << 20)), (None, 0, true));
+        let (message, _, failed) = take(&frame(server, TEXT, b"\xff"));
+        assert_eq!((message, failed), (None, true));
+    }
 }
 
 #[test]

@@ -77,6 +77,7 @@ impl<I: Io, C: Clock> Link<I, C> {
                     self.eof = true;
                     self.sender.handle_eof();
                 }
+                Poll::Ready(Ok(_)) if self.sender.ignores_input() => self.reads += 1,
                 Poll::Ready(Ok(n)) => {
                     self.reads += 1;
                     self.sender.handle_received();

@@ -1,0 +1,240 @@
+//! What a peer can make us allocate, counted byte by byte (T10, T12, T14, W12). The allocator counts for each thread alone,
+//! and every test is one.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use common::*;
+use sockeye_core::{Assembler, Config, Connection, Incoming, RecvBuf};
+
+struct Counting;
+
+thread_local! {
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    let live = LIVE.get() + bytes;
+    LIVE.set(live);
+    PEAK.set(PEAK.get().max(live));
+}
+
+/// `realloc` is the default: both blocks are alive while one is copied into the other, which is the worst case.
+#[allow(unsafe_code, reason = "it hands on to the system's allocator")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// How many bytes are alive after `work` and how many were at the most, above what there was before.
+fn bytes_of<T>(work: impl FnOnce() -> T) -> (isize, isize, T) {
+    let before = LIVE.get();
+    PEAK.set(before);
+    let result = work();
+    (LIVE.get() - before, PEAK.get() - before, result)
+}
+
+/// An end with its input in place, so that only what the core takes is counted.
+struct Bare {
+    connection: Connection,
+    assembler: Assembler,
+    messages: usize,
+}
+
+impl Bare {
+    fn new(config: Config) -> Self {
+        Bare { connection: Connection::server(Arc::new(config)), assembler: Assembler::new(), messages: 0 }
+    }
+
+    /// `false` when the connection has failed.
+    fn feed(&mut self, bytes: &mut [u8]) -> bool {
+        let mut input = RecvBuf::new(bytes);
+        loop {
+            match self.assembler.poll(&mut self.connection, &mut input) {
+                Ok(Some(Incoming::Message(message))) => self.messages += message.as_ref().as_bytes().len(),
+                Ok(Some(Incoming::Control(_))) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+#[test]
+fn t10_a_header_that_declares_the_largest_message_takes_no_memory_and_neither_does_waiting_for_it() {
+    for first in [TEXT, BINARY, TEXT_BEGINS, BINARY_BEGINS] {
+        for declared in [2 << 20, 1 << 40, i64::MAX as u64] {
+            let mut end = Bare::new(Config::new().max_frame_size(u64::MAX).max_message_size(u64::MAX));
+            let mut head = header(true, first, declared);
+            let (live, peak, alive) = bytes_of(|| end.feed(&mut head));
+            assert!(alive && live == 0 && peak == 0, "{live} {peak}");
+            let (live, peak, _) = bytes_of(|| end.feed(&mut xor(&[b'x'; 100], KEY)));
+            assert!(live <= 256 && peak <= 512, "{live} {peak}");
+        }
+    }
+}
+
+#[test]
+fn t10_memory_grows_with_what_arrives_and_is_given_back() {
+    let mut end = Bare::new(Config::new());
+    let mut head = header(true, BINARY, 2 << 20);
+    let mut piece = vec![0; 1 << 10];
+    let (live, peak, _) = bytes_of(|| {
+        assert!(end.feed(&mut head));
+        for n in 1..2 << 10 {
+            assert!(end.feed(&mut piece));
+            assert!(LIVE.get() > 0 && PEAK.get() < 16 << 20, "{n}");
+        }
+        let held = end.messages;
+        assert!(end.feed(&mut piece));
+        assert_eq!((held, end.messages), (0, 2 << 20));
+    });
+    assert_eq!(live, 0, "all is given back behind the message");
+    assert!(peak <= 3 << 20, "a doubling holds the old half and the new whole: {peak}");
+}
+
+#[test]
+fn t12_a_million_fragments_of_one_byte_take_little_more_than_the_message() {
+    let mut end = Bare::new(Config::new().max_fragments(u32::MAX));
+    let mut begin = frame(true, TEXT_BEGINS, "x");
+    let fragments = frame(true, GOES_ON, "x").repeat(1000);
+    let mut lent = fragments.clone();
+    let (live, peak, _) = bytes_of(|| {
+        assert!(end.feed(&mut begin));
+        for _ in 0..1000 {
+            lent.copy_from_slice(&fragments);
+            assert!(end.feed(&mut lent));
+        }
+    });
+    assert!(live <= 1_050_000 && peak <= 2_100_000, "{live} {peak}");
+}
+
+#[test]
+fn t12_empty_fragments_take_nothing() {
+    let mut end = Bare::new(Config::new());
+    let mut bytes = [frame(true, TEXT_BEGINS, ""), frame(true, GOES_ON, "").repeat(10_000)].concat();
+    let (live, peak, alive) = bytes_of(|| end.feed(&mut bytes));
+    assert!(alive && live == 0 && peak == 0, "{live} {peak}");
+}
+
+#[test]
+fn t14_a_flood_of_pings_to_a_writer_that_is_blocked_takes_at_most_twice_the_mark() {
+    let mut end = Bare::new(Config::new());
+    let pings = frame(true, PING, [b'p'; 125]).repeat(1000);
+    let mut lent = pings.clone();
+    let (live, peak, _) = bytes_of(|| {
+        for _ in 0..200 {
+            lent.copy_from_slice(&pings);
+            assert!(end.feed(&mut lent));
+        }
+    });
+    // A buffer that doubles stands at 128 KiB when it has passed the mark of 64 KiB.
+    assert!(live <= 130 << 10 && peak <= 200 << 10, "{live} {peak}");
+}
+
+/// A peer that reads just as fast as it asks, but for one byte, all day long.
+#[test]
+fn m4_a_queue_that_is_never_quite_empty_does_not_grow() {
+    let mut end = Bare::new(Config::new());
+    let ping = frame(true, PING, [b'p'; 125]);
+    let mut lent = ping.clone();
+    let (live, peak, _) = bytes_of(|| {
+        for _ in 0..10_000 {
+            lent.copy_from_slice(&ping);
+            assert!(end.feed(&mut lent));
+            let queued = end.connection.queued();
+            assert!(queued <= 128);
+            end.connection.transmitted(queued - 1);
+        }
+    });
+    assert!(live <= 64 << 10 && peak <= 96 << 10, "{live} {peak}");
+}
+
+/// The same with large payloads that are queued by reference in between.
+#[test]
+fn m4_a_queue_of_large_and_small_that_is_never_quite_empty_does_not_grow() {
+    let mut end = Bare::new(Config::new());
+    let (live, _, _) = bytes_of(|| {
+        for n in 0..1000 {
+            end.connection.send("small").unwrap();
+            end.connection.send(vec![0; 5000 + n % 7]).unwrap();
+            end.connection.send("small").unwrap();
+            end.connection.transmitted(end.connection.queued() - 1 - n % 9);
+        }
+    });
+    assert!(live <= 64 << 10, "{live}");
+}
+
+#[test]
+fn an_idle_connection_owns_no_memory_behind_itself() {
+    let config = Arc::new(Config::new());
+    let (live, _, mut connection) = bytes_of(|| Connection::server(config.clone()));
+    assert_eq!(live, 0);
+    let (live, _, _) = bytes_of(|| {
+        connection.send("hello").unwrap();
+        connection.transmitted(usize::MAX);
+        drop(connection.reclaim_buffer());
+    });
+    assert_eq!(live, 0);
+    let (live, _, ()) = bytes_of(|| {
+        connection.send(&[0; 20_000]).unwrap();
+        connection.send(vec![0; 100_000]).unwrap();
+        connection.transmitted(usize::MAX);
+    });
+    assert_eq!(live, 0, "a large buffer is not kept");
+}
+
+#[test]
+fn a_buffer_can_be_lent_and_comes_back() {
+    let mut connection = Connection::server(Arc::new(Config::new()));
+    let buffer = Vec::with_capacity(1000);
+    let at = buffer.as_ptr();
+    let (live, _, ()) = bytes_of(|| {
+        connection.lend_buffer(|| buffer);
+        connection.send("hello").unwrap();
+        assert_eq!(connection.reclaim_buffer(), None);
+    });
+    assert_eq!(live, 0);
+    connection.transmitted(usize::MAX);
+    let buffer = connection.reclaim_buffer().unwrap();
+    assert_eq!((buffer.as_ptr(), buffer.len(), buffer.capacity()), (at, 0, 1000));
+}
+
+#[test]
+fn what_was_collected_of_a_message_is_given_back_when_its_connection_fails_or_closes() {
+    for end_of_it in [frame(true, GOES_ON, b"\xff"), b"\xff\xff".to_vec(), frame(true, CLOSE, "")] {
+        let mut end = Bare::new(Config::new());
+        let mut begin = frame(true, TEXT_BEGINS, vec![b'x'; 1 << 20]);
+        let mut end_of_it = end_of_it;
+        let (live, _, ()) = bytes_of(|| {
+            assert!(end.feed(&mut begin));
+            end.feed(&mut end_of_it);
+        });
+        assert!(live <= 1024, "{live}");
+    }
+}
+
+#[test]
+fn what_waits_is_given_back_by_an_abort() {
+    let mut connection = Connection::server(Arc::new(Config::new()));
+    let (live, _, ()) = bytes_of(|| {
+        connection.send(vec![0; 1 << 20]).unwrap();
+        connection.abort();
+    });
+    assert!(live <= 256, "{live}");
+}
