@@ -61,11 +61,12 @@ impl<I: Io, C: Clock> Link<I, C> {
         loop {
             // An error is met again by the read, which brings first what the peer still had to say.
             let written = self.poll_write(cx, Half::Recv).is_ready();
-            if self.sender.state() == State::Closed {
-                return Poll::Ready(Heard::End(None));
-            }
+            // Before the end is told: the peer may wait for it, and the application need not drop the connection at once.
             if written && self.sender.wants_shutdown() {
                 self.poll_shutdown(cx);
+            }
+            if self.sender.state() == State::Closed {
+                return Poll::Ready(Heard::End(None));
             }
             if self.reads >= READS_IN_A_ROW {
                 self.reads = 0;

@@ -1,0 +1,114 @@
+//! An echo server: sends back every message it gets.
+//!
+//! `cargo run --release -p sockeye-smol --example echo -- --help`
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use smol::channel::{self, Receiver};
+use smol::future::{self, FutureExt};
+use smol::net::{TcpListener, TcpStream};
+use smol::{Executor, Timer};
+use sockeye_smol::{AcceptError, Config, Origins, Policy, Upgrade};
+
+#[derive(Parser)]
+struct Args {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:9501")]
+    addr: SocketAddr,
+    /// Largest frame accepted, in bytes.
+    #[arg(long, default_value_t = 2 << 20)]
+    max_frame: u64,
+    /// Largest message accepted, in bytes.
+    #[arg(long, default_value_t = 2 << 20)]
+    max_message: u64,
+    /// Most fragments of a message.
+    #[arg(long, default_value_t = 16_384)]
+    max_fragments: u32,
+    /// A subprotocol that the server speaks; may be given several times, the best first.
+    #[arg(long)]
+    subprotocol: Vec<String>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    let config = Config::new()
+        .max_frame_size(args.max_frame)
+        .max_message_size(args.max_message)
+        .max_send_size(args.max_message)
+        .max_fragments(args.max_fragments);
+    // An echo has nothing to protect: pages of any origin may use it.
+    let mut policy = Policy::new().origins(Origins::Any);
+    for name in &args.subprotocol {
+        policy = policy.subprotocol(name)?;
+    }
+    let (config, policy) = (Arc::new(config), Arc::new(policy));
+
+    let (stop, stopped) = channel::bounded(1);
+    ctrlc::set_handler(move || {
+        // Full means that it has been told already.
+        let _ = stop.try_send(());
+    })?;
+    let executor = Arc::new(Executor::new());
+    for _ in 1..thread::available_parallelism()?.get() {
+        let executor = executor.clone();
+        thread::spawn(move || future::block_on(executor.run(future::pending::<()>())));
+    }
+    future::block_on(executor.run(serve(args.addr, &executor, stopped, config, policy)))
+}
+
+async fn serve(
+    addr: SocketAddr,
+    executor: &Executor<'static>,
+    stopped: Receiver<()>,
+    config: Arc<Config>,
+    policy: Arc<Policy>,
+) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind(addr).await?;
+    println!("listening on ws://{}", listener.local_addr()?);
+    let stop = async {
+        // An error means that nobody is left to stop it.
+        let _ = stopped.recv().await;
+        None
+    };
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        match (&mut stop).or(async { Some(listener.accept().await) }).await {
+            Some(Ok((stream, _))) => executor.spawn(echo(stream, config.clone(), policy.clone())).detach(),
+            Some(Err(error)) => {
+                // Most likely out of descriptors: let some connections end first.
+                eprintln!("cannot accept: {error}");
+                Timer::after(Duration::from_millis(100)).await;
+            }
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
+    let result = async {
+        stream.set_nodelay(true)?;
+        let decide = async |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
+        sockeye_smol::accept_with(stream, config, decide).await
+    };
+    let mut ws = match result.await {
+        Ok(ws) => ws,
+        Err(AcceptError::Io(_)) => return,
+        Err(error) => return eprintln!("no WebSocket: {error}"),
+    };
+    loop {
+        match ws.recv().await {
+            Ok(Some(message)) => {
+                if ws.feed(message).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(error) => return eprintln!("{error}"),
+        }
+    }
+}

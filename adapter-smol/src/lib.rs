@@ -1,0 +1,59 @@
+//! WebSocket servers and clients on smol.
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = smol::net::TcpListener::bind("127.0.0.1:9501").await?;
+//! loop {
+//!     let (stream, _) = listener.accept().await?;
+//!     smol::spawn(async move {
+//!         let Ok(mut ws) = sockeye_smol::accept(stream).await else { return };
+//!         while let Ok(Some(message)) = ws.recv().await {
+//!             if ws.feed(message).await.is_err() {
+//!                 break;
+//!             }
+//!         }
+//!     })
+//!     .detach();
+//! }
+//! # }
+//! ```
+//!
+//! and the other end:
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use sockeye_smol::CloseCode;
+//!
+//! let mut ws = sockeye_smol::connect("ws://127.0.0.1:9501/").await?;
+//! ws.send("hello").await?;
+//! println!("{:?}", ws.recv().await?);
+//! ws.close(CloseCode::NORMAL, "").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! This crate brings the sockets and timers of smol, through its parts `async-net` and `async-io`; they have their own thread
+//! for I/O, so that any executor will do. The protocol is in [`core`], the way it is driven, and the documentation of
+//! [`WebSocket`], in [`sockeye_driver`]; what an application needs of both is re-exported here.
+//!
+//! Every operation is cancel safe, so `future::or` and a timer may be put around any of them.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod open;
+mod stream;
+
+pub use clock::SmolClock;
+pub use open::{
+    MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
+    connect_with, read_upgrade,
+};
+pub use sockeye_core as core;
+pub use sockeye_core::handshake::client::{Request, Url};
+pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
+pub use sockeye_core::http::Response;
+pub use sockeye_core::{
+    CloseCode, CloseFrame, CloseInfo, Config, Frame, Message, MessageKind, MessageRef, Opcode, Payload,
+    Prepared, ProtocolError, SendError, State,
+};
+pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
+pub use stream::FuturesIo;

@@ -1,0 +1,234 @@
+//! Servers and clients over real sockets.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smol::future::{self, FutureExt};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::net::{TcpListener, TcpStream};
+use smol::{Task, Timer};
+use sockeye_smol::core::Side;
+use sockeye_smol::core::handshake::{client, server};
+use sockeye_smol::{
+    Accept, AcceptError, CloseCode, Config, ConnectError, Error, RecvHalf, Request, Response, SendHalf,
+    State, Url, WebSocket,
+};
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// Runs `serve` in a task with the first connection that comes.
+async fn listen<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    serve: impl FnOnce(TcpStream) -> F + Send + 'static,
+) -> (SocketAddr, Task<T>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (address, smol::spawn(async move { serve(listener.accept().await.unwrap().0).await }))
+}
+
+fn url(address: SocketAddr) -> Url {
+    Url::parse(&format!("ws://{address}/")).unwrap()
+}
+
+async fn accept_any(stream: TcpStream, config: Config) -> WebSocket {
+    let pending = sockeye_smol::read_upgrade(stream, Arc::new(config)).await.unwrap();
+    pending.accept(&Accept::new()).await.unwrap()
+}
+
+/// A client and a server, connected.
+async fn pair(client: Config, server: Config) -> (WebSocket, WebSocket) {
+    let (address, serving) = listen(|stream| accept_any(stream, server)).await;
+    let url = url(address);
+    let (client, _) = sockeye_smol::connect_with(&url, Request::new(&url), Arc::new(client)).await.unwrap();
+    (client, serving.await)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[test]
+fn echo() {
+    smol::block_on(async {
+        let (mut client, mut server) = pair(Config::new(), Config::new()).await;
+        let serving = smol::spawn(async move {
+            while let Some(message) = server.recv().await.unwrap() {
+                server.feed(message).await.unwrap();
+            }
+            server
+        });
+        for len in [0, 1, 125, 126, 65_535, 65_536, 1 << 20] {
+            client.send(vec![1; len]).await.unwrap();
+            assert_eq!(client.recv().await.unwrap().unwrap().len(), len);
+        }
+        let info = client.close(4000.into(), "done").await.unwrap();
+        assert_eq!((info.by, info.code.as_u16(), info.clean), (Side::Local, 4000, true));
+        let server = serving.await;
+        let info = server.close_info().unwrap();
+        assert_eq!((info.by, &*info.reason, info.clean), (Side::Peer, "done", true));
+    });
+}
+
+#[test]
+fn the_server_closes() {
+    smol::block_on(async {
+        let (mut client, mut server) = pair(Config::new(), Config::new()).await;
+        let closing = smol::spawn(async move { server.close(CloseCode::GOING_AWAY, "").await.unwrap() });
+        assert_eq!(client.recv().await.unwrap(), None);
+        assert_eq!(client.close_info().unwrap().code, CloseCode::GOING_AWAY);
+        assert!(closing.await.clean);
+    });
+}
+
+#[test]
+fn a_peer_that_vanishes() {
+    smol::block_on(async {
+        let (mut client, server) = pair(Config::new(), Config::new()).await;
+        drop(server);
+        let Err(Error::Abnormal(info)) = client.recv().await else { panic!("not abnormal") };
+        assert_eq!((info.by, info.code), (Side::Peer, CloseCode::ABNORMAL));
+        assert_eq!(client.recv().await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_cannot_hold_a_close() {
+    smol::block_on(async {
+        let begin = Instant::now();
+        let config = Config::new().close_timeout(millis(150)).high_water_mark(usize::MAX);
+        let (client, mut server) = pair(Config::new(), config).await;
+        for _ in 0..16 {
+            server.feed(vec![0; 1 << 20]).await.unwrap();
+        }
+        let info = server.close(CloseCode::NORMAL, "").await.unwrap();
+        assert!(!info.clean && server.state() == State::Closed);
+        assert!(begin.elapsed() >= millis(150));
+        drop(client);
+    });
+}
+
+#[test]
+fn deadlines_of_an_open_connection() {
+    smol::block_on(async {
+        let (mut client, mut server) = pair(Config::new(), Config::new().idle_timeout(millis(100))).await;
+        let serving = smol::spawn(async move { server.recv().await });
+        assert_eq!(client.recv().await.unwrap(), None);
+        assert_eq!(client.close_info().unwrap().code, CloseCode::GOING_AWAY);
+        assert_eq!(serving.await.unwrap(), None);
+
+        let config = Config::new().keepalive(millis(60), millis(60));
+        let (client, mut server) = pair(Config::new(), config).await;
+        let Err(Error::Abnormal(info)) = server.recv().await else { panic!("it should have ended") };
+        assert_eq!(info.code, CloseCode::POLICY_VIOLATION);
+        drop(client);
+    });
+}
+
+#[test]
+fn a_receive_that_was_dropped_loses_nothing() {
+    smol::block_on(async {
+        let (mut client, mut server) = pair(Config::new(), Config::new()).await;
+        let timeout = async {
+            Timer::after(millis(50)).await;
+            Err(Error::Io(io::ErrorKind::TimedOut.into()))
+        };
+        assert!(client.recv().or(timeout).await.is_err());
+        server.send("still there").await.unwrap();
+        assert_eq!(client.recv().await.unwrap().unwrap().as_text(), Some("still there"));
+    });
+}
+
+#[test]
+fn a_refusal_reaches_the_client_whole() {
+    smol::block_on(async {
+        let (address, serving) = listen(async |stream| {
+            let decide = async |_: &_| Err(Response::text(403, "members only\n"));
+            sockeye_smol::accept_with(stream, Arc::default(), decide).await
+        })
+        .await;
+        let error = sockeye_smol::connect(&url(address).to_string()).await.unwrap_err();
+        let ConnectError::Handshake(client::HandshakeError::Refused(response)) = error else {
+            panic!("{error}")
+        };
+        assert_eq!((response.status(), response.content()), (403, &b"members only\n"[..]));
+        assert!(matches!(serving.await, Err(AcceptError::Rejected(403))));
+    });
+}
+
+#[test]
+fn who_stalls_in_the_handshake_is_cut() {
+    smol::block_on(async {
+        let config = || Arc::new(Config::new().handshake_timeout(millis(100)));
+        let (address, serving) =
+            listen(move |stream| async move { sockeye_smol::read_upgrade(stream, config()).await }).await;
+        let mut raw = TcpStream::connect(address).await.unwrap();
+        raw.write_all(&REQUEST[..50]).await.unwrap();
+        let mut answer = String::new();
+        raw.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        drop(raw);
+        let error = serving.await.unwrap_err();
+        assert!(
+            matches!(error, AcceptError::Handshake(server::HandshakeError::TimedOut { received: 50 })),
+            "{error}"
+        );
+
+        let (address, serving) = listen(|stream| async {
+            future::pending::<()>().await;
+            drop(stream);
+        })
+        .await;
+        let url = url(address);
+        let error = sockeye_smol::connect_with(&url, Request::new(&url), config()).await.unwrap_err();
+        assert!(
+            matches!(error, ConnectError::Handshake(client::HandshakeError::TimedOut { received: 0 })),
+            "{error}"
+        );
+        serving.cancel().await;
+    });
+}
+
+#[test]
+fn a_thousand_messages_each_way_at_once() {
+    const COUNT: usize = 1000;
+
+    fn message(i: usize) -> Vec<u8> {
+        vec![i.to_le_bytes()[0]; i * 37 % 5000]
+    }
+
+    async fn send(mut outgoing: SendHalf) -> SendHalf {
+        for i in 0..COUNT {
+            outgoing.send(message(i)).await.unwrap();
+            if i % 10 == 0 {
+                outgoing.ping(b"").await.unwrap();
+            }
+        }
+        outgoing
+    }
+
+    async fn receive(mut incoming: RecvHalf) -> RecvHalf {
+        for i in 0..COUNT {
+            assert_eq!(incoming.recv().await.unwrap().unwrap().as_bytes(), message(i));
+        }
+        incoming
+    }
+
+    smol::block_on(async {
+        let (client, server) = pair(Config::new(), Config::new()).await;
+        let ((client_in, client_out), (server_in, server_out)) = (client.split(), server.split());
+        let server_sends = smol::spawn(send(server_out));
+        let server_receives = smol::spawn(async {
+            let mut incoming = receive(server_in).await;
+            assert_eq!(incoming.recv().await.unwrap(), None);
+        });
+        let client_sends = smol::spawn(send(client_out));
+        let client_in = receive(client_in).await;
+        let mut client = client_in.join(client_sends.await).unwrap();
+        assert!(client.close(CloseCode::NORMAL, "").await.unwrap().clean);
+        server_receives.await;
+        server_sends.await;
+    });
+}

@@ -1,0 +1,79 @@
+//! A WebSocket in the terminal: each line of the input is sent as a text message, what comes is printed.
+//!
+//! `cargo run -p sockeye-std --example connect -- ws://127.0.0.1:9501/`
+
+use std::error::Error;
+use std::io::BufRead;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use clap::Parser;
+use sockeye_std::core::handshake::client::HandshakeError;
+use sockeye_std::{CloseCode, ConnectError, Request, SendHalf, Url};
+
+#[derive(Parser)]
+struct Args {
+    /// Where to connect to: a `ws://` URL.
+    url: String,
+    /// A subprotocol to offer; may be given several times, the best first.
+    #[arg(long)]
+    subprotocol: Vec<String>,
+    /// A header of the request, as 'Name: value'; may be given several times.
+    #[arg(long)]
+    header: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let url = Url::parse(&args.url)?;
+    let mut request = Request::new(&url);
+    for name in &args.subprotocol {
+        request = request.subprotocol(name)?;
+    }
+    for header in &args.header {
+        let (name, value) = header.split_once(':').ok_or("a header is written 'Name: value'")?;
+        request = request.header(name, value.trim())?;
+    }
+    let (ws, _) = sockeye_std::connect_with(&url, request, Arc::default()).inspect_err(explain)?;
+    eprintln!("connected to {url}, subprotocol {}", ws.subprotocol().unwrap_or("none"));
+
+    // Two threads, so that neither direction waits for the other. At the end of the input the one says goodbye; what the
+    // peer still says before it does too is for the other. The end of the program does not wait for the input.
+    let (mut incoming, outgoing) = ws.split();
+    thread::spawn(|| {
+        if let Err(error) = send_lines(outgoing) {
+            eprintln!("cannot send: {error}");
+        }
+    });
+    while let Some(message) = incoming.recv()? {
+        println!("{}", String::from_utf8_lossy(message.as_bytes()));
+    }
+    if let Some(info) = incoming.close_info() {
+        eprintln!("{info}");
+    }
+    Ok(())
+}
+
+fn send_lines(mut outgoing: SendHalf) -> Result<(), Box<dyn Error>> {
+    for line in std::io::stdin().lock().lines() {
+        outgoing.send(line?)?;
+    }
+    Ok(outgoing.close(CloseCode::NORMAL, "")?)
+}
+
+/// What the page of a refusal says.
+fn explain(error: &ConnectError) {
+    if let ConnectError::Handshake(HandshakeError::Refused(response)) = error {
+        eprint!("{}", String::from_utf8_lossy(response.content()));
+    }
+}

@@ -1,0 +1,85 @@
+//! An echo server: sends back every message it gets.
+//!
+//! `cargo run --release -p sockeye-std --example echo -- --help`
+
+use std::error::Error;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use sockeye_std::{AcceptError, Config, Origins, Policy, Upgrade};
+
+#[derive(Parser)]
+struct Args {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:9501")]
+    addr: SocketAddr,
+    /// Largest frame accepted, in bytes.
+    #[arg(long, default_value_t = 2 << 20)]
+    max_frame: u64,
+    /// Largest message accepted, in bytes.
+    #[arg(long, default_value_t = 2 << 20)]
+    max_message: u64,
+    /// Most fragments of a message.
+    #[arg(long, default_value_t = 16_384)]
+    max_fragments: u32,
+    /// A subprotocol that the server speaks; may be given several times, the best first.
+    #[arg(long)]
+    subprotocol: Vec<String>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    let config = Config::new()
+        .max_frame_size(args.max_frame)
+        .max_message_size(args.max_message)
+        .max_send_size(args.max_message)
+        .max_fragments(args.max_fragments);
+    // An echo has nothing to protect: pages of any origin may use it.
+    let mut policy = Policy::new().origins(Origins::Any);
+    for name in &args.subprotocol {
+        policy = policy.subprotocol(name)?;
+    }
+    let (config, policy) = (Arc::new(config), Arc::new(policy));
+
+    ctrlc::set_handler(|| std::process::exit(0))?;
+    let listener = TcpListener::bind(args.addr)?;
+    println!("listening on ws://{}", listener.local_addr()?);
+    loop {
+        let (config, policy) = (config.clone(), policy.clone());
+        let accepted = listener
+            .accept()
+            .and_then(|(stream, _)| thread::Builder::new().spawn(move || echo(stream, config, &policy)));
+        if let Err(error) = accepted {
+            // Most likely out of descriptors or threads: let some connections end first.
+            eprintln!("cannot accept: {error}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+fn echo(stream: TcpStream, config: Arc<Config>, policy: &Policy) {
+    let decide = |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
+    let result = match stream.set_nodelay(true) {
+        Ok(()) => sockeye_std::accept_with(stream, config, decide),
+        Err(error) => Err(error.into()),
+    };
+    let mut ws = match result {
+        Ok(ws) => ws,
+        Err(AcceptError::Io(_)) => return,
+        Err(error) => return eprintln!("no WebSocket: {error}"),
+    };
+    loop {
+        match ws.recv() {
+            Ok(Some(message)) => {
+                if ws.feed(message).is_err() {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(error) => return eprintln!("{error}"),
+        }
+    }
+}

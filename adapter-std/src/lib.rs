@@ -1,0 +1,67 @@
+//! Blocking WebSocket servers and clients: a thread for each connection, and no runtime.
+//!
+//! ```no_run
+//! # fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = std::net::TcpListener::bind("127.0.0.1:9501")?;
+//! for stream in listener.incoming() {
+//!     let stream = stream?;
+//!     std::thread::spawn(move || {
+//!         let Ok(mut ws) = sockeye_std::accept(stream) else { return };
+//!         while let Ok(Some(message)) = ws.recv() {
+//!             if ws.feed(message).is_err() {
+//!                 break;
+//!             }
+//!         }
+//!     });
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! and the other end:
+//!
+//! ```no_run
+//! # fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use sockeye_std::CloseCode;
+//!
+//! let mut ws = sockeye_std::connect("ws://127.0.0.1:9501/")?;
+//! ws.send("hello")?;
+//! println!("{:?}", ws.recv()?);
+//! ws.close(CloseCode::NORMAL, "")?;
+//! # Ok(()) }
+//! ```
+//!
+//! The protocol is in [`core`]; this crate drives it with blocking reads and writes. The deadlines of [`Config`] are kept by
+//! the timeouts of the socket: see [`Stream`] for what that asks of a transport of your own. Those of the names here that
+//! `sockeye-tokio` and `sockeye-smol` have too mean the same, without the `await`.
+#![forbid(unsafe_code)]
+
+mod accept;
+mod clock;
+mod connect;
+mod incoming;
+mod input;
+mod link;
+mod opening;
+mod received;
+mod shared;
+mod split;
+mod stream;
+mod websocket;
+mod writer;
+
+pub use accept::{PendingUpgrade, accept, accept_with, read_upgrade};
+pub use connect::{client, connect, connect_with};
+pub use received::Received;
+pub use sockeye_core as core;
+pub use sockeye_core::handshake::client::{Request, Url};
+pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
+pub use sockeye_core::http::Response;
+pub use sockeye_core::{
+    CloseCode, CloseFrame, CloseInfo, Config, Frame, Message, MessageKind, MessageRef, Opcode, Payload,
+    Prepared, ProtocolError, SendError, State,
+};
+pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
+pub use split::{RecvHalf, SendHalf};
+pub use stream::{Stream, Untimed};
+pub use websocket::WebSocket;
+pub use writer::MessageWriter;

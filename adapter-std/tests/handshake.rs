@@ -1,0 +1,177 @@
+//! The opening handshake over real sockets (rows H1-H4, H7-H9, H12, K1).
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use sockeye_std::core::handshake::{client, server};
+use sockeye_std::{
+    Accept, AcceptError, CloseCode, Config, ConnectError, Policy, Request, Response, Upgrade, Url,
+};
+use support::{REQUEST, listen, masked, millis, read_frame, read_head, url};
+
+#[test]
+fn echo_and_what_was_agreed_on() {
+    let (address, serving) = listen(|stream| {
+        let policy = Policy::new().subprotocol("chat").unwrap();
+        let mut ws = sockeye_std::accept_with(stream, Arc::default(), |upgrade: &Upgrade| {
+            assert_eq!(upgrade.request().headers().first("x-token"), Some("7"));
+            let accept = policy.decide(upgrade).map_err(|refusal| refusal.response())?;
+            Ok(accept.header("Set-Cookie", "seen=1").unwrap())
+        })
+        .unwrap();
+        assert_eq!(ws.subprotocol(), Some("chat"));
+        while let Some(message) = ws.recv().unwrap() {
+            ws.feed(message).unwrap();
+        }
+    });
+    let url = url(address);
+    let request = Request::new(&url).subprotocol("soap").unwrap().subprotocol("chat").unwrap();
+    let request = request.header("X-Token", "7").unwrap();
+    let (mut ws, response) = sockeye_std::connect_with(&url, request, Arc::default()).unwrap();
+    assert_eq!(ws.subprotocol(), Some("chat"));
+    assert_eq!(response.headers().first("set-cookie"), Some("seen=1"));
+    let large = vec![7; 1 << 20];
+    ws.send("hello").unwrap();
+    ws.send(large.clone()).unwrap();
+    assert_eq!(ws.recv().unwrap().unwrap().as_text(), Some("hello"));
+    assert_eq!(ws.recv().unwrap().unwrap().as_bytes(), large);
+    assert!(ws.close(CloseCode::NORMAL, "").unwrap().clean);
+    serving.join().unwrap();
+}
+
+#[test]
+fn a_frame_right_behind_the_request_is_not_lost() {
+    let (address, serving) = listen(|stream| {
+        let mut ws = sockeye_std::accept(stream).unwrap();
+        ws.recv().unwrap().unwrap()
+    });
+    let mut raw = TcpStream::connect(address).unwrap();
+    raw.write_all(&[REQUEST, &masked(0x81, b"hasty")].concat()).unwrap();
+    assert_eq!(serving.join().unwrap().as_text(), Some("hasty"));
+}
+
+#[test]
+fn a_frame_right_behind_the_101_is_not_lost() {
+    let (address, serving) = listen(|stream| {
+        let pending = sockeye_std::read_upgrade(stream, Arc::default()).unwrap();
+        // Accepted elsewhere, later.
+        thread::spawn(move || {
+            let mut ws = pending.accept(&Accept::new()).unwrap();
+            ws.send("first").unwrap();
+            ws.recv().unwrap()
+        })
+        .join()
+        .unwrap()
+    });
+    let mut ws = sockeye_std::connect(&url(address).to_string()).unwrap();
+    assert_eq!(ws.recv().unwrap().unwrap().as_text(), Some("first"));
+    ws.close(CloseCode::NORMAL, "").unwrap();
+    assert_eq!(serving.join().unwrap(), None);
+}
+
+#[test]
+fn a_refusal_reaches_the_client_whole() {
+    let (address, serving) = listen(|stream| {
+        sockeye_std::accept_with(stream, Arc::default(), |_| {
+            Err(Response::text(403, "members only\n").header("X-Why", "no card").unwrap())
+        })
+    });
+    let error = sockeye_std::connect(&url(address).to_string()).unwrap_err();
+    let ConnectError::Handshake(client::HandshakeError::Refused(response)) = error else { panic!("{error}") };
+    assert_eq!((response.status(), response.content()), (403, &b"members only\n"[..]));
+    assert_eq!(response.headers().first("x-why"), Some("no card"));
+    assert!(matches!(serving.join().unwrap(), Err(AcceptError::Rejected(403))));
+}
+
+#[test]
+fn a_subprotocol_that_was_not_offered_is_refused() {
+    let (address, serving) = listen(|stream| {
+        sockeye_std::accept_with(stream, Arc::default(), |_| Ok(Accept::new().subprotocol("chat")))
+    });
+    let error = sockeye_std::connect(&url(address).to_string()).unwrap_err();
+    assert!(error.to_string().contains("500"), "{error}");
+    assert!(matches!(serving.join().unwrap(), Err(AcceptError::Subprotocol(_))));
+}
+
+#[test]
+fn plain_http_gets_a_page() {
+    let (address, serving) = listen(sockeye_std::accept);
+    let mut raw = TcpStream::connect(address).unwrap();
+    raw.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    assert!(read_head(&mut raw).starts_with("HTTP/1.1 400 "));
+    drop(raw);
+    assert!(matches!(serving.join().unwrap(), Err(AcceptError::Refused(_))));
+}
+
+#[test]
+fn a_client_that_stalls_is_cut() {
+    let begin = Instant::now();
+    let (address, serving) = listen(|stream| {
+        let config = Config::new().handshake_timeout(millis(150));
+        sockeye_std::read_upgrade(stream, Arc::new(config))
+    });
+    let mut raw = TcpStream::connect(address).unwrap();
+    // Bytes that drip in do not extend the time.
+    for byte in REQUEST.iter().take(100) {
+        if raw.write_all(&[*byte]).is_err() || serving.is_finished() {
+            break;
+        }
+        thread::sleep(millis(5));
+    }
+    let mut answer = String::new();
+    raw.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    drop(raw);
+    let error = serving.join().unwrap().unwrap_err();
+    assert!(
+        matches!(error, AcceptError::Handshake(server::HandshakeError::TimedOut { received: 1.. })),
+        "{error}"
+    );
+    assert!(begin.elapsed() >= millis(150));
+}
+
+#[test]
+fn a_server_that_stalls_is_left() {
+    let (address, serving) = listen(|mut stream| {
+        let mut request = Vec::new();
+        stream.read_to_end(&mut request).unwrap();
+    });
+    let url = url(address);
+    let config = Arc::new(Config::new().handshake_timeout(millis(100)));
+    let error = sockeye_std::connect_with(&url, Request::new(&url), config).unwrap_err();
+    assert!(
+        matches!(error, ConnectError::Handshake(client::HandshakeError::TimedOut { received: 0 })),
+        "{error}"
+    );
+    serving.join().unwrap();
+}
+
+#[test]
+fn nobody_there() {
+    assert!(matches!(sockeye_std::connect("http://localhost/"), Err(ConnectError::Url(_))));
+    assert!(matches!(sockeye_std::connect("wss://localhost/"), Err(ConnectError::Tls)));
+    let (address, serving) = listen(drop);
+    drop(TcpStream::connect(address).unwrap());
+    serving.join().unwrap();
+    let refused = sockeye_std::connect(&url(address).to_string());
+    assert!(matches!(refused, Err(ConnectError::Io(_))), "{refused:?}");
+    assert!(Url::parse("ws://[::1]:1/").unwrap().port() == 1);
+}
+
+#[test]
+fn frames_go_both_ways_by_hand() {
+    let (mut raw, mut ws) = support::raw_pair(Config::new());
+    raw.write_all(&masked(0x89, b"ping")).unwrap();
+    raw.write_all(&masked(0x01, b"in ")).unwrap();
+    raw.write_all(&masked(0x80, b"parts")).unwrap();
+    assert_eq!(ws.recv().unwrap().unwrap().as_text(), Some("in parts"));
+    // The pong waits for whoever writes next, and stands before it.
+    ws.send("ok").unwrap();
+    assert_eq!(read_frame(&mut raw), (0x8A, b"ping".to_vec()));
+    assert_eq!(read_frame(&mut raw), (0x81, b"ok".to_vec()));
+}

@@ -1,0 +1,135 @@
+//! Receiving: with a time limit, in parts, lent; and the deadlines that are kept meanwhile.
+
+mod support;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sockeye_std::{CloseCode, Config, Error, MessageKind, Received};
+use support::{masked, millis, pair, raw_pair, read_frame};
+
+#[test]
+fn a_receive_that_timed_out_leaves_the_connection_usable() {
+    let (mut client, mut server) = pair(Config::new(), Config::new());
+    let begin = Instant::now();
+    assert_eq!(client.recv_timeout(millis(80)).unwrap(), Received::TimedOut);
+    assert!(begin.elapsed() >= millis(80));
+    assert_eq!(client.recv_timeout(Duration::ZERO).unwrap(), Received::TimedOut);
+    client.send("one").unwrap();
+    assert_eq!(server.recv_timeout(Duration::MAX).unwrap(), Received::Message("one".into()));
+    server.send("two").unwrap();
+    assert_eq!(client.recv().unwrap().unwrap().as_text(), Some("two"));
+    let serving = thread::spawn(move || server.recv_timeout(Duration::MAX).unwrap());
+    client.close(CloseCode::NORMAL, "").unwrap();
+    assert_eq!(serving.join().unwrap(), Received::Closed);
+    assert_eq!(client.recv_timeout(Duration::MAX).unwrap(), Received::Closed);
+}
+
+#[test]
+fn with_no_time_it_takes_what_is_there() {
+    let (mut raw, mut ws) = raw_pair(Config::new());
+    raw.write_all(&[masked(0x81, b"a"), masked(0x81, b"b")].concat()).unwrap();
+    thread::sleep(millis(50));
+    assert_eq!(ws.recv_timeout(Duration::ZERO).unwrap(), Received::Message("a".into()));
+    assert_eq!(ws.recv_timeout(Duration::ZERO).unwrap(), Received::Message("b".into()));
+    assert_eq!(ws.recv_timeout(Duration::ZERO).unwrap(), Received::TimedOut);
+}
+
+#[test]
+fn pings_without_end_do_not_extend_the_time() {
+    let (mut raw, mut ws) = raw_pair(Config::new());
+    let done = Arc::new(AtomicBool::new(false));
+    let pinging = thread::spawn({
+        let done = done.clone();
+        move || {
+            while !done.load(Ordering::Relaxed) {
+                raw.write_all(&masked(0x89, b"")).unwrap();
+                read_frame(&mut raw);
+            }
+        }
+    });
+    assert_eq!(ws.recv_timeout(millis(100)).unwrap(), Received::TimedOut);
+    done.store(true, Ordering::Relaxed);
+    // The last ping may still wait for its pong.
+    assert_eq!(ws.recv_timeout(millis(50)).unwrap_or(Received::TimedOut), Received::TimedOut);
+    pinging.join().unwrap();
+}
+
+#[test]
+fn in_parts() {
+    let (mut client, mut server) =
+        pair(Config::new().max_send_size(u64::MAX), Config::new().max_message_size(u64::MAX));
+    let sending = thread::spawn(move || {
+        let mut writer = client.begin(MessageKind::Binary);
+        for i in 0..100 {
+            writer.write(&[i; 50_000]).unwrap();
+        }
+        writer.finish(b"").unwrap();
+        client.send("next").unwrap();
+        client
+    });
+    let mut len = 0;
+    loop {
+        let part = server.recv_part().unwrap().unwrap();
+        assert_eq!((part.kind, part.first), (MessageKind::Binary, len == 0));
+        len += part.data.len();
+        if part.last {
+            break;
+        }
+    }
+    assert_eq!(len, 5_000_000);
+    assert_eq!(server.recv().unwrap().unwrap().as_text(), Some("next"));
+    sending.join().unwrap();
+}
+
+#[test]
+fn lent_and_answered() {
+    let (mut client, mut server) = pair(Config::new(), Config::new());
+    let serving = thread::spawn(move || {
+        while let Some(sent) = server.recv_with(|message, sender| sender.send(message)).unwrap() {
+            sent.unwrap();
+        }
+    });
+    for i in 0..100 {
+        client.feed(i.to_string()).unwrap();
+    }
+    for i in 0..100 {
+        assert_eq!(client.recv().unwrap().unwrap().as_text(), Some(&*i.to_string()));
+    }
+    client.close(CloseCode::NORMAL, "").unwrap();
+    serving.join().unwrap();
+}
+
+#[test]
+fn a_ping_measures_the_round_trip() {
+    let (mut client, mut server) = pair(Config::new(), Config::new());
+    let serving = thread::spawn(move || server.recv());
+    assert_eq!(client.round_trip(), None);
+    client.ping(b"?").unwrap();
+    assert_eq!(client.recv_timeout(millis(100)).unwrap(), Received::TimedOut);
+    assert!(client.round_trip().unwrap() < Duration::from_secs(5));
+    client.close(CloseCode::NORMAL, "").unwrap();
+    assert_eq!(serving.join().unwrap().unwrap(), None);
+}
+
+#[test]
+fn a_peer_that_does_not_answer_pings_is_given_up() {
+    let begin = Instant::now();
+    let (raw, mut ws) = raw_pair(Config::new().keepalive(millis(60), millis(60)));
+    let Err(Error::Abnormal(info)) = ws.recv() else { panic!("it should have ended") };
+    assert_eq!(info.code, CloseCode::POLICY_VIOLATION);
+    assert!(begin.elapsed() >= millis(120));
+    drop(raw);
+}
+
+#[test]
+fn an_idle_peer_is_sent_away() {
+    let (mut client, mut server) = pair(Config::new(), Config::new().idle_timeout(millis(100)));
+    let serving = thread::spawn(move || server.recv());
+    assert_eq!(client.recv().unwrap(), None);
+    assert_eq!(client.close_info().unwrap().code, CloseCode::GOING_AWAY);
+    assert_eq!(serving.join().unwrap().unwrap(), None);
+}
