@@ -1,0 +1,116 @@
+//! Which is faster: short rounds of every library in turn, and the medians of them.
+//!
+//! The figures of one run compare with one another, for whatever disturbs the machine disturbs all of them. Figures of
+//! different runs do not compare.
+
+use std::time::Duration;
+
+use sockeye_benches::{
+    FastWebSockets, Kind, Library, Memory, Shape, Sockeye, SockeyeCore, SockeyeLent, TokioWebSockets,
+    Traffic, Tungstenite, measure,
+};
+
+/// Rounds of each library; odd, for the median.
+const ROUNDS: usize = 15;
+/// How long a round is to take.
+const ROUND: Duration = Duration::from_millis(4);
+
+type Work = fn(Memory<'_>, u64) -> u64;
+
+struct Row {
+    name: &'static str,
+    decode: Work,
+    echo: Work,
+    ours: bool,
+}
+
+fn row<L: Library>(ours: bool) -> Row {
+    Row { name: L::NAME, decode: L::decode, echo: L::echo, ours }
+}
+
+fn main() {
+    let rows = [
+        row::<SockeyeCore>(true),
+        row::<SockeyeLent>(true),
+        row::<Sockeye>(true),
+        row::<Tungstenite>(false),
+        row::<FastWebSockets>(false),
+        row::<TokioWebSockets>(false),
+    ];
+    // One argument narrows the rows down: `ratios "ascii 1 KiB"`.
+    let filter = std::env::args().nth(1).unwrap_or_default();
+    let mut shapes = Vec::new();
+    for kind in [Kind::Ascii, Kind::MultiByte, Kind::Binary] {
+        shapes.extend([16, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20].map(|size| Shape::new(kind, size)));
+    }
+    shapes.push(Shape::new(Kind::Ascii, 64 << 10).in_fragments(1 << 10));
+
+    println!(
+        "ns a message, medians of {ROUNDS} interleaved rounds; in brackets how many times ours (sockeye) it takes\n"
+    );
+    let report = |title: &str, shapes: &[Shape], work: fn(&Row) -> Work, batch: Option<usize>| {
+        let names: String = rows.iter().map(|row| format!("{:>25}", row.name)).collect();
+        println!("{title:34}{names}");
+        for shape in shapes.iter().filter(|shape| format!("{title} {shape}").contains(&filter)) {
+            compare(&rows, *shape, work, batch);
+        }
+        println!();
+    };
+    report("decode", &shapes, |row| row.decode, None);
+    let few: Vec<_> = [16, 1 << 10, 64 << 10].map(|size| Shape::new(Kind::Ascii, size)).to_vec();
+    report("echo, one at a time", &few, |row| row.echo, Some(1));
+    report("echo, 16 at a time", &few, |row| row.echo, Some(16));
+}
+
+fn compare(rows: &[Row], shape: Shape, work: fn(&Row) -> Work, batch: Option<usize>) {
+    let traffic = Traffic::new(shape);
+    let memory = || match batch {
+        Some(batch) => Memory::in_batches(&traffic, batch),
+        None => Memory::new(&traffic),
+    };
+    let run = |row: &Row, count: u64| {
+        let mut bytes = 0;
+        let time = measure(|| bytes = work(row)(memory(), count));
+        assert_eq!(bytes, count * shape.size as u64, "{} has lost something", row.name);
+        time
+    };
+    let counts: Vec<u64> = rows.iter().map(|row| calibrate(|count| run(row, count))).collect();
+    let mut times = vec![Vec::new(); rows.len()];
+    for round in 0..ROUNDS {
+        for i in 0..rows.len() {
+            // Nobody always comes behind the same neighbour.
+            let at = (i + round) % rows.len();
+            times[at].push(run(&rows[at], counts[at]).as_nanos() as f64 / counts[at] as f64);
+        }
+    }
+    let medians: Vec<f64> = times.into_iter().map(median).collect();
+    let ours =
+        rows.iter().zip(&medians).find(|(row, _)| row.name == Sockeye::NAME).map_or(f64::NAN, |(_, ns)| *ns);
+    let cells: String = rows
+        .iter()
+        .zip(&medians)
+        .map(|(row, ns)| match row.ours {
+            true => format!("{ns:>25.1}"),
+            false => format!("{ns:>17.1} ({:>4.2}x)", ns / ours),
+        })
+        .collect();
+    println!("{:34}{cells}", format!("  {shape}"));
+}
+
+/// How many messages fill a round.
+fn calibrate(run: impl Fn(u64) -> Duration) -> u64 {
+    let mut count = 16;
+    loop {
+        let time = run(count);
+        if time * 4 >= ROUND {
+            let scale = ROUND.as_secs_f64() / time.as_secs_f64().max(1e-9);
+            return ((count as f64 * scale) as u64).max(4);
+        }
+        count *= 4;
+    }
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

@@ -1,0 +1,16 @@
+//! What Sockeye costs, measured beside other WebSocket libraries: the parts that the benchmarks share.
+//!
+//! Every library gets the same bytes through the same in-memory stream and does the same work: whole messages, text
+//! checked, bytes counted. See the README for how to run and read the benchmarks.
+
+mod cpu;
+mod libraries;
+mod memory;
+mod traffic;
+
+pub use cpu::{cpu_time, measure};
+pub use libraries::{
+    Encode, FastWebSockets, Library, Sockeye, SockeyeCore, SockeyeLent, Still, TokioWebSockets, Tungstenite,
+};
+pub use memory::Memory;
+pub use traffic::{Kind, Shape, Traffic, payload, put_frame, size_name};

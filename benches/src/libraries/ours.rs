@@ -1,0 +1,224 @@
+//! Sockeye three ways: the state machine alone, the driver with owned messages, the driver with lent ones.
+
+use std::hint::black_box;
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use sockeye_core::{
+    Assembler, Config, Connection, Incoming, Instant, MaskKeys, MessageRef, Payload, Prepared, RecvBuf, Role,
+};
+use sockeye_driver::{Clock, WebSocket};
+
+use super::{BATCH, Encode, Library, spin};
+use crate::Memory;
+
+/// One read's worth, as the driver has it.
+const READ: usize = (64 << 10) + 64;
+
+/// The state machine alone: bytes in, borrowed messages out.
+#[derive(Debug)]
+pub struct SockeyeCore;
+
+/// The driver, with messages that own their data: the same work as the other libraries do.
+#[derive(Debug)]
+pub struct Sockeye;
+
+/// The driver, with messages that are lent.
+#[derive(Debug)]
+pub struct SockeyeLent;
+
+/// A clock that stands still: no deadline is set in these benchmarks.
+#[derive(Debug)]
+pub struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Instant {
+        Instant::EPOCH
+    }
+
+    fn poll_until(&mut self, _: &mut Context<'_>, _: Instant) -> Poll<()> {
+        Poll::Pending
+    }
+
+    fn cancel(&mut self) {}
+}
+
+/// Random keys from the same generator that the other clients are given.
+fn masks() -> MaskKeys {
+    Box::new(|| fastrand::u32(..).to_ne_bytes())
+}
+
+fn connection(encode: &Encode) -> Connection {
+    let mut config = Config::new();
+    config.fragment_size = encode.fragment;
+    match encode.role {
+        Role::Server => Connection::server(Arc::new(config)),
+        Role::Client => Connection::client(Arc::new(config), masks()),
+    }
+}
+
+fn server() -> Connection {
+    Connection::server(Arc::new(Config::new()))
+}
+
+fn payload(encode: &Encode) -> Payload<'_> {
+    encode.text().map_or(Payload::from(&*encode.payload), Payload::from)
+}
+
+fn prepare(encode: &Encode) -> Option<Prepared> {
+    encode.prepared.then(|| Prepared::new(payload(encode)))
+}
+
+/// Reads, hands out `count` messages, and writes what they queued once for each read.
+fn drive(mut memory: Memory<'_>, count: u64, mut each: impl FnMut(&mut Connection, MessageRef<'_>)) -> u64 {
+    let (mut connection, mut assembler) = (server(), Assembler::new());
+    let mut buffer = vec![0; READ];
+    let (mut messages, mut bytes) = (0, 0);
+    while messages < count {
+        // An error is the wait between two batches.
+        let Ok(n) = memory.read(&mut buffer) else { continue };
+        let mut input = RecvBuf::new(&mut buffer[..n]);
+        while messages < count
+            && let Some(incoming) = assembler.poll(&mut connection, &mut input).expect("valid frames")
+        {
+            if let Incoming::Message(message) = incoming {
+                let message = message.as_ref();
+                bytes += message.as_bytes().len() as u64;
+                messages += 1;
+                each(&mut connection, message);
+            }
+        }
+        transmit(&mut connection, &mut memory);
+    }
+    bytes
+}
+
+fn transmit(connection: &mut Connection, memory: &mut Memory<'_>) {
+    while let Some(transmit) = connection.poll_transmit() {
+        let n = memory.write(transmit.first()).expect("memory takes everything");
+        connection.transmitted(n);
+    }
+}
+
+impl Library for SockeyeCore {
+    const NAME: &'static str = "sockeye-core";
+
+    fn decode(memory: Memory<'_>, count: u64) -> u64 {
+        drive(memory, count, |_, message| {
+            black_box(message);
+        })
+    }
+
+    fn echo(memory: Memory<'_>, count: u64) -> u64 {
+        let mut late = memory.spare();
+        drive(memory, count, |connection, message| {
+            if !connection.is_writable() {
+                transmit(connection, &mut late);
+            }
+            connection.send(message).expect("there is room");
+        })
+    }
+
+    fn encode(mut memory: Memory<'_>, encode: &Encode, count: u64) -> Option<u64> {
+        let mut connection = connection(encode);
+        let prepared = prepare(encode);
+        for i in 1..=count {
+            if i % BATCH == 0 || !connection.is_writable() {
+                transmit(&mut connection, &mut memory);
+            }
+            match &prepared {
+                Some(prepared) => connection.send_prepared(prepared),
+                None => connection.send(payload(encode)),
+            }
+            .expect("there is room");
+        }
+        transmit(&mut connection, &mut memory);
+        Some(count * encode.payload.len() as u64)
+    }
+}
+
+impl Library for Sockeye {
+    const NAME: &'static str = "sockeye";
+
+    fn decode(memory: Memory<'_>, count: u64) -> u64 {
+        let mut ws = WebSocket::new(server(), &[], memory, Still);
+        spin(async {
+            let mut bytes = 0;
+            for _ in 0..count {
+                let message = ws.recv().await.expect("valid frames").expect("no end");
+                bytes += message.len() as u64;
+                black_box(&message);
+            }
+            bytes
+        })
+    }
+
+    fn echo(memory: Memory<'_>, count: u64) -> u64 {
+        let mut ws = WebSocket::new(server(), &[], memory, Still);
+        spin(async {
+            let mut bytes = 0;
+            for _ in 0..count {
+                let message = ws.recv().await.expect("valid frames").expect("no end");
+                bytes += message.len() as u64;
+                ws.feed(message).await.expect("open");
+            }
+            ws.flush().await.expect("open");
+            bytes
+        })
+    }
+
+    fn encode(memory: Memory<'_>, encode: &Encode, count: u64) -> Option<u64> {
+        let mut ws = WebSocket::new(connection(encode), &[], memory, Still);
+        let prepared = prepare(encode);
+        spin(async {
+            for i in 1..=count {
+                match &prepared {
+                    Some(prepared) => ws.feed_prepared(prepared).await,
+                    None => ws.feed(payload(encode)).await,
+                }
+                .expect("open");
+                if i % BATCH == 0 || i == count {
+                    ws.flush().await.expect("open");
+                }
+            }
+        });
+        Some(count * encode.payload.len() as u64)
+    }
+}
+
+impl Library for SockeyeLent {
+    const NAME: &'static str = "sockeye-lent";
+
+    fn decode(memory: Memory<'_>, count: u64) -> u64 {
+        let mut ws = WebSocket::new(server(), &[], memory, Still);
+        spin(async {
+            let mut bytes = 0;
+            for _ in 0..count {
+                let received = ws.recv_with(|message, _| black_box(message).as_bytes().len()).await;
+                bytes += received.expect("valid frames").expect("no end") as u64;
+            }
+            bytes
+        })
+    }
+
+    fn echo(memory: Memory<'_>, count: u64) -> u64 {
+        let mut ws = WebSocket::new(server(), &[], memory, Still);
+        spin(async {
+            let mut bytes = 0;
+            for _ in 0..count {
+                let sent = ws.recv_with(|message, sender| {
+                    bytes += message.as_bytes().len() as u64;
+                    sender.send(message)
+                });
+                sent.await.expect("valid frames").expect("no end").expect("there is room");
+            }
+            ws.flush().await.expect("open");
+            bytes
+        })
+    }
+
+    fn encode(_: Memory<'_>, _: &Encode, _: u64) -> Option<u64> {
+        None
+    }
+}

@@ -1,0 +1,173 @@
+//! What the libraries are given: distinct messages, as the bytes that a client sends.
+
+use std::fmt;
+
+/// At least this many bytes of distinct messages, so that neither caches nor branch predictors learn them by heart.
+const LAP: usize = 256 << 10;
+
+/// What a payload is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Random bytes.
+    Binary,
+    /// Text that is all ASCII, much like JSON.
+    Ascii,
+    /// Text whose characters take one to four bytes.
+    MultiByte,
+}
+
+impl Kind {
+    /// Whether its messages are text.
+    #[must_use]
+    pub fn is_text(self) -> bool {
+        self != Kind::Binary
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Kind::Binary => "binary",
+            Kind::Ascii => "ascii",
+            Kind::MultiByte => "multi-byte",
+        })
+    }
+}
+
+/// One kind of message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// What it is made of.
+    pub kind: Kind,
+    /// Bytes of payload.
+    pub size: usize,
+    /// Bytes in each of its frames; `None` for one frame.
+    pub fragment: Option<usize>,
+}
+
+impl Shape {
+    /// A message in one frame.
+    #[must_use]
+    pub fn new(kind: Kind, size: usize) -> Self {
+        Shape { kind, size, fragment: None }
+    }
+
+    /// The same message in frames of `size` bytes.
+    #[must_use]
+    pub fn in_fragments(self, size: usize) -> Self {
+        Shape { fragment: Some(size), ..self }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut name = format!("{} {}", self.kind, size_name(self.size));
+        if let Some(fragment) = self.fragment {
+            name = format!("{name} in {}", size_name(fragment));
+        }
+        f.pad(&name)
+    }
+}
+
+/// A size as one says it: `16 B`, `1 KiB`.
+#[must_use]
+pub fn size_name(size: usize) -> String {
+    match size {
+        _ if size >= 1 << 20 && size.is_multiple_of(1 << 20) => format!("{} MiB", size >> 20),
+        _ if size >= 1 << 10 && size.is_multiple_of(1 << 10) => format!("{} KiB", size >> 10),
+        _ => format!("{size} B"),
+    }
+}
+
+/// Distinct messages of one shape, and the masked frames that carry them.
+#[derive(Debug)]
+pub struct Traffic {
+    /// What they have in common.
+    pub shape: Shape,
+    /// The messages.
+    pub messages: Vec<Vec<u8>>,
+    pub(crate) wire: Vec<u8>,
+    /// Where in `wire` each message ends.
+    pub(crate) ends: Vec<usize>,
+}
+
+impl Traffic {
+    /// Makes them; the same ones each time.
+    #[must_use]
+    pub fn new(shape: Shape) -> Self {
+        let mut random = fastrand::Rng::with_seed(0x50c_4e7e);
+        let count = LAP.div_ceil(shape.size.max(1)).clamp(4, 4096);
+        let mut traffic = Traffic { shape, messages: Vec::new(), wire: Vec::new(), ends: Vec::new() };
+        for _ in 0..count {
+            let message = payload(shape.kind, shape.size, &mut random);
+            let first = if shape.kind.is_text() { 1 } else { 2 };
+            let parts: Vec<_> = message.chunks(shape.fragment.unwrap_or(shape.size).max(1)).collect();
+            for (i, part) in parts.iter().enumerate() {
+                let opcode = if i == 0 { first } else { 0 };
+                let finish = i + 1 == parts.len();
+                put_frame(&mut traffic.wire, opcode, finish, Some(random.u32(..).to_ne_bytes()), part);
+            }
+            traffic.ends.push(traffic.wire.len());
+            traffic.messages.push(message);
+        }
+        traffic
+    }
+}
+
+/// A payload of exactly `size` bytes.
+#[must_use]
+pub fn payload(kind: Kind, size: usize, random: &mut fastrand::Rng) -> Vec<u8> {
+    match kind {
+        Kind::Binary => std::iter::repeat_with(|| random.u8(..)).take(size).collect(),
+        Kind::Ascii => ascii(size, random).into_bytes(),
+        Kind::MultiByte => multi_byte(size, random).into_bytes(),
+    }
+}
+
+fn ascii(size: usize, random: &mut fastrand::Rng) -> String {
+    const WORDS: [&str; 8] = ["river", "fall", "spawn", "upstream", "salt", "lake", "gill", "smolt"];
+    let mut text = String::new();
+    while text.len() < size {
+        let word = WORDS[random.usize(..WORDS.len())];
+        text +=
+            &format!("{{\"{word}\":{},\"at\":{}}},", random.u16(..), 1_700_000_000 + random.u32(..9_999_999));
+    }
+    text.truncate(size);
+    text
+}
+
+fn multi_byte(size: usize, random: &mut fastrand::Rng) -> String {
+    let mut text = String::new();
+    while text.len() < size {
+        let character = match random.u8(..8) {
+            0..3 => random.char('a'..='z'),
+            3..5 => random.char('а'..='я'),
+            5..7 => random.char('一'..='俿'),
+            _ => random.char('😀'..='😻'),
+        };
+        text.push(if text.len() + character.len_utf8() <= size { character } else { '.' });
+    }
+    text
+}
+
+/// Appends one frame, written by hand: what is measured does not make its own input.
+pub fn put_frame(wire: &mut Vec<u8>, opcode: u8, finish: bool, mask: Option<[u8; 4]>, payload: &[u8]) {
+    wire.push(u8::from(finish) << 7 | opcode);
+    let masked = u8::from(mask.is_some()) << 7;
+    match payload.len() {
+        len @ 0..126 => wire.push(masked | len as u8),
+        len @ 126..0x1_0000 => {
+            wire.push(masked | 126);
+            wire.extend_from_slice(&(len as u16).to_be_bytes());
+        }
+        len => {
+            wire.push(masked | 127);
+            wire.extend_from_slice(&(len as u64).to_be_bytes());
+        }
+    }
+    let key = mask.unwrap_or_default();
+    if mask.is_some() {
+        wire.extend_from_slice(&key);
+    }
+    wire.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+}
