@@ -179,7 +179,8 @@ impl Decoder {
         room: usize,
         link: &mut L,
     ) -> Option<Event<'a>> {
-        if input.is_empty() {
+        // The short way may have taken all there was and found it wrong.
+        if input.is_empty() && self.receiver.failure().is_none() {
             return None;
         }
         match self.receiver.poll_whole_event(input, room) {

@@ -179,8 +179,7 @@ fn a_feed_that_waits_for_room_goes_on_when_the_other_half_has_made_some() {
         let mut executor = Executor::new().backwards(backwards);
         let faults = Faults { pending: Pending::Lazily, ..Faults::default() };
         let (io, peer) = pipe_with(1 << 20, faults);
-        let (mut recv, mut send) =
-            server(io, &executor.time, Config::new().high_water_mark(1000)).split();
+        let (mut recv, mut send) = server(io, &executor.time, Config::new().high_water_mark(1000)).split();
         executor.spawn("send", async move {
             for i in 0..10 {
                 send.feed(payload(i, 1000)).await.unwrap();

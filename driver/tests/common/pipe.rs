@@ -141,6 +141,25 @@ impl Pipe {
         Probe(self.stats.clone())
     }
 
+    /// Reads to the end.
+    pub(crate) async fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        loop {
+            match self.read_some().await? {
+                some if some.is_empty() => return Ok(all),
+                some => all.extend(some),
+            }
+        }
+    }
+
+    /// Reads what there is, at least a byte; nothing at the end.
+    pub(crate) async fn read_some(&mut self) -> io::Result<Vec<u8>> {
+        let mut some = vec![0; 1000];
+        let n = std::future::poll_fn(|cx| self.poll_read(cx, &mut some)).await?;
+        some.truncate(n);
+        Ok(some)
+    }
+
     // The end as a test's own, without waiting.
 
     /// Writes, however much waits already.
@@ -163,6 +182,21 @@ impl Pipe {
         self.take(usize::MAX)
     }
 
+    /// Gives the memory back that the pipe itself takes, so that what is left is the connection's.
+    pub(crate) fn forget(&self) {
+        for channel in [&self.rx, &self.tx] {
+            let mut channel = channel.lock().unwrap();
+            channel.bytes.clear();
+            channel.bytes.shrink_to_fit();
+        }
+        self.stats.lock().unwrap().log = Vec::new();
+    }
+
+    /// How much of what was written the other end has not read.
+    pub(crate) fn unread_by_other(&self) -> usize {
+        self.tx.lock().unwrap().bytes.len()
+    }
+
     /// Closes this end's side.
     pub(crate) fn shut(&self) {
         let mut tx = self.tx.lock().unwrap();
@@ -174,6 +208,13 @@ impl Pipe {
     pub(crate) fn deaf(self) -> Self {
         self.rx.lock().unwrap().gone = true;
         self
+    }
+
+    /// Breaks the line behind what has been written.
+    pub(crate) fn reset(&self) {
+        let mut tx = self.tx.lock().unwrap();
+        tx.reset = true;
+        wake(&mut tx.reader);
     }
 
     /// Whether the other end has closed its side.
@@ -225,6 +266,11 @@ impl Pipe {
         let mut rx = self.rx.lock().unwrap();
         rx.gone = true;
         wake(&mut rx.writer);
+    }
+
+    /// Bytes of one write at most.
+    fn most(&self) -> usize {
+        self.faults.chunk.min(self.tx.lock().unwrap().capacity.max(self.faults.buffer))
     }
 
     fn buffer_is_full(&self) -> bool {
@@ -306,8 +352,11 @@ impl Io for Pipe {
         }
         let void = void?;
         let count = if self.faults.vectored { slices.len() } else { 1 };
-        let mut bytes = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>();
-        bytes.truncate(self.faults.chunk);
+        let mut bytes = Vec::new();
+        for slice in &slices[..count] {
+            let room = self.most().saturating_sub(bytes.len());
+            bytes.extend_from_slice(&slice[..slice.len().min(room)]);
+        }
         if void {
             return Poll::Ready(Ok(bytes.len()));
         }
