@@ -7,6 +7,7 @@ use std::io::BufRead;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
 use smol::channel::{self, Receiver};
@@ -23,6 +24,10 @@ struct Args {
     /// A header of the request, as 'Name: value'; may be given several times.
     #[arg(long)]
     header: Vec<String>,
+    /// How long to wait for answers behind the last line before saying goodbye, in milliseconds: a peer may drop those
+    /// that it has not sent when it is told to close.
+    #[arg(long, default_value_t = 500)]
+    wait: u64,
 }
 
 fn main() -> ExitCode {
@@ -52,10 +57,12 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     // peer still says before it does too is for the other.
     let (mut incoming, mut outgoing) = ws.split();
     let lines = read_lines();
+    let wait = Duration::from_millis(args.wait);
     let sending = async move {
         while let Ok(line) = lines.recv().await {
             outgoing.send(line).await?;
         }
+        smol::Timer::after(wait).await;
         outgoing.close(CloseCode::NORMAL, "").await
     };
     smol::spawn(async {

@@ -7,6 +7,7 @@ use std::io::BufRead;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
 use sockeye_std::core::handshake::client::HandshakeError;
@@ -22,6 +23,10 @@ struct Args {
     /// A header of the request, as 'Name: value'; may be given several times.
     #[arg(long)]
     header: Vec<String>,
+    /// How long to wait for answers behind the last line before saying goodbye, in milliseconds: a peer may drop those
+    /// that it has not sent when it is told to close.
+    #[arg(long, default_value_t = 500)]
+    wait: u64,
 }
 
 fn main() -> ExitCode {
@@ -50,8 +55,9 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     // Two threads, so that neither direction waits for the other. At the end of the input the one says goodbye; what the
     // peer still says before it does too is for the other. The end of the program does not wait for the input.
     let (mut incoming, outgoing) = ws.split();
-    thread::spawn(|| {
-        if let Err(error) = send_lines(outgoing) {
+    let wait = Duration::from_millis(args.wait);
+    thread::spawn(move || {
+        if let Err(error) = send_lines(outgoing, wait) {
             eprintln!("cannot send: {error}");
         }
     });
@@ -64,10 +70,11 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn send_lines(mut outgoing: SendHalf) -> Result<(), Box<dyn Error>> {
+fn send_lines(mut outgoing: SendHalf, wait: Duration) -> Result<(), Box<dyn Error>> {
     for line in std::io::stdin().lock().lines() {
         outgoing.send(line?)?;
     }
+    thread::sleep(wait);
     Ok(outgoing.close(CloseCode::NORMAL, "")?)
 }
 

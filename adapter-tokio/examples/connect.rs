@@ -7,6 +7,7 @@ use std::io::BufRead;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
 use sockeye_tokio::core::handshake::client::HandshakeError;
@@ -23,6 +24,10 @@ struct Args {
     /// A header of the request, as 'Name: value'; may be given several times.
     #[arg(long)]
     header: Vec<String>,
+    /// How long to wait for answers behind the last line before saying goodbye, in milliseconds: a peer may drop those
+    /// that it has not sent when it is told to close.
+    #[arg(long, default_value_t = 500)]
+    wait: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -53,10 +58,12 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     // peer still says before it does too is for the other.
     let (mut incoming, mut outgoing) = ws.split();
     let mut lines = read_lines();
+    let wait = Duration::from_millis(args.wait);
     let sending = async move {
         while let Some(line) = lines.recv().await {
             outgoing.send(line).await?;
         }
+        tokio::time::sleep(wait).await;
         outgoing.close(CloseCode::NORMAL, "").await
     };
     tokio::spawn(async {
