@@ -21,8 +21,19 @@ use crate::utf8::Utf8Stream;
 pub struct Assembler {
     buffer: Buffer,
     utf8: Utf8Stream,
-    /// The buffer has been handed out whole and is to be emptied.
-    delivered: bool,
+    progress: Merging,
+}
+
+/// What is in the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Merging {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// The beginning of a message.
+    Begun,
+    /// A message that has been handed out whole and is to be forgotten.
+    Delivered,
 }
 
 /// Validated stretches are appended to a `String`, so its being text needs no second proof.
@@ -185,10 +196,27 @@ impl Assembler {
     /// Takes away the memory of a message that has been handed out, to be lent to the next that comes in parts, here or
     /// elsewhere.
     pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
-        if !self.delivered {
+        if self.progress != Merging::Delivered {
             return None;
         }
         Some(core::mem::take(self).buffer.into_empty())
+    }
+
+    /// Takes away what has arrived of a message that is not whole yet, for those who go on with it in parts: its bytes so far,
+    /// and the check of its text, which goes on behind them. The rest of it is not to be pushed.
+    pub fn take_begun(&mut self) -> Option<(MessageKind, Vec<u8>, Utf8Stream)> {
+        if self.progress != Merging::Begun {
+            return None;
+        }
+        let Assembler { buffer, utf8, .. } = core::mem::take(self);
+        Some(match buffer {
+            Buffer::Binary(bytes) => (MessageKind::Binary, bytes, utf8),
+            Buffer::Text(text) => {
+                let mut bytes = text.into_bytes();
+                bytes.extend_from_slice(utf8.cut());
+                (MessageKind::Text, bytes, utf8)
+            }
+        })
     }
 
     /// Lends memory for a message that comes in parts, if the assembler has none.
@@ -248,7 +276,7 @@ impl Assembler {
                 }
             },
         }
-        self.delivered = last;
+        self.progress = if last { Merging::Delivered } else { Merging::Begun };
         Ok(if last { Progress::Merged } else { Progress::Partial })
     }
 
@@ -260,7 +288,7 @@ impl Assembler {
             MessageKind::Text => Buffer::Text(String::from_utf8(bytes).unwrap_or_default()),
         };
         self.utf8 = Utf8Stream::new();
-        self.delivered = false;
+        self.progress = Merging::Begun;
     }
 
     fn merged(&mut self) -> Incoming<'static, '_> {

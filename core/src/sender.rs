@@ -245,7 +245,10 @@ impl Sender {
         self.late_pong = None;
         self.discard();
         self.closing.mute = true;
-        self.timers.closing();
+        // After the end no deadline counts any more.
+        if !self.closing.ended {
+            self.timers.closing();
+        }
     }
 
     /// As [`Connection::handle_timeout`](crate::Connection::handle_timeout).

@@ -42,6 +42,11 @@ impl Utf8Stream {
         self.len == 0
     }
 
+    /// The bytes of a character that is not complete yet.
+    pub(crate) fn cut(&self) -> &[u8] {
+        self.cut.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
     /// Checks the next piece, and gives `valid` each stretch of whole characters, in order.
     ///
     /// # Errors

@@ -311,3 +311,11 @@ fn every_fault_that_a_close_can_name_fits_into_one() {
         );
     }
 }
+
+#[test]
+fn a_write_error_behind_the_end_sets_no_deadline() {
+    let mut connection = sockeye_core::Connection::server(Config::new().into());
+    connection.abort();
+    connection.handle_write_error();
+    assert_eq!((connection.state(), connection.poll_timeout()), (State::Closed, None));
+}

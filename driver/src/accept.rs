@@ -85,6 +85,8 @@ async fn read_request<I: Io, C: Clock>(
             let used = view.consumed();
             opening.input.consume(used);
             if let Some(request) = request {
+                // Who decides may take long.
+                opening.input.release();
                 return Ok(request).into();
             }
         }
@@ -113,7 +115,8 @@ pub async fn accept_with<I: Io, C: Clock>(
             Ok(accept) => pending.accept(&accept).await,
             Err(response) => {
                 let status = response.status();
-                pending.reject(&response).await?;
+                // The peer may be gone before it has read it: refused it is all the same.
+                let _ = pending.reject(&response).await;
                 Err(AcceptError::Rejected(status))
             }
         }
@@ -154,7 +157,7 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
             }
             Err(error) => {
                 let response = Response::text(500, "the server chose a subprotocol that was not offered\n");
-                opening.end_with(&response.encode()).await?;
+                let _ = opening.end_with(&response.encode()).await;
                 Err(AcceptError::Subprotocol(error))
             }
         }

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::ready;
+use std::task::{Poll, ready};
 use std::{fmt, io};
 
 use sockeye_core::handshake::client::{Established, HandshakeError, Request, UrlError};
@@ -42,20 +42,27 @@ async fn client_inline<I: Io, C: Clock>(
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
     let mut opening = Opening::new(io, clock);
     let mut handshake = request.start(entropy::nonce(), entropy::mask_keys(), config);
+    let (mut sent, mut broken) = (false, None);
     let established = poll_fn(|cx| {
         loop {
             // Blocked or broken, the answer may be there all the same.
-            if let Some(bytes) = handshake.poll_transmit() {
+            if !sent {
                 let mut written = 0;
-                let result = opening.poll_write(cx, bytes, &mut written);
+                let result =
+                    opening.poll_write(cx, handshake.poll_transmit().unwrap_or_default(), &mut written);
                 handshake.transmitted(written);
-                if result?.is_ready() {
-                    continue;
+                if let Poll::Ready(result) = result {
+                    (sent, broken) = (true, result.err());
                 }
             }
             match ready!(opening.poll_wait(cx, handshake.poll_timeout()))? {
                 Waited::Bytes => {}
-                Waited::Eof => return Err(ConnectError::from(handshake.handle_eof())).into(),
+                Waited::Eof => {
+                    return Poll::Ready(Err(match (handshake.handle_eof(), broken.take()) {
+                        (HandshakeError::Eof { .. }, Some(error)) => ConnectError::Io(error),
+                        (error, _) => ConnectError::Handshake(error),
+                    }));
+                }
                 Waited::Time(now) => handshake.handle_timeout(now)?,
             }
             let mut view = RecvBuf::new(opening.input.unread());

@@ -28,10 +28,13 @@ mod clock;
 mod connect;
 mod entropy;
 mod error;
+#[cfg(feature = "futures")]
+mod futures;
 mod io;
 mod link;
 mod opening;
 mod receiving;
+mod shared;
 mod split;
 mod websocket;
 mod writer;

@@ -1,19 +1,21 @@
 //! The side of a connection that writes: sender, transport and clock, and what keeps them in step.
 
 use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 
 use sockeye_core::{Event, Instant, ProtocolError, Sender, State};
 
 use crate::buffer::{self, ReadBuffer};
 use crate::io::{Clock, Io};
+use crate::opening::poll_close;
+use crate::shared::{Half, Wakers};
 
 /// Slices in one vectored write.
 const SLICES: usize = 16;
 
 /// Reads in a row before the task lets others run: a mebibyte.
-const READS_IN_A_ROW: u8 = 16;
+pub(crate) const READS_IN_A_ROW: u8 = 16;
 
 #[derive(Debug)]
 pub(crate) struct Link<I, C> {
@@ -29,6 +31,10 @@ pub(crate) struct Link<I, C> {
     reads: u8,
     /// Set when two tasks share the link.
     wakers: Option<Arc<Wakers>>,
+    /// The sending half waits to write.
+    send_waits: bool,
+    /// What was queued has been lost for this reason, whoever's task noticed.
+    lost: Option<io::ErrorKind>,
 }
 
 /// What became of a wait for the peer.
@@ -36,20 +42,26 @@ pub(crate) struct Link<I, C> {
 pub(crate) enum Heard {
     /// Bytes are in the buffer.
     Bytes,
+    /// There may be more at once, but others are to have their turn; the task is woken again.
+    Yield,
     /// The connection is over; with an error if the transport broke first.
     End(Option<io::Error>),
 }
 
-/// Whose task is polling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Half {
-    Recv,
-    Send,
-}
-
 impl<I: Io, C: Clock> Link<I, C> {
     pub(crate) fn new(sender: Sender, io: I, clock: C) -> Self {
-        Link { sender, io, clock, dirty: false, shut: false, eof: false, reads: 0, wakers: None }
+        Link {
+            sender,
+            io,
+            clock,
+            dirty: false,
+            shut: false,
+            eof: false,
+            reads: 0,
+            wakers: None,
+            send_waits: false,
+            lost: None,
+        }
     }
 
     /// The waiting end of the loop: writes what is queued, ends what is over, reads what has come, sleeps.
@@ -66,12 +78,14 @@ impl<I: Io, C: Clock> Link<I, C> {
                 self.poll_shutdown(cx);
             }
             if self.sender.state() == State::Closed {
-                return Poll::Ready(Heard::End(None));
+                return Poll::Ready(self.end(None));
             }
             if self.reads >= READS_IN_A_ROW {
                 self.reads = 0;
+                // A peer that is never silent must not hold off the deadlines.
+                let _ = self.poll_time(cx);
                 cx.waker().wake_by_ref();
-                return Poll::Pending;
+                return Poll::Ready(Heard::Yield);
             }
             match self.poll_read(cx, input) {
                 Poll::Ready(Ok(0)) => {
@@ -91,7 +105,7 @@ impl<I: Io, C: Clock> Link<I, C> {
                     let clean = self.sender.close_info().is_some_and(|info| info.clean);
                     self.sender.handle_write_error();
                     self.sender.handle_eof();
-                    return Poll::Ready(Heard::End((!clean).then_some(error)));
+                    return Poll::Ready(self.end((!clean).then_some(error)));
                 }
                 Poll::Pending => {
                     self.reads = 0;
@@ -104,6 +118,12 @@ impl<I: Io, C: Clock> Link<I, C> {
         }
     }
 
+    /// Nothing more will happen here; the other half is not to wait for it.
+    fn end(&mut self, error: Option<io::Error>) -> Heard {
+        self.wake_sender();
+        Heard::End(error)
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<io::Result<usize>> {
         // Behind the end only what is queued is waited for; the end would be read again and again.
         if self.eof { Poll::Pending } else { self.io.poll_read(cx, input.space()) }
@@ -113,8 +133,9 @@ impl<I: Io, C: Clock> Link<I, C> {
     ///
     /// After an error nothing more is written, and what waited is forgotten.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, half: Half) -> Poll<io::Result<()>> {
-        if self.sender.queued() == 0 && !self.dirty {
-            return Poll::Ready(Ok(()));
+        let queued = self.sender.queued();
+        if queued == 0 && (!self.dirty || self.lost.is_some()) {
+            return Poll::Ready(self.lost.map_or(Ok(()), |kind| Err(kind.into())));
         }
         let result = match &self.wakers {
             None => self.write_all(cx),
@@ -126,12 +147,65 @@ impl<I: Io, C: Clock> Link<I, C> {
         };
         if let Poll::Ready(result) = &result {
             self.dirty = false;
-            if result.is_err() {
+            if let Err(error) = result {
+                self.lost = Some(error.kind());
                 self.sender.handle_write_error();
             }
             self.release_buffer();
         }
+        // The transport wakes both halves when it can go on, but owes nothing to one when the other has gone on already.
+        match half {
+            Half::Send => {
+                self.send_waits = result.is_pending();
+                self.nudge();
+            }
+            Half::Recv if result.is_ready() || self.sender.queued() < queued => self.wake_sender(),
+            Half::Recv => {}
+        }
         result
+    }
+
+    /// Waits until everything is written, or with `room` until less than the mark waits or the connection is not open any
+    /// more. Deadlines are kept, unless another task receives and does that.
+    pub(crate) fn poll_drain(
+        &mut self,
+        cx: &mut Context<'_>,
+        half: Half,
+        room: bool,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let queued = self.sender.queued();
+            if let Poll::Ready(result) = self.poll_write(cx, half) {
+                return Poll::Ready(result);
+            }
+            if room && (self.sender.is_writable() || self.sender.state() != State::Open) {
+                return Poll::Ready(Ok(()));
+            }
+            if half == Half::Send && self.other_receives(cx.waker()) {
+                return Poll::Pending;
+            }
+            if self.sender.queued() < queued {
+                // Nobody listens to the peer meanwhile; that it takes something is a sign of life too.
+                self.sender.handle_received();
+            }
+            ready!(self.poll_time(cx));
+            if half == Half::Send {
+                self.nudge();
+            }
+        }
+    }
+
+    /// Whether another task than that of `waker` has waited for the peer.
+    pub(crate) fn other_receives(&self, waker: &Waker) -> bool {
+        self.wakers.as_ref().is_some_and(|wakers| wakers.is_other(Half::Recv, waker))
+    }
+
+    fn wake_sender(&mut self) {
+        if let Some(wakers) = &self.wakers
+            && std::mem::take(&mut self.send_waits)
+        {
+            wakers.wake_half(Half::Send);
+        }
     }
 
     /// Gives the thread's buffer back if nothing waits in it.
@@ -170,8 +244,7 @@ impl<I: Io, C: Clock> Link<I, C> {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) {
         if !self.shut {
-            // It may fail because the peer was faster: the read will tell.
-            self.shut = self.io.poll_close(cx).is_ready();
+            self.shut = poll_close(&mut self.io, cx).is_ready();
         }
     }
 
@@ -187,15 +260,27 @@ impl<I: Io, C: Clock> Link<I, C> {
         if deadline > now {
             return self.clock.poll_until(cx, deadline);
         }
-        self.sender.handle_timeout(now);
+        self.tell_time(now);
         Poll::Ready(())
     }
 
-    /// Something was queued or begun by a task that will not wait for the peer: if it depends on time, the task
-    /// that does must hear of it.
-    pub(crate) fn nudge(&self) {
+    fn tell_time(&mut self, now: Instant) {
+        let queued = self.sender.queued();
+        self.sender.handle_timeout(now);
+        if queued > 0 && self.sender.state() == State::Closed {
+            self.lost = Some(io::ErrorKind::TimedOut);
+        }
+    }
+
+    /// Something was queued or begun by a task that will not wait for the peer. If a date must be put on it that is done
+    /// now, before the answer can come; and the task that waits for the peer must hear of what it has to do.
+    pub(crate) fn nudge(&mut self) {
+        let unstamped = self.sender.poll_timeout() == Some(Instant::EPOCH);
+        if unstamped {
+            self.tell_time(self.clock.now());
+        }
         if let Some(wakers) = &self.wakers
-            && (self.sender.poll_timeout() == Some(Instant::EPOCH) || self.sender.state() == State::Closed)
+            && (unstamped || self.sender.state() == State::Closed || self.sender.wants_shutdown())
         {
             wakers.wake_half(Half::Recv);
         }
@@ -218,85 +303,10 @@ impl<I: Io, C: Clock> Link<I, C> {
     }
 
     pub(crate) fn share(&mut self) {
-        self.wakers = Some(Arc::default());
+        self.wakers.get_or_insert_default();
     }
 
     pub(crate) fn unshare(&mut self) {
         self.wakers = None;
-    }
-}
-
-/// A link that one task owns, or that two share.
-pub(crate) trait Access {
-    type Io: Io;
-    type Clock: Clock;
-
-    /// Calls `f` with the link. `f` does not wait.
-    fn with<R>(&mut self, f: impl FnOnce(&mut Link<Self::Io, Self::Clock>) -> R) -> R;
-}
-
-impl<I: Io, C: Clock> Access for Link<I, C> {
-    type Io = I;
-    type Clock = C;
-
-    #[inline]
-    fn with<R>(&mut self, f: impl FnOnce(&mut Link<I, C>) -> R) -> R {
-        f(self)
-    }
-}
-
-impl<I: Io, C: Clock> Access for Arc<Mutex<Link<I, C>>> {
-    type Io = I;
-    type Clock = C;
-
-    fn with<R>(&mut self, f: impl FnOnce(&mut Link<I, C>) -> R) -> R {
-        f(&mut lock(self))
-    }
-}
-
-/// A panic inside leaves nothing half done that the next could not go on with: the progress is in the sender.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A transport remembers one waker for writing, but two tasks may wait for it: it gets this one, which wakes both.
-#[derive(Debug, Default)]
-pub(crate) struct Wakers {
-    recv: Mutex<Option<Waker>>,
-    send: Mutex<Option<Waker>>,
-}
-
-impl Wakers {
-    pub(crate) fn set(&self, half: Half, waker: &Waker) {
-        let mut slot = lock(self.slot(half));
-        match &mut *slot {
-            Some(old) => old.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-    }
-
-    fn wake_half(&self, half: Half) {
-        let waker = lock(self.slot(half)).clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn slot(&self, half: Half) -> &Mutex<Option<Waker>> {
-        match half {
-            Half::Recv => &self.recv,
-            Half::Send => &self.send,
-        }
-    }
-}
-
-impl Wake for Wakers {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.wake_half(Half::Recv);
-        self.wake_half(Half::Send);
     }
 }

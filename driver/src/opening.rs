@@ -9,6 +9,7 @@ use sockeye_core::Instant;
 
 use crate::buffer::ReadBuffer;
 use crate::io::{Clock, Io};
+use crate::link::READS_IN_A_ROW;
 
 /// How long a refused peer may take to read why, before the transport is dropped under it.
 const LINGER: Duration = Duration::from_secs(2);
@@ -79,27 +80,65 @@ impl<I: Io, C: Clock> Opening<I, C> {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        self.io.poll_flush(cx)
+        loop {
+            match self.io.poll_flush(cx) {
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                flushed => return flushed,
+            }
+        }
     }
 
     /// Sends the last word and sees to it that the peer can read it: closing a socket with unread bytes in it would
     /// reset the connection and take the answer away (RFC 9112 9.6).
     pub(crate) async fn end_with(mut self, response: &[u8]) -> io::Result<()> {
         let deadline = self.clock.now() + LINGER;
-        let mut written = 0;
-        let mut shut = false;
+        let (mut written, mut shut, mut eof) = (0, false, false);
+        self.input.consume(usize::MAX);
         poll_fn(|cx| {
             if !shut && self.poll_write(cx, response, &mut written)?.is_ready() {
-                // It may fail because the peer has gone: the read will tell.
-                shut = self.io.poll_close(cx).is_ready();
+                shut = poll_close(&mut self.io, cx).is_ready();
             }
-            loop {
-                match ready!(self.poll_wait(cx, Some(deadline)))? {
+            for _ in 0..READS_IN_A_ROW {
+                // A peer that has said all it has to say may still read.
+                if eof && shut {
+                    return Poll::Ready(Ok(()));
+                }
+                let waited = if eof {
+                    self.poll_alarm(cx, deadline).map(Ok)
+                } else {
+                    self.poll_wait(cx, Some(deadline))
+                };
+                match ready!(waited)? {
                     Waited::Bytes => self.input.consume(usize::MAX),
-                    Waited::Eof | Waited::Time(_) => return Poll::Ready(Ok(())),
+                    Waited::Eof => eof = true,
+                    Waited::Time(_) => return Poll::Ready(Ok(())),
                 }
             }
+            // It talks on and on: others are to have their turn.
+            cx.waker().wake_by_ref();
+            Poll::Pending
         })
         .await
+    }
+
+    /// Waits for `deadline` only.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<Waited> {
+        loop {
+            let now = self.clock.now();
+            if deadline <= now {
+                return Poll::Ready(Waited::Time(now));
+            }
+            ready!(self.clock.poll_until(cx, deadline));
+        }
+    }
+}
+
+/// Closes this end's side. It may fail because the peer has gone: the read will tell.
+pub(crate) fn poll_close<I: Io>(io: &mut I, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        match ready!(io.poll_close(cx)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => return Poll::Ready(()),
+        }
     }
 }

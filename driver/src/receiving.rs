@@ -12,7 +12,8 @@ use sockeye_core::{
 use crate::buffer::{self, READ, ReadBuffer};
 use crate::error::Error;
 use crate::io::{Clock, Io};
-use crate::link::{Access, Heard, Link};
+use crate::link::{Heard, Link};
+use crate::shared::Access;
 
 #[derive(Debug)]
 pub(crate) struct Receiving {
@@ -39,6 +40,12 @@ impl Receiving {
         input.release();
         let decoder = Decoder { receiver, assembler: Assembler::new(), parts: None };
         Receiving { decoder, input, over: false }
+    }
+
+    /// The end has been told.
+    #[cfg(feature = "futures")]
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
     }
 
     /// The loop: the next message is given to `deliver`, which may borrow it, and a way to the sender.
@@ -75,9 +82,13 @@ impl Receiving {
                 self.input.expect(len);
             }
             match self.poll_more(link, cx) {
-                Poll::Ready(Ok(true)) => room = READ,
-                Poll::Ready(Ok(false)) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(Heard::Bytes)) => room = READ,
+                Poll::Ready(Ok(Heard::End(_))) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(Heard::Yield)) => {
+                    self.input.release();
+                    return Poll::Pending;
+                }
                 Poll::Pending if self.input.is_empty() => {
                     self.release();
                     return Poll::Pending;
@@ -93,6 +104,12 @@ impl Receiving {
         link: &mut L,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Part>, Error>> {
+        // What a receive of whole messages had begun when it was dropped.
+        if let Some((kind, begun, utf8)) = self.decoder.assembler.take_begun() {
+            self.decoder.parts = Some(utf8);
+            let part = Part { kind, data: Bytes::from(begun), first: true, last: false };
+            return Poll::Ready(Ok(Some(part)));
+        }
         loop {
             let mut view = RecvBuf::new(self.input.unread());
             while let Some(event) = self.decoder.next_event(&mut view, 0, link) {
@@ -105,10 +122,10 @@ impl Receiving {
             }
             self.input.consume(usize::MAX);
             match self.poll_more(link, cx) {
-                Poll::Ready(Ok(true)) => {}
-                Poll::Ready(Ok(false)) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(Heard::Bytes)) => {}
+                Poll::Ready(Ok(Heard::End(_))) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
+                Poll::Ready(Ok(Heard::Yield)) | Poll::Pending => {
                     self.release();
                     return Poll::Pending;
                 }
@@ -116,19 +133,20 @@ impl Receiving {
         }
     }
 
-    /// Waits for bytes; `false` when the connection is over and its end has been told.
-    fn poll_more<L: Access>(&mut self, link: &mut L, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+    /// Waits for bytes; the end when the connection is over and how it ended has been told.
+    fn poll_more<L: Access>(&mut self, link: &mut L, cx: &mut Context<'_>) -> Poll<Result<Heard, Error>> {
         if self.over {
-            return Poll::Ready(Ok(false));
+            return Poll::Ready(Ok(Heard::End(None)));
         }
         match ready!(link.with(|link| link.poll_hear(cx, &mut self.input))) {
-            Heard::Bytes => Poll::Ready(Ok(true)),
             Heard::End(error) => {
                 self.over = true;
+                self.decoder.assembler = Assembler::new();
                 self.input.consume(usize::MAX);
                 self.release();
-                Poll::Ready(self.verdict(link, error).map_or(Ok(false), Err))
+                Poll::Ready(self.verdict(link, error).map_or(Ok(Heard::End(None)), Err))
             }
+            heard => Poll::Ready(Ok(heard)),
         }
     }
 

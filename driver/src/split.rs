@@ -11,8 +11,9 @@ use sockeye_core::{
 
 use crate::error::Error;
 use crate::io::{Clock, Io};
-use crate::link::{Half, Link, lock};
+use crate::link::Link;
 use crate::receiving::{Part, Receiving};
+use crate::shared::{Half, lock};
 use crate::websocket::{WebSocket, poll_ready};
 
 type Shared<I, C> = Arc<Mutex<Link<I, C>>>;
@@ -96,6 +97,12 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
     /// [`recv`](RecvHalf::recv), polled.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         self.receiving.poll_message(&mut self.link, cx, |message, _| message.into_message())
+    }
+
+    /// The end has been told.
+    #[cfg(feature = "futures")]
+    pub(crate) fn is_over(&self) -> bool {
+        self.receiving.is_over()
     }
 
     /// Whether the two are halves of one connection.
@@ -224,11 +231,7 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
     ///
     /// The Close is queued in the first poll.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        {
-            let mut link = lock(&self.link);
-            link.sender.close(&CloseFrame::new(code, reason))?;
-            link.nudge();
-        }
+        self.queue_close(&CloseFrame::new(code, reason))?;
         self.flush().await
     }
 
@@ -257,7 +260,22 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
 
     /// [`flush`](SendHalf::flush), polled.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        lock(&self.link).poll_write(cx, Half::Send).map_err(Error::Io)
+        lock(&self.link).poll_drain(cx, Half::Send, false).map_err(Error::Io)
+    }
+
+    #[cfg(feature = "futures")]
+    pub(crate) fn queue_message(&mut self, payload: Payload<'_>) -> Result<(), Error> {
+        let mut link = lock(&self.link);
+        let queued = link.sender_with_buffer().send(payload);
+        link.nudge();
+        Ok(queued?)
+    }
+
+    pub(crate) fn queue_close(&mut self, frame: &CloseFrame<'_>) -> Result<(), SendError> {
+        let mut link = lock(&self.link);
+        let queued = link.sender.close(frame);
+        link.nudge();
+        queued
     }
 
     /// Waits for room, then queues, under one lock.

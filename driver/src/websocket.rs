@@ -12,8 +12,9 @@ use sockeye_core::{
 use crate::buffer::ReadBuffer;
 use crate::error::Error;
 use crate::io::{Clock, Io};
-use crate::link::{Half, Link};
+use crate::link::Link;
 use crate::receiving::{Part, Receiving, sender_of};
+use crate::shared::Half;
 use crate::split::{RecvHalf, SendHalf, split};
 use crate::writer::MessageWriter;
 
@@ -151,7 +152,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// While it waits nothing has been queued; it does not wait afterwards.
     pub async fn feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         poll_fn(|cx| self.poll_ready(cx)).await?;
-        Ok(self.link.sender_with_buffer().send(payload)?)
+        self.queue_message(payload.into())
     }
 
     /// Queues a message that was [encoded before](Prepared), like [`feed`](WebSocket::feed).
@@ -213,6 +214,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         poll_fn(|cx| self.poll_ready(cx)).await?;
         self.link.sender_with_buffer().ping(payload)?;
+        self.link.nudge();
         self.flush().await
     }
 
@@ -227,7 +229,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     ///
     /// The Close is queued in the first poll.
     pub async fn begin_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        self.link.sender.close(&CloseFrame::new(code, reason))?;
+        self.queue_close(&CloseFrame::new(code, reason))?;
         self.flush().await
     }
 
@@ -243,7 +245,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     ///
     /// The Close is queued in the first poll; call it again to go on waiting.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<CloseInfo, Error> {
-        match self.link.sender.close(&CloseFrame::new(code, reason)) {
+        match self.queue_close(&CloseFrame::new(code, reason)) {
             Ok(()) | Err(SendError::Closed) => {}
             Err(error) => return Err(error.into()),
         }
@@ -305,9 +307,10 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         cx: &mut Context<'_>,
         mut f: impl FnMut(MessageRef<'_>, &mut Sender) -> R,
     ) -> Poll<Result<Option<R>, Error>> {
-        if !self.link.sender.is_writable() {
+        // Behind the end there is nothing to answer, but a Close and an end of the transport to wait for.
+        if !self.link.sender.is_writable() && self.state() == State::Open {
             // A broken transport is told by the receive.
-            let _ = ready!(self.link.poll_write(cx, Half::Recv));
+            let _ = ready!(self.link.poll_drain(cx, Half::Recv, true));
         }
         self.receiving.poll_message(&mut self.link, cx, |message, link| f(message.as_ref(), sender_of(link)))
     }
@@ -319,7 +322,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
 
     /// [`flush`](WebSocket::flush), polled.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.link.poll_write(cx, Half::Recv).map_err(Error::Io)
+        self.link.poll_drain(cx, Half::Recv, false).map_err(Error::Io)
     }
 
     /// Writes what is queued, as a plain I/O operation.
@@ -329,6 +332,25 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
 
     pub(crate) fn queue_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
         self.link.sender_with_buffer().send_frame(frame)
+    }
+
+    pub(crate) fn queue_message(&mut self, payload: Payload<'_>) -> Result<(), Error> {
+        Ok(self.link.sender_with_buffer().send(payload)?)
+    }
+
+    pub(crate) fn queue_close(&mut self, frame: &CloseFrame<'_>) -> Result<(), SendError> {
+        self.link.sender.close(frame)
+    }
+
+    #[cfg(feature = "futures")]
+    pub(crate) fn link(&mut self) -> &mut Link<I, C> {
+        &mut self.link
+    }
+
+    /// The end has been told.
+    #[cfg(feature = "futures")]
+    pub(crate) fn is_over(&self) -> bool {
+        self.receiving.is_over()
     }
 
     /// Discards messages until the connection is over.
@@ -348,7 +370,7 @@ pub(crate) fn poll_ready<I: Io, C: Clock>(
     if link.sender.is_writable() {
         return Poll::Ready(Ok(()));
     }
-    link.poll_write(cx, half).map_err(Error::Io)
+    link.poll_drain(cx, half, true).map_err(Error::Io)
 }
 
 /// A connection cannot be over without its end being known; this stands in for a panic.

@@ -168,8 +168,19 @@ fn a_sending_half_that_is_blocked_hears_of_the_end() {
         });
         executor.run_with_time();
         assert!(matches!(received.take(), Err(Error::Abnormal(_))));
-        assert!(executor.time.elapsed() <= Duration::from_secs(41));
+        assert!(executor.time.elapsed() <= Duration::from_secs(51));
     }
+}
+
+#[test]
+fn a_sending_half_whose_other_half_is_gone_finds_out_a_dead_peer_itself() {
+    let config = Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(20));
+    let mut executor = Executor::new();
+    let (io, _peer) = pipe(100);
+    let (_, mut send) = server(io, &executor.time, config).split();
+    executor.spawn("send", async move { assert!(send.send(payload(0, 1000)).await.is_err()) });
+    executor.run_with_time();
+    assert!(executor.time.elapsed() <= Duration::from_secs(51));
 }
 
 #[test]

@@ -170,6 +170,17 @@ impl Executor {
         }
     }
 
+    /// Runs all tasks to their end; where nothing goes on, all are polled for no reason.
+    pub(crate) fn run_kicking(&mut self) {
+        loop {
+            self.run_until_idle();
+            if self.waiting().is_empty() {
+                return;
+            }
+            self.tasks.iter().for_each(|task| task.woken.0.store(true, Ordering::SeqCst));
+        }
+    }
+
     /// Lets this much time pass, in steps, so that alarms are set anew as they ring.
     pub(crate) fn pass(&mut self, time: Duration) {
         self.run_until_idle();

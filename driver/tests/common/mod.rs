@@ -2,8 +2,10 @@
 //! polls a task only when it was woken, so that a waker that is lost shows as a deadlock.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
+mod cancel;
 mod clock;
 mod executor;
+mod hand;
 mod pipe;
 mod wire;
 
@@ -15,6 +17,7 @@ use std::task::Poll;
 use sockeye_core::{Config, Connection, Message};
 use sockeye_driver::{Error, WebSocket};
 
+pub(crate) use cancel::{Canceller, at_every_poll};
 pub(crate) use clock::{Alarm, TestClock, Time};
 pub(crate) use executor::{Executor, Handle, run};
 pub(crate) use pipe::{Fail, Faults, Pending, Pipe, Probe, pipe, pipe_with};

@@ -61,18 +61,18 @@ impl Default for Faults {
 
 /// One direction.
 #[derive(Debug, Default)]
-struct Channel {
-    bytes: VecDeque<u8>,
+pub(super) struct Channel {
+    pub(super) bytes: VecDeque<u8>,
     capacity: usize,
     /// The writer has closed its side.
-    end: bool,
+    pub(super) end: bool,
     /// The reader has gone.
-    gone: bool,
-    reset: bool,
+    pub(super) gone: bool,
+    pub(super) reset: bool,
     /// The reader has gone for good: who writes to it is reset.
     reset_peer: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
+    pub(super) reader: Option<Waker>,
+    pub(super) writer: Option<Waker>,
 }
 
 /// What an end has done so far.
@@ -104,10 +104,10 @@ impl Probe {
 
 #[derive(Debug)]
 pub(crate) struct Pipe {
-    rx: Arc<Mutex<Channel>>,
-    tx: Arc<Mutex<Channel>>,
+    pub(super) rx: Arc<Mutex<Channel>>,
+    pub(super) tx: Arc<Mutex<Channel>>,
     faults: Faults,
-    stats: Arc<Mutex<Stats>>,
+    pub(super) stats: Arc<Mutex<Stats>>,
 }
 
 /// Two ends that hold `capacity` bytes each way.
@@ -139,87 +139,6 @@ impl Pipe {
 
     pub(crate) fn probe(&self) -> Probe {
         Probe(self.stats.clone())
-    }
-
-    /// Reads to the end.
-    pub(crate) async fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
-        let mut all = Vec::new();
-        loop {
-            match self.read_some().await? {
-                some if some.is_empty() => return Ok(all),
-                some => all.extend(some),
-            }
-        }
-    }
-
-    /// Reads what there is, at least a byte; nothing at the end.
-    pub(crate) async fn read_some(&mut self) -> io::Result<Vec<u8>> {
-        let mut some = vec![0; 1000];
-        let n = std::future::poll_fn(|cx| self.poll_read(cx, &mut some)).await?;
-        some.truncate(n);
-        Ok(some)
-    }
-
-    // The end as a test's own, without waiting.
-
-    /// Writes, however much waits already.
-    pub(crate) fn push(&self, bytes: &[u8]) {
-        let mut tx = self.tx.lock().unwrap();
-        tx.bytes.extend(bytes);
-        wake(&mut tx.reader);
-    }
-
-    /// Reads up to `n` bytes.
-    pub(crate) fn take(&self, n: usize) -> Vec<u8> {
-        let mut rx = self.rx.lock().unwrap();
-        let n = n.min(rx.bytes.len());
-        let bytes = rx.bytes.drain(..n).collect();
-        wake(&mut rx.writer);
-        bytes
-    }
-
-    pub(crate) fn take_all(&self) -> Vec<u8> {
-        self.take(usize::MAX)
-    }
-
-    /// Gives the memory back that the pipe itself takes, so that what is left is the connection's.
-    pub(crate) fn forget(&self) {
-        for channel in [&self.rx, &self.tx] {
-            let mut channel = channel.lock().unwrap();
-            channel.bytes.clear();
-            channel.bytes.shrink_to_fit();
-        }
-        self.stats.lock().unwrap().log = Vec::new();
-    }
-
-    /// How much of what was written the other end has not read.
-    pub(crate) fn unread_by_other(&self) -> usize {
-        self.tx.lock().unwrap().bytes.len()
-    }
-
-    /// Closes this end's side.
-    pub(crate) fn shut(&self) {
-        let mut tx = self.tx.lock().unwrap();
-        tx.end = true;
-        wake(&mut tx.reader);
-    }
-
-    /// Reads no more: what the other end writes fails. Nothing ends in the other direction.
-    pub(crate) fn deaf(self) -> Self {
-        self.rx.lock().unwrap().gone = true;
-        self
-    }
-
-    /// Breaks the line behind what has been written.
-    pub(crate) fn reset(&self) {
-        let mut tx = self.tx.lock().unwrap();
-        tx.reset = true;
-        wake(&mut tx.reader);
-    }
-
-    /// Whether the other end has closed its side.
-    pub(crate) fn is_shut(&self) -> bool {
-        self.rx.lock().unwrap().end
     }
 
     /// Decides whether the operation is done, put off or fails. `Ok(true)` is the end of the input.
@@ -257,6 +176,13 @@ impl Pipe {
         match fail {
             Fail::Eof => Poll::Ready(Ok(true)),
             Fail::Error(kind) => Poll::Ready(Err(kind.into())),
+        }
+    }
+
+    /// The operation cannot be done now: the next poll tries again, and is not put off first.
+    fn would_block(&self, op: Op) {
+        if self.faults.pending != Pending::Never {
+            self.stats.lock().unwrap().put_off[op as usize] = Some(usize::MAX);
         }
     }
 
@@ -311,7 +237,7 @@ impl Pipe {
     }
 }
 
-fn wake(waker: &mut Option<Waker>) {
+pub(super) fn wake(waker: &mut Option<Waker>) {
     if let Some(waker) = waker.take() {
         waker.wake();
     }
@@ -334,6 +260,8 @@ impl Io for Pipe {
                 return Poll::Ready(Ok(0));
             }
             rx.reader = Some(cx.waker().clone());
+            drop(rx);
+            self.would_block(Op::Read);
             return Poll::Pending;
         }
         let n = buffer.len().min(self.faults.chunk).min(rx.bytes.len());
@@ -363,6 +291,7 @@ impl Io for Pipe {
         let n = if self.faults.buffer > 0 {
             // It can be that not all of a full buffer goes out: there is room then all the same.
             if self.buffer_is_full() && self.poll_buffer(cx)?.is_pending() && self.buffer_is_full() {
+                self.would_block(Op::Write);
                 return Poll::Pending;
             }
             let buffer = &mut self.stats.lock().unwrap().buffer;
@@ -370,7 +299,11 @@ impl Io for Pipe {
             buffer.extend_from_slice(&bytes[..n]);
             n
         } else {
-            ready!(self.send(cx, &bytes))?
+            let sent = self.send(cx, &bytes);
+            if sent.is_pending() {
+                self.would_block(Op::Write);
+            }
+            ready!(sent)?
         };
         let mut stats = self.stats.lock().unwrap();
         stats.writes += 1;
@@ -379,12 +312,20 @@ impl Io for Pipe {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if ready!(self.begin(Op::Flush, cx))? { Poll::Ready(Ok(())) } else { self.poll_buffer(cx) }
+        if ready!(self.begin(Op::Flush, cx))? {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = self.poll_buffer(cx);
+        if flushed.is_pending() {
+            self.would_block(Op::Flush);
+        }
+        flushed
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !ready!(self.begin(Op::Close, cx))? {
-            ready!(self.poll_buffer(cx))?;
+        if !ready!(self.begin(Op::Close, cx))? && self.poll_buffer(cx)?.is_pending() {
+            self.would_block(Op::Close);
+            return Poll::Pending;
         }
         self.stats.lock().unwrap().closed = true;
         self.shut();

@@ -1,0 +1,228 @@
+//! Who does not read is not served, and takes no memory.
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use sockeye_core::{CloseCode, Config, Message, Opcode, State};
+use sockeye_driver::Error;
+
+const MARK: usize = 1000;
+
+fn config() -> Config {
+    Config::new().high_water_mark(MARK)
+}
+
+#[test]
+fn recv_with_does_not_listen_to_a_peer_that_does_not_read() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(500);
+    let probe = io.probe();
+    let mut ws = server(io, &executor.time, config());
+    executor.spawn("echo", async move {
+        loop {
+            assert!(ws.queued() < MARK + 110, "the mark and one message");
+            if !matches!(ws.recv_with(|message, sender| sender.send(message)).await, Ok(Some(Ok(())))) {
+                return;
+            }
+        }
+    });
+    for i in 0..100 {
+        peer.push(&by_client(Opcode::Binary, &payload(i, 100)).repeat(2000));
+        executor.run_until_idle();
+    }
+    let reads = probe.get().reads;
+    assert!(reads <= 2, "{reads} reads of 64 KiB");
+    // As it reads, all of it is answered.
+    let mut answered = Vec::new();
+    while answered.len() < 102 * 200_000 {
+        let some = peer.take(100_000);
+        assert!(!some.is_empty(), "stuck");
+        answered.extend_from_slice(&some);
+        executor.run_until_idle();
+    }
+    for (i, frame) in frames(&answered).iter().enumerate() {
+        assert!(*frame.data == payload(i / 2000, 100), "{i}");
+    }
+}
+
+#[test]
+fn feed_waits_while_the_mark_is_queued_and_no_longer() {
+    for split in [true, false] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(300);
+        let ws = server(io, &executor.time, config());
+        let fed = executor.spawn("feed", async move {
+            let (message, next) = (payload(0, 2 * MARK), payload(1, 10));
+            if split {
+                let (_recv, mut send) = ws.split();
+                send.feed(message).await.unwrap();
+                send.feed(next).await.unwrap();
+                send.queued()
+            } else {
+                let mut ws = ws;
+                ws.feed(message).await.unwrap();
+                ws.feed(next).await.unwrap();
+                ws.queued()
+            }
+        });
+        // 2004 bytes are queued; the pipe takes 300 of them at a time.
+        for waiting in [1704, 1404, 1104] {
+            executor.run_until_idle();
+            assert!(!fed.is_finished(), "{waiting} bytes wait");
+            let _ = peer.take(300);
+        }
+        executor.run_until_idle();
+        assert!(fed.is_finished(), "less than the mark is queued");
+    }
+}
+
+#[test]
+fn recv_goes_on_while_writing_is_blocked() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(10);
+    let mut ws = server(io, &executor.time, config());
+    let received = executor.spawn("recv", async move {
+        ws.feed(payload(0, 2000)).await.unwrap();
+        let mut received = Vec::new();
+        while received.len() < 50 {
+            received.push(ws.recv().await.unwrap().unwrap());
+        }
+        assert!(ws.queued() > MARK);
+        received
+    });
+    for i in 0..50 {
+        peer.push(&by_client(Opcode::Binary, &payload(i, 30)));
+        executor.run_until_idle();
+    }
+    let expected: Vec<_> = (0..50).map(|i| Message::from(payload(i, 30))).collect();
+    assert_eq!(received.take(), expected);
+}
+
+#[test]
+fn close_keeps_its_time_limit_when_the_peer_takes_nothing() {
+    for is_server in [true, false] {
+        let mut executor = Executor::new();
+        let (io, _peer) = pipe(10);
+        let mut ws = open(is_server, io, &executor.time, config());
+        executor.spawn("close", async move {
+            ws.feed(payload(0, 5 * MARK)).await.unwrap();
+            let info = ws.close(CloseCode::NORMAL, "").await.unwrap();
+            assert!(!info.clean);
+            assert_eq!(ws.state(), State::Closed);
+            // Nothing hangs afterwards.
+            assert!(matches!(ws.recv().await, Ok(None)));
+            assert!(matches!(ws.recv_with(|_, _| ()).await, Ok(None)));
+            assert!(matches!(ws.flush().await, Err(Error::Io(_))), "what was queued is lost");
+            assert!(ws.feed("more").await.is_err());
+        });
+        executor.run_with_time();
+        assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn close_reads_on_so_that_a_peer_that_is_blocked_too_can_end() {
+    // Both have filled the pipe, and both close.
+    let mut executor = Executor::new();
+    let (a, b) = pipe(100);
+    for (is_server, io) in [(true, a), (false, b)] {
+        let mut ws = open(is_server, io, &executor.time, config());
+        executor.spawn("close", async move {
+            ws.feed(payload(0, 5 * MARK)).await.unwrap();
+            assert!(ws.close(CloseCode::NORMAL, "").await.unwrap().clean);
+        });
+    }
+    executor.run();
+}
+
+#[test]
+fn a_dead_peer_is_found_out_while_a_send_is_blocked() {
+    let keepalive = |config: Config| config.keepalive(Duration::from_secs(20), Duration::from_secs(20));
+    for op in ["send", "feed", "flush", "recv_with", "begin_close"] {
+        let mut executor = Executor::new();
+        let (io, _peer) = pipe(10);
+        let mut ws = server(io, &executor.time, keepalive(config()));
+        executor.spawn(op, async move {
+            ws.feed(payload(0, 2 * MARK)).await.unwrap();
+            let end = match op {
+                "send" => ws.send("more").await.is_err(),
+                "feed" => ws.feed("more").await.is_err(),
+                "flush" => ws.flush().await.is_err(),
+                "recv_with" => ws.recv_with(|_, _| ()).await.is_err(),
+                _ => ws.begin_close(CloseCode::NORMAL, "").await.is_err(),
+            };
+            assert!(end, "{op} tells of it");
+            assert_ne!(ws.state(), State::Open);
+        });
+        executor.run_with_time();
+        assert!(executor.time.elapsed() <= Duration::from_secs(51));
+    }
+}
+
+#[test]
+fn a_slow_peer_is_not_taken_for_a_dead_one() {
+    for op in ["feed", "flush", "recv_with"] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(10);
+        let config = config().keepalive(Duration::from_secs(2), Duration::from_secs(2));
+        let mut ws = server(io, &executor.time, config);
+        let done = executor.spawn(op, async move {
+            ws.feed(payload(0, 2 * MARK)).await.unwrap();
+            match op {
+                "feed" => ws.feed("more").await.map(|()| true).unwrap(),
+                "flush" => ws.flush().await.map(|()| true).unwrap(),
+                _ => ws.recv_with(|_, _| ()).await.unwrap().is_some(),
+            }
+        });
+        // Ten bytes a second.
+        for _ in 0..300 {
+            let _ = peer.take(10);
+            executor.pass(Duration::from_secs(1));
+            if op == "recv_with" && peer.unread_by_other() == 0 {
+                peer.push(&by_client(Opcode::Text, b"hi"));
+            }
+        }
+        assert!(done.take(), "{op}");
+    }
+}
+
+#[test]
+fn after_the_end_of_the_input_a_blocked_write_has_until_the_close_timeout_and_nothing_spins() {
+    for close_first in [true, false] {
+        for with in [true, false] {
+            let mut executor = Executor::new().limit(if with { 500 } else { 50 });
+            let (io, peer) = pipe(10);
+            let mut ws = server(io, &executor.time, config());
+            let ended = executor.spawn("recv", async move {
+                ws.feed(payload(0, 2 * MARK)).await.unwrap();
+                let end =
+                    if with { ws.recv_with(|_, _| ()).await } else { ws.recv().await.map(|m| m.map(|_| ())) };
+                assert_eq!(ws.state(), State::Closed);
+                end
+            });
+            executor.run_until_idle();
+            if close_first {
+                peer.push(&Wire::to(true).close(CloseCode::NORMAL, ""));
+            }
+            peer.shut();
+            executor.run_until_idle();
+            if with {
+                // It reads nothing while the mark is queued: the end is heard when there is room.
+                for _ in 0..300 {
+                    let _ = peer.take(10);
+                    executor.run_until_idle();
+                }
+            } else {
+                executor.run_with_time();
+                assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
+            }
+            match ended.take() {
+                Ok(None) => assert!(close_first && with),
+                // Without its answer the peer's Close is half a handshake.
+                end => assert!(!(close_first && with) && matches!(end, Err(Error::Abnormal(_))), "{end:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What the peer does wrong, through the driver: it is told with a Close, and so is the application, once.
+
+mod common;
+
+use common::*;
+use sockeye_core::{Config, Opcode, ProtocolError};
+use sockeye_driver::Error;
+
+/// Gives the bytes to a server, one piece a read, and returns how its receiving ended and what it wrote.
+fn end_of(pieces: &[&[u8]], config: Config, parts: bool) -> (Vec<String>, Vec<u8>) {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(1 << 20);
+    let mut ws = server(io, &executor.time, config);
+    let told = executor.spawn("server", async move {
+        let mut told = Vec::new();
+        loop {
+            let result = if parts {
+                ws.recv_part().await.map(|part| part.map(|_| ()))
+            } else {
+                ws.recv().await.map(|m| m.map(|_| ()))
+            };
+            match result {
+                Ok(Some(())) => told.push("message".to_owned()),
+                Ok(None) => return told,
+                Err(Error::Protocol(error)) => told.push(format!("{error:?}")),
+                Err(error) => told.push(error.to_string()),
+            }
+        }
+    });
+    for piece in pieces {
+        peer.push(piece);
+        executor.run_until_idle();
+    }
+    let written = peer.take_all();
+    peer.shut();
+    executor.run_until_idle();
+    (told.take(), written)
+}
+
+fn close_code(written: &[u8]) -> u16 {
+    let frames = frames(written);
+    let close = frames.last().expect("a Close was written");
+    assert_eq!(close.opcode, Opcode::Close);
+    u16::from_be_bytes([close.data[0], close.data[1]])
+}
+
+#[test]
+fn bad_text_fails_with_1007_whole_behind_other_messages_and_cut_anywhere() {
+    let good = by_client(Opcode::Binary, b"good");
+    let bad = by_client(Opcode::Text, b"abc\xffdefgh");
+    let invalid = format!("{:?}", ProtocolError::InvalidUtf8);
+    for parts in [false, true] {
+        let both = [&good[..], &bad].concat();
+        for pieces in [vec![&bad[..]], vec![&both[..]], vec![&good[..], &bad[..]]] {
+            let (told, written) = end_of(&pieces, Config::new(), parts);
+            assert_eq!(told.last(), Some(&invalid), "{told:?}");
+            assert_eq!(close_code(&written), 1007);
+        }
+        for cut in 1..bad.len() {
+            let (head, tail) = bad.split_at(cut);
+            let (told, written) = end_of(&[head, tail], Config::new(), parts);
+            assert_eq!(told.iter().filter(|told| **told == invalid).count(), 1, "cut at {cut}: {told:?}");
+            assert_eq!(close_code(&written), 1007, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn e4_bad_text_inside_a_frame_that_is_still_arriving_is_told_at_once() {
+    let mut bad = by_client(Opcode::Text, &[b'a'; 1000]);
+    bad.truncate(100);
+    // Two of the last a's become leads of three bytes, and the second cannot follow the first, whatever comes.
+    for byte in bad.iter_mut().rev().take(2) {
+        *byte ^= 0x80;
+    }
+    let (_, written) = end_of(&[&bad], Config::new(), false);
+    assert_eq!(close_code(&written), 1007);
+}
+
+#[test]
+fn w12_a_length_above_the_limit_is_refused_at_its_header() {
+    let config = Config::new().max_frame_size(100).max_message_size(100);
+    for parts in [false, true] {
+        let (told, written) = end_of(&[b"\x82\xff\x40\0\0\0\0\0\0\0\x01\x02\x03\x04"], config.clone(), parts);
+        assert!(told[0].starts_with("FrameTooBig"), "{told:?}");
+        assert_eq!(close_code(&written), 1009);
+    }
+}

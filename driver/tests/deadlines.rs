@@ -1,0 +1,317 @@
+//! Deadlines on a virtual clock, and how connections end.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::*;
+use sockeye_core::{CloseCode, Config, Connection, Message, Opcode, ProtocolError, Side};
+use sockeye_driver::{Error, WebSocket};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn without_a_deadline_no_alarm_is_ever_set() {
+    for is_server in [true, false] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(1 << 20);
+        let mut ws = open(is_server, io, &executor.time, Config::new());
+        executor.spawn("echo", async move {
+            while let Ok(Some(message)) = ws.recv().await {
+                ws.send(message).await.unwrap();
+            }
+        });
+        for _ in 0..10 {
+            peer.push(&[Wire::to(is_server).text("hi"), Wire::to(is_server).ping(b"")].concat());
+            executor.run_until_idle();
+        }
+        assert_eq!(executor.time.times_set(), 0);
+    }
+}
+
+#[test]
+fn a_ping_that_is_answered_keeps_a_connection_and_one_that_is_not_ends_it() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(1 << 20);
+    let config = Config::new().keepalive(20 * SECOND, 10 * SECOND);
+    let mut ws = server(io, &executor.time, config);
+    let ended = executor.spawn("recv", async move {
+        let end = ws.recv().await;
+        (end, ws.round_trip(), ws.close_info().cloned())
+    });
+    executor.run_until_idle();
+    for round in 1..=5u32 {
+        executor.pass(20 * SECOND);
+        let ping = peer.take_all();
+        assert_eq!(ping, by_server(Opcode::Ping, &round.to_be_bytes()));
+        peer.push(&by_client(Opcode::Pong, &round.to_be_bytes()));
+        executor.run_until_idle();
+    }
+    executor.pass(20 * SECOND);
+    assert!(!peer.take_all().is_empty() && !ended.is_finished());
+    executor.pass(9 * SECOND);
+    assert!(!ended.is_finished());
+    executor.pass(SECOND);
+    let (end, round_trip, info) = ended.take();
+    assert!(matches!(end, Err(Error::Abnormal(_))), "{end:?}");
+    assert_eq!(info.unwrap().code, CloseCode::POLICY_VIOLATION);
+    assert_eq!(round_trip, Some(Duration::ZERO));
+    assert_eq!(executor.time.armed(), 0);
+}
+
+#[test]
+fn a_silent_peer_is_closed_after_the_idle_timeout_with_1001() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(1 << 20);
+    let ws = server(io, &executor.time, Config::new().idle_timeout(8 * SECOND));
+    let ended = executor.spawn("recv", drain(ws));
+    for _ in 0..10 {
+        executor.pass(4 * SECOND);
+        peer.push(&by_client(Opcode::Text, b"hi"));
+    }
+    executor.pass(8 * SECOND - SECOND);
+    assert!(peer.take_all().is_empty());
+    executor.pass(4 * SECOND);
+    assert_eq!(frames(&peer.take_all())[0].opcode, Opcode::Close);
+    peer.push(&Wire::to(true).close(CloseCode::GOING_AWAY, ""));
+    executor.run_until_idle();
+    assert!(peer.is_shut(), "the server ends the transport first");
+    peer.shut();
+    executor.run();
+    let (messages, end) = ended.take();
+    assert_eq!(messages.len(), 10);
+    assert!(end.is_ok(), "a clean end");
+}
+
+#[test]
+fn an_alarm_that_rings_late_or_never_is_no_matter_as_long_as_the_task_is_polled() {
+    for alarm in [Alarm::OnTime, Alarm::Late(1000 * SECOND), Alarm::Never] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(1 << 20);
+        let connection = Connection::server(Arc::new(Config::new().keepalive(5 * SECOND, 3 * SECOND)));
+        let mut ws = WebSocket::new(connection, &[], io, executor.time.clock_with(alarm));
+        let ended = executor.spawn("recv", async move {
+            // Something else wakes the task all the time.
+            loop {
+                if let Some(end) = cancelled_after(1, ws.recv()).await {
+                    break end;
+                }
+                yield_now().await;
+                ws.io().probe().get().log.clear();
+                Tick::wait().await;
+            }
+        });
+        executor.run_until_idle();
+        for second in 1..=8 {
+            assert!(!ended.is_finished(), "{second}");
+            executor.time.advance(SECOND);
+            Tick::tick();
+            executor.run_until_idle();
+        }
+        assert_eq!(frames(&peer.take_all())[0].opcode, Opcode::Ping);
+        assert!(matches!(ended.take(), Err(Error::Abnormal(_))));
+    }
+}
+
+/// Wakes a task from outside.
+struct Tick;
+
+thread_local! {
+    static TICK: std::cell::RefCell<Option<std::task::Waker>> = const { std::cell::RefCell::new(None) };
+}
+
+impl Tick {
+    async fn wait() {
+        let mut waited = false;
+        std::future::poll_fn(|cx| {
+            if std::mem::replace(&mut waited, true) {
+                return std::task::Poll::Ready(());
+            }
+            TICK.set(Some(cx.waker().clone()));
+            std::task::Poll::Pending
+        })
+        .await;
+    }
+
+    fn tick() {
+        if let Some(waker) = TICK.take() {
+            waker.wake();
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_answer_a_close_has_until_the_close_timeout() {
+    for is_server in [true, false] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(1 << 20);
+        let mut ws = open(is_server, io, &executor.time, Config::new().close_timeout(3 * SECOND));
+        let closed = executor.spawn("close", async move {
+            let info = ws.close(CloseCode::NORMAL, "bye").await.unwrap();
+            (info, ws)
+        });
+        executor.pass(2 * SECOND);
+        assert!(!closed.is_finished());
+        executor.pass(SECOND);
+        let (info, _ws) = closed.take();
+        assert_eq!((info.by, info.code, info.clean), (Side::Local, CloseCode::NORMAL, false));
+        // The peer need not wait for the drop.
+        assert!(peer.is_shut());
+    }
+}
+
+#[test]
+fn a_peer_that_floods_cannot_hold_off_the_close_timeout() {
+    // Every read finds something.
+    for failed in [true, false] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(1 << 20);
+        let mut ws = server(io, &executor.time, Config::new().close_timeout(SECOND));
+        if failed {
+            peer.push(&[0xff; 10]);
+        }
+        let frame = by_client(Opcode::Binary, &payload(0, 60_000));
+        let closed =
+            executor.spawn("close", async move { ws.close(CloseCode::NORMAL, "bye").await.unwrap() });
+        let time = executor.time.clone();
+        executor.spawn("flood", async move {
+            for _ in 0..15 {
+                while peer.unread_by_other() < 2 << 20 {
+                    peer.push(&frame);
+                }
+                time.advance(SECOND / 10);
+                yield_now().await;
+            }
+            std::mem::forget(peer);
+        });
+        executor.run_until_idle();
+        assert!(!closed.take().clean);
+    }
+}
+
+#[test]
+fn the_server_ends_the_transport_first_and_the_client_waits_for_it() {
+    for is_server in [true, false] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(1 << 20);
+        let mut ws = open(is_server, io, &executor.time, Config::new());
+        let ended = executor.spawn("recv", async move { (ws.recv().await, ws) });
+        peer.push(&Wire::to(is_server).close(CloseCode::from(4001), "why"));
+        executor.run_until_idle();
+        let answer = frames(&peer.take_all());
+        assert_eq!((answer[0].opcode, &*answer[0].data), (Opcode::Close, &4001u16.to_be_bytes()[..]));
+        assert_eq!(peer.is_shut(), is_server);
+        assert!(!ended.is_finished());
+        peer.shut();
+        executor.run();
+        let (end, ws) = ended.take();
+        assert!(matches!(end, Ok(None)));
+        let info = ws.close_info().unwrap();
+        assert_eq!((info.by, info.code.as_u16(), &*info.reason, info.clean), (Side::Peer, 4001, "why", true));
+        assert!(peer.is_shut());
+    }
+}
+
+#[test]
+fn data_that_the_peer_sends_before_its_close_still_comes_after_ours() {
+    for is_server in [true, false] {
+        let mut executor = Executor::new();
+        let wire = Wire::to(is_server);
+        let (io, peer) = pipe(1 << 20);
+        let mut ws = open(is_server, io, &executor.time, Config::new());
+        executor.spawn("test", async move {
+            ws.begin_close(CloseCode::NORMAL, "").await.unwrap();
+            assert!(ws.send("too late").await.is_err());
+            peer.push(&[wire.text("one"), wire.ping(b"no pong any more"), wire.text("two")].concat());
+            peer.push(&[wire.close(CloseCode::NORMAL, ""), wire.text("ignored")].concat());
+            peer.shut();
+            let probe = ws.io().probe();
+            let (messages, end) = drain(ws).await;
+            assert!(end.is_ok());
+            assert_eq!(messages, [Message::from("one"), Message::from("two")]);
+            assert_eq!(frames(&probe.get().log).len(), 1, "never a second Close");
+        });
+        executor.run();
+    }
+}
+
+#[test]
+fn the_end_of_the_input_in_the_middle_of_anything_is_told_once_and_is_not_clean() {
+    let wire = Wire::to(true);
+    let bytes = [
+        wire.text("one"),
+        wire.frame(Opcode::Text, false, b"tw"),
+        wire.ping(b"p"),
+        wire.frame(Opcode::Continuation, true, &payload(0, 200)),
+    ]
+    .concat();
+    for cut in 0..bytes.len() {
+        for error in [true, false] {
+            let mut executor = Executor::new();
+            let (io, peer) = pipe(1 << 20);
+            peer.push(&bytes[..cut]);
+            if error {
+                peer.reset()
+            } else {
+                peer.shut()
+            }
+            let ended = executor.spawn("recv", drain(server(io, &executor.time, Config::new())));
+            executor.run();
+            let (messages, end) = ended.take();
+            assert_eq!(messages.len(), usize::from(cut >= wire.text("one").len()));
+            match end {
+                Err(Error::Io(_)) => assert!(error),
+                Err(Error::Abnormal(info)) => {
+                    assert_eq!(
+                        (error, info.by, info.code, info.clean),
+                        (false, Side::Peer, CloseCode::ABNORMAL, false)
+                    );
+                }
+                end => panic!("{end:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_peer_did_wrong_is_told_before_what_happened_to_the_transport() {
+    for reset in [true, false] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(1 << 20);
+        peer.push(&[Wire::to(true).text("fine"), by_server(Opcode::Text, b"not masked")].concat());
+        let ended = executor.spawn("recv", drain(server(io, &executor.time, Config::new())));
+        executor.run_until_idle();
+        let told = frames(&peer.take_all());
+        assert_eq!(told[0].data[..2], 1002u16.to_be_bytes());
+        assert!(peer.is_shut() && !ended.is_finished(), "the peer has time to read why");
+        if reset {
+            peer.reset()
+        } else {
+            peer.shut()
+        }
+        executor.run();
+        let (messages, end) = ended.take();
+        assert_eq!(messages, [Message::from("fine")]);
+        assert!(matches!(end, Err(Error::Protocol(ProtocolError::UnmaskedFrame))));
+    }
+}
+
+#[test]
+fn a_flush_never_succeeds_for_bytes_that_were_lost() {
+    // The receive is the first to notice.
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(10);
+    let mut ws = server(io, &executor.time, Config::new());
+    executor.spawn("test", async move {
+        ws.feed("a message that does not fit").await.unwrap();
+        assert!(cancelled_after(1, ws.recv()).await.is_none());
+        let peer = peer.deaf();
+        assert!(cancelled_after(1, ws.recv()).await.is_none());
+        assert!(matches!(ws.flush().await, Err(Error::Io(_))));
+        assert!(ws.send("more").await.is_err());
+        peer.shut();
+        assert!(ws.recv().await.is_err());
+    });
+    executor.run();
+}

@@ -1,0 +1,191 @@
+//! What connections cost in heap. The allocator counts what each test's thread holds.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use common::*;
+use sockeye_core::{Config, Message, Opcode};
+use sockeye_driver::read_upgrade;
+
+struct Counting;
+
+thread_local! {
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(by: isize) {
+    let _ = LIVE.try_with(|live| live.set(live.get() + by));
+}
+
+// SAFETY: everything is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: as the caller guarantees.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: as the caller guarantees.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What the thread holds now.
+fn live() -> isize {
+    LIVE.get()
+}
+
+/// Receives until it has to wait.
+fn receive_all(ws: &mut Ws) -> usize {
+    let mut received = 0;
+    while let Some(message) = poll_once(ws.recv()) {
+        message.unwrap().unwrap();
+        received += 1;
+    }
+    received
+}
+
+#[test]
+fn an_idle_connection_owns_no_buffer_whatever_has_gone_through_it() {
+    let whole = |wire: Wire| wire.frame(Opcode::Binary, true, &payload(0, 60_000));
+    let fragments = |wire: Wire| {
+        [
+            wire.frame(Opcode::Binary, false, &payload(0, 60_000)),
+            wire.frame(Opcode::Continuation, true, b"end"),
+        ]
+        .concat()
+    };
+    let small =
+        |wire: Wire| [wire.text("small"), wire.ping(b"p"), wire.frame(Opcode::Pong, true, b"")].concat();
+    type Shape<'a> = (&'a str, &'a dyn Fn(Wire) -> Vec<u8>);
+    let shapes: [Shape<'_>; 3] = [("whole", &whole), ("fragments", &fragments), ("small", &small)];
+    for is_server in [true, false] {
+        for (name, bytes) in shapes {
+            for byte_by_byte in [false, true] {
+                let time = Time::new();
+                let (ends, mut peers): (Vec<_>, Vec<_>) = (0..20).map(|_| pipe(1 << 20)).unzip();
+                let mut all: Vec<Ws> =
+                    ends.into_iter().map(|io| open(is_server, io, &time, Config::new())).collect();
+                let mut echo = |all: &mut Vec<Ws>| {
+                    for (ws, peer) in all.iter_mut().zip(&mut peers) {
+                        let bytes = bytes(Wire::to(is_server));
+                        let (begin, end) = bytes.split_at(match (byte_by_byte, name) {
+                            (false, _) => 0,
+                            (true, "small") => 3,
+                            (true, _) => 20,
+                        });
+                        begin.iter().for_each(|byte| {
+                            peer.push(&[*byte]);
+                            assert!(poll_once(ws.recv()).is_none());
+                        });
+                        peer.push(end);
+                        let message = poll_once(ws.recv()).unwrap().unwrap().unwrap();
+                        poll_once(ws.feed(message)).unwrap().unwrap();
+                        assert_eq!(receive_all(ws), 0);
+                        peer.forget();
+                        ws.io().forget();
+                    }
+                };
+                // Once for the buffers of the thread.
+                echo(&mut all);
+                let before = live();
+                echo(&mut all);
+                let each = (live() - before) / 20;
+                assert!(each <= 64, "{each} bytes more each after another echo, {name}");
+                drop(all);
+                let each = (before - live()) / 20;
+                println!("{name}, server: {is_server}: {each} bytes each, with the pipe");
+                assert!(each <= 1024, "{each} bytes each, {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_upgrade_that_waits_for_its_answer_owns_no_read_buffer() {
+    let time = Time::new();
+    let config = Arc::new(Config::new());
+    let open = || {
+        let (io, peer) = pipe(1 << 20);
+        peer.push(
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        );
+        let pending = poll_once(read_upgrade(io, time.clock(), config.clone())).unwrap().unwrap();
+        (pending, peer)
+    };
+    let _first = open();
+    let before = live();
+    let _others: Vec<_> = (0..10).map(|_| open()).collect();
+    let each = (live() - before) / 10;
+    println!("{each} bytes each");
+    assert!(each <= 4096, "{each} bytes each");
+}
+
+#[test]
+fn a_flood_of_pings_from_a_peer_that_does_not_read_takes_no_memory() {
+    for is_server in [true, false] {
+        let (io, peer) = pipe(1000);
+        let mut ws = open(is_server, io, &Time::new(), Config::new());
+        let pings = Wire::to(is_server).ping(&[7; 125]).repeat(500);
+        peer.push(&pings);
+        receive_all(&mut ws);
+        let before = live();
+        for _ in 0..100 {
+            peer.push(&pings);
+            receive_all(&mut ws);
+        }
+        peer.forget();
+        assert!(live() - before <= 128 << 10, "{} bytes", live() - before);
+        assert!(ws.queued() <= (64 << 10) + 135);
+    }
+}
+
+#[test]
+fn a_queue_that_is_never_empty_takes_no_more_memory_than_what_waits_in_it() {
+    // The peer pings, and reads just less than the answers.
+    for is_server in [true, false] {
+        let (io, peer) = pipe(100);
+        let mut ws = open(is_server, io, &Time::new(), Config::new());
+        let ping = Wire::to(is_server).ping(&[7; 100]);
+        let mut sent = 0;
+        let before = live();
+        for _ in 0..20_000 {
+            peer.push(&ping);
+            assert_eq!(receive_all(&mut ws), 0);
+            sent += peer.take(100).len();
+            assert!(ws.queued() > 0 || sent < 1000);
+        }
+        assert!(sent > 1_900_000);
+        peer.forget();
+        ws.io().forget();
+        assert!(live() - before <= 300 << 10, "{} bytes for {} in the queue", live() - before, ws.queued());
+    }
+}
+
+#[test]
+fn a_message_that_was_begun_and_then_skipped_is_not_kept() {
+    let (io, peer) = pipe(1 << 20);
+    let mut ws = server(io, &Time::new(), Config::new());
+    let wire = Wire::to(true);
+    let before = live();
+    peer.push(&wire.frame(Opcode::Binary, false, &payload(0, 500_000)));
+    assert!(poll_once(ws.recv()).is_none());
+    assert!(live() - before >= 500_000);
+    let part = poll_once(ws.recv_part()).unwrap().unwrap().unwrap();
+    assert_eq!((part.data.len(), part.first), (500_000, true));
+    drop(part);
+    peer.push(&[wire.frame(Opcode::Continuation, true, &[0; 1000]), wire.text("next")].concat());
+    assert_eq!(poll_once(ws.recv()).unwrap().unwrap(), Some(Message::from("next")));
+    assert!(poll_once(ws.recv()).is_none());
+    peer.forget();
+    assert!(live() - before <= 128 << 10, "{} bytes", live() - before);
+}

@@ -1,0 +1,226 @@
+//! The client's opening handshake over a transport.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::*;
+use sockeye_core::handshake::client::{HandshakeError, Request, Url};
+use sockeye_core::handshake::server::Policy;
+use sockeye_core::http::Response;
+use sockeye_core::{CloseCode, Config, Message, Opcode};
+use sockeye_driver::{ConnectError, accept_with, client as open_client};
+
+type Opened = Result<(Ws, Response), ConnectError>;
+
+async fn connect(io: Pipe, time: Time) -> Opened {
+    let url = Url::parse("ws://example.com/chat").unwrap();
+    open_client(io, time.clock(), Request::new(&url).subprotocol("chat").unwrap(), Arc::default()).await
+}
+
+async fn accept(io: Pipe, time: Time) -> Ws {
+    let policy = Policy::new().subprotocol("chat").unwrap();
+    let decide = async |upgrade: &_| policy.decide(upgrade).map_err(|refusal| refusal.response());
+    accept_with(io, time.clock(), Arc::default(), decide).await.unwrap()
+}
+
+/// The 101 for the request that `connect` sends, whose key only the request tells.
+fn response_to(request: &[u8]) -> Vec<u8> {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(1 << 20);
+    let time = executor.time.clone();
+    peer.push(request);
+    executor.spawn("server", accept(io, time));
+    executor.run();
+    peer.take_all()
+}
+
+fn bad_transports() -> Vec<(usize, Faults)> {
+    let first = Faults { pending: Pending::First, ..Faults::default() };
+    vec![
+        (1 << 20, Faults::default()),
+        (1, first),
+        // What is written waits for the flush, and that is put off too.
+        (1 << 20, Faults { buffer: 1 << 20, ..first }),
+        (20, Faults { pending: Pending::Lazily, buffer: 7, interrupted: true, chunk: 3, ..first }),
+    ]
+}
+
+#[test]
+fn both_ends_open_over_any_transport() {
+    for (capacity, faults) in bad_transports() {
+        let mut executor = Executor::new();
+        let (a, b) = pipe_with(capacity, faults);
+        let time = executor.time.clone();
+        executor.spawn("server", {
+            let time = time.clone();
+            async move {
+                let mut ws = accept(b.with(faults), time).await;
+                ws.send("welcome").await.unwrap();
+                assert!(ws.close(CloseCode::NORMAL, "").await.unwrap().clean);
+            }
+        });
+        executor.spawn("client", async move {
+            let (ws, response) = connect(a, time).await.unwrap();
+            assert_eq!((response.status(), ws.subprotocol()), (101, Some("chat")));
+            let (messages, end) = drain(ws).await;
+            assert!(end.is_ok());
+            assert_eq!(messages, [Message::from("welcome")]);
+        });
+        executor.run();
+    }
+}
+
+#[test]
+fn a_response_is_understood_wherever_it_is_cut_and_frames_behind_it_are_received() {
+    for (capacity, faults) in bad_transports() {
+        let mut cut = 0;
+        loop {
+            let mut executor = Executor::new();
+            let (io, mut peer) = pipe_with(capacity, faults);
+            let time = executor.time.clone();
+            let received = executor.spawn("client", async move {
+                let (mut ws, _) = connect(io, time).await.unwrap();
+                ws.recv().await.unwrap()
+            });
+            let whole = executor.spawn("server", async move {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.extend(peer.read_some().await.unwrap());
+                }
+                let mut bytes = response_to(&request);
+                bytes.extend(by_server(Opcode::Text, b"early"));
+                peer.push(&bytes[..cut.min(bytes.len())]);
+                for _ in 0..20 {
+                    yield_now().await;
+                }
+                peer.push(&bytes[cut.min(bytes.len())..]);
+                (cut >= bytes.len(), peer)
+            });
+            executor.run();
+            assert_eq!(received.take(), Some(Message::from("early")), "cut at {cut}");
+            if whole.take().0 {
+                break;
+            }
+            cut += 1;
+        }
+    }
+}
+
+#[test]
+fn a_refusal_has_status_headers_and_body_even_if_the_request_could_not_be_written() {
+    let refusal = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\nnot today";
+    for deaf in [true, false] {
+        for byte_by_byte in [true, false] {
+            let mut executor = Executor::new();
+            let (io, peer) = pipe(50);
+            let peer = if deaf { peer.deaf() } else { peer };
+            let time = executor.time.clone();
+            let refused = executor.spawn("client", connect(io, time));
+            if byte_by_byte {
+                for byte in refusal {
+                    peer.push(&[*byte]);
+                    executor.run_until_idle();
+                }
+            }
+            peer.push(if byte_by_byte { &[] } else { refusal });
+            peer.shut();
+            executor.run();
+            let Err(ConnectError::Handshake(HandshakeError::Refused(response))) = refused.take() else {
+                panic!()
+            };
+            assert_eq!((response.status(), response.content()), (429, &b"not today"[..]));
+            assert_eq!(response.headers().first("retry-after"), Some("7"));
+            assert!(!response.is_truncated());
+        }
+    }
+}
+
+#[test]
+fn a_transport_that_breaks_is_told_as_such_and_one_that_ends_as_that() {
+    for (reset, deaf) in [(true, false), (false, false), (false, true)] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(50);
+        let time = executor.time.clone();
+        let failed = executor.spawn("client", connect(io, time));
+        let peer = if deaf { peer.deaf() } else { peer };
+        peer.push(b"HTTP/1.1 101 Swi");
+        executor.run_until_idle();
+        if reset {
+            peer.reset()
+        } else {
+            peer.shut()
+        }
+        executor.run();
+        match failed.take() {
+            Err(ConnectError::Io(_)) => assert!(reset || deaf),
+            Err(ConnectError::Handshake(HandshakeError::Eof { received: 16 })) => assert!(!reset && !deaf),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_or_reads_nothing_has_until_the_handshake_timeout() {
+    for capacity in [10, 1 << 20] {
+        let mut executor = Executor::new();
+        let (io, _peer) = pipe(capacity);
+        let time = executor.time.clone();
+        let failed = executor.spawn("client", connect(io, time));
+        executor.run_with_time();
+        assert!(matches!(
+            failed.take(),
+            Err(ConnectError::Handshake(HandshakeError::TimedOut { received: 0 }))
+        ));
+        assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
+        assert_eq!(executor.time.armed(), 0);
+    }
+}
+
+#[test]
+fn an_open_connection_has_no_alarm_left_from_its_handshake() {
+    let mut executor = Executor::new();
+    let (a, b) = pipe(1 << 20);
+    let time = executor.time.clone();
+    let server = executor.spawn("server", accept(b, time.clone()));
+    let client = executor.spawn("client", connect(a, time));
+    executor.run();
+    let _both = (server.take(), client.take().unwrap());
+    assert_eq!(executor.time.armed(), 0);
+}
+
+#[test]
+fn what_is_held_across_an_await_is_small() {
+    let time = Time::new();
+    let (io, _peer) = pipe(1 << 20);
+    let (other, _other_peer) = pipe(1 << 20);
+    let url = Url::parse("ws://example.com/").unwrap();
+    let mut ws = server(io, &time, Config::new());
+    let sizes = [
+        ("recv", size(ws.recv())),
+        ("recv_with", size(ws.recv_with(|_, _| ()))),
+        ("recv_part", size(ws.recv_part())),
+        ("send", size(ws.send("text"))),
+        ("feed", size(ws.feed(vec![1, 2, 3]))),
+        ("ping", size(ws.ping(b""))),
+        ("close", size(ws.close(CloseCode::NORMAL, ""))),
+    ];
+    for (name, size) in sizes {
+        println!("{name}: {size}");
+        assert!(size <= 512, "{name}: {size}");
+    }
+    let opening = [
+        ("accept_with", size(accept(other, time.clone()))),
+        ("client", size(open_client(pipe(1).0, time.clock(), Request::new(&url), Arc::default()))),
+    ];
+    println!("WebSocket: {}", size_of::<Ws>());
+    for (name, size) in opening {
+        println!("{name}: {size}");
+        assert!(size <= 1024, "{name}: {size}");
+    }
+}
+
+fn size<T>(value: T) -> usize {
+    size_of_val(&value)
+}
