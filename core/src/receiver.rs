@@ -10,11 +10,15 @@ use crate::config::Config;
 use crate::connection::Role;
 use crate::error::ProtocolError;
 use crate::event::Event;
-use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
+use crate::frame::{FrameHeader, Opcode};
 use crate::input::RecvBuf;
 use crate::mask::{advance_key, apply_mask};
 use crate::message::{MessageKind, MessageRef};
 use sockeye_mask::unmask_text;
+
+mod header;
+
+use header::{CutHeader, first_of};
 
 /// Decodes what the peer sends: frames, fragments and the rules between them (RFC 6455 5), and the limits.
 ///
@@ -244,110 +248,6 @@ impl Receiver {
         }
     }
 
-    /// Takes the next header and checks it, unless its frame is to be left in `input` until it is whole; but a wrong one is
-    /// told at once.
-    fn next_header(
-        &mut self,
-        input: &mut RecvBuf<'_>,
-        room: usize,
-    ) -> Result<Option<(FrameHeader, [u8; 4])>, ProtocolError> {
-        if !self.header.is_empty() {
-            return self.joined_header(input);
-        }
-        let there = input.remaining();
-        let Some((header, used)) = FrameHeader::parse(there)? else {
-            return if room < MAX_HEADER { self.joined_header(input) } else { Ok(None) };
-        };
-        let key = self.check_header(&header)?;
-        let cut = header.len > there.len().saturating_sub(used) as u64;
-        if cut && header.len <= room.saturating_sub(used) as u64 {
-            if !header.opcode.is_control() {
-                self.check_data(&header)?;
-            }
-            return Ok(None);
-        }
-        input.take(used);
-        Ok(Some((header, key)))
-    }
-
-    fn joined_header(
-        &mut self,
-        input: &mut RecvBuf<'_>,
-    ) -> Result<Option<(FrameHeader, [u8; 4])>, ProtocolError> {
-        let Some(header) = self.header.join(input)? else { return Ok(None) };
-        Ok(Some((header, self.check_header(&header)?)))
-    }
-
-    /// Checks a header against the role and the extensions; gives the key to unmask with.
-    #[inline]
-    fn check_header(&self, header: &FrameHeader) -> Result<[u8; 4], ProtocolError> {
-        // "The server MUST close the connection upon receiving a frame that is not masked." "A client MUST close
-        // a connection if it detects a masked frame." (RFC 6455 5.1)
-        let key = match (self.role, header.mask) {
-            (Role::Server, Some(key)) => key,
-            (Role::Client, None) => [0; 4],
-            (Role::Server, None) => return Err(ProtocolError::UnmaskedFrame),
-            (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame),
-        };
-        if header.flags.compress {
-            return Err(ProtocolError::ReservedBits);
-        }
-        Ok(key)
-    }
-
-    /// Gets ready for the payload of a frame.
-    fn begin_frame(&mut self, header: &FrameHeader, key: [u8; 4]) -> Result<(), ProtocolError> {
-        self.frame = FrameState { remaining: header.len, key, finish: header.flags.finish };
-        self.step = if header.opcode.is_control() {
-            Step::Control(header.opcode)
-        } else {
-            self.begin_data(header)?;
-            Step::Data
-        };
-        Ok(())
-    }
-
-    fn begin_data(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {
-        let (declared, frames) = self.check_data(header)?;
-        match (first_of(header.opcode), &mut self.message) {
-            (Some(kind), message) => *message = Some(MessageState { kind, declared, frames, first: true }),
-            (None, Some(message)) => (message.declared, message.frames) = (declared, frames),
-            (None, None) => {}
-        }
-        Ok(())
-    }
-
-    /// Checks the header of a data frame against the message so far and the limits; gives what the message will have
-    /// declared with it, and in how many frames.
-    fn check_data(&self, header: &FrameHeader) -> Result<(u64, u32), ProtocolError> {
-        let (declared, frames) = match (first_of(header.opcode), &self.message) {
-            (Some(_), None) => (0, 0),
-            (None, Some(message)) => (message.declared, message.frames),
-            (Some(_), Some(_)) => return Err(ProtocolError::ExpectedContinuation),
-            (None, None) => return Err(ProtocolError::UnexpectedContinuation),
-        };
-        let frames = frames.saturating_add(1);
-        self.check_limits(header.len, declared, frames)?;
-        Ok((declared.saturating_add(header.len), frames))
-    }
-
-    /// Checks a frame of `len` bytes, the `frames`th of a message that has declared `declared` bytes before it.
-    #[inline]
-    fn check_limits(&self, len: u64, declared: u64, frames: u32) -> Result<(), ProtocolError> {
-        let config = &*self.config;
-        if len > config.max_frame_size {
-            return Err(ProtocolError::FrameTooBig { size: len, limit: config.max_frame_size });
-        }
-        // Compared by subtraction: a sum of declared lengths could wrap.
-        if len > config.max_message_size.saturating_sub(declared) {
-            return Err(ProtocolError::MessageTooBig { limit: config.max_message_size });
-        }
-        if frames > config.max_fragments {
-            return Err(ProtocolError::TooManyFragments { limit: config.max_fragments });
-        }
-        Ok(())
-    }
-
     /// Hands out what there is of the frame's payload.
     #[inline]
     fn read_data<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<Event<'a>> {
@@ -438,52 +338,6 @@ impl Receiver {
                 Ok(text) => (text.as_bytes(), Some(text)),
                 Err(bytes) => (bytes, None),
             },
-        }
-    }
-}
-
-/// What an opcode begins, if it begins a message.
-#[inline]
-fn first_of(opcode: Opcode) -> Option<MessageKind> {
-    match opcode {
-        Opcode::Text => Some(MessageKind::Text),
-        Opcode::Binary => Some(MessageKind::Binary),
-        _ => None,
-    }
-}
-
-/// The bytes of a header that the input ended in.
-#[derive(Debug, Default)]
-struct CutHeader {
-    bytes: [u8; MAX_HEADER],
-    len: u8,
-}
-
-impl CutHeader {
-    fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Puts what is kept and the front of the input together.
-    fn join(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
-        let kept = usize::from(self.len);
-        let mut len = kept;
-        for (slot, byte) in self.bytes.iter_mut().skip(kept).zip(input.remaining()) {
-            *slot = *byte;
-            len = len.saturating_add(1);
-        }
-        let (bytes, _) = self.bytes.split_at(len.min(MAX_HEADER));
-        match FrameHeader::parse(bytes)? {
-            Some((header, used)) => {
-                input.take(used.saturating_sub(kept));
-                self.len = 0;
-                Ok(Some(header))
-            }
-            None => {
-                input.take_all();
-                self.len = len as u8;
-                Ok(None)
-            }
         }
     }
 }
