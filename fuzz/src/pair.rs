@@ -1,0 +1,259 @@
+//! Two ends and the bytes between them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use sockeye_core::{
+    Assembler, CloseCode, Config, Connection, Incoming, Instant, MessageKind, Opcode, RecvBuf, Role,
+    SendError, State,
+};
+
+use crate::wire::{self, Said};
+
+/// One end, what it has written, and what it has said and heard.
+pub(crate) struct End {
+    pub(crate) connection: Connection,
+    assembler: Assembler,
+    config: Arc<Config>,
+    /// Written, and not yet read by the other end.
+    pub(crate) wire: VecDeque<u8>,
+    /// Everything ever written.
+    written: Vec<u8>,
+    /// Messages accepted by a send, in order; the last one may be under way.
+    said: Vec<Said>,
+    saying: Option<Said>,
+    heard: Vec<Said>,
+    /// Nothing that this end says from now on need arrive.
+    pub(crate) cut_off: bool,
+    /// What it reads is not all that the other end wrote.
+    pub(crate) deceived: bool,
+    eof: bool,
+    state: State,
+}
+
+fn rank(state: State) -> u8 {
+    match state {
+        State::Open => 0,
+        State::Closing => 1,
+        State::Closed => 2,
+    }
+}
+
+impl End {
+    fn new(role: Role, config: &Arc<Config>) -> Self {
+        let mut next = 0u32;
+        let masks = Box::new(move || {
+            next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            next.to_be_bytes()
+        });
+        let connection = match role {
+            Role::Server => Connection::server(config.clone()),
+            Role::Client => Connection::client(config.clone(), masks),
+        };
+        End {
+            connection,
+            assembler: Assembler::new(),
+            config: config.clone(),
+            wire: VecDeque::new(),
+            written: Vec::new(),
+            said: Vec::new(),
+            saying: None,
+            heard: Vec::new(),
+            cut_off: false,
+            deceived: false,
+            eof: false,
+            state: State::Open,
+        }
+    }
+
+    /// A send was accepted: so it had to be allowed.
+    pub(crate) fn said(&mut self, result: Result<(), SendError>, kind: MessageKind, payload: &[u8]) {
+        if result.is_ok() {
+            assert!(self.saying.is_none() && rank(self.state) < 2);
+            self.said.push((kind, payload.to_vec()));
+        }
+    }
+
+    /// The same for one frame.
+    pub(crate) fn said_part(
+        &mut self,
+        result: Result<(), SendError>,
+        opcode: Opcode,
+        part: &[u8],
+        finish: bool,
+    ) {
+        if result.is_err() || opcode.is_control() {
+            return;
+        }
+        match opcode {
+            Opcode::Continuation => self.saying.as_mut().expect("it was begun").1.extend_from_slice(part),
+            Opcode::Text => self.saying = Some((MessageKind::Text, part.to_vec())),
+            _ => self.saying = Some((MessageKind::Binary, part.to_vec())),
+        }
+        if finish {
+            self.said.extend(self.saying.take());
+        }
+    }
+
+    /// Writes up to `n` bytes, of the first slice or of all.
+    pub(crate) fn transmit(&mut self, n: usize, vectored: bool) -> bool {
+        let Some(transmit) = self.connection.poll_transmit() else { return false };
+        assert!(!transmit.first().is_empty(), "there is something to write");
+        let bytes: Vec<u8> = match vectored {
+            true => transmit.slices().flatten().copied().take(n).collect(),
+            false => transmit.first().iter().copied().take(n).collect(),
+        };
+        let queued = self.connection.queued();
+        self.connection.transmitted(bytes.len());
+        // A pong that waited for room may have come in.
+        assert!(self.connection.queued() + bytes.len() >= queued);
+        self.wire.extend(&bytes);
+        self.written.extend_from_slice(&bytes);
+        !bytes.is_empty()
+    }
+
+    /// Reads up to `n` bytes of what the other end has written.
+    pub(crate) fn deliver(&mut self, from: &mut VecDeque<u8>, n: usize) -> bool {
+        let mut bytes: Vec<u8> = from.drain(..n.min(from.len())).collect();
+        if self.eof || bytes.is_empty() {
+            return false;
+        }
+        let mut input = RecvBuf::new(&mut bytes);
+        let mut steps = input.remaining().len() + 1;
+        loop {
+            match self.assembler.poll(&mut self.connection, &mut input) {
+                Ok(Some(Incoming::Message(message))) => {
+                    let message = message.as_ref();
+                    self.heard.push((message.kind(), message.as_bytes().to_vec()));
+                }
+                Ok(Some(Incoming::Control(_))) => {}
+                Ok(None) => break,
+                // What follows a fault is discarded when it is polled.
+                Err(_) if input.is_empty() => break,
+                Err(_) => {}
+            }
+            steps -= 1;
+            assert!(steps > 0, "an event takes at least a byte");
+        }
+        assert!(input.is_empty(), "everything is taken");
+        true
+    }
+
+    pub(crate) fn eof(&mut self) {
+        self.eof = true;
+        self.connection.handle_eof();
+    }
+
+    pub(crate) fn has_seen_eof(&self) -> bool {
+        self.eof
+    }
+
+    /// Tells the time until nothing is due any more, which must be soon.
+    pub(crate) fn tell_time(&mut self, now: Instant) {
+        let before = self.connection.state();
+        for _ in 0..8 {
+            match self.connection.poll_timeout() {
+                Some(deadline) if deadline <= now => self.connection.handle_timeout(now),
+                _ => {
+                    // A deadline that has passed is as good as a cut line.
+                    let info = self.connection.close_info();
+                    self.cut_off |= info.is_some_and(|info| info.code == CloseCode::POLICY_VIOLATION);
+                    self.cut_off |= before != State::Closed && self.connection.state() == State::Closed;
+                    return;
+                }
+            }
+        }
+        panic!("it wants to know the time again and again: {:?}", self.connection);
+    }
+
+    /// What always holds.
+    pub(crate) fn check(&mut self) {
+        let state = self.connection.state();
+        assert!(rank(state) >= rank(self.state), "{state:?} does not follow {:?}", self.state);
+        self.state = state;
+        assert_eq!(state == State::Open, self.connection.close_info().is_none());
+        if state == State::Closed {
+            assert_eq!(self.connection.poll_timeout(), None, "nothing is due any more");
+            assert_eq!(self.connection.send("late"), Err(SendError::Closed));
+            assert_eq!(self.connection.ping(b""), Err(SendError::Closed));
+        }
+        let queued = self.connection.queued();
+        let waiting = self.connection.poll_transmit().map_or(0, |t| t.slices().map(<[u8]>::len).sum());
+        assert_eq!(queued, waiting);
+        assert_eq!(self.connection.poll_transmit().is_some(), queued > 0);
+        assert!(queued <= self.most_queued(), "{queued} bytes wait");
+    }
+
+    /// The mark, what one send may add above it, and a Close.
+    fn most_queued(&self) -> usize {
+        let config = &self.config;
+        let message = (config.max_send_size as usize).max(125);
+        let frames = message.div_ceil(config.fragment_size.unwrap_or(message).max(1)).max(1);
+        config.high_water_mark.max(1) + message + frames * 14 + 125 + 14
+    }
+}
+
+/// A server and a client.
+pub(crate) struct Pair {
+    /// The server first.
+    pub(crate) ends: [End; 2],
+    pub(crate) now: Instant,
+}
+
+impl Pair {
+    pub(crate) fn new(config: Config) -> Self {
+        let config = Arc::new(config);
+        let ends = [Role::Server, Role::Client].map(|role| End::new(role, &config));
+        Pair { ends, now: Instant::from_nanos(1) }
+    }
+
+    /// One end and the other.
+    pub(crate) fn ends(&mut self, which: usize) -> (&mut End, &mut End) {
+        let [server, client] = &mut self.ends;
+        if which == 0 { (server, client) } else { (client, server) }
+    }
+
+    /// The transport works as it should: everything written arrives, and whoever wants to close his side does. Until
+    /// nothing changes any more.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let mut moved = false;
+            for which in [0, 1] {
+                let now = self.now;
+                let (end, other) = self.ends(which);
+                end.tell_time(now);
+                while end.transmit(usize::MAX, true) {
+                    moved = true;
+                }
+                moved |= other.deliver(&mut end.wire, usize::MAX);
+                let over = end.connection.wants_shutdown() || end.connection.state() == State::Closed;
+                if over && end.wire.is_empty() && !other.has_seen_eof() {
+                    other.eof();
+                    moved = true;
+                }
+                end.check();
+                other.check();
+            }
+            if !moved {
+                return;
+            }
+        }
+        panic!("no end: {:?} {:?}", self.ends[0].connection, self.ends[1].connection);
+    }
+
+    /// What holds when no more will be done: what was said was heard, in order, unless something came between.
+    pub(crate) fn check_said(&self) {
+        for (from, to) in [(0, 1), (1, 0)] {
+            let (from, to) = (&self.ends[from], &self.ends[to]);
+            let written = wire::check(from.connection.role(), &from.written);
+            assert!(from.said.starts_with(&written), "what is written is what was said");
+            if to.deceived {
+                continue;
+            }
+            assert!(from.said.starts_with(&to.heard), "what is heard is what was said");
+            if !from.cut_off && !to.cut_off {
+                assert_eq!(from.said.len(), to.heard.len(), "all that was said is heard");
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The targets on any compiler: their seeds, what is left of those, and a few thousand inputs of chance.
+
+use std::path::Path;
+
+/// Inputs of chance for each target; more with the variable `FUZZ_INPUTS`.
+fn count() -> u64 {
+    std::env::var("FUZZ_INPUTS").ok().and_then(|count| count.parse().ok()).unwrap_or(3000)
+}
+
+fn run(name: &str, target: fn(&[u8])) {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
+    let mut inputs: Vec<Vec<u8>> = std::fs::read_dir(seeds)
+        .expect("there are seeds")
+        .map(|file| std::fs::read(file.expect("a file").path()).expect("readable"))
+        .collect();
+    inputs.sort();
+    for seed in &inputs {
+        for end in 0..=seed.len() {
+            target(&seed[..end]);
+        }
+    }
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..count() {
+        // Half of them are seeds with a few bytes changed: pure chance seldom gets past the first byte.
+        let mut input = match random.below(2) {
+            0 => inputs[random.below(inputs.len())].clone(),
+            _ => (0..random.below(300)).map(|_| random.below(256) as u8).collect(),
+        };
+        for _ in 0..random.below(4) {
+            let at = random.below(input.len() + 1);
+            match random.below(3) {
+                0 => input.insert(at, random.below(256) as u8),
+                1 if at < input.len() => input[at] = random.below(256) as u8,
+                _ => input.truncate(at.max(2)),
+            }
+        }
+        target(&input);
+    }
+}
+
+/// Marsaglia's xorshift.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % end.max(1)
+    }
+}
+
+#[test]
+fn frames() {
+    run("frames", sockeye_fuzz::frames);
+}
+
+#[test]
+fn ops() {
+    run("ops", sockeye_fuzz::ops);
+}
+
+#[test]
+fn handshake() {
+    run("handshake", sockeye_fuzz::handshake);
+}
