@@ -41,7 +41,10 @@ mod open;
 mod stream;
 
 pub use clock::TokioClock;
-pub use open::{PendingUpgrade, WebSocket, accept, accept_with, client, connect, connect_with, read_upgrade};
+pub use open::{
+    MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
+    connect_with, read_upgrade,
+};
 pub use sockeye_core as core;
 pub use sockeye_core::handshake::client::{Request, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
@@ -50,7 +53,7 @@ pub use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Config, Frame, Message, MessageKind, MessageRef, Opcode, Payload,
     Prepared, ProtocolError, SendError, State,
 };
-pub use sockeye_driver::{AcceptError, ConnectError, Error, MessageWriter, Part, RecvHalf, SendHalf};
+pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
 pub use stream::TokioIo;
 
 /// The examples of the README are tests.

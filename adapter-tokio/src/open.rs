@@ -16,6 +16,15 @@ use crate::{TokioClock, TokioIo};
 /// A WebSocket over a stream of tokio.
 pub type WebSocket<S = TcpStream> = sockeye_driver::WebSocket<TokioIo<S>, TokioClock>;
 
+/// The receiving half of a [`WebSocket`].
+pub type RecvHalf<S = TcpStream> = sockeye_driver::RecvHalf<TokioIo<S>, TokioClock>;
+
+/// The sending half of a [`WebSocket`].
+pub type SendHalf<S = TcpStream> = sockeye_driver::SendHalf<TokioIo<S>, TokioClock>;
+
+/// A message of a [`WebSocket`] that is written in parts.
+pub type MessageWriter<'w, S = TcpStream> = sockeye_driver::MessageWriter<'w, TokioIo<S>, TokioClock>;
+
 /// A valid upgrade over a stream of tokio that waits for an answer.
 pub type PendingUpgrade<S = TcpStream> = sockeye_driver::PendingUpgrade<TokioIo<S>, TokioClock>;
 
@@ -101,7 +110,7 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
 
 /// Connects with a request of one's own: headers, subprotocols; gives the server's answer too.
 ///
-/// Resolving the name, connecting and the handshake each take [`Config::handshake_timeout`] at most.
+/// Resolving the name and connecting take [`Config::handshake_timeout`] at most, and the handshake as long again.
 ///
 /// # Errors
 ///

@@ -184,7 +184,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         self.flush().await
     }
 
-    /// Begins a message that is written in parts, of any length.
+    /// Begins a message that is written in parts, together at most [`Config::max_send_size`](sockeye_core::Config::max_send_size).
     pub fn begin(&mut self, kind: MessageKind) -> MessageWriter<'_, I, C> {
         MessageWriter::new(self, kind)
     }
