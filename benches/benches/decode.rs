@@ -5,7 +5,7 @@ use criterion::{
 };
 use sockeye_benches::{
     FastWebSockets, Kind, Library, Memory, Shape, Sockeye, SockeyeCore, SockeyeLent, TokioWebSockets,
-    Traffic, Tungstenite, measure,
+    Traffic, Tungstenite, measure, settle_allocator,
 };
 
 fn shapes() -> Vec<Shape> {
@@ -20,6 +20,7 @@ fn shapes() -> Vec<Shape> {
 }
 
 fn decode(criterion: &mut Criterion) {
+    settle_allocator();
     for shape in shapes() {
         let traffic = Traffic::new(shape);
         let mut group = criterion.benchmark_group(format!("decode/{shape}"));

@@ -5,10 +5,11 @@ use criterion::{
 };
 use sockeye_benches::{
     FastWebSockets, Kind, Library, Memory, Shape, Sockeye, SockeyeCore, SockeyeLent, TokioWebSockets,
-    Traffic, Tungstenite, measure,
+    Traffic, Tungstenite, measure, settle_allocator,
 };
 
 fn echo(criterion: &mut Criterion) {
+    settle_allocator();
     for batch in [1, 16] {
         for size in [16, 125, 1 << 10, 16 << 10, 64 << 10] {
             let traffic = Traffic::new(Shape::new(Kind::Ascii, size));

@@ -5,11 +5,12 @@ use criterion::{
 };
 use sockeye_benches::{
     Encode, FastWebSockets, Kind, Library, Memory, Shape, Sockeye, SockeyeCore, TokioWebSockets, Traffic,
-    Tungstenite, measure, size_name,
+    Tungstenite, measure, settle_allocator, size_name,
 };
 use sockeye_core::Role;
 
 fn encode(criterion: &mut Criterion) {
+    settle_allocator();
     // What could be read is not.
     let traffic = Traffic::new(Shape::new(Kind::Binary, 16));
     let message =

@@ -8,7 +8,7 @@ mod libraries;
 mod memory;
 mod traffic;
 
-pub use cpu::{cpu_time, measure};
+pub use cpu::{cpu_time, measure, settle_allocator};
 pub use libraries::{
     Encode, FastWebSockets, Library, Sockeye, SockeyeCore, SockeyeLent, Still, TokioWebSockets, Tungstenite,
 };

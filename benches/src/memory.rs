@@ -91,7 +91,7 @@ impl<'t> Memory<'t> {
             self.waited = false;
             self.open_window();
         }
-        let part = &self.traffic.wire[self.at..self.window];
+        let part = &self.traffic.wire[self.traffic.start..][self.at..self.window];
         let part = &part[..part.len().min(most)];
         self.at += part.len();
         Some(part)

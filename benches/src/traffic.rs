@@ -87,7 +87,9 @@ pub struct Traffic {
     /// The messages.
     pub messages: Vec<Vec<u8>>,
     pub(crate) wire: Vec<u8>,
-    /// Where in `wire` each message ends.
+    /// Where the messages begin in `wire`.
+    pub(crate) start: usize,
+    /// Where each message ends, from there.
     pub(crate) ends: Vec<usize>,
 }
 
@@ -97,7 +99,8 @@ impl Traffic {
     pub fn new(shape: Shape) -> Self {
         let mut random = fastrand::Rng::with_seed(0x50c_4e7e);
         let count = LAP.div_ceil(shape.size.max(1)).clamp(4, 4096);
-        let mut traffic = Traffic { shape, messages: Vec::new(), wire: Vec::new(), ends: Vec::new() };
+        let mut traffic =
+            Traffic { shape, messages: Vec::new(), wire: Vec::new(), start: 0, ends: Vec::new() };
         for _ in 0..count {
             let message = payload(shape.kind, shape.size, &mut random);
             let first = if shape.kind.is_text() { 1 } else { 2 };
@@ -111,6 +114,21 @@ impl Traffic {
             traffic.messages.push(message);
         }
         traffic
+    }
+
+    /// The same at another place in memory, `by` bytes into it. How fast a processor copies depends on how the addresses
+    /// lie to one another, by a factor of three; that is to be chance, not fate.
+    #[must_use]
+    pub fn moved(&self, by: usize) -> Self {
+        let mut wire = vec![0; by];
+        wire.extend_from_slice(&self.wire[self.start..]);
+        Traffic {
+            shape: self.shape,
+            messages: self.messages.clone(),
+            wire,
+            start: by,
+            ends: self.ends.clone(),
+        }
     }
 }
 

@@ -88,6 +88,9 @@ impl<I: Io, C: Clock> Link<I, C> {
                 return Poll::Ready(Heard::Yield);
             }
             match self.poll_read(cx, input) {
+                // What is held of a cut frame is looked at first, for it may break a rule. The caller does that when it
+                // hears that no more comes, and asks again: the end will be read again.
+                Poll::Ready(Ok(0)) if !input.is_empty() => return Poll::Pending,
                 Poll::Ready(Ok(0)) => {
                     self.eof = true;
                     self.sender.handle_eof();

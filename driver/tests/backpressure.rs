@@ -162,6 +162,27 @@ fn a_dead_peer_is_found_out_while_a_send_is_blocked() {
 }
 
 #[test]
+fn a_dead_peer_is_found_out_while_a_flush_of_the_transport_is_blocked() {
+    for split in [true, false] {
+        let mut executor = Executor::new();
+        // The transport has taken all of it, and keeps it.
+        let (io, _peer) = pipe_with(10, Faults { buffer: 1 << 20, ..Faults::default() });
+        let config = config().keepalive(Duration::from_secs(20), Duration::from_secs(20));
+        let mut ws = server(io, &executor.time, config);
+        executor.spawn("send", async move {
+            if split {
+                let (_recv, mut send) = ws.split();
+                assert!(send.send(payload(0, MARK)).await.is_err());
+            } else {
+                assert!(ws.send(payload(0, MARK)).await.is_err());
+            }
+        });
+        executor.run_with_time();
+        assert!(executor.time.elapsed() <= Duration::from_secs(51));
+    }
+}
+
+#[test]
 fn a_slow_peer_is_not_taken_for_a_dead_one() {
     for op in ["feed", "flush", "recv_with"] {
         let mut executor = Executor::new();

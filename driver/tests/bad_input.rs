@@ -78,6 +78,19 @@ fn e4_bad_text_inside_a_frame_that_is_still_arriving_is_told_at_once() {
 }
 
 #[test]
+fn bad_text_in_a_cut_frame_is_told_though_the_input_ends_behind_it() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(1 << 20);
+    let mut ws = server(io, &executor.time, Config::new());
+    let told = executor.spawn("server", async move { ws.recv().await });
+    peer.push(&by_client(Opcode::Text, b"abc\xff\xff\xffdefgh")[..12]);
+    peer.shut();
+    executor.run_until_idle();
+    assert!(matches!(told.take(), Err(Error::Protocol(ProtocolError::InvalidUtf8))));
+    assert_eq!(close_code(&peer.take_all()), 1007);
+}
+
+#[test]
 fn w12_a_length_above_the_limit_is_refused_at_its_header() {
     let config = Config::new().max_frame_size(100).max_message_size(100);
     for parts in [false, true] {

@@ -189,6 +189,20 @@ fn a_request_that_is_slow_is_told_408_and_a_connection_that_says_nothing_is_just
 }
 
 #[test]
+fn a_peer_that_does_not_take_its_101_has_until_the_handshake_timeout() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(10);
+    let time = executor.time.clone();
+    let opened = executor.spawn("server", accept(io, time));
+    peer.push(REQUEST);
+    executor.run_with_time();
+    assert!(
+        matches!(opened.take(), Err(AcceptError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut)
+    );
+    assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
+}
+
+#[test]
 fn the_end_inside_a_request_is_told_with_what_came() {
     for cut in 0..REQUEST.len() {
         let mut executor = Executor::new();

@@ -174,13 +174,16 @@ fn a_sending_half_that_is_blocked_hears_of_the_end() {
 
 #[test]
 fn a_sending_half_whose_other_half_is_gone_finds_out_a_dead_peer_itself() {
-    let config = Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(20));
-    let mut executor = Executor::new();
-    let (io, _peer) = pipe(100);
-    let (_, mut send) = server(io, &executor.time, config).split();
-    executor.spawn("send", async move { assert!(send.send(payload(0, 1000)).await.is_err()) });
-    executor.run_with_time();
-    assert!(executor.time.elapsed() <= Duration::from_secs(51));
+    let config = || Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(20));
+    for polls in [0, 1] {
+        let mut executor = Executor::new();
+        let (io, _peer) = pipe(100);
+        let (mut recv, mut send) = server(io, &executor.time, config()).split();
+        executor.spawn("send", async move { assert!(send.send(payload(0, 1000)).await.is_err()) });
+        executor.spawn("recv", async move { assert!(cancelled_after(polls, recv.recv()).await.is_none()) });
+        executor.run_with_time();
+        assert!(executor.time.elapsed() <= Duration::from_secs(51));
+    }
 }
 
 #[test]

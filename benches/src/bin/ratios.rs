@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sockeye_benches::{
     FastWebSockets, Kind, Library, Memory, Shape, Sockeye, SockeyeCore, SockeyeLent, TokioWebSockets,
-    Traffic, Tungstenite, measure,
+    Traffic, Tungstenite, measure, settle_allocator,
 };
 
 /// Rounds of each library; odd, for the median.
@@ -29,6 +29,7 @@ fn row<L: Library>(ours: bool) -> Row {
 }
 
 fn main() {
+    settle_allocator();
     let rows = [
         row::<SockeyeCore>(true),
         row::<SockeyeLent>(true),
@@ -64,23 +65,24 @@ fn main() {
 
 fn compare(rows: &[Row], shape: Shape, work: fn(&Row) -> Work, batch: Option<usize>) {
     let traffic = Traffic::new(shape);
-    let memory = || match batch {
-        Some(batch) => Memory::in_batches(&traffic, batch),
-        None => Memory::new(&traffic),
-    };
-    let run = |row: &Row, count: u64| {
+    let run = |row: &Row, traffic: &Traffic, count: u64| {
+        let memory = match batch {
+            Some(batch) => Memory::in_batches(traffic, batch),
+            None => Memory::new(traffic),
+        };
         let mut bytes = 0;
-        let time = measure(|| bytes = work(row)(memory(), count));
+        let time = measure(|| bytes = work(row)(memory, count));
         assert_eq!(bytes, count * shape.size as u64, "{} has lost something", row.name);
         time
     };
-    let counts: Vec<u64> = rows.iter().map(|row| calibrate(|count| run(row, count))).collect();
+    let counts: Vec<u64> = rows.iter().map(|row| calibrate(|count| run(row, &traffic, count))).collect();
     let mut times = vec![Vec::new(); rows.len()];
     for round in 0..ROUNDS {
+        let traffic = traffic.moved(round * 1031);
         for i in 0..rows.len() {
             // Nobody always comes behind the same neighbour.
             let at = (i + round) % rows.len();
-            times[at].push(run(&rows[at], counts[at]).as_nanos() as f64 / counts[at] as f64);
+            times[at].push(run(&rows[at], &traffic, counts[at]).as_nanos() as f64 / counts[at] as f64);
         }
     }
     let medians: Vec<f64> = times.into_iter().map(median).collect();

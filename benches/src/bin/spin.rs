@@ -1,16 +1,17 @@
-//! One thing again and again, for a profiler: `spin <library> <decode|echo> <ascii|multi-byte|binary> <size> <seconds>`.
+//! One thing again and again, for a profiler: `spin <library> <decode|echo|echo16> <ascii|multi-byte|binary> <size> <seconds>`.
 
 use std::time::Duration;
 
 use sockeye_benches::{
     FastWebSockets, Kind, Library, Memory, Shape, Sockeye, SockeyeCore, SockeyeLent, TokioWebSockets,
-    Traffic, Tungstenite, cpu_time,
+    Traffic, Tungstenite, cpu_time, settle_allocator,
 };
 
 fn main() {
+    settle_allocator();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [library, what, kind, size, seconds] = &args[..] else {
-        eprintln!("spin <library> <decode|echo> <ascii|multi-byte|binary> <size> <seconds>");
+        eprintln!("spin <library> <decode|echo|echo16> <ascii|multi-byte|binary> <size> <seconds>");
         std::process::exit(2);
     };
     let kind = match &**kind {
@@ -28,15 +29,22 @@ fn main() {
         "tokio-websockets" => spin::<TokioWebSockets>,
         _ => spin::<Sockeye>,
     };
-    run(&Traffic::new(shape), what == "echo", time);
+    let batch = match &**what {
+        "echo" => Some(1),
+        "echo16" => Some(16),
+        _ => None,
+    };
+    run(&Traffic::new(shape), batch, time);
 }
 
-fn spin<L: Library>(traffic: &Traffic, echo: bool, time: Duration) {
+fn spin<L: Library>(traffic: &Traffic, echo: Option<usize>, time: Duration) {
     let (start, mut messages) = (cpu_time(), 0);
     let count = (64 << 20) / (traffic.shape.size as u64 + 64);
     while cpu_time() - start < time {
-        let bytes =
-            if echo { L::echo(Memory::new(traffic), count) } else { L::decode(Memory::new(traffic), count) };
+        let bytes = match echo {
+            Some(batch) => L::echo(Memory::in_batches(traffic, batch), count),
+            None => L::decode(Memory::new(traffic), count),
+        };
         assert_eq!(bytes, count * traffic.shape.size as u64);
         messages += count;
     }

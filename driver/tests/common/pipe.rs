@@ -81,6 +81,8 @@ pub(crate) struct Stats {
     /// Operations polled, without those that were put off or interrupted.
     pub(crate) ops: usize,
     pub(crate) reads: usize,
+    /// Reads that found the end.
+    ends: usize,
     /// Writes that took something.
     pub(crate) writes: usize,
     pub(crate) closed: bool,
@@ -257,6 +259,9 @@ impl Io for Pipe {
                 return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
             }
             if rx.end {
+                let mut stats = self.stats.lock().unwrap();
+                stats.ends += 1;
+                assert!(stats.ends < 1000, "it reads on and on behind the end");
                 return Poll::Ready(Ok(0));
             }
             rx.reader = Some(cx.waker().clone());
