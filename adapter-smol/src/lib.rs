@@ -5,6 +5,7 @@
 //! let listener = smol::net::TcpListener::bind("127.0.0.1:9501").await?;
 //! loop {
 //!     let (stream, _) = listener.accept().await?;
+//!     stream.set_nodelay(true)?;
 //!     smol::spawn(async move {
 //!         let Ok(mut ws) = sockeye_smol::accept(stream).await else { return };
 //!         while let Ok(Some(message)) = ws.recv().await {

@@ -5,6 +5,7 @@
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:9501").await?;
 //! loop {
 //!     let (stream, _) = listener.accept().await?;
+//!     stream.set_nodelay(true)?;
 //!     tokio::spawn(async move {
 //!         let Ok(mut ws) = sockeye_tokio::accept(stream).await else { return };
 //!         while let Ok(Some(message)) = ws.recv().await {
