@@ -16,6 +16,8 @@ use crate::websocket::WebSocket;
 /// Accepts a WebSocket with the defaults of [`Config`] and of [`Policy`]: any path, no subprotocol, and pages of the same
 /// host only.
 ///
+/// Set `TCP_NODELAY` on a TCP stream before: without it a small message may wait for the acknowledgement of the last.
+///
 /// # Errors
 ///
 /// No valid request came, or it was refused; the client has been told why.

@@ -5,6 +5,7 @@
 //! let listener = std::net::TcpListener::bind("127.0.0.1:9501")?;
 //! for stream in listener.incoming() {
 //!     let stream = stream?;
+//!     stream.set_nodelay(true)?;
 //!     std::thread::spawn(move || {
 //!         let Ok(mut ws) = sockeye_std::accept(stream) else { return };
 //!         while let Ok(Some(message)) = ws.recv() {
