@@ -131,7 +131,7 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
         &self.inner.upgrade
     }
 
-    /// Sends the 101, and opens the connection.
+    /// Sends the 101, within [`Config::handshake_timeout`], and opens the connection.
     ///
     /// # Errors
     ///
@@ -146,13 +146,14 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
 
     async fn accept_inline(self, accept: &Accept) -> Result<WebSocket<I, C>, AcceptError> {
         let Inner { mut opening, upgrade, config } = *self.inner;
+        let deadline = opening.clock.now() + config.handshake_timeout;
         match upgrade.accept(accept, config) {
             Ok(Accepted { connection, subprotocol, .. }) => {
                 opening.clock.cancel();
                 let Opening { io, clock, input } = opening;
                 let mut websocket = WebSocket::with_input(connection, input, io, clock);
                 websocket.set_subprotocol(subprotocol);
-                poll_fn(|cx| websocket.poll_flush_opening(cx)).await?;
+                poll_fn(|cx| websocket.poll_flush_opening(cx, deadline)).await?;
                 Ok(websocket)
             }
             Err(error) => {

@@ -31,6 +31,10 @@ pub(crate) struct Link<I, C> {
     reads: u8,
     /// Set when two tasks share the link.
     wakers: Option<Arc<Wakers>>,
+    /// The transport takes nothing more at present.
+    blocked: bool,
+    /// It has taken something after that.
+    resumed: bool,
     /// The sending half waits to write.
     send_waits: bool,
     /// What was queued has been lost for this reason, whoever's task noticed.
@@ -59,6 +63,8 @@ impl<I: Io, C: Clock> Link<I, C> {
             eof: false,
             reads: 0,
             wakers: None,
+            blocked: false,
+            resumed: false,
             send_waits: false,
             lost: None,
         }
@@ -121,8 +127,9 @@ impl<I: Io, C: Clock> Link<I, C> {
         }
     }
 
-    /// Nothing more will happen here; the other half is not to wait for it.
+    /// Nothing more will happen here; neither the alarm nor the other half is to wait for it.
     fn end(&mut self, error: Option<io::Error>) -> Heard {
+        self.clock.cancel();
         self.wake_sender();
         Heard::End(error)
     }
@@ -177,18 +184,24 @@ impl<I: Io, C: Clock> Link<I, C> {
         room: bool,
     ) -> Poll<io::Result<()>> {
         loop {
-            let queued = self.sender.queued();
+            self.resumed = false;
             if let Poll::Ready(result) = self.poll_write(cx, half) {
                 return Poll::Ready(result);
             }
             if room && (self.sender.is_writable() || self.sender.state() != State::Open) {
                 return Poll::Ready(Ok(()));
             }
+            if self.sender.state() == State::Closed {
+                // The transport has it all and keeps it; nobody waits for that any more.
+                self.dirty = false;
+                let kind = *self.lost.get_or_insert(io::ErrorKind::NotConnected);
+                return Poll::Ready(Err(kind.into()));
+            }
             if half == Half::Send && self.other_receives(cx.waker()) {
                 return Poll::Pending;
             }
-            if self.sender.queued() < queued {
-                // Nobody listens to the peer meanwhile; that it takes something is a sign of life too.
+            if self.resumed {
+                // Nobody listens to the peer meanwhile; that it makes room is a sign of life too.
                 self.sender.handle_received();
             }
             ready!(self.poll_time(cx));
@@ -230,11 +243,15 @@ impl<I: Io, C: Clock> Link<I, C> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => {
                     self.dirty = true;
+                    self.resumed |= std::mem::take(&mut self.blocked);
                     self.sender.transmitted(n);
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.blocked = true;
+                    return Poll::Pending;
+                }
             }
         }
         loop {
@@ -305,8 +322,26 @@ impl<I: Io, C: Clock> Link<I, C> {
         self.sender.fail(&error);
     }
 
-    pub(crate) fn share(&mut self) {
-        self.wakers.get_or_insert_default();
+    /// Writes what is queued, or fails at `deadline`.
+    pub(crate) fn poll_write_until(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Instant,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if let Poll::Ready(result) = self.poll_write(cx, Half::Recv) {
+                self.clock.cancel();
+                return Poll::Ready(result);
+            }
+            if self.clock.now() >= deadline {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            ready!(self.clock.poll_until(cx, deadline));
+        }
+    }
+
+    pub(crate) fn share(&mut self) -> &Arc<Wakers> {
+        self.wakers.get_or_insert_default()
     }
 
     pub(crate) fn unshare(&mut self) {

@@ -56,9 +56,11 @@ pub(crate) struct Wakers {
 impl Wakers {
     pub(crate) fn set(&self, half: Half, waker: &Waker) {
         let mut slot = lock(self.slot(half));
-        match &mut *slot {
-            Some(old) => old.clone_from(waker),
-            none => *none = Some(waker.clone()),
+        if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            let old = slot.replace(waker.clone());
+            drop(slot);
+            // Without the lock: it may be the last that holds its task, and the task what locks here when it is dropped.
+            drop(old);
         }
     }
 
@@ -90,5 +92,17 @@ impl Wake for Wakers {
     fn wake_by_ref(self: &Arc<Self>) {
         self.wake_half(Half::Recv);
         self.wake_half(Half::Send);
+    }
+}
+
+/// That the receiving half is there. When it goes, the other, if it waits, has to keep the deadlines itself.
+#[derive(Debug)]
+pub(crate) struct Receives(pub(crate) Arc<Wakers>);
+
+impl Drop for Receives {
+    fn drop(&mut self) {
+        let waker = lock(&self.0.recv).take();
+        drop(waker);
+        self.0.wake_half(Half::Send);
     }
 }

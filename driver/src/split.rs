@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::io::{Clock, Io};
 use crate::link::Link;
 use crate::receiving::{Part, Receiving};
-use crate::shared::{Half, lock};
+use crate::shared::{Half, Receives, lock};
 use crate::websocket::{WebSocket, poll_ready};
 
 type Shared<I, C> = Arc<Mutex<Link<I, C>>>;
@@ -28,6 +28,7 @@ pub struct RecvHalf<I, C> {
     receiving: Receiving,
     subprotocol: Option<Box<str>>,
     link: Shared<I, C>,
+    receives: Receives,
 }
 
 /// The sending half of a [`WebSocket`].
@@ -43,9 +44,9 @@ pub(crate) fn split<I: Io, C: Clock>(
     mut link: Link<I, C>,
     subprotocol: Option<Box<str>>,
 ) -> (RecvHalf<I, C>, SendHalf<I, C>) {
-    link.share();
+    let receives = Receives(link.share().clone());
     let link = Arc::new(Mutex::new(link));
-    (RecvHalf { receiving, subprotocol, link: link.clone() }, SendHalf { link })
+    (RecvHalf { receiving, subprotocol, link: link.clone(), receives }, SendHalf { link })
 }
 
 impl<I: Io, C: Clock> RecvHalf<I, C> {
@@ -121,17 +122,17 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
         if !self.is_pair_of(&other) {
             return Err((self, other));
         }
-        drop(self.link);
+        let RecvHalf { receiving, subprotocol, link, receives } = self;
+        drop(link);
         match Arc::try_unwrap(other.link) {
             Ok(link) => {
                 let mut link = link.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
                 link.unshare();
-                Ok(WebSocket::join(self.receiving, link, self.subprotocol))
+                Ok(WebSocket::join(receiving, link, subprotocol))
             }
             // Nobody else holds it; should it be so, nothing is lost.
             Err(link) => {
-                let recv =
-                    RecvHalf { receiving: self.receiving, subprotocol: self.subprotocol, link: link.clone() };
+                let recv = RecvHalf { receiving, subprotocol, link: link.clone(), receives };
                 Err((recv, SendHalf { link }))
             }
         }

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use sockeye_core::{
-    CloseCode, CloseFrame, CloseInfo, Connection, Frame, Message, MessageKind, MessageRef, Payload, Prepared,
-    SendError, Sender, State,
+    CloseCode, CloseFrame, CloseInfo, Connection, Frame, Instant, Message, MessageKind, MessageRef, Payload,
+    Prepared, SendError, Sender, State,
 };
 
 use crate::buffer::ReadBuffer;
@@ -325,9 +325,13 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         self.link.poll_drain(cx, Half::Recv, false).map_err(Error::Io)
     }
 
-    /// Writes what is queued, as a plain I/O operation.
-    pub(crate) fn poll_flush_opening(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.link.poll_write(cx, Half::Recv)
+    /// Writes what is queued, as a plain I/O operation with a deadline.
+    pub(crate) fn poll_flush_opening(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Instant,
+    ) -> Poll<std::io::Result<()>> {
+        self.link.poll_write_until(cx, deadline)
     }
 
     pub(crate) fn queue_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use sockeye_core::{CloseCode, Config, Message, Opcode, State};
+use sockeye_core::{CloseCode, Config, Message, Opcode, SendError, State};
 use sockeye_driver::Error;
 
 const MARK: usize = 1000;
@@ -76,6 +76,19 @@ fn feed_waits_while_the_mark_is_queued_and_no_longer() {
         executor.run_until_idle();
         assert!(fed.is_finished(), "less than the mark is queued");
     }
+}
+
+#[test]
+fn a_feed_behind_a_close_fails_at_once_however_much_waits() {
+    let mut executor = Executor::new();
+    let (io, _peer) = pipe(10);
+    let mut ws = server(io, &executor.time, config());
+    executor.spawn("feed", async move {
+        ws.feed(payload(0, 2 * MARK)).await.unwrap();
+        assert!(cancelled_after(1, ws.begin_close(CloseCode::NORMAL, "")).await.is_none());
+        assert!(matches!(ws.feed("more").await, Err(Error::Send(SendError::Closed))));
+    });
+    executor.run();
 }
 
 #[test]

@@ -259,9 +259,13 @@ impl Io for Pipe {
                 return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
             }
             if rx.end {
-                let mut stats = self.stats.lock().unwrap();
-                stats.ends += 1;
-                assert!(stats.ends < 1000, "it reads on and on behind the end");
+                drop(rx);
+                let ends = {
+                    let mut stats = self.stats.lock().unwrap();
+                    stats.ends += 1;
+                    stats.ends
+                };
+                assert!(ends < 1000, "it reads on and on behind the end");
                 return Poll::Ready(Ok(0));
             }
             rx.reader = Some(cx.waker().clone());
