@@ -116,10 +116,10 @@ pub(crate) fn take_write() -> Vec<u8> {
     if spare.capacity() == 0 { Vec::with_capacity(WRITE) } else { spare }
 }
 
-/// The way back.
+/// The way back; one too small to be of use must not push the spare one out.
 #[inline]
 pub(crate) fn give_write(buffer: Vec<u8>) {
-    if buffer.capacity() <= KEEP_WRITE {
+    if (WRITE..=KEEP_WRITE).contains(&buffer.capacity()) {
         SPARE_WRITE.set(buffer);
     }
 }
