@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use smol::channel::{self, Receiver};
+use sockeye_smol::core::deflate::Deflate;
 use sockeye_smol::core::handshake::client::HandshakeError;
-use sockeye_smol::{CloseCode, ConnectError, Request, Url};
+use sockeye_smol::{CloseCode, Config, ConnectError, Request, Url};
 
 #[derive(Parser)]
 struct Args {
@@ -28,6 +29,9 @@ struct Args {
     /// that it has not sent when it is told to close.
     #[arg(long, default_value_t = 500)]
     wait: u64,
+    /// Do not offer compression.
+    #[arg(long)]
+    no_compress: bool,
 }
 
 fn main() -> ExitCode {
@@ -50,8 +54,11 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         let (name, value) = header.split_once(':').ok_or("a header is written 'Name: value'")?;
         request = request.header(name, value.trim())?;
     }
-    let (ws, _) = sockeye_smol::connect_with(&url, request, Arc::default()).await.inspect_err(explain)?;
-    eprintln!("connected to {url}, subprotocol {}", ws.subprotocol().unwrap_or("none"));
+    let config = Config::new();
+    let config = if args.no_compress { config } else { config.deflate(Deflate::new()) };
+    let (ws, _) = sockeye_smol::connect_with(&url, request, Arc::new(config)).await.inspect_err(explain)?;
+    let compression = if ws.deflate().is_some() { "compressed" } else { "not compressed" };
+    eprintln!("connected to {url}, subprotocol {}, {compression}", ws.subprotocol().unwrap_or("none"));
 
     // Two tasks, so that neither direction waits for the other. At the end of the input the one says goodbye; what the
     // peer still says before it does too is for the other.

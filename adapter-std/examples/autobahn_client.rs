@@ -8,6 +8,10 @@ use std::sync::Arc;
 use clap::Parser;
 use sockeye_std::{Config, Request, Url, WebSocket};
 
+#[path = "../../adapter-tokio/examples/options/mod.rs"]
+mod options;
+use options::Options;
+
 #[derive(Parser)]
 struct Args {
     /// The fuzzing server.
@@ -16,26 +20,13 @@ struct Args {
     /// The name that the report gives this client.
     #[arg(long, default_value = "sockeye-std")]
     agent: String,
-    /// Largest frame accepted, in bytes.
-    #[arg(long, default_value_t = 2 << 20)]
-    max_frame: u64,
-    /// Largest message accepted, in bytes.
-    #[arg(long, default_value_t = 2 << 20)]
-    max_message: u64,
-    /// Most fragments of a message.
-    #[arg(long, default_value_t = 16_384)]
-    max_fragments: u32,
+    #[command(flatten)]
+    options: Options,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let config = Arc::new(
-        Config::new()
-            .max_frame_size(args.max_frame)
-            .max_message_size(args.max_message)
-            .max_send_size(args.max_message)
-            .max_fragments(args.max_fragments),
-    );
+    let config = Arc::new(args.options.config());
     let mut counter = open(&args.url, "/getCaseCount", &config)?;
     let count: u32 = match counter.recv()? {
         Some(message) => message.as_text().ok_or("the number of cases is not text")?.parse()?,

@@ -10,8 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
+use sockeye_std::core::deflate::Deflate;
 use sockeye_std::core::handshake::client::HandshakeError;
-use sockeye_std::{CloseCode, ConnectError, Request, SendHalf, Url};
+use sockeye_std::{CloseCode, Config, ConnectError, Request, SendHalf, Url};
 
 #[derive(Parser)]
 struct Args {
@@ -27,6 +28,9 @@ struct Args {
     /// that it has not sent when it is told to close.
     #[arg(long, default_value_t = 500)]
     wait: u64,
+    /// Do not offer compression.
+    #[arg(long)]
+    no_compress: bool,
 }
 
 fn main() -> ExitCode {
@@ -49,8 +53,11 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         let (name, value) = header.split_once(':').ok_or("a header is written 'Name: value'")?;
         request = request.header(name, value.trim())?;
     }
-    let (ws, _) = sockeye_std::connect_with(&url, request, Arc::default()).inspect_err(explain)?;
-    eprintln!("connected to {url}, subprotocol {}", ws.subprotocol().unwrap_or("none"));
+    let config = Config::new();
+    let config = if args.no_compress { config } else { config.deflate(Deflate::new()) };
+    let (ws, _) = sockeye_std::connect_with(&url, request, Arc::new(config)).inspect_err(explain)?;
+    let compression = if ws.deflate().is_some() { "compressed" } else { "not compressed" };
+    eprintln!("connected to {url}, subprotocol {}, {compression}", ws.subprotocol().unwrap_or("none"));
 
     // Two threads, so that neither direction waits for the other. At the end of the input the one says goodbye; what the
     // peer still says before it does too is for the other. The end of the program does not wait for the input.

@@ -11,20 +11,17 @@ use std::time::Duration;
 use clap::Parser;
 use sockeye_std::{AcceptError, Config, Origins, Policy, Upgrade};
 
+#[path = "../../adapter-tokio/examples/options/mod.rs"]
+mod options;
+use options::Options;
+
 #[derive(Parser)]
 struct Args {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9501")]
     addr: SocketAddr,
-    /// Largest frame accepted, in bytes.
-    #[arg(long, default_value_t = 2 << 20)]
-    max_frame: u64,
-    /// Largest message accepted, in bytes.
-    #[arg(long, default_value_t = 2 << 20)]
-    max_message: u64,
-    /// Most fragments of a message.
-    #[arg(long, default_value_t = 16_384)]
-    max_fragments: u32,
+    #[command(flatten)]
+    options: Options,
     /// A subprotocol that the server speaks; may be given several times, the best first.
     #[arg(long)]
     subprotocol: Vec<String>,
@@ -32,17 +29,12 @@ struct Args {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let config = Config::new()
-        .max_frame_size(args.max_frame)
-        .max_message_size(args.max_message)
-        .max_send_size(args.max_message)
-        .max_fragments(args.max_fragments);
     // An echo has nothing to protect: pages of any origin may use it.
     let mut policy = Policy::new().origins(Origins::Any);
     for name in &args.subprotocol {
         policy = policy.subprotocol(name)?;
     }
-    let (config, policy) = (Arc::new(config), Arc::new(policy));
+    let (config, policy) = (Arc::new(args.options.config()), Arc::new(policy));
 
     ctrlc::set_handler(|| std::process::exit(0))?;
     let listener = TcpListener::bind(args.addr)?;

@@ -3,12 +3,8 @@
 use std::io;
 use std::thread;
 
-use bytes::Bytes;
-use sockeye_core::{
-    Assembled, Assembler, CloseInfo, Event, Incoming as Assembly, Instant, MessageKind, ProtocolError,
-    Receiver, RecvBuf, Sender, Utf8Stream,
-};
-use sockeye_driver::{Error, Part};
+use sockeye_core::{Assembled, CloseInfo, Instant, Receiver, RecvBuf, Sender};
+use sockeye_driver::{Answer, Decoder, Error, Part};
 
 use crate::clock::{is_timeout, now};
 use crate::input::Input;
@@ -19,11 +15,8 @@ const READS_IN_A_ROW: u8 = 16;
 
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    receiver: Receiver,
-    assembler: Assembler,
+    decoder: Decoder,
     input: Input,
-    /// A message is being taken in parts.
-    parts: Option<Utf8Stream>,
     /// The peer has closed its side.
     eof: bool,
     over: bool,
@@ -59,15 +52,7 @@ enum Heard {
 
 impl Incoming {
     pub(crate) fn new(receiver: Receiver, input: Input) -> Self {
-        Incoming {
-            receiver,
-            assembler: Assembler::new(),
-            input,
-            parts: None,
-            eof: false,
-            over: false,
-            reads_first: 0,
-        }
+        Incoming { decoder: Decoder::new(receiver), input, eof: false, over: false, reads_first: 0 }
     }
 
     /// The next message, waited for until `until`: it is given to `deliver`, which may borrow it, and the link.
@@ -80,26 +65,22 @@ impl Incoming {
         let mut has_read = false;
         loop {
             let mut view = RecvBuf::new(self.input.unread());
-            while let Some(event) = next_event(&mut self.receiver, &mut view, link) {
-                if self.parts.is_some() {
-                    // The rest of a message that was begun in parts: the caller has moved on.
-                    if let Event::Data { last: true, .. } = event {
-                        self.parts = None;
+            while !view.is_empty() {
+                let mut coupled = Coupled(link);
+                let message = match self.decoder.whole_message(&mut view) {
+                    Some(message) => message.into(),
+                    None => {
+                        let Some(event) = self.decoder.next_event(&mut view, 0, &mut coupled) else { break };
+                        let Some(message) = self.decoder.collect(event, &mut coupled) else { continue };
+                        message
                     }
-                    continue;
-                }
-                match self.assembler.push(event) {
-                    Ok(Some(Assembly::Message(message))) => {
-                        let delivered = deliver(message, link);
-                        let used = view.consumed();
-                        self.input.consume(used);
-                        return Ok(Next::Item(delivered));
-                    }
-                    Ok(_) => {}
-                    Err(error) => fail(&mut self.receiver, link, error),
-                }
+                };
+                let delivered = deliver(message, link);
+                let used = view.consumed();
+                self.input.consume(used);
+                return Ok(Next::Item(delivered));
             }
-            self.assembler.release();
+            self.decoder.release();
             // What comes without end, such as pings, is no message: the time counts all the same.
             if has_read && is_past(until) {
                 return Ok(Next::TimedOut);
@@ -113,18 +94,24 @@ impl Incoming {
 
     /// The same for whatever has arrived of a message.
     pub(crate) fn part<L: Link>(&mut self, link: &mut L) -> Result<Next<Part>, Error> {
+        // What a receive of whole messages had begun when its time was up.
+        if let Some(part) = self.decoder.begun_part() {
+            return Ok(Next::Item(part));
+        }
         loop {
-            let mut view = RecvBuf::new(self.input.unread());
-            while let Some(event) = next_event(&mut self.receiver, &mut view, link) {
-                let Event::Data { kind, payload, first, last, .. } = event else { continue };
-                if let Err(error) = check_part(&mut self.parts, kind, payload, last) {
-                    fail(&mut self.receiver, link, error);
-                    continue;
+            let mut view = RecvBuf::new(self.decoder.part_input(self.input.unread()));
+            let mut coupled = Coupled(link);
+            while let Some(event) = self.decoder.next_event(&mut view, 0, &mut coupled) {
+                if let Some(part) = self.decoder.part(event, &mut coupled) {
+                    let used = view.consumed();
+                    self.input.consume(used);
+                    return Ok(Next::Item(part));
                 }
-                let part = Part { kind, data: Bytes::copy_from_slice(payload), first, last };
-                let used = view.consumed();
-                self.input.consume(used);
-                return Ok(Next::Item(part));
+            }
+            let used = view.consumed();
+            self.input.consume(used);
+            if !self.input.is_empty() {
+                continue;
             }
             if let Some(end) = self.more(link, None)? {
                 return Ok(end);
@@ -143,6 +130,7 @@ impl Incoming {
             Heard::TimedOut => Ok(Some(Next::TimedOut)),
             Heard::End(error) => {
                 self.over = true;
+                self.decoder.discard();
                 self.input = Input::default();
                 match self.verdict(error, link.with(|sender| sender.close_info().cloned())) {
                     Some(error) => Err(error),
@@ -214,7 +202,7 @@ impl Incoming {
 
     /// What to tell of the end: the peer's fault before the transport's, and nothing if all went well.
     fn verdict(&self, error: Option<io::Error>, info: Option<CloseInfo>) -> Option<Error> {
-        if let Some(error) = self.receiver.failure() {
+        if let Some(error) = self.decoder.failure() {
             return Some(Error::Protocol(error));
         }
         if let Some(error) = error {
@@ -228,45 +216,11 @@ fn is_past(until: Option<Instant>) -> bool {
     until.is_some_and(|until| until <= now())
 }
 
-/// The next event, answered; a broken rule fails the connection, whose end is then told when it has come.
-fn next_event<'a, L: Link>(
-    receiver: &mut Receiver,
-    input: &mut RecvBuf<'a>,
-    link: &mut L,
-) -> Option<Event<'a>> {
-    if input.is_empty() {
-        return None;
-    }
-    let result = receiver.poll_event(input);
-    match &result {
-        // Data needs no answer: the lock of a split connection is not taken for it.
-        Ok(Some(Event::Data { .. }) | None) => {}
-        Ok(Some(event)) => link.with(|sender| sender.react(event)),
-        Err(error) => link.with(|sender| sender.fail(error)),
-    }
-    result.ok().flatten()
-}
+/// The link as the decoder sees it.
+struct Coupled<'l, L>(&'l mut L);
 
-/// Ends the connection for what the layer above the receiver found.
-fn fail<L: Link>(receiver: &mut Receiver, link: &mut L, error: ProtocolError) {
-    receiver.fail(error);
-    link.with(|sender| sender.fail(&error));
-}
-
-/// Checks the text of a part with what came before it.
-fn check_part(
-    parts: &mut Option<Utf8Stream>,
-    kind: MessageKind,
-    payload: &[u8],
-    last: bool,
-) -> Result<(), ProtocolError> {
-    let mut utf8 = parts.take().unwrap_or_default();
-    if kind == MessageKind::Text {
-        let checked = utf8.push(payload, |_| ());
-        if checked.is_err() || last && !utf8.is_complete() {
-            return Err(ProtocolError::InvalidUtf8);
-        }
+impl<L: Link> Answer for Coupled<'_, L> {
+    fn answer(&mut self, f: impl FnOnce(&mut Sender)) {
+        self.0.with(f);
     }
-    *parts = (!last).then_some(utf8);
-    Ok(())
 }

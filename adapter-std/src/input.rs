@@ -27,6 +27,10 @@ impl Input {
         Input { bytes: unread.to_vec(), end: unread.len(), ..Input::default() }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
     pub(crate) fn unread(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.start..self.end).unwrap_or_default()
     }

@@ -4,11 +4,12 @@ use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use sockeye_core::deflate::Negotiated;
 use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Config, Connection, Frame, Message, MessageKind, MessageRef, Payload,
     Prepared, SendError, Sender, Side, State,
 };
-use sockeye_driver::{Error, Part};
+use sockeye_driver::{Error, Part, codec_pool};
 
 use crate::clock;
 use crate::incoming::{Incoming, Next};
@@ -58,12 +59,13 @@ impl<S: Stream> WebSocket<S> {
     }
 
     pub(crate) fn with_wire(
-        connection: Connection,
+        mut connection: Connection,
         input: Input,
         wire: Wire<S>,
         config: &Config,
         subprotocol: Option<String>,
     ) -> Self {
+        connection.set_codec_pool(&codec_pool());
         let (receiver, sender) = connection.split();
         WebSocket {
             incoming: Incoming::new(receiver, input),
@@ -294,6 +296,12 @@ impl<S> WebSocket<S> {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// The compression that was agreed on, if any (RFC 7692).
+    #[must_use]
+    pub fn deflate(&self) -> Option<Negotiated> {
+        self.own.sender.deflate()
     }
 
     /// The time from the latest answered ping to its pong.

@@ -10,20 +10,16 @@ use clap::Parser;
 use sockeye_tokio::{AcceptError, Config, Origins, Policy, Upgrade};
 use tokio::net::{TcpListener, TcpStream};
 
+mod options;
+use options::Options;
+
 #[derive(Parser)]
 struct Args {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9501")]
     addr: SocketAddr,
-    /// Largest frame accepted, in bytes.
-    #[arg(long, default_value_t = 2 << 20)]
-    max_frame: u64,
-    /// Largest message accepted, in bytes.
-    #[arg(long, default_value_t = 2 << 20)]
-    max_message: u64,
-    /// Most fragments of a message.
-    #[arg(long, default_value_t = 16_384)]
-    max_fragments: u32,
+    #[command(flatten)]
+    options: Options,
     /// A subprotocol that the server speaks; may be given several times, the best first.
     #[arg(long)]
     subprotocol: Vec<String>,
@@ -32,17 +28,12 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let config = Config::new()
-        .max_frame_size(args.max_frame)
-        .max_message_size(args.max_message)
-        .max_send_size(args.max_message)
-        .max_fragments(args.max_fragments);
     // An echo has nothing to protect: pages of any origin may use it.
     let mut policy = Policy::new().origins(Origins::Any);
     for name in &args.subprotocol {
         policy = policy.subprotocol(name)?;
     }
-    let (config, policy) = (Arc::new(config), Arc::new(policy));
+    let (config, policy) = (Arc::new(args.options.config()), Arc::new(policy));
 
     let listener = TcpListener::bind(args.addr).await?;
     println!("listening on ws://{}", listener.local_addr()?);

@@ -10,6 +10,7 @@ use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::input::RecvBuf;
 use crate::message::{Message, MessageKind, MessageRef};
+use crate::receiver::Receiver;
 use crate::utf8::Utf8Stream;
 
 /// Puts the [`Data`](Event::Data) of a connection together into whole messages, and checks text as it comes
@@ -22,6 +23,8 @@ pub struct Assembler {
     buffer: Buffer,
     utf8: Utf8Stream,
     progress: Merging,
+    /// The message came compressed.
+    compressed: bool,
 }
 
 /// What is in the buffer.
@@ -62,7 +65,10 @@ impl Buffer {
 
 /// A whole message: where it lies in the input, or as it was put together.
 #[derive(Debug)]
-pub struct Assembled<'m>(Place<'m>);
+pub struct Assembled<'m> {
+    place: Place<'m>,
+    compressed: bool,
+}
 
 #[derive(Debug)]
 enum Place<'m> {
@@ -72,7 +78,7 @@ enum Place<'m> {
 
 impl<'m> From<MessageRef<'m>> for Assembled<'m> {
     fn from(message: MessageRef<'m>) -> Self {
-        Assembled(Place::Input(message))
+        Assembled { place: Place::Input(message), compressed: false }
     }
 }
 
@@ -80,17 +86,23 @@ impl Assembled<'_> {
     /// The message, borrowed.
     #[must_use]
     pub fn as_ref(&self) -> MessageRef<'_> {
-        match &self.0 {
+        match &self.place {
             Place::Input(message) => *message,
             Place::Buffer(Buffer::Text(text)) => MessageRef::Text(text),
             Place::Buffer(Buffer::Binary(bytes)) => MessageRef::Binary(bytes),
         }
     }
 
+    /// Whether it came compressed (RFC 7692).
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
     /// The message, owned: copied if it lies in the input, taken over if it was put together.
     #[must_use]
     pub fn into_message(self) -> Message {
-        match self.0 {
+        match self.place {
             Place::Input(message) => message.to_message(),
             Place::Buffer(buffer) => match core::mem::take(buffer) {
                 Buffer::Text(text) => Message::Text(text),
@@ -98,6 +110,20 @@ impl Assembled<'_> {
             },
         }
     }
+}
+
+/// What has arrived of a message.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Begun {
+    /// Text or binary.
+    pub kind: MessageKind,
+    /// Its bytes so far, inflated.
+    pub bytes: Vec<u8>,
+    /// The check of its text, which goes on behind them.
+    pub utf8: Utf8Stream,
+    /// Whether it comes compressed: what follows has to be inflated.
+    pub compressed: bool,
 }
 
 /// What [`Assembler::poll`] returns.
@@ -154,7 +180,7 @@ impl Assembler {
                 self.release();
                 return Ok(None);
             };
-            match self.absorb(event) {
+            match self.absorb(event, connection.receiver()) {
                 Ok(Progress::Partial) => {}
                 Ok(Progress::Merged) => break,
                 Ok(Progress::Whole(message)) => return Ok(Some(Incoming::whole(message))),
@@ -168,18 +194,20 @@ impl Assembler {
         Ok(Some(self.merged()))
     }
 
-    /// Takes one event of a [`Receiver`](crate::Receiver); `None` while its message is incomplete. This is
-    /// [`poll`](Assembler::poll) for those who drive the two halves themselves.
+    /// Takes one event of this `receiver`; `None` while its message is incomplete. This is [`poll`](Assembler::poll) for those who
+    /// drive the two halves themselves.
     ///
     /// # Errors
     ///
-    /// Text that is not UTF-8. The caller fails both halves with it.
+    /// Text that is not UTF-8, a compressed message that cannot be inflated or becomes too big. The caller fails both halves with
+    /// it.
     #[inline]
     pub fn push<'a: 'm, 'm>(
         &'m mut self,
         event: Event<'a>,
+        receiver: &mut Receiver,
     ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
-        Ok(match self.absorb(event)? {
+        Ok(match self.absorb(event, receiver)? {
             Progress::Partial => None,
             Progress::Merged => Some(self.merged()),
             Progress::Whole(message) => Some(Incoming::whole(message)),
@@ -202,21 +230,19 @@ impl Assembler {
         Some(core::mem::take(self).buffer.into_empty())
     }
 
-    /// Takes away what has arrived of a message that is not whole yet, for those who go on with it in parts: its bytes so far,
-    /// and the check of its text, which goes on behind them. The rest of it is not to be pushed.
-    pub fn take_begun(&mut self) -> Option<(MessageKind, Vec<u8>, Utf8Stream)> {
+    /// Takes away what has arrived of a message that is not whole yet, for those who go on with it in parts. The rest of it is not to
+    /// be pushed.
+    pub fn take_begun(&mut self) -> Option<Begun> {
         if self.progress != Merging::Begun {
             return None;
         }
-        let Assembler { buffer, utf8, .. } = core::mem::take(self);
-        Some(match buffer {
-            Buffer::Binary(bytes) => (MessageKind::Binary, bytes, utf8),
-            Buffer::Text(text) => {
-                let mut bytes = text.into_bytes();
-                bytes.extend_from_slice(utf8.cut());
-                (MessageKind::Text, bytes, utf8)
-            }
-        })
+        let Assembler { buffer, utf8, compressed, .. } = core::mem::take(self);
+        let (kind, mut bytes) = match buffer {
+            Buffer::Binary(bytes) => (MessageKind::Binary, bytes),
+            Buffer::Text(text) => (MessageKind::Text, text.into_bytes()),
+        };
+        bytes.extend_from_slice(utf8.cut());
+        Some(Begun { kind, bytes, utf8, compressed })
     }
 
     /// Lends memory for a message that comes in parts, if the assembler has none.
@@ -228,18 +254,34 @@ impl Assembler {
         }
     }
 
-    fn absorb<'a>(&mut self, event: Event<'a>) -> Result<Progress<'a>, ProtocolError> {
+    fn absorb<'a>(
+        &mut self,
+        event: Event<'a>,
+        receiver: &mut Receiver,
+    ) -> Result<Progress<'a>, ProtocolError> {
         match event {
+            Event::Data { kind, payload, compressed: true, first, last, .. } => {
+                if first {
+                    self.begin(kind);
+                    self.compressed = true;
+                }
+                let inflated = receiver.inflate(payload, last, |part| self.append(part, None));
+                inflated.and_then(|()| self.advance(last)).inspect_err(|_| *self = Assembler::new())
+            }
             Event::Data { kind: MessageKind::Binary, payload, first: true, last: true, .. } => {
                 Ok(Progress::Whole(MessageRef::Binary(payload)))
             }
-            Event::Data { kind: MessageKind::Text, payload, ascii, first: true, last: true } => {
+            Event::Data { kind: MessageKind::Text, payload, ascii, first: true, last: true, .. } => {
                 let checked = ascii.map_or_else(|| simdutf8::basic::from_utf8(payload), Ok);
                 let text = checked.map_err(|_| ProtocolError::InvalidUtf8)?;
                 Ok(Progress::Whole(MessageRef::Text(text)))
             }
-            Event::Data { kind, payload, ascii, first, last } => {
-                self.collect(kind, payload, ascii, first, last)
+            Event::Data { kind, payload, ascii, first, last, .. } => {
+                if first {
+                    self.begin(kind);
+                }
+                let appended = self.append(payload, ascii);
+                appended.and_then(|()| self.advance(last)).inspect_err(|_| *self = Assembler::new())
             }
             event => {
                 if matches!(event, Event::Close(_)) {
@@ -252,29 +294,21 @@ impl Assembler {
     }
 
     /// Adds a part to the message in the buffer.
-    fn collect<'a>(
-        &mut self,
-        kind: MessageKind,
-        payload: &[u8],
-        ascii: Option<&str>,
-        first: bool,
-        last: bool,
-    ) -> Result<Progress<'a>, ProtocolError> {
-        if first {
-            self.begin(kind);
+    fn append(&mut self, part: &[u8], ascii: Option<&str>) -> Result<(), ProtocolError> {
+        match (&mut self.buffer, ascii) {
+            (Buffer::Binary(bytes), _) => bytes.extend_from_slice(part),
+            (Buffer::Text(text), Some(ascii)) if self.utf8.is_complete() => text.push_str(ascii),
+            (Buffer::Text(text), _) => {
+                let checked = self.utf8.push(part, |valid| text.push_str(valid));
+                checked.map_err(|_| ProtocolError::InvalidUtf8)?;
+            }
         }
-        match &mut self.buffer {
-            Buffer::Binary(bytes) => bytes.extend_from_slice(payload),
-            Buffer::Text(text) => match ascii {
-                Some(ascii) if self.utf8.is_complete() => text.push_str(ascii),
-                _ => {
-                    let checked = self.utf8.push(payload, |valid| text.push_str(valid));
-                    if checked.is_err() || last && !self.utf8.is_complete() {
-                        *self = Assembler::new();
-                        return Err(ProtocolError::InvalidUtf8);
-                    }
-                }
-            },
+        Ok(())
+    }
+
+    fn advance<'a>(&mut self, last: bool) -> Result<Progress<'a>, ProtocolError> {
+        if last && !self.utf8.is_complete() {
+            return Err(ProtocolError::InvalidUtf8);
         }
         self.progress = if last { Merging::Delivered } else { Merging::Begun };
         Ok(if last { Progress::Merged } else { Progress::Partial })
@@ -289,10 +323,11 @@ impl Assembler {
         };
         self.utf8 = Utf8Stream::new();
         self.progress = Merging::Begun;
+        self.compressed = false;
     }
 
     fn merged(&mut self) -> Incoming<'static, '_> {
-        Incoming::Message(Assembled(Place::Buffer(&mut self.buffer)))
+        Incoming::Message(Assembled { place: Place::Buffer(&mut self.buffer), compressed: self.compressed })
     }
 }
 

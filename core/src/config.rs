@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::deflate::Deflate;
+
 /// Limits, deadlines and habits of a connection; one value, usually shared by all connections of a server
 /// through an [`Arc`](alloc::sync::Arc).
 ///
@@ -22,7 +24,8 @@ pub struct Config {
     /// Largest payload of one frame received, in bytes (2 MiB). A header that declares more fails the
     /// connection with 1009 before any of its payload is read.
     pub max_frame_size: u64,
-    /// Largest message received, in bytes, all its fragments together (2 MiB), checked like `max_frame_size`.
+    /// Largest message received, in bytes, all its fragments together (2 MiB), checked like `max_frame_size`. A compressed one may
+    /// have as many bytes before and after it is inflated; it is inflated no further.
     /// `u64::MAX` lets a consumer of [`Event::Data`](crate::Event::Data) stream messages without end.
     pub max_message_size: u64,
     /// Most frames that one message received may come in (16,384); beyond, the connection fails with 1008.
@@ -51,6 +54,8 @@ pub struct Config {
     pub keepalive: Option<Keepalive>,
     /// Whether pings are answered by themselves (yes). If not, the application sends the pongs.
     pub auto_pong: bool,
+    /// Compression of messages (off), see [`deflate`](crate::deflate).
+    pub deflate: Option<Deflate>,
 }
 
 /// Active pings: one every `interval`, and the connection fails with 1008 when no byte at all has come within
@@ -79,6 +84,7 @@ impl Default for Config {
             idle_timeout: None,
             keepalive: None,
             auto_pong: true,
+            deflate: None,
         }
     }
 }
@@ -105,6 +111,7 @@ impl Config {
         max_frame_size: u64, max_message_size: u64, max_fragments: u32, max_send_size: u64,
         fragment_size: usize, high_water_mark: usize, max_head_size: usize, max_headers: usize,
         handshake_timeout: Duration, close_timeout: Duration, idle_timeout: Duration, auto_pong: bool,
+        deflate: Deflate,
     }
 
     /// Sets [`keepalive`](Config#structfield.keepalive): a ping every `interval`, an answer within `timeout`.

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use crate::close::{CloseCode, CloseFrame, CloseInfo};
 use crate::config::Config;
+use crate::deflate::{CodecPool, Deflater, Inflater, Negotiated};
 use crate::error::{ProtocolError, SendError};
 use crate::event::Event;
 use crate::frame::Frame;
@@ -69,6 +70,27 @@ impl Connection {
         Connection {
             receiver: Receiver::new(Role::Client, config.clone()),
             sender: Sender::client(config, masks),
+        }
+    }
+
+    /// Compresses from now on, as agreed. The opening [`handshake`](crate::handshake) does so by itself; this is for those who have
+    /// done it elsewhere, with the functions of [`deflate`](crate::deflate), and comes before the first message. Without
+    /// [`Config::deflate`] nothing changes.
+    pub fn enable_deflate(&mut self, negotiated: &Negotiated) {
+        if let Some(deflate) = self.sender.deflate_settings() {
+            self.receiver.set_inflater(Some(Box::new(Inflater::new(negotiated))));
+            let deflater = Deflater::new(negotiated, deflate);
+            self.sender.set_deflater(Some(Box::new(deflater)));
+        }
+    }
+
+    /// Where compressors and decompressors come from; without one, each message makes its own.
+    pub fn set_codec_pool(&mut self, pool: &Arc<dyn CodecPool>) {
+        if let Some(inflater) = self.receiver.inflater() {
+            inflater.set_pool(Arc::clone(pool));
+        }
+        if let Some(deflater) = self.sender.deflater() {
+            deflater.set_pool(Arc::clone(pool));
         }
     }
 
@@ -193,10 +215,33 @@ impl Connection {
         self.sender.round_trip()
     }
 
+    /// The compression agreed on, if any (RFC 7692).
+    #[must_use]
+    pub fn deflate(&self) -> Option<Negotiated> {
+        self.sender.deflate()
+    }
+
     /// Which end this is.
     #[must_use]
     pub fn role(&self) -> Role {
         self.sender.role()
+    }
+
+    /// Inflates the payload of an [`Event::Data`] that is `compressed`, in chunks of a few KiB, which `sink` gets; `last` as the event
+    /// says. Payloads are given in order and all of them, for each is needed to inflate the next. [`Assembler`](crate::Assembler) does
+    /// this by itself.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no deflate stream, or inflate to more than [`Config::max_message_size`], or what `sink` returned. The
+    /// connection has been failed with it.
+    pub fn inflate(
+        &mut self,
+        payload: &[u8],
+        last: bool,
+        sink: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        self.receiver.inflate(payload, last, sink).inspect_err(|error| self.sender.fail(error))
     }
 
     // Telling.
@@ -247,8 +292,8 @@ impl Connection {
     }
 
     /// Queues one frame as it is: a message (with `finish`), a fragment of one (the first without `finish`, then
-    /// [continuations](crate::Opcode::Continuation)), or a control frame. A Close begins the closing handshake. Without a
-    /// negotiated extension [`Flags::compress`](crate::Flags::compress) changes nothing.
+    /// [continuations](crate::Opcode::Continuation)), or a control frame. A Close begins the closing handshake. [`Flags::compress`](crate::Flags#structfield.compress) on
+    /// the first frame of a message asks for compression, where that has been agreed on.
     ///
     /// # Errors
     ///
@@ -312,6 +357,10 @@ impl Connection {
     /// Takes the queue's buffer away if nothing waits: an idle connection then owns no memory.
     pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
         self.sender.reclaim_buffer()
+    }
+
+    pub(crate) fn receiver(&mut self) -> &mut Receiver {
+        &mut self.receiver
     }
 
     /// As [`Receiver::poll_message`].

@@ -37,6 +37,8 @@ pub enum ProtocolError {
     InvalidCloseReason,
     /// Text that is not UTF-8 (RFC 6455 8.1).
     InvalidUtf8,
+    /// A compressed message that is no deflate stream, or a cut one (RFC 7692 7.2.2).
+    InvalidDeflate,
     /// A frame that declares more bytes than [`Config::max_frame_size`](crate::Config#structfield.max_frame_size).
     FrameTooBig {
         /// What its header declares.
@@ -61,7 +63,7 @@ impl ProtocolError {
     #[must_use]
     pub fn close_code(&self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
+            Self::InvalidUtf8 | Self::InvalidCloseReason | Self::InvalidDeflate => CloseCode::INVALID_PAYLOAD,
             Self::FrameTooBig { .. } | Self::MessageTooBig { .. } => CloseCode::TOO_BIG,
             Self::TooManyFragments { .. } => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::PROTOCOL_ERROR,
@@ -85,6 +87,7 @@ impl fmt::Display for ProtocolError {
             Self::InvalidCloseCode(code) => write!(f, "the peer sent the invalid close code {code}"),
             Self::InvalidCloseReason => f.write_str("the peer sent a close reason that is not UTF-8"),
             Self::InvalidUtf8 => f.write_str("the peer sent text that is not UTF-8"),
+            Self::InvalidDeflate => f.write_str("the peer sent a compressed message that cannot be inflated"),
             Self::FrameTooBig { size, limit } => {
                 write!(f, "the peer sent a frame of {size} bytes, the limit is {limit}")
             }

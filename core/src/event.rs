@@ -16,10 +16,13 @@ pub enum Event<'a> {
     Data {
         /// Text or binary, as the message's first frame says.
         kind: MessageKind,
-        /// The bytes, unmasked; empty only if the message begins or ends with nothing.
+        /// The bytes, unmasked; empty only if the message begins or ends with nothing. If they are `compressed`, give each such
+        /// payload to [`Connection::inflate`](crate::Connection::inflate), in order, also those of no interest.
         payload: &'a [u8],
         /// The payload once more, as text, if it is text of nothing but ASCII and that was seen while it was unmasked.
         ascii: Option<&'a str>,
+        /// Whether the message came compressed.
+        compressed: bool,
         /// Whether the message begins here.
         first: bool,
         /// Whether the message ends here.

@@ -91,6 +91,7 @@ mod assembler;
 mod close;
 mod config;
 mod connection;
+pub mod deflate;
 mod error;
 mod event;
 mod frame;
@@ -107,7 +108,7 @@ mod time;
 mod timers;
 mod utf8;
 
-pub use assembler::{Assembled, Assembler, Incoming};
+pub use assembler::{Assembled, Assembler, Begun, Incoming};
 pub use close::{CloseCode, CloseFrame, CloseInfo, MAX_CLOSE_REASON, Side};
 pub use config::{Config, Keepalive};
 pub use connection::{Connection, MaskKeys, Role, State};

@@ -155,6 +155,8 @@ impl fmt::Debug for MessageRef<'_> {
 pub struct Payload<'a> {
     pub(crate) kind: MessageKind,
     pub(crate) data: PayloadData<'a>,
+    /// Whether it is to be compressed, if that was said.
+    pub(crate) compress: Option<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -163,13 +165,23 @@ pub(crate) enum PayloadData<'a> {
     Shared(Bytes),
 }
 
+impl PayloadData<'_> {
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            PayloadData::Borrowed(bytes) => bytes,
+            PayloadData::Shared(bytes) => bytes,
+        }
+    }
+}
+
 impl<'a> Payload<'a> {
     pub(crate) fn borrowed(kind: MessageKind, bytes: &'a [u8]) -> Self {
-        Payload { kind, data: PayloadData::Borrowed(bytes) }
+        Payload { kind, data: PayloadData::Borrowed(bytes), compress: None }
     }
 
     fn shared(kind: MessageKind, bytes: impl Into<Bytes>) -> Self {
-        Payload { kind, data: PayloadData::Shared(bytes.into()) }
+        Payload { kind, data: PayloadData::Shared(bytes.into()), compress: None }
     }
 
     /// Whether it is text or bytes.
@@ -181,16 +193,28 @@ impl<'a> Payload<'a> {
     /// What will be sent.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.data {
-            PayloadData::Borrowed(bytes) => bytes,
-            PayloadData::Shared(bytes) => bytes,
-        }
+        self.data.as_bytes()
+    }
+
+    /// Says for this message whether it is to be compressed, where [`Config::deflate`](crate::Config#structfield.deflate) has been agreed
+    /// on, instead of what its [policy](crate::deflate::Policy) says of all. Leave secrets uncompressed that stand beside text of
+    /// somebody else's choice: the length of the message tells how much the two have in common (RFC 7692 8).
+    ///
+    /// ```
+    /// use sockeye_core::Payload;
+    ///
+    /// let payload = Payload::from("token=8d969eef&q=to").compress(false);
+    /// ```
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = Some(compress);
+        self
     }
 
     /// The same payload, owned; copied only if it was borrowed.
     #[must_use]
     pub fn into_owned(self) -> Payload<'static> {
-        Payload { kind: self.kind, data: PayloadData::Shared(self.into_bytes()) }
+        Payload { kind: self.kind, compress: self.compress, data: PayloadData::Shared(self.into_bytes()) }
     }
 
     pub(crate) fn into_bytes(self) -> Bytes {

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::deflate::{CodecPool, Deflate, deflate_once};
 use crate::frame::{Flags, FrameHeader, MAX_HEADER};
 use crate::message::{MessageKind, Payload};
 
@@ -25,27 +26,50 @@ use crate::message::{MessageKind, Payload};
 #[derive(Debug, Clone)]
 pub struct Prepared {
     kind: MessageKind,
-    /// Header and payload of one unmasked frame.
+    plain: Encoded,
+    /// With the window that it was compressed with.
+    deflated: Option<(Encoded, u8)>,
+    /// What was asked for it, or has been found out: that it does not become shorter.
+    pub(crate) compress: Option<bool>,
+}
+
+/// Header and payload of one unmasked frame.
+#[derive(Debug, Clone)]
+pub(crate) struct Encoded {
     wire: Bytes,
     header_len: usize,
 }
 
 impl Prepared {
-    /// Encodes a message.
+    /// Encodes a message. Connections that want it compressed compress it for themselves.
     pub fn new<'p>(payload: impl Into<Payload<'p>>) -> Self {
+        Self::plain_only(&payload.into())
+    }
+
+    /// Encodes a message, and compresses it once for all connections with these settings, if their policy wants it compressed and
+    /// that makes it shorter. It does not refer back to messages before it, so it is the same for all receivers; who
+    /// has agreed on a smaller window compresses it anew, and so does [`Memory::Compressor`](crate::deflate::Memory::Compressor).
+    ///
+    /// `pool` lends the compressor.
+    pub fn deflated<'p>(
+        payload: impl Into<Payload<'p>>,
+        settings: &Deflate,
+        pool: Option<&dyn CodecPool>,
+    ) -> Self {
         let payload = payload.into();
-        let bytes = payload.as_bytes();
-        let header = FrameHeader {
-            opcode: payload.kind().opcode(),
-            flags: Flags::default(),
-            mask: None,
-            len: bytes.len() as u64,
-        };
-        let mut wire = Vec::with_capacity(bytes.len().saturating_add(MAX_HEADER));
-        header.encode(&mut wire);
-        let header_len = wire.len();
-        wire.extend_from_slice(bytes);
-        Prepared { kind: payload.kind(), wire: wire.into(), header_len }
+        let mut prepared = Self::plain_only(&payload);
+        let encode = |bytes: &[u8]| Encoded::new(payload.kind(), true, bytes);
+        match deflate_once(&payload, settings, pool, encode) {
+            Some(Some(deflated)) => prepared.deflated = Some(deflated),
+            Some(None) => prepared.compress = Some(false),
+            None => {}
+        }
+        prepared
+    }
+
+    fn plain_only(payload: &Payload<'_>) -> Self {
+        let plain = Encoded::new(payload.kind(), false, payload.as_bytes());
+        Prepared { kind: payload.kind(), plain, deflated: None, compress: payload.compress }
     }
 
     /// Whether it is text or bytes.
@@ -57,6 +81,30 @@ impl Prepared {
     /// The payload.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
+        self.plain.payload()
+    }
+
+    pub(crate) fn parts(&self) -> (&Encoded, Option<&(Encoded, u8)>) {
+        (&self.plain, self.deflated.as_ref())
+    }
+}
+
+impl Encoded {
+    fn new(kind: MessageKind, compress: bool, payload: &[u8]) -> Self {
+        let header = FrameHeader {
+            opcode: kind.opcode(),
+            flags: Flags { finish: true, compress },
+            mask: None,
+            len: payload.len() as u64,
+        };
+        let mut wire = Vec::with_capacity(payload.len().saturating_add(MAX_HEADER));
+        header.encode(&mut wire);
+        let header_len = wire.len();
+        wire.extend_from_slice(payload);
+        Encoded { wire: wire.into(), header_len }
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
         self.wire.get(self.header_len..).unwrap_or_default()
     }
 

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use crate::close::CloseFrame;
 use crate::config::Config;
 use crate::connection::Role;
+use crate::deflate::Inflater;
 use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::frame::{FrameHeader, Opcode};
@@ -36,6 +37,7 @@ pub struct Receiver {
     header: CutHeader,
     frame: FrameState,
     message: Option<MessageState>,
+    inflater: Option<Box<Inflater>>,
 }
 
 /// What the next bytes are.
@@ -49,7 +51,8 @@ enum Step {
     CutControl(Opcode, Box<Vec<u8>>),
     /// "the connection is closed for reading": the peer's Close was the last thing that counts.
     Closed,
-    Failed(ProtocolError),
+    /// In a box, to keep every other step small.
+    Failed(Box<ProtocolError>),
 }
 
 /// The payload being read.
@@ -67,6 +70,7 @@ struct MessageState {
     /// Bytes that its frames have declared so far.
     declared: u64,
     frames: u32,
+    compressed: bool,
     /// Whether nothing of it has been handed out yet.
     first: bool,
 }
@@ -82,6 +86,7 @@ impl Receiver {
             header: CutHeader::default(),
             frame: FrameState::default(),
             message: None,
+            inflater: None,
         }
     }
 
@@ -131,6 +136,38 @@ impl Receiver {
         }
     }
 
+    /// As [`Connection::inflate`](crate::Connection::inflate), but the error is the caller's to give to
+    /// [`Sender::fail`](crate::Sender::fail).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn inflate(
+        &mut self,
+        payload: &[u8],
+        last: bool,
+        mut sink: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        // Without an agreement nothing comes compressed.
+        let Some(inflater) = &mut self.inflater else { return sink(payload) };
+        let inflated = inflater.push(payload, last, self.config.max_message_size, &mut sink);
+        inflated.inspect_err(|error| self.fail(*error))
+    }
+
+    /// Whether messages may come compressed.
+    #[must_use]
+    pub fn inflates(&self) -> bool {
+        self.inflater.is_some()
+    }
+
+    pub(crate) fn set_inflater(&mut self, inflater: Option<Box<Inflater>>) {
+        self.inflater = inflater;
+    }
+
+    pub(crate) fn inflater(&mut self) -> Option<&mut Inflater> {
+        self.inflater.as_deref_mut()
+    }
+
     /// How long the frame at the front of `input` is, header and all, if its header is there: for callers of
     /// [`poll_whole_event`](Receiver::poll_whole_event) who want to read just the rest of it.
     #[must_use]
@@ -146,7 +183,7 @@ impl Receiver {
     /// Discards whatever arrives from now on.
     pub fn fail(&mut self, error: ProtocolError) {
         if !matches!(self.step, Step::Failed(_)) {
-            self.step = Step::Failed(error);
+            self.step = Step::Failed(Box::new(error));
         }
     }
 
@@ -160,8 +197,8 @@ impl Receiver {
     /// What the peer did wrong, if it did.
     #[must_use]
     pub fn failure(&self) -> Option<ProtocolError> {
-        match self.step {
-            Step::Failed(error) => Some(error),
+        match &self.step {
+            Step::Failed(error) => Some(**error),
             _ => None,
         }
     }
@@ -176,7 +213,7 @@ impl Receiver {
     fn poll<'a>(&mut self, input: &mut RecvBuf<'a>, room: usize) -> Result<Option<Event<'a>>, ProtocolError> {
         match self.whole_message(input) {
             Some((kind, payload, ascii)) => {
-                Ok(Some(Event::Data { kind, payload, ascii, first: true, last: true }))
+                Ok(Some(Event::Data { kind, payload, ascii, compressed: false, first: true, last: true }))
             }
             // What every read ends with need not take the long way.
             None if input.is_empty() && self.is_open() => Ok(None),
@@ -195,7 +232,11 @@ impl Receiver {
         let (header, used) = FrameHeader::parse(there).ok()??;
         let kind = first_of(header.opcode)?;
         let fits = header.len <= there.len().saturating_sub(used) as u64;
-        if !fits || !header.flags.finish || self.check_limits(header.len, 0, 1).is_err() {
+        if !fits
+            || !header.flags.finish
+            || header.flags.compress
+            || self.check_limits(header.len, 0, 1).is_err()
+        {
             return None;
         }
         let key = self.check_header(&header).ok()?;
@@ -245,7 +286,7 @@ impl Receiver {
                 }
                 Step::Failed(error) => {
                     input.take_all();
-                    return Err(*error);
+                    return Err(**error);
                 }
             }
         }
@@ -261,7 +302,7 @@ impl Receiver {
             self.step = Step::Header;
         }
         let message = self.message.as_mut()?;
-        let (kind, first) = (message.kind, message.first);
+        let (kind, compressed, first) = (message.kind, message.compressed, message.first);
         if masked.is_empty() && !last && !(first && frame_ends) {
             return None;
         }
@@ -270,7 +311,7 @@ impl Receiver {
             self.message = None;
         }
         let (payload, ascii) = self.unmask(masked, key, kind);
-        Some(Event::Data { kind, payload, ascii, first, last })
+        Some(Event::Data { kind, payload, ascii, compressed, first, last })
     }
 
     /// Collects a control frame's payload; borrowed when it is all there, as it nearly always is.

@@ -10,8 +10,9 @@ use core::time::Duration;
 use crate::close::{CloseFrame, CloseInfo, Side};
 use crate::config::Config;
 use crate::connection::{MaskKeys, Role};
+use crate::deflate::{Deflate, Deflater, Negotiated};
 use crate::error::{ProtocolError, SendError};
-use crate::frame::{Frame, Opcode};
+use crate::frame::{Flags, Frame, Opcode};
 use crate::message::{MessageKind, Payload, PayloadData};
 use crate::outbox::{Outbox, Transmit};
 use crate::prepared::Prepared;
@@ -40,6 +41,7 @@ pub struct Sender {
     late_pong: Option<Box<LatePong>>,
     closing: Closing,
     info: Option<Box<CloseInfo>>,
+    deflater: Option<Box<Deflater>>,
 }
 
 impl Sender {
@@ -65,6 +67,7 @@ impl Sender {
             late_pong: None,
             closing: Closing::default(),
             info: None,
+            deflater: None,
         }
     }
 
@@ -81,11 +84,11 @@ impl Sender {
         let size = payload.as_bytes().len();
         self.check_open()?;
         self.check_new_message(size)?;
-        let opcode = payload.kind.opcode();
-        match self.config.fragment_size {
-            Some(limit) if size > limit => self.write_fragments(opcode, payload.as_bytes(), limit),
-            _ => self.write_frame(opcode, true, payload.data),
+        let wants_deflate = |deflater: &Deflater| deflater.wants(size, payload.compress);
+        if self.deflater.as_deref().is_some_and(wants_deflate) && self.write_deflated(&payload) {
+            return Ok(());
         }
+        self.write_message(payload.kind.opcode(), false, payload.data);
         Ok(())
     }
 
@@ -95,13 +98,26 @@ impl Sender {
     ///
     /// As there.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
-        let size = prepared.as_bytes().len();
-        if self.masks.is_some() || self.config.fragment_size.is_some_and(|limit| size > limit) {
-            return self.send(Payload::borrowed(prepared.kind(), prepared.as_bytes()));
-        }
+        let payload = prepared.as_bytes();
         self.check_open()?;
-        self.check_new_message(size)?;
-        self.outbox.append_shared(prepared.wire());
+        self.check_new_message(payload.len())?;
+        let (encoded, compress) = match self.prepared_form(prepared) {
+            Some(form) => form,
+            None => {
+                let payload = Payload::borrowed(prepared.kind(), payload);
+                return self.send(Payload { compress: prepared.compress, ..payload });
+            }
+        };
+        let is_long = |limit| encoded.payload().len() > limit;
+        if self.masks.is_some() || self.config.fragment_size.is_some_and(is_long) {
+            let payload = PayloadData::Borrowed(encoded.payload());
+            self.write_message(prepared.kind().opcode(), compress, payload);
+        } else {
+            self.outbox.append_shared(encoded.wire());
+        }
+        if compress && let Some(deflater) = &mut self.deflater {
+            deflater.sent(payload);
+        }
         Ok(())
     }
 
@@ -123,9 +139,9 @@ impl Sender {
                     _ => SendError::InvalidCloseFrame,
                 })?)
             }
-            Opcode::Text => self.send_part(Some(MessageKind::Text), &frame.data, frame.flags.finish),
-            Opcode::Binary => self.send_part(Some(MessageKind::Binary), &frame.data, frame.flags.finish),
-            Opcode::Continuation => self.send_part(None, &frame.data, frame.flags.finish),
+            Opcode::Text => self.send_part(Some(MessageKind::Text), &frame.data, frame.flags),
+            Opcode::Binary => self.send_part(Some(MessageKind::Binary), &frame.data, frame.flags),
+            Opcode::Continuation => self.send_part(None, &frame.data, frame.flags),
         }
     }
 
@@ -138,7 +154,7 @@ impl Sender {
         check_control(payload)?;
         self.check_open()?;
         self.check_room()?;
-        self.write_frame(Opcode::Ping, true, PayloadData::Borrowed(payload));
+        self.write_frame(Opcode::Ping, Flags::default(), PayloadData::Borrowed(payload));
         self.timers.ping_sent(payload);
         Ok(())
     }
@@ -158,7 +174,7 @@ impl Sender {
             self.late_pong = Some(Box::new(LatePong::new(payload)));
         } else {
             self.late_pong = None;
-            self.write_frame(Opcode::Pong, true, PayloadData::Borrowed(payload));
+            self.write_frame(Opcode::Pong, Flags::default(), PayloadData::Borrowed(payload));
         }
         Ok(())
     }
@@ -232,6 +248,12 @@ impl Sender {
         self.timers.round_trip()
     }
 
+    /// As [`Connection::deflate`](crate::Connection::deflate).
+    #[must_use]
+    pub fn deflate(&self) -> Option<Negotiated> {
+        self.deflater.as_ref().map(|deflater| deflater.negotiated())
+    }
+
     /// Which end this is.
     #[must_use]
     pub fn role(&self) -> Role {
@@ -247,6 +269,18 @@ impl Sender {
     /// As [`Connection::reclaim_buffer`](crate::Connection::reclaim_buffer).
     pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
         self.outbox.reclaim()
+    }
+
+    pub(crate) fn deflate_settings(&self) -> Option<&Deflate> {
+        self.config.deflate.as_ref()
+    }
+
+    pub(crate) fn set_deflater(&mut self, deflater: Option<Box<Deflater>>) {
+        self.deflater = deflater;
+    }
+
+    pub(crate) fn deflater(&mut self) -> Option<&mut Deflater> {
+        self.deflater.as_deref_mut()
     }
 
     /// Queues bytes that are no frame: the head that ends the opening handshake.

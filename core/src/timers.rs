@@ -24,6 +24,8 @@ pub(crate) struct Timers {
     next_ping: u32,
     outstanding_payload: u32,
     outstanding: Outstanding,
+    /// When the outstanding ping was sent, once that is known.
+    sent_at: Instant,
     /// Nanoseconds; `u64::MAX` before the first pong.
     round_trip: u64,
 }
@@ -34,9 +36,9 @@ enum Outstanding {
     None,
     /// Sent, at a time not known yet.
     Unstamped,
-    Sent(Instant),
+    Sent,
     /// Answered, at a time not known yet.
-    Answered(Instant),
+    Answered,
 }
 
 /// What is to be done when the time has come.
@@ -67,6 +69,7 @@ impl Timers {
             next_ping: 0,
             outstanding_payload: 0,
             outstanding: Outstanding::None,
+            sent_at: Instant::EPOCH,
             round_trip: u64::MAX,
         }
     }
@@ -83,10 +86,8 @@ impl Timers {
     }
 
     pub(crate) fn pong_received(&mut self, payload: &[u8]) {
-        if let Outstanding::Sent(at) = self.outstanding
-            && self.outstanding_payload == fingerprint(payload)
-        {
-            self.outstanding = Outstanding::Answered(at);
+        if self.outstanding == Outstanding::Sent && self.outstanding_payload == fingerprint(payload) {
+            self.outstanding = Outstanding::Answered;
         }
     }
 
@@ -111,7 +112,7 @@ impl Timers {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        if matches!(self.outstanding, Outstanding::Unstamped | Outstanding::Answered(_)) {
+        if matches!(self.outstanding, Outstanding::Unstamped | Outstanding::Answered) {
             return Some(Instant::EPOCH);
         }
         [self.idle_check, self.ping, self.pong, self.close].into_iter().filter_map(Deadline::poll).min()
@@ -119,9 +120,9 @@ impl Timers {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant, config: &Config) -> Due {
         match self.outstanding {
-            Outstanding::Unstamped => self.outstanding = Outstanding::Sent(now),
-            Outstanding::Answered(at) => {
-                self.round_trip = now.as_nanos().saturating_sub(at.as_nanos());
+            Outstanding::Unstamped => (self.outstanding, self.sent_at) = (Outstanding::Sent, now),
+            Outstanding::Answered => {
+                self.round_trip = now.as_nanos().saturating_sub(self.sent_at.as_nanos());
                 self.outstanding = Outstanding::None;
             }
             _ => {}

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use sockeye_core::{Event, Instant, ProtocolError, Sender, State};
+use sockeye_core::{Instant, Sender, State};
 
 use crate::buffer::{self, ReadBuffer};
 use crate::io::{Clock, Io};
@@ -311,15 +311,6 @@ impl<I: Io, C: Clock> Link<I, C> {
     pub(crate) fn sender_with_buffer(&mut self) -> &mut Sender {
         self.sender.lend_buffer(buffer::take_write);
         &mut self.sender
-    }
-
-    #[inline]
-    pub(crate) fn react(&mut self, event: &Event<'_>) {
-        self.sender_with_buffer().react(event);
-    }
-
-    pub(crate) fn fail(&mut self, error: ProtocolError) {
-        self.sender.fail(&error);
     }
 
     /// Writes what is queued, or fails at `deadline`.

@@ -3,13 +3,10 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use sockeye_core::{
-    Assembled, Assembler, Event, Incoming, MessageKind, MessageRef, ProtocolError, Receiver, RecvBuf, Sender,
-    Utf8Stream,
-};
+use sockeye_core::{Assembled, Receiver, RecvBuf, Sender};
 
-use crate::buffer::{self, READ, ReadBuffer};
+use crate::buffer::{READ, ReadBuffer};
+use crate::decoder::{Decoder, Part};
 use crate::error::Error;
 use crate::io::{Clock, Io};
 use crate::link::{Heard, Link};
@@ -22,24 +19,10 @@ pub(crate) struct Receiving {
     over: bool,
 }
 
-/// A stretch of a message, as it arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// Text or binary.
-    pub kind: MessageKind,
-    /// The bytes. Text may be cut inside a character; it has been checked as far as it goes.
-    pub data: Bytes,
-    /// Whether the message begins here.
-    pub first: bool,
-    /// Whether the message ends here.
-    pub last: bool,
-}
-
 impl Receiving {
     pub(crate) fn new(receiver: Receiver, mut input: ReadBuffer) -> Self {
         input.release();
-        let decoder = Decoder { receiver, assembler: Assembler::new(), parts: None };
-        Receiving { decoder, input, over: false }
+        Receiving { decoder: Decoder::new(receiver), input, over: false }
     }
 
     /// The end has been told.
@@ -78,7 +61,7 @@ impl Receiving {
             let used = view.consumed();
             self.input.consume(used);
             if !self.input.is_empty() {
-                let len = self.decoder.receiver.frame_len(self.input.unread());
+                let len = self.decoder.frame_len(self.input.unread());
                 self.input.expect(len);
             }
             match self.poll_more(link, cx) {
@@ -105,13 +88,11 @@ impl Receiving {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Part>, Error>> {
         // What a receive of whole messages had begun when it was dropped.
-        if let Some((kind, begun, utf8)) = self.decoder.assembler.take_begun() {
-            self.decoder.parts = Some(utf8);
-            let part = Part { kind, data: Bytes::from(begun), first: true, last: false };
+        if let Some(part) = self.decoder.begun_part() {
             return Poll::Ready(Ok(Some(part)));
         }
         loop {
-            let mut view = RecvBuf::new(self.input.unread());
+            let mut view = RecvBuf::new(self.decoder.part_input(self.input.unread()));
             while let Some(event) = self.decoder.next_event(&mut view, 0, link) {
                 if let Some(part) = self.decoder.part(event, link) {
                     let used = view.consumed();
@@ -120,7 +101,11 @@ impl Receiving {
                     return Poll::Ready(Ok(Some(part)));
                 }
             }
-            self.input.consume(usize::MAX);
+            let used = view.consumed();
+            self.input.consume(used);
+            if !self.input.is_empty() {
+                continue;
+            }
             match self.poll_more(link, cx) {
                 Poll::Ready(Ok(Heard::Bytes)) => {}
                 Poll::Ready(Ok(Heard::End(_))) => return Poll::Ready(Ok(None)),
@@ -141,7 +126,7 @@ impl Receiving {
         match ready!(link.with(|link| link.poll_hear(cx, &mut self.input))) {
             Heard::End(error) => {
                 self.over = true;
-                self.decoder.assembler = Assembler::new();
+                self.decoder.discard();
                 self.input.consume(usize::MAX);
                 self.release();
                 Poll::Ready(self.verdict(link, error).map_or(Ok(Heard::End(None)), Err))
@@ -153,14 +138,12 @@ impl Receiving {
     /// Gives all memory back that is not needed while nothing happens.
     fn release(&mut self) {
         self.input.release();
-        if let Some(buffer) = self.decoder.assembler.reclaim_buffer() {
-            buffer::give_message(buffer);
-        }
+        self.decoder.release();
     }
 
     /// What to tell of the end: the peer's fault before the transport's, and nothing if all went well.
     fn verdict<L: Access>(&mut self, link: &mut L, error: Option<io::Error>) -> Option<Error> {
-        if let Some(error) = self.decoder.receiver.failure() {
+        if let Some(error) = self.decoder.failure() {
             return Some(Error::Protocol(error));
         }
         if let Some(error) = error {
@@ -169,101 +152,6 @@ impl Receiving {
         let info = link.with(|link| link.sender.close_info().cloned())?;
         (!info.clean).then_some(Error::Abnormal(info))
     }
-}
-
-/// What makes messages of bytes.
-#[derive(Debug)]
-struct Decoder {
-    receiver: Receiver,
-    assembler: Assembler,
-    /// A message is being taken in parts.
-    parts: Option<Utf8Stream>,
-}
-
-impl Decoder {
-    /// The short way for what is nearly everything.
-    #[inline(always)]
-    fn whole_message<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
-        if self.parts.is_some() {
-            return None;
-        }
-        self.receiver.poll_message(input)
-    }
-
-    /// The next event, answered; a broken rule fails the connection, whose end is then told when it has come.
-    fn next_event<'a, L: Access>(
-        &mut self,
-        input: &mut RecvBuf<'a>,
-        room: usize,
-        link: &mut L,
-    ) -> Option<Event<'a>> {
-        // The short way may have taken all there was and found it wrong.
-        if input.is_empty() && self.receiver.failure().is_none() {
-            return None;
-        }
-        match self.receiver.poll_whole_event(input, room) {
-            Ok(event) => {
-                // Data needs no answer: the other half's lock is not taken for it.
-                if let Some(Event::Ping(_) | Event::Pong(_) | Event::Close(_)) = &event {
-                    link.with(|link| event.iter().for_each(|event| link.react(event)));
-                }
-                event
-            }
-            Err(error) => {
-                self.fail(error, link);
-                None
-            }
-        }
-    }
-
-    /// Takes an event that is not a whole message by itself; gives the message that it completes.
-    fn collect<'a: 'm, 'm, L: Access>(&'m mut self, event: Event<'a>, link: &mut L) -> Option<Assembled<'m>> {
-        if let Event::Data { payload, first, last, .. } = &event {
-            if self.parts.is_some() {
-                // The rest of a message that was begun in parts: the caller has moved on.
-                if *last {
-                    self.parts = None;
-                }
-                return None;
-            }
-            if *first && !*last {
-                self.assembler.lend_buffer(|| buffer::take_message(payload.len()));
-            }
-        }
-        match self.assembler.push(event) {
-            Ok(Some(Incoming::Message(message))) => Some(message),
-            Ok(_) => None,
-            Err(error) => {
-                fail(&mut self.receiver, error, link);
-                None
-            }
-        }
-    }
-
-    /// Takes an event as a part of a message, if it is one; its text is checked with what came before it.
-    fn part<L: Access>(&mut self, event: Event<'_>, link: &mut L) -> Option<Part> {
-        let Event::Data { kind, payload, first, last, .. } = event else { return None };
-        let mut utf8 = self.parts.take().unwrap_or_default();
-        if kind == MessageKind::Text {
-            let checked = utf8.push(payload, |_| ());
-            if checked.is_err() || last && !utf8.is_complete() {
-                self.fail(ProtocolError::InvalidUtf8, link);
-                return None;
-            }
-        }
-        self.parts = (!last).then_some(utf8);
-        Some(Part { kind, data: Bytes::copy_from_slice(payload), first, last })
-    }
-
-    fn fail<L: Access>(&mut self, error: ProtocolError, link: &mut L) {
-        fail(&mut self.receiver, error, link);
-    }
-}
-
-/// Fails both sides.
-fn fail<L: Access>(receiver: &mut Receiver, error: ProtocolError, link: &mut L) {
-    receiver.fail(error);
-    link.with(|link| link.fail(error));
 }
 
 /// A way to the sender for a delivered message.

@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
+use sockeye_core::Sender;
+
+use crate::decoder::Answer;
 use crate::io::{Clock, Io};
 use crate::link::Link;
 
@@ -14,7 +17,7 @@ pub(crate) enum Half {
 }
 
 /// A link that one task owns, or that two share.
-pub(crate) trait Access {
+pub(crate) trait Access: Answer {
     type Io: Io;
     type Clock: Clock;
 
@@ -38,6 +41,19 @@ impl<I: Io, C: Clock> Access for Arc<Mutex<Link<I, C>>> {
 
     fn with<R>(&mut self, f: impl FnOnce(&mut Link<I, C>) -> R) -> R {
         f(&mut lock(self))
+    }
+}
+
+impl<I: Io, C: Clock> Answer for Link<I, C> {
+    #[inline]
+    fn answer(&mut self, f: impl FnOnce(&mut Sender)) {
+        f(self.sender_with_buffer());
+    }
+}
+
+impl<I: Io, C: Clock> Answer for Arc<Mutex<Link<I, C>>> {
+    fn answer(&mut self, f: impl FnOnce(&mut Sender)) {
+        f(lock(self).sender_with_buffer());
     }
 }
 

@@ -9,10 +9,11 @@ use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Frame, Message, MessageRef, Payload, Prepared, SendError, Sender, State,
 };
 
+use crate::decoder::Part;
 use crate::error::Error;
 use crate::io::{Clock, Io};
 use crate::link::Link;
-use crate::receiving::{Part, Receiving};
+use crate::receiving::Receiving;
 use crate::shared::{Half, Receives, lock};
 use crate::websocket::{WebSocket, poll_ready};
 

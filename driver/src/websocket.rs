@@ -4,16 +4,19 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use sockeye_core::deflate::Negotiated;
 use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Connection, Frame, Instant, Message, MessageKind, MessageRef, Payload,
     Prepared, SendError, Sender, State,
 };
 
 use crate::buffer::ReadBuffer;
+use crate::decoder::Part;
 use crate::error::Error;
 use crate::io::{Clock, Io};
 use crate::link::Link;
-use crate::receiving::{Part, Receiving, sender_of};
+use crate::pool::codec_pool;
+use crate::receiving::{Receiving, sender_of};
 use crate::shared::Half;
 use crate::split::{RecvHalf, SendHalf, split};
 use crate::writer::MessageWriter;
@@ -52,7 +55,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         Self::with_input(connection, ReadBuffer::new(unread), io, clock)
     }
 
-    pub(crate) fn with_input(connection: Connection, input: ReadBuffer, io: I, clock: C) -> Self {
+    pub(crate) fn with_input(mut connection: Connection, input: ReadBuffer, io: I, clock: C) -> Self {
+        connection.set_codec_pool(&codec_pool());
         let (receiver, sender) = connection.split();
         WebSocket {
             receiving: Receiving::new(receiver, input),
@@ -268,6 +272,12 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// The compression that was agreed on, if any (RFC 7692).
+    #[must_use]
+    pub fn deflate(&self) -> Option<Negotiated> {
+        self.link.sender.deflate()
     }
 
     /// The time from the latest answered ping to its pong.

@@ -12,11 +12,13 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use sockeye_core::deflate::Deflate;
 use sockeye_core::handshake::client::{Request, Url};
 use sockeye_core::handshake::server::{Accept, Handshake, Upgrade};
 use sockeye_core::{Assembler, Config, Connection, Incoming, Instant, RecvBuf, State};
 
-const HEAP: usize = 64 << 10;
+/// Compression takes some 400 KiB of it; a device with less leaves it off.
+const HEAP: usize = 512 << 10;
 
 /// Hands out a piece of memory once and takes nothing back: enough to link against.
 struct Bump {
@@ -74,7 +76,7 @@ impl Wire {
 
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
-    let config = Arc::new(Config::new());
+    let config = Arc::new(Config::new().deflate(Deflate::new()));
     if let Some(connection) = accept(&Wire, &config) {
         echo(&Wire, connection);
     }

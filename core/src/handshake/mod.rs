@@ -13,6 +13,7 @@
 //! behind a head stay in the [`RecvBuf`](crate::RecvBuf) and are the connection's first frames.
 
 pub mod client;
+pub(crate) mod extensions;
 mod key;
 pub mod server;
 

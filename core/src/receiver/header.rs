@@ -53,7 +53,8 @@ impl Receiver {
             (Role::Server, None) => return Err(ProtocolError::UnmaskedFrame),
             (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame),
         };
-        if header.flags.compress {
+        // RSV1 has a meaning where compression was agreed on, and there on the first frame of a message alone (RFC 7692 6).
+        if header.flags.compress && (self.inflater.is_none() || first_of(header.opcode).is_none()) {
             return Err(ProtocolError::ReservedBits);
         }
         Ok(key)
@@ -74,7 +75,10 @@ impl Receiver {
     fn begin_data(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {
         let (declared, frames) = self.check_data(header)?;
         match (first_of(header.opcode), &mut self.message) {
-            (Some(kind), message) => *message = Some(MessageState { kind, declared, frames, first: true }),
+            (Some(kind), message) => {
+                let compressed = header.flags.compress;
+                *message = Some(MessageState { kind, declared, frames, compressed, first: true });
+            }
             (None, Some(message)) => (message.declared, message.frames) = (declared, frames),
             (None, None) => {}
         }

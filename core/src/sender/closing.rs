@@ -9,7 +9,7 @@ use crate::close::{CloseCode, CloseFrame, CloseInfo, Side};
 use crate::connection::{Role, State};
 use crate::error::{ProtocolError, SendError};
 use crate::event::Event;
-use crate::frame::Opcode;
+use crate::frame::{Flags, Opcode};
 use crate::message::PayloadData;
 use crate::time::Instant;
 use crate::timers::Due;
@@ -155,7 +155,7 @@ impl Sender {
     /// A close can always be queued, however much waits.
     pub(super) fn write_close(&mut self, payload: &[u8]) {
         self.late_pong = None;
-        self.write_frame(Opcode::Close, true, PayloadData::Borrowed(payload));
+        self.write_frame(Opcode::Close, Flags::default(), PayloadData::Borrowed(payload));
         self.closing.sent = true;
         self.message = None;
         self.timers.closing();

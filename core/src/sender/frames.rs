@@ -6,7 +6,8 @@ use super::Sender;
 use crate::error::SendError;
 use crate::frame::{Flags, FrameHeader, MAX_CONTROL_PAYLOAD, Opcode};
 use crate::mask::apply_mask;
-use crate::message::{MessageKind, PayloadData};
+use crate::message::{MessageKind, Payload, PayloadData};
+use crate::prepared::{Encoded, Prepared};
 use crate::utf8::Utf8Stream;
 
 /// A message begun with `finish = false`.
@@ -14,6 +15,7 @@ pub(super) struct Fragmented {
     kind: MessageKind,
     size: u64,
     utf8: Utf8Stream,
+    compressed: bool,
 }
 
 /// A ping's payload.
@@ -55,12 +57,13 @@ impl Sender {
         &mut self,
         begin: Option<MessageKind>,
         part: &[u8],
-        finish: bool,
+        flags: Flags,
     ) -> Result<(), SendError> {
         self.check_open()?;
-        let (kind, size, mut utf8) = match (begin, self.message.as_deref()) {
-            (Some(kind), None) => (kind, 0, Utf8Stream::new()),
-            (None, Some(message)) => (message.kind, message.size, message.utf8),
+        let finish = flags.finish;
+        let (kind, size, mut utf8, compressed) = match (begin, self.message.as_deref()) {
+            (Some(kind), None) => (kind, 0, Utf8Stream::new(), self.wants_deflate(part, flags)),
+            (None, Some(message)) => (message.kind, message.size, message.utf8, message.compressed),
             (Some(_), Some(_)) => return Err(SendError::ExpectedContinuation),
             (None, None) => return Err(SendError::UnexpectedContinuation),
         };
@@ -74,34 +77,89 @@ impl Sender {
             }
         }
         let opcode = begin.map_or(Opcode::Continuation, MessageKind::opcode);
-        self.write_frame(opcode, finish, PayloadData::Borrowed(part));
+        let flags = Flags { finish, compress: compressed && begin.is_some() };
+        if compressed {
+            self.write_deflated_part(opcode, flags, part);
+        } else {
+            self.write_frame(opcode, flags, PayloadData::Borrowed(part));
+        }
+        let message = Fragmented { kind, size, utf8, compressed };
         match &mut self.message {
             _ if finish => self.message = None,
-            Some(message) => **message = Fragmented { kind, size, utf8 },
-            message => *message = Some(Box::new(Fragmented { kind, size, utf8 })),
+            Some(begun) => **begun = message,
+            begun => *begun = Some(Box::new(message)),
         }
         Ok(())
     }
 
-    pub(super) fn write_fragments(&mut self, opcode: Opcode, payload: &[u8], limit: usize) {
-        let mut opcode = opcode;
-        let mut parts = payload.chunks(limit.max(1)).peekable();
-        while let Some(part) = parts.next() {
-            self.write_frame(opcode, parts.peek().is_none(), PayloadData::Borrowed(part));
-            opcode = Opcode::Continuation;
+    /// Whether the message that begins with this part is compressed.
+    fn wants_deflate(&self, part: &[u8], flags: Flags) -> bool {
+        // One that comes in parts may become long.
+        let size = if flags.finish { part.len() } else { usize::MAX };
+        let asked = flags.compress.then_some(true);
+        self.deflater.as_ref().is_some_and(|deflater| deflater.wants(size, asked))
+    }
+
+    /// A whole message, in frames of the size that is set.
+    #[inline]
+    pub(super) fn write_message(&mut self, opcode: Opcode, compress: bool, payload: PayloadData<'_>) {
+        match self.config.fragment_size {
+            Some(limit) if payload.as_bytes().len() > limit => {
+                self.write_fragments(opcode, compress, payload.as_bytes(), limit);
+            }
+            _ => self.write_frame(opcode, Flags { finish: true, compress }, payload),
         }
     }
 
+    fn write_fragments(&mut self, mut opcode: Opcode, mut compress: bool, payload: &[u8], limit: usize) {
+        let mut parts = payload.chunks(limit.max(1)).peekable();
+        while let Some(part) = parts.next() {
+            let flags = Flags { finish: parts.peek().is_none(), compress };
+            self.write_frame(opcode, flags, PayloadData::Borrowed(part));
+            // RSV1 is for the first frame of a message alone (RFC 7692 6).
+            (opcode, compress) = (Opcode::Continuation, false);
+        }
+    }
+
+    /// How a message that was encoded before goes out here, and whether that is compressed; `None`: it is to be compressed anew.
+    pub(super) fn prepared_form<'p>(&self, prepared: &'p Prepared) -> Option<(&'p Encoded, bool)> {
+        let (plain, deflated) = prepared.parts();
+        let Some(deflater) = &self.deflater else { return Some((plain, false)) };
+        let (size, asked) = (prepared.as_bytes().len(), prepared.compress);
+        match deflated {
+            Some((encoded, window_bits)) if deflater.admits(size, *window_bits, asked) => {
+                Some((encoded, true))
+            }
+            _ if deflater.wants(size, asked) => None,
+            _ => Some((plain, false)),
+        }
+    }
+
+    /// A whole message, compressed; nothing is written if it had better go as it is.
+    #[inline(never)]
+    pub(super) fn write_deflated(&mut self, payload: &Payload<'_>) -> bool {
+        let Some(mut deflater) = self.deflater.take() else { return false };
+        let written = deflater.message(payload.as_bytes(), |bytes| {
+            self.write_message(payload.kind.opcode(), true, PayloadData::Borrowed(bytes));
+        });
+        self.deflater = Some(deflater);
+        written
+    }
+
+    #[inline(never)]
+    fn write_deflated_part(&mut self, opcode: Opcode, flags: Flags, part: &[u8]) {
+        let Some(mut deflater) = self.deflater.take() else { return };
+        deflater.part(part, flags.finish, |bytes| {
+            self.write_frame(opcode, flags, PayloadData::Borrowed(bytes));
+        });
+        self.deflater = Some(deflater);
+    }
+
     #[inline]
-    pub(super) fn write_frame(&mut self, opcode: Opcode, finish: bool, payload: PayloadData<'_>) {
-        let bytes: &[u8] = match &payload {
-            PayloadData::Borrowed(bytes) => bytes,
-            PayloadData::Shared(bytes) => bytes,
-        };
-        let flags = Flags { finish, compress: false };
+    pub(super) fn write_frame(&mut self, opcode: Opcode, flags: Flags, payload: PayloadData<'_>) {
         // A fresh key for each frame, drawn when its payload can no longer change (RFC 6455 5.3, 10.3).
         let mask = self.masks.as_mut().map(|next| next());
-        let header = FrameHeader { opcode, flags, mask, len: bytes.len() as u64 };
+        let header = FrameHeader { opcode, flags, mask, len: payload.as_bytes().len() as u64 };
         match (payload, mask) {
             (PayloadData::Shared(bytes), None) => {
                 self.outbox.append(|buffer| header.encode(buffer));

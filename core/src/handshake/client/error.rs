@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::deflate::InvalidAnswer;
 use crate::http::{HeadError, Response};
 
 /// Why there is no connection.
@@ -44,6 +45,8 @@ pub enum BadResponse {
     Subprotocol,
     /// An extension that was not offered.
     Extension,
+    /// An answer that does not fit the compression that was offered.
+    Deflate(InvalidAnswer),
     /// One interim response (1xx) followed another without end.
     TooManyInterim,
 }
@@ -85,6 +88,7 @@ impl fmt::Display for BadResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BadResponse::Head(error) => return error.fmt(f),
+            BadResponse::Deflate(error) => return error.fmt(f),
             BadResponse::HttpVersion => "the 101 is not HTTP/1.1",
             BadResponse::Upgrade => "the Upgrade header must be 'websocket', once",
             BadResponse::Connection => "the Connection header must have the token 'Upgrade'",

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{Handshake, Url};
 use crate::handshake::{is_own_header, key};
 use crate::http::{Headers, InvalidHeader, is_token};
-use crate::{Config, MaskKeys};
+use crate::{Config, MaskKeys, deflate};
 
 /// The request of an opening handshake (RFC 6455 4.1).
 ///
@@ -77,12 +77,13 @@ impl Request {
     #[must_use]
     pub fn start(self, nonce: [u8; 16], masks: MaskKeys, config: Arc<Config>) -> Handshake {
         let key = key::encode_nonce(nonce);
-        let head = self.encode(&key);
+        let extensions = config.deflate.as_ref().map(deflate::offer);
+        let head = self.encode(&key, extensions.as_deref());
         Handshake::new(head, key::accept(key.as_bytes()), self.subprotocols, masks, config)
     }
 
     /// RFC 6455 4.1, the items of the client's handshake.
-    fn encode(&self, key: &str) -> Vec<u8> {
+    fn encode(&self, key: &str, extensions: Option<&str>) -> Vec<u8> {
         let mut head = Headers::default();
         let mut push = |name: &str, value: &str| head.push_checked(name, value.as_bytes());
         push("Host", &self.authority);
@@ -92,6 +93,9 @@ impl Request {
         push("Sec-WebSocket-Version", "13");
         if !self.subprotocols.is_empty() {
             push("Sec-WebSocket-Protocol", &self.subprotocols.join(", "));
+        }
+        if let Some(extensions) = extensions {
+            push("Sec-WebSocket-Extensions", extensions);
         }
         let mut out = Vec::new();
         for part in ["GET ", &self.target, " HTTP/1.1\r\n"] {

@@ -4,6 +4,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::BadResponse;
+use crate::deflate::{self, Deflate, Negotiated};
+use crate::handshake::extensions::extensions;
 use crate::http::{Response, Version};
 
 /// What the response is held against.
@@ -38,11 +40,6 @@ pub(super) fn verify(response: &Response, expected: &Expected) -> Result<Option<
         Ok(Some(value)) if value == expected.accept.as_bytes() => {}
         _ => return Err(BadResponse::Accept),
     }
-    // "If the response includes a |Sec-WebSocket-Extensions| header field and this header field indicates the use of
-    // an extension that was not present in the client's handshake". None is offered yet.
-    if headers.elements("sec-websocket-extensions").next().is_some() {
-        return Err(BadResponse::Extension);
-    }
     // "If the response includes a |Sec-WebSocket-Protocol| header field and this header field indicates the use of
     // a subprotocol that was not present in the client's handshake"; 11.3.4: once in a response.
     match headers.only("sec-websocket-protocol") {
@@ -52,5 +49,19 @@ pub(super) fn verify(response: &Response, expected: &Expected) -> Result<Option<
             chosen.map(|name| Some(name.to_string())).ok_or(BadResponse::Subprotocol)
         }
         Err(_) => Err(BadResponse::Subprotocol),
+    }
+}
+
+/// Item 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this header field indicates the use of an extension
+/// that was not present in the client's handshake". Compression is the only one that can be offered.
+pub(super) fn verify_extensions(
+    response: &Response,
+    offered: Option<&Deflate>,
+) -> Result<Option<Negotiated>, BadResponse> {
+    let lines = response.headers().all("sec-websocket-extensions");
+    match offered {
+        Some(settings) => deflate::verify(lines, settings).map_err(BadResponse::Deflate),
+        None if extensions(lines).next().is_some() => Err(BadResponse::Extension),
+        None => Ok(None),
     }
 }

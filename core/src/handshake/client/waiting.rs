@@ -5,8 +5,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::verify::{Expected, verify};
+use super::verify::{Expected, verify, verify_extensions};
 use super::{BadResponse, HandshakeError};
+use crate::deflate::Negotiated;
 use crate::http::{BodyEvent, BodyReader, HeadReader, Kind, Response};
 use crate::time::Deadline;
 use crate::{Config, Connection, Instant, MaskKeys, RecvBuf};
@@ -45,6 +46,8 @@ pub struct Established {
     pub response: Response,
     /// The subprotocol that the server chose.
     pub subprotocol: Option<String>,
+    /// The compression agreed on.
+    pub deflate: Option<Negotiated>,
 }
 
 #[derive(Debug)]
@@ -167,9 +170,13 @@ impl Handshake {
 
     fn establish(&mut self, response: Response) -> Result<Established, HandshakeError> {
         let subprotocol = verify(&response, &self.expected)?;
+        let deflate = verify_extensions(&response, self.config.deflate.as_ref())?;
         let masks = self.masks.take().ok_or(HandshakeError::Over)?;
-        let connection = Connection::client(Arc::clone(&self.config), masks);
-        Ok(Established { connection, response, subprotocol })
+        let mut connection = Connection::client(Arc::clone(&self.config), masks);
+        if let Some(deflate) = &deflate {
+            connection.enable_deflate(deflate);
+        }
+        Ok(Established { connection, response, subprotocol, deflate })
     }
 
     fn poll_refusal(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Established>, HandshakeError> {

@@ -6,9 +6,10 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::Upgrade;
+use crate::deflate::Negotiated;
 use crate::handshake::is_own_header;
 use crate::http::{Headers, InvalidHeader, Request, Response};
-use crate::{Config, Connection};
+use crate::{Config, Connection, deflate};
 
 /// What goes into the 101 besides what has to: a subprotocol, and headers such as cookies.
 ///
@@ -64,6 +65,8 @@ pub struct Accepted {
     pub request: Request,
     /// The subprotocol that the 101 names.
     pub subprotocol: Option<String>,
+    /// The compression agreed on.
+    pub deflate: Option<Negotiated>,
 }
 
 impl Upgrade {
@@ -80,15 +83,21 @@ impl Upgrade {
         {
             return Err(SubprotocolNotOffered { name: name.clone(), upgrade: Box::new(self) });
         }
-        let head = self.head(accept);
+        let settings = config.deflate.as_ref();
+        let agreed = settings.and_then(|settings| deflate::accept(self.extension_lines(), settings));
+        let (deflate, extensions) = agreed.unzip();
+        let head = self.head(accept, extensions.as_deref());
         let mut connection = Connection::server(config);
         connection.queue_head(&head.encode());
+        if let Some(deflate) = &deflate {
+            connection.enable_deflate(deflate);
+        }
         let subprotocol = accept.subprotocol.as_ref().map(ToString::to_string);
-        Ok(Accepted { connection, request: self.into_request(), subprotocol })
+        Ok(Accepted { connection, request: self.into_request(), subprotocol, deflate })
     }
 
     /// RFC 6455 4.2.2, "/5./ If the server chooses to accept the incoming connection".
-    fn head(&self, accept: &Accept) -> Response {
+    fn head(&self, accept: &Accept, extensions: Option<&str>) -> Response {
         let head = Response::new(101)
             .header_checked("Upgrade", "websocket")
             .header_checked("Connection", "Upgrade")
@@ -96,6 +105,10 @@ impl Upgrade {
         let head = match &accept.subprotocol {
             // A token: it equals one of those that were checked.
             Some(name) => head.header_checked("Sec-WebSocket-Protocol", name),
+            None => head,
+        };
+        let head = match extensions {
+            Some(extensions) => head.header_checked("Sec-WebSocket-Extensions", extensions),
             None => head,
         };
         head.headers_checked(&accept.headers)

@@ -96,6 +96,8 @@ pub enum Refusal {
     InvalidKey,
     /// `Sec-WebSocket-Protocol` is not a list of tokens.
     Subprotocol,
+    /// `Sec-WebSocket-Extensions` is not a list of extensions.
+    Extensions,
     /// The request announces a body.
     Body,
     /// Pages of this origin may not connect (RFC 6455 10.2).
@@ -152,6 +154,7 @@ impl fmt::Display for Refusal {
             Refusal::RepeatedKey => "there is more than one Sec-WebSocket-Key header",
             Refusal::InvalidKey => "the Sec-WebSocket-Key header must be 16 bytes in base64",
             Refusal::Subprotocol => "the Sec-WebSocket-Protocol header must be a list of tokens",
+            Refusal::Extensions => "the Sec-WebSocket-Extensions header does not follow its grammar",
             Refusal::Body => "a WebSocket handshake has no body: no Content-Length, no Transfer-Encoding",
             Refusal::Origin => "pages of this origin may not connect here",
         })

@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use super::{Refusal, Rejection};
+use crate::handshake::extensions::extensions;
 use crate::handshake::key;
 use crate::http::{Headers, Request, Version, is_token};
 
@@ -65,10 +66,11 @@ impl Upgrade {
 
     /// The lines of `Sec-WebSocket-Extensions`, as they came (RFC 6455 9.1).
     pub fn extension_offers(&self) -> impl Iterator<Item = &str> {
-        self.request
-            .headers()
-            .all("sec-websocket-extensions")
-            .filter_map(|offer| core::str::from_utf8(offer).ok())
+        self.extension_lines().filter_map(|offer| core::str::from_utf8(offer).ok())
+    }
+
+    pub(super) fn extension_lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.request.headers().all(EXTENSIONS)
     }
 
     /// Refuses it.
@@ -84,6 +86,7 @@ impl Upgrade {
 
 const KEY: &str = "sec-websocket-key";
 const PROTOCOL: &str = "sec-websocket-protocol";
+const EXTENSIONS: &str = "sec-websocket-extensions";
 
 /// RFC 6455 4.2.1, in the order in which a wrong answer would mislead least: what is no WebSocket request at all
 /// is told so, whatever else it lacks.
@@ -108,6 +111,7 @@ fn check(request: &Request) -> Result<(), Refusal> {
     check_version(headers)?;
     check_key(headers)?;
     check_subprotocols(headers)?;
+    check_extensions(headers)?;
     // A handshake has no body. What would stand in its place are frames, or a request in the hands of a
     // proxy that counts differently.
     if !request.body_length().is_empty() {
@@ -134,6 +138,13 @@ fn check_key(headers: &Headers) -> Result<(), Refusal> {
         Ok(Some(value)) if key::is_key(value) => Ok(()),
         Ok(Some(_)) => Err(Refusal::InvalidKey),
     }
+}
+
+fn check_extensions(headers: &Headers) -> Result<(), Refusal> {
+    // RFC 6455 9.1: "If a value is received by either the client or the server during negotiation that does not conform to the ABNF
+    // below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_."
+    let is_malformed = extensions(headers.all(EXTENSIONS)).any(|extension| extension.is_err());
+    if is_malformed { Err(Refusal::Extensions) } else { Ok(()) }
 }
 
 fn check_subprotocols(headers: &Headers) -> Result<(), Refusal> {

@@ -1,0 +1,174 @@
+//! Every test runs with every backend that is compiled, and what one compresses the other inflates too.
+
+mod agreement;
+mod checker;
+mod decoding;
+mod encoding;
+
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{Corrupt, Inflated};
+use crate::deflate::CompressorSettings;
+
+trait Encode {
+    fn reset(&mut self, history: &[u8]);
+    fn compress(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), Corrupt>;
+}
+
+trait Decode {
+    fn reset(&mut self, history: &[u8]);
+    fn inflate(&mut self, input: &[u8], out: &mut [u8]) -> Result<Inflated, Corrupt>;
+    fn finish(&mut self) -> Result<(), Corrupt>;
+}
+
+struct Backend {
+    name: &'static str,
+    encoder: fn(&CompressorSettings) -> Box<dyn Encode>,
+    decoder: fn() -> Box<dyn Decode>,
+}
+
+macro_rules! backend {
+    ($name:ident, $module:ident) => {
+        impl Encode for super::$module::Encoder {
+            fn reset(&mut self, history: &[u8]) {
+                self.reset(history);
+            }
+            fn compress(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), Corrupt> {
+                self.compress(input, out)
+            }
+        }
+
+        impl Decode for super::$module::Decoder {
+            fn reset(&mut self, history: &[u8]) {
+                self.reset(history);
+            }
+            fn inflate(&mut self, input: &[u8], out: &mut [u8]) -> Result<Inflated, Corrupt> {
+                self.inflate(input, out)
+            }
+            fn finish(&mut self) -> Result<(), Corrupt> {
+                self.finish()
+            }
+        }
+
+        const $name: Backend = Backend {
+            name: stringify!($module),
+            encoder: |settings| Box::new(super::$module::Encoder::new(settings)),
+            decoder: || Box::new(super::$module::Decoder::new(super::$module::Available)),
+        };
+    };
+}
+
+backend!(MINIZ, miniz);
+#[cfg(feature = "zlib-rs")]
+backend!(ZLIB, zlib);
+
+const BACKENDS: &[Backend] = &[
+    MINIZ,
+    #[cfg(feature = "zlib-rs")]
+    ZLIB,
+];
+
+fn settings(level: u8, window_bits: u8) -> CompressorSettings {
+    CompressorSettings { level, window_bits, mem_level: 8, available: super::Available }
+}
+
+impl Backend {
+    /// An encoder and a decoder of this backend, ready.
+    fn pair(&self, settings: &CompressorSettings) -> (Box<dyn Encode>, Box<dyn Decode>) {
+        let (mut encoder, mut decoder) = ((self.encoder)(settings), (self.decoder)());
+        encoder.reset(&[]);
+        decoder.reset(&[]);
+        (encoder, decoder)
+    }
+}
+
+/// One message as it is on the wire: without the four bytes that RFC 7692 7.2.1 removes.
+fn message(encoder: &mut dyn Encode, input: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    encoder.compress(input, &mut out).unwrap();
+    assert!(out.ends_with(&TAIL));
+    out.truncate(out.len() - TAIL.len());
+    out
+}
+
+const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+
+/// All of a message, without its end, lent in pieces of `chunk` bytes and with `room` for as many bytes at a time.
+fn feed(decoder: &mut dyn Decode, message: &[u8], chunk: usize, room: usize) -> Result<Vec<u8>, Corrupt> {
+    let (mut output, mut buffer) = (Vec::new(), vec![0xaa; room]);
+    for mut input in message.chunks(chunk) {
+        loop {
+            let Inflated { read, written } = decoder.inflate(input, &mut buffer)?;
+            input = &input[read..];
+            output.extend_from_slice(&buffer[..written]);
+            if written < room {
+                break;
+            }
+        }
+        assert!(input.is_empty(), "room left over says that all has been taken");
+        assert_eq!(
+            decoder.inflate(&[], &mut buffer),
+            Ok(Inflated { read: 0, written: 0 }),
+            "and that nothing is held"
+        );
+    }
+    Ok(output)
+}
+
+fn whole(decoder: &mut dyn Decode, message: &[u8]) -> Result<Vec<u8>, Corrupt> {
+    let output = feed(decoder, message, usize::MAX, 4096)?;
+    decoder.finish()?;
+    Ok(output)
+}
+
+/// Xorshift, so that the tests are the same each time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
+
+    /// Bytes that repeat themselves at every distance up to `far`.
+    fn echoes(&mut self, count: usize, far: usize) -> Vec<u8> {
+        let mut bytes = self.bytes(8);
+        while bytes.len() < count {
+            let from = bytes.len() - 1 - self.below(far.min(bytes.len()));
+            for at in from..from + 3 + self.below(40) {
+                bytes.push(bytes[at]);
+            }
+            bytes.push(self.next() as u8);
+        }
+        bytes.truncate(count);
+        bytes
+    }
+
+    /// What applications send: lines of JSON.
+    fn json(&mut self, count: usize) -> Vec<u8> {
+        let mut text = alloc::string::String::new();
+        while text.len() < count {
+            let (id, price, side) =
+                (self.below(1_000_000), self.below(90_000), ["buy", "sell"][self.below(2)]);
+            text += &alloc::format!(
+                "{{\"id\":{id},\"price\":{price}.{:02},\"side\":\"{side}\",\"symbol\":\"BTC-{}\"}}\n",
+                price % 97,
+                id % 7
+            );
+        }
+        text.truncate(count);
+        text.into_bytes()
+    }
+}

@@ -1,0 +1,134 @@
+//! What is sent compressed (RFC 7692 7.2.1).
+
+use alloc::sync::Arc;
+use core::fmt;
+
+use crate::message::Payload;
+
+use super::history::History;
+use super::{CodecPool, Compressor, CompressorSettings, Deflate, Memory, Negotiated, Policy};
+
+/// The sending direction of a connection that has agreed on compression.
+pub(crate) struct Deflater {
+    negotiated: Negotiated,
+    settings: CompressorSettings,
+    policy: Policy,
+    /// While a message is sent in parts; from the first message on where it is kept.
+    codec: Option<Compressor>,
+    keeps_codec: bool,
+    history: History,
+    pool: Option<Arc<dyn CodecPool>>,
+}
+
+impl Deflater {
+    pub(crate) fn new(negotiated: &Negotiated, deflate: &Deflate) -> Self {
+        let settings = CompressorSettings::new(deflate, negotiated.own.window_bits);
+        let (keeps_codec, history) = match deflate.memory {
+            _ if !negotiated.own.takeover => (false, 0),
+            Memory::Compressor => (true, 0),
+            Memory::History(limit) => (false, limit.min(1 << settings.window_bits)),
+        };
+        Deflater {
+            negotiated: *negotiated,
+            settings,
+            policy: deflate.policy,
+            codec: None,
+            keeps_codec,
+            history: History::new(history),
+            pool: None,
+        }
+    }
+
+    pub(crate) fn negotiated(&self) -> Negotiated {
+        self.negotiated
+    }
+
+    pub(crate) fn set_pool(&mut self, pool: Arc<dyn CodecPool>) {
+        self.pool = Some(pool);
+    }
+
+    /// Whether a message of `size` bytes is to be compressed, if `asked` was asked for it.
+    pub(crate) fn wants(&self, size: usize, asked: Option<bool>) -> bool {
+        self.policy.wants(size, asked)
+    }
+
+    /// Compresses a whole message for `send`, unless it had better go as it is.
+    pub(crate) fn message(&mut self, payload: &[u8], send: impl FnOnce(&[u8])) -> bool {
+        if payload.is_empty() {
+            return false;
+        }
+        let mut codec = self.codec.take().unwrap_or_else(|| self.begin());
+        let bytes = codec.compress(payload, true);
+        let pays = self.keeps_codec || bytes.len() < payload.len();
+        if pays {
+            send(bytes);
+            self.history.push(payload);
+        }
+        self.end(codec);
+        pays
+    }
+
+    /// Compresses the next part of a message for `send`; the parts before it have been compressed too.
+    pub(crate) fn part(&mut self, part: &[u8], last: bool, send: impl FnOnce(&[u8])) {
+        let mut codec = self.codec.take().unwrap_or_else(|| self.begin());
+        send(codec.compress(part, last));
+        self.history.push(part);
+        if last {
+            self.end(codec);
+        } else {
+            self.codec = Some(codec);
+        }
+    }
+
+    /// Whether a message that was compressed for all, with this window and with nothing before it, can be sent here.
+    pub(crate) fn admits(&self, size: usize, window_bits: u8, asked: Option<bool>) -> bool {
+        // A compressor that is kept would not know of it, and refer to the wrong places afterwards.
+        !self.keeps_codec && window_bits <= self.settings.window_bits && self.policy.wants(size, asked)
+    }
+
+    /// Such a message has been sent: the next ones may refer to it.
+    pub(crate) fn sent(&mut self, payload: &[u8]) {
+        self.history.push(payload);
+    }
+
+    fn begin(&self) -> Compressor {
+        let mut codec = Compressor::take(self.pool.as_deref(), self.settings);
+        codec.encoder.reset(self.history.as_bytes());
+        codec
+    }
+
+    fn end(&mut self, codec: Compressor) {
+        if self.keeps_codec {
+            self.codec = Some(codec);
+        } else {
+            codec.give(self.pool.as_deref());
+        }
+    }
+}
+
+/// Compresses a message with nothing before it, for any number of connections, if these settings want that; gives it with the
+/// window it takes to inflate it, or nothing if it did not become shorter.
+pub(crate) fn deflate_once<R>(
+    payload: &Payload<'_>,
+    deflate: &Deflate,
+    pool: Option<&dyn CodecPool>,
+    encode: impl FnOnce(&[u8]) -> R,
+) -> Option<Option<(R, u8)>> {
+    let bytes = payload.as_bytes();
+    if !deflate.policy.wants(bytes.len(), payload.compress) {
+        return None;
+    }
+    let settings = CompressorSettings::new(deflate, deflate.window_bits.clamp(8, 15));
+    let mut codec = Compressor::take(pool, settings);
+    codec.encoder.reset(&[]);
+    let compressed = codec.compress(bytes, true);
+    let encoded = (compressed.len() < bytes.len()).then(|| (encode(compressed), settings.window_bits));
+    codec.give(pool);
+    Some(encoded)
+}
+
+impl fmt::Debug for Deflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deflater").field("negotiated", &self.negotiated).finish_non_exhaustive()
+    }
+}

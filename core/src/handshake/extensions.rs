@@ -1,0 +1,154 @@
+//! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 9.1), read in place, in one pass and a second one over the
+//! parameters that are asked for.
+//!
+//! ```text
+//! extension-list  = 1#extension
+//! extension       = extension-token *( ";" extension-param )
+//! extension-param = token [ "=" (token | quoted-string) ]
+//! ```
+//!
+//! "Note that this section is using ABNF syntax/rules from [RFC2616], including the "implied *LWS rule"": blanks may stand around
+//! every `,`, `;` and `=`, and "null elements are allowed" in a list (RFC 2616 2.1). Parameters are no list; none may be empty.
+
+use crate::http::{is_blank, is_tchar};
+
+/// One element of the list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extension<'a> {
+    name: &'a [u8],
+    /// What follows the name, up to the end of the line. The part of it that is this element's has been checked.
+    rest: &'a [u8],
+}
+
+/// A parameter of an extension.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Param<'a> {
+    name: &'a [u8],
+    pub(crate) value: Option<Value<'a>>,
+}
+
+/// A token, or what stands between the quotes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Value<'a>(&'a [u8]);
+
+/// The list does not conform to the grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// The elements of all lines, which are one list (RFC 6455 9.1: "this header field MAY be split or combined across multiple lines").
+/// What follows an error in its line is not looked at.
+///
+/// Line by line is as good as all in one: a quoted string that goes on in the next line would have the comma in it that joins the
+/// lines, and so be no token.
+pub(crate) fn extensions<'a>(
+    lines: impl IntoIterator<Item = &'a [u8]>,
+) -> impl Iterator<Item = Result<Extension<'a>, Malformed>> {
+    lines.into_iter().flat_map(|mut rest| core::iter::from_fn(move || extension(&mut rest).transpose()))
+}
+
+impl<'a> Extension<'a> {
+    /// RFC 6455 does not say how names compare. No two registered ones differ by case alone, so nothing is mistaken if it is
+    /// ignored, as HTTP does with most tokens.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    pub(crate) fn params(&self) -> impl Iterator<Item = Param<'a>> + use<'a> {
+        let mut rest = self.rest;
+        core::iter::from_fn(move || param(&mut rest).ok().flatten())
+    }
+}
+
+impl Param<'_> {
+    /// As [`Extension::is`].
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+impl Value<'_> {
+    /// The token that it means. A `\` is none of its characters, so each one here is that of a quoted-pair.
+    pub(crate) fn bytes(&self) -> impl Iterator<Item = u8> {
+        self.0.iter().copied().filter(|&byte| byte != b'\\')
+    }
+}
+
+/// Takes the next element of a line and the comma behind it.
+fn extension<'a>(rest: &mut &'a [u8]) -> Result<Option<Extension<'a>>, Malformed> {
+    while take(rest, b',') {}
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let parsed = token(rest).and_then(|name| {
+        let extension = Extension { name, rest };
+        while param(rest)?.is_some() {}
+        if take(rest, b',') || rest.is_empty() { Ok(Some(extension)) } else { Err(Malformed) }
+    });
+    if parsed.is_err() {
+        *rest = &[];
+    }
+    parsed
+}
+
+/// Takes a parameter and the semicolon before it; `None` where no semicolon is.
+fn param<'a>(rest: &mut &'a [u8]) -> Result<Option<Param<'a>>, Malformed> {
+    if !take(rest, b';') {
+        return Ok(None);
+    }
+    let name = token(rest)?;
+    let value = if take(rest, b'=') { Some(value(rest)?) } else { None };
+    Ok(Some(Param { name, value }))
+}
+
+/// "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST conform to the 'token' ABNF."
+fn value<'a>(rest: &mut &'a [u8]) -> Result<Value<'a>, Malformed> {
+    if !take(rest, b'"') {
+        return token(rest).map(Value);
+    }
+    let text = *rest;
+    while let [b'\\', byte, tail @ ..] | [byte, tail @ ..] = *rest
+        && is_tchar(*byte)
+    {
+        *rest = tail;
+    }
+    let length = text.len().saturating_sub(rest.len());
+    match (text.get(..length), *rest) {
+        (Some(text @ [_, ..]), [b'"', tail @ ..]) => {
+            *rest = tail;
+            Ok(Value(text))
+        }
+        _ => Err(Malformed),
+    }
+}
+
+fn token<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
+    skip_blanks(rest);
+    let length = rest.iter().take_while(|&&byte| is_tchar(byte)).count();
+    match rest.split_at_checked(length) {
+        Some((token @ [_, ..], tail)) => {
+            *rest = tail;
+            Ok(token)
+        }
+        _ => Err(Malformed),
+    }
+}
+
+/// Skips blanks, and takes this byte if it follows them.
+fn take(rest: &mut &[u8], byte: u8) -> bool {
+    skip_blanks(rest);
+    match *rest {
+        [first, tail @ ..] if *first == byte => {
+            *rest = tail;
+            true
+        }
+        _ => false,
+    }
+}
+
+fn skip_blanks(rest: &mut &[u8]) {
+    while let [first, tail @ ..] = *rest
+        && is_blank(*first)
+    {
+        *rest = tail;
+    }
+}

@@ -1,0 +1,207 @@
+//! permessage-deflate received: RFC 7692 6 and 7.2.2, and what a peer may try with it.
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+mod deflate_support;
+
+use common::*;
+use deflate_support::*;
+use sockeye_core::deflate::Deflate;
+use sockeye_core::{Config, Event, Incoming, ProtocolError, RecvBuf};
+
+/// RFC 7692 7.2.3.1: "Hello" in one block.
+const HELLO: &[u8] = &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+
+fn text(text: &str) -> Got {
+    Got::Text(text.into())
+}
+
+#[test]
+fn the_examples_of_rfc_7692_7_2_3_are_understood() {
+    let stored: &[u8] = &[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00];
+    let last_block: &[u8] = &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
+    let two_blocks: &[u8] = &[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00];
+    for server in [true, false] {
+        for payload in [HELLO, stored, last_block, two_blocks] {
+            let mut end = deflating(server, Deflate::new());
+            end.feed(&frame(server, TEXT | RSV1, payload)).unwrap();
+            // What a final block ends can be gone on behind (7.2.3.4).
+            end.feed(&frame(server, TEXT | RSV1, HELLO)).unwrap();
+            assert_eq!(end.got, [text("Hello"), text("Hello")], "{payload:02x?}");
+        }
+        // 7.2.3.2: the second one refers to the first.
+        let mut end = deflating(server, Deflate::new());
+        end.feed(&frame(server, TEXT | RSV1, HELLO)).unwrap();
+        end.feed(&frame(server, TEXT | RSV1, [0xf2, 0x00, 0x11, 0x00, 0x00])).unwrap();
+        assert_eq!(end.got, [text("Hello"), text("Hello")]);
+        // 7.2.3.6: a message of nothing.
+        end.feed(&frame(server, TEXT | RSV1, [0x00])).unwrap();
+        assert_eq!(end.got.pop(), Some(text("")));
+    }
+}
+
+#[test]
+fn fragments_join_and_then_inflate_however_they_are_cut() {
+    let bytes = [
+        frame(true, TEXT_BEGINS | RSV1, &HELLO[..3]),
+        frame(true, PING, "between"),
+        frame(true, GOES_ON, []),
+        frame(true, GOES_ON, &HELLO[3..6]),
+        frame(true, ENDS, &HELLO[6..]),
+        frame(true, TEXT, "plain"),
+        frame(true, BINARY | RSV1, HELLO),
+    ]
+    .concat();
+    let ping = Got::Ping(b"between".to_vec());
+    let expected = [ping, text("Hello"), text("plain"), Got::Binary(b"Hello".to_vec())];
+    for size in 1..=bytes.len() {
+        let mut end = deflating(true, Deflate::new());
+        end.feed_in(size, &bytes).unwrap();
+        assert_eq!(end.got, expected, "in pieces of {size}");
+    }
+}
+
+#[test]
+fn e2_a_message_says_whether_it_came_compressed() {
+    let mut end = deflating(true, Deflate::new());
+    for (first, payload, compressed) in [(TEXT | RSV1, HELLO, true), (TEXT, b"plain", false)] {
+        for split in [false, true] {
+            let mut bytes = match split {
+                true => [frame(true, first & 0x7f, &payload[..2]), frame(true, ENDS, &payload[2..])].concat(),
+                false => frame(true, first, payload),
+            };
+            let mut input = RecvBuf::new(&mut bytes);
+            let incoming = end.assembler.poll(&mut end.connection, &mut input).unwrap().unwrap();
+            let Incoming::Message(message) = incoming else { panic!("{incoming:?}") };
+            assert_eq!(message.is_compressed(), compressed);
+        }
+    }
+}
+
+#[test]
+fn w2_rsv1_belongs_to_the_first_frame_of_a_message_where_compression_was_agreed_on() {
+    for server in [true, false] {
+        let plain = || End::of(server, Config::new());
+        let agreed = || deflating(server, Deflate::new());
+        let wrong = [
+            (plain(), frame(server, TEXT | RSV1, HELLO)),
+            (agreed(), frame(server, PING | RSV1, [])),
+            (agreed(), frame(server, CLOSE | RSV1, [])),
+            (agreed(), [frame(server, TEXT_BEGINS, "a"), frame(server, ENDS | RSV1, "b")].concat()),
+            (agreed(), [frame(server, TEXT_BEGINS | RSV1, HELLO), frame(server, ENDS | RSV1, [])].concat()),
+            (agreed(), frame(server, TEXT | RSV1 | 0x20, HELLO)),
+            (agreed(), frame(server, TEXT | 0x10, HELLO)),
+        ];
+        for (mut end, bytes) in wrong {
+            assert_eq!(end.feed(&bytes), Err(ProtocolError::ReservedBits), "{bytes:02x?}");
+            assert_eq!(end.frames().last().unwrap().close_code(), 1002);
+        }
+    }
+}
+
+#[test]
+fn x5_what_cannot_be_inflated_fails_the_connection_with_1007() {
+    let wrong: [&[u8]; 5] = [
+        // A block type that does not exist.
+        &[0x06],
+        // Nothing lies behind the beginning.
+        &[0x02, 0x11, 0x00],
+        // A stored block whose length is not what it says.
+        &[0x00, 0x05, 0x00, 0xfb, 0xff, b'a'],
+        // Cut in the middle of a block, and of a stored one, which would swallow the tail.
+        &HELLO[..4],
+        &[0x00, 0xff, 0x00, 0x00, 0xff, b'a'],
+    ];
+    for takeover in [true, false] {
+        for payload in wrong {
+            let mut end = deflating(true, Deflate::new().peer_context_takeover(takeover));
+            let fault = end.feed(&frame(true, BINARY | RSV1, payload));
+            assert_eq!(fault, Err(ProtocolError::InvalidDeflate), "{payload:02x?}");
+            assert_eq!(end.frames()[0].close_code(), 1007);
+            assert_eq!(end.feed(&frame(true, TEXT, "more")), fault, "it stays");
+        }
+    }
+}
+
+#[test]
+fn without_context_takeover_a_message_cannot_refer_to_the_one_before() {
+    let mut end = deflating(true, Deflate::new().peer_context_takeover(false));
+    end.feed(&frame(true, TEXT | RSV1, HELLO)).unwrap();
+    let fault = end.feed(&frame(true, TEXT | RSV1, [0xf2, 0x00, 0x11, 0x00, 0x00]));
+    assert_eq!(fault, Err(ProtocolError::InvalidDeflate));
+}
+
+#[test]
+fn e4_text_is_checked_while_it_is_inflated() {
+    // Stored blocks show when which byte is there.
+    let bad = [frame(true, TEXT_BEGINS | RSV1, [0x00, 0x04, 0x00, 0xfb, 0xff, b'a', 0xff])].concat();
+    let mut end = deflating(true, Deflate::new());
+    assert_eq!(end.feed(&bad), Err(ProtocolError::InvalidUtf8));
+    // Cut at its end.
+    let mut end = deflating(true, Deflate::new());
+    let cut = frame(true, TEXT | RSV1, [0x00, 0x01, 0x00, 0xfe, 0xff, 0xc3, 0x00]);
+    assert_eq!(end.feed(&cut), Err(ProtocolError::InvalidUtf8));
+}
+
+#[test]
+fn x6_a_message_may_inflate_to_the_limit_and_not_one_byte_further() {
+    for limit in [1, 4095, 4096, 4097, 100_000] {
+        for (size, fits) in [(limit, true), (limit + 1, false), (limit * 50, false)] {
+            let mut sender = deflating(false, always());
+            sender.connection.send(vec![0u8; size]).unwrap();
+            let bytes = sender.write(usize::MAX);
+            let config = Config::new().max_message_size(limit as u64).deflate(Deflate::new());
+            let mut end = deflating_with(true, config);
+            match end.feed(&bytes) {
+                Ok(()) => assert!(fits && end.got == [Got::Binary(vec![0; size])]),
+                Err(error) => {
+                    assert_eq!(error, ProtocolError::MessageTooBig { limit: limit as u64 });
+                    assert!(!fits && end.frames()[0].close_code() == 1009);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn payloads_of_events_can_be_inflated_by_hand() {
+    let mut end = deflating(true, Deflate::new());
+    let mut bytes = [frame(true, TEXT_BEGINS | RSV1, &HELLO[..4]), frame(true, ENDS, &HELLO[4..])].concat();
+    let (mut input, mut inflated) = (RecvBuf::new(&mut bytes), Vec::new());
+    while let Some(event) = end.connection.poll_event(&mut input).unwrap() {
+        let Event::Data { payload, compressed: true, last, .. } = event else { panic!("{event:?}") };
+        let take = |part: &[u8]| {
+            inflated.extend_from_slice(part);
+            Ok(())
+        };
+        end.connection.inflate(payload, last, take).unwrap();
+    }
+    assert_eq!(inflated, b"Hello");
+    // A fault is answered as any other.
+    let mut bytes = frame(true, TEXT | RSV1, [0x06]);
+    let mut input = RecvBuf::new(&mut bytes);
+    let event = end.connection.poll_event(&mut input).unwrap();
+    let Some(Event::Data { payload, last, .. }) = event else { panic!("{event:?}") };
+    assert_eq!(end.connection.inflate(payload, last, |_| Ok(())), Err(ProtocolError::InvalidDeflate));
+    assert_eq!(end.frames()[0].close_code(), 1007);
+}
+
+#[test]
+fn a_pooled_decompressor_shows_nothing_of_the_connection_before() {
+    let pool = Pool::new();
+    for takeover in [true, false] {
+        let settings = Deflate::new().peer_context_takeover(takeover).peer_window_bits(9);
+        for _ in 0..3 {
+            let mut end = deflating(true, settings.clone());
+            end.connection.set_codec_pool(&pool.shared());
+            // Refers back to where nothing of its own lies.
+            let fault = end.feed(&frame(true, TEXT | RSV1, [0xf2, 0x00, 0x11, 0x00, 0x00]));
+            assert_eq!(fault, Err(ProtocolError::InvalidDeflate));
+            let mut end = deflating(true, settings.clone());
+            end.connection.set_codec_pool(&pool.shared());
+            end.feed(&frame(true, TEXT | RSV1, HELLO)).unwrap();
+        }
+    }
+    assert!(pool.taken() > 0);
+}

@@ -1,0 +1,302 @@
+//! permessage-deflate sent: RFC 7692 7.2.1, and what is compressed at all.
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+mod deflate_support;
+
+use std::sync::Arc;
+
+use common::*;
+use deflate_support::*;
+use sockeye_core::deflate::{Deflate, Memory, Policy};
+use sockeye_core::{Config, Flags, Frame, Opcode, Payload, Prepared, SendError};
+
+const CONTINUATION_ENDS: u8 = ENDS;
+
+/// Long enough for the default threshold, and compressible.
+fn news(n: usize) -> String {
+    format!(
+        "{{\"id\":{n},\"name\":\"somebody\",\"tags\":[\"a\",\"b\",\"c\"],\"text\":\"{}\"}}",
+        "la ".repeat(50)
+    )
+}
+
+/// Bytes that no compressor makes shorter.
+fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+#[test]
+fn o5_the_policy_says_which_messages_are_compressed() {
+    let long = news(1);
+    let table = [
+        (Policy::Never, [false, false, false]),
+        (Policy::OnRequest, [false, true, false]),
+        (Policy::Always, [true, true, false]),
+        (Policy::Above(long.len()), [true, true, false]),
+        (Policy::Above(long.len() + 1), [false, true, false]),
+    ];
+    for server in [true, false] {
+        for (policy, expected) in table {
+            let mut end = deflating(server, Deflate::new().policy(policy));
+            for (asked, compressed) in [None, Some(true), Some(false)].into_iter().zip(expected) {
+                let payload = Payload::from(long.as_str());
+                end.connection.send(asked.map_or(payload.clone(), |asked| payload.compress(asked))).unwrap();
+                let wire = end.frames();
+                assert_eq!(wire[0].first == TEXT | RSV1, compressed, "{policy:?} {asked:?}");
+                assert_eq!(wire[0].payload.len() < long.len(), compressed);
+            }
+        }
+    }
+    // By default from 128 bytes on.
+    let mut end = deflating(true, Deflate::new());
+    for (len, first) in [(127, TEXT), (128, TEXT | RSV1)] {
+        end.connection.send("a".repeat(len)).unwrap();
+        assert_eq!(end.firsts(), [first]);
+    }
+}
+
+#[test]
+fn the_flag_of_a_frame_asks_for_compression() {
+    let mut end = deflating(true, Deflate::new().policy(Policy::OnRequest));
+    let long = news(1);
+    let compress = Flags { finish: true, compress: true };
+    end.connection.send_frame(&Frame { flags: compress, ..Frame::text(&long) }).unwrap();
+    end.connection.send_frame(&Frame::text(&long)).unwrap();
+    // A control frame is never compressed (X8, RFC 7692 6).
+    end.connection.send_frame(&Frame { flags: compress, ..Frame::new(Opcode::Ping, b"p".to_vec()) }).unwrap();
+    assert_eq!(end.firsts(), [TEXT | RSV1, TEXT, PING]);
+}
+
+#[test]
+fn without_an_agreement_nothing_is_compressed() {
+    let mut end = End::server(Config::new().deflate(always()));
+    end.connection.send(Payload::from(news(1)).compress(true)).unwrap();
+    end.connection.send_prepared(&Prepared::deflated(news(1), &always(), None)).unwrap();
+    assert_eq!(end.firsts(), [TEXT, TEXT]);
+    assert_eq!(end.connection.deflate(), None);
+}
+
+#[test]
+fn what_would_not_become_shorter_goes_as_it_is() {
+    for takeover in [true, false] {
+        let settings = always().context_takeover(takeover);
+        let mut pair = deflating_pair(Config::new().deflate(settings), Config::new().deflate(Deflate::new()));
+        let messages = [noise(1000, 1), b"x".to_vec(), Vec::new(), vec![7; 1000], noise(1000, 1)];
+        for message in &messages {
+            pair.server.connection.send(message).unwrap();
+        }
+        pair.drive();
+        assert_eq!(pair.client.got, messages.map(Got::Binary));
+        let firsts: Vec<u8> = pair.to_client.frames().iter().map(|frame| frame.first).collect();
+        assert_eq!(firsts, [BINARY, BINARY, BINARY, BINARY | RSV1, BINARY]);
+    }
+}
+
+#[test]
+fn x3_messages_refer_to_those_before_them_as_far_as_was_agreed() {
+    let length = |settings: Deflate| {
+        let mut pair = deflating_pair(Config::new().deflate(settings), Config::new().deflate(Deflate::new()));
+        for n in 0..3 {
+            pair.server.connection.send(news(n)).unwrap();
+            pair.drive();
+            assert_eq!(pair.client.got.pop(), Some(Got::Text(news(n))));
+        }
+        pair.to_client.frames().iter().map(|frame| frame.payload.len()).collect::<Vec<_>>()
+    };
+    let [own, history, short, none] = [
+        length(always().memory(Memory::Compressor)),
+        length(always()),
+        length(always().memory(Memory::History(16))),
+        length(always().context_takeover(false)),
+    ];
+    assert_eq!(own[0], history[0]);
+    // All of the first message is there to refer to, or nothing of it.
+    assert!(own[2] * 3 < own[0] && history[2] * 3 < history[0], "{own:?} {history:?}");
+    assert!(none[2] == none[0] && short[2] * 2 > short[0], "{none:?} {short:?}");
+    // Without takeover it makes no difference what would be kept.
+    assert_eq!(none, length(always().context_takeover(false).memory(Memory::Compressor)));
+}
+
+#[test]
+fn x8_a_message_in_parts_is_compressed_as_one() {
+    for memory in [Memory::Compressor, Memory::History(4096)] {
+        let settings = Deflate::new().memory(memory);
+        let mut pair =
+            deflating_pair(Config::new().deflate(settings.clone()), Config::new().deflate(Deflate::new()));
+        for round in 0..3 {
+            let all = news(round);
+            let (a, b) = all.split_at(70);
+            let parts: [(Opcode, &str, bool); 4] = [
+                (Opcode::Text, a, false),
+                (Opcode::Continuation, "", false),
+                (Opcode::Continuation, b, round == 1),
+                (Opcode::Continuation, "", true),
+            ];
+            for (opcode, part, finish) in parts {
+                let frame = Frame::new(opcode, part.as_bytes()).finish(finish);
+                pair.server.connection.send_frame(&frame).unwrap();
+                if finish {
+                    break;
+                }
+                // What has been sent of it can be read before the rest is there.
+                pair.drive();
+            }
+            pair.drive();
+            assert_eq!(pair.client.got.pop(), Some(Got::Text(all)), "round {round}");
+        }
+        let firsts: Vec<u8> = pair.to_client.frames().iter().map(|frame| frame.first).collect();
+        assert_eq!(firsts[..4], [TEXT_BEGINS | RSV1, GOES_ON, GOES_ON, CONTINUATION_ENDS]);
+    }
+}
+
+#[test]
+fn a_wrong_part_is_refused_and_nothing_of_it_is_compressed() {
+    let mut pair = deflating_pair(Config::new().deflate(always()), Config::new().deflate(Deflate::new()));
+    let text = |data: &'static [u8], finish| Frame::new(Opcode::Text, data).finish(finish);
+    pair.server.connection.send_frame(&text(b"begun ", false)).unwrap();
+    let more = |data: &'static [u8], finish| Frame::new(Opcode::Continuation, data).finish(finish);
+    assert_eq!(pair.server.connection.send_frame(&more(b"\xff", false)), Err(SendError::InvalidUtf8));
+    assert_eq!(pair.server.connection.send("inside"), Err(SendError::ExpectedContinuation));
+    pair.server.connection.send_frame(&more(b"and done", true)).unwrap();
+    pair.server.connection.send(news(1)).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.got, [Got::Text("begun and done".into()), Got::Text(news(1))]);
+}
+
+#[test]
+fn a_compressed_message_is_sent_in_fragments_if_that_is_set() {
+    let config = Config::new().fragment_size(10_usize).deflate(always());
+    let mut pair = deflating_pair(config, Config::new().deflate(Deflate::new()));
+    pair.server.connection.send(news(1)).unwrap();
+    pair.server.connection.send_prepared(&Prepared::deflated(news(2), &always(), None)).unwrap();
+    pair.drive();
+    assert_eq!(pair.client.got, [Got::Text(news(1)), Got::Text(news(2))]);
+    let frames = pair.to_client.frames();
+    assert!(frames.len() > 10 && frames.iter().all(|frame| frame.payload.len() <= 10));
+    assert_eq!(frames.iter().filter(|frame| frame.first & RSV1 != 0).count(), 2);
+}
+
+#[test]
+fn a_prepared_message_is_compressed_once_for_all_who_can_read_it() {
+    let prepared = Prepared::deflated(news(7), &Deflate::new(), None);
+    let mut first = None;
+    for settings in
+        [Deflate::new(), always().context_takeover(false), Deflate::new().memory(Memory::History(0))]
+    {
+        let mut pair = deflating_pair(Config::new().deflate(settings), Config::new().deflate(Deflate::new()));
+        pair.server.connection.send_prepared(&prepared).unwrap();
+        pair.server.connection.send(news(7)).unwrap();
+        pair.drive();
+        assert_eq!(pair.client.got, [Got::Text(news(7)), Got::Text(news(7))]);
+        let wire = pair.to_client.frames().remove(0);
+        assert_eq!(*first.get_or_insert_with(|| wire.clone()), wire);
+    }
+    // Those who agreed on less, or keep their compressor, get it compressed for themselves, or as it is.
+    for (settings, first) in [
+        (Deflate::new().window_bits(9), TEXT | RSV1),
+        (Deflate::new().memory(Memory::Compressor), TEXT | RSV1),
+        (Deflate::new().policy(Policy::Never), TEXT),
+        (Deflate::new().policy(Policy::OnRequest), TEXT),
+    ] {
+        let mut pair = deflating_pair(Config::new().deflate(settings), Config::new().deflate(Deflate::new()));
+        for _ in 0..2 {
+            pair.server.connection.send_prepared(&prepared).unwrap();
+            pair.drive();
+            assert_eq!(pair.client.got.pop(), Some(Got::Text(news(7))));
+        }
+        assert_eq!(pair.to_client.frames()[0].first, first);
+    }
+    // A client masks it anew.
+    let mut pair =
+        deflating_pair(Config::new().deflate(Deflate::new()), Config::new().deflate(Deflate::new()));
+    pair.client.connection.send_prepared(&prepared).unwrap();
+    pair.drive();
+    assert_eq!(pair.server.got, [Got::Text(news(7))]);
+    assert_eq!(pair.to_server.frames()[0].first, TEXT | RSV1);
+}
+
+#[test]
+fn a_prepared_message_that_is_not_to_be_compressed_is_not() {
+    let secret = Prepared::deflated(Payload::from(news(1)).compress(false), &always(), None);
+    let noise = Prepared::deflated(noise(1000, 3), &always(), None);
+    let mut end = deflating(true, always());
+    end.connection.send_prepared(&secret).unwrap();
+    end.connection.send_prepared(&noise).unwrap();
+    assert_eq!(end.firsts(), [TEXT, BINARY]);
+}
+
+#[test]
+fn idle_connections_hold_no_codec_unless_it_is_to_be_kept() {
+    for (settings, compressors, decompressors) in [
+        (Deflate::new().context_takeover(false).peer_context_takeover(false), 1, 1),
+        (Deflate::new().peer_window_bits(12), 1, 1),
+        // The inflater's window is all that is kept of 32 KiB.
+        (Deflate::new(), 1, 0),
+        (Deflate::new().memory(Memory::Compressor), 0, 0),
+    ] {
+        let pool = Pool::new();
+        let mut ends = [deflating(true, settings.clone()), deflating(false, settings)];
+        for end in &mut ends {
+            end.connection.set_codec_pool(&pool.shared());
+        }
+        let [server, client] = &mut ends;
+        for n in 0..20 {
+            server.connection.send(news(n)).unwrap();
+            client.feed(&server.write(usize::MAX)).unwrap();
+            assert_eq!(client.got.pop(), Some(Got::Text(news(n))));
+            assert_eq!(pool.resting(), (compressors, decompressors));
+        }
+    }
+}
+
+#[test]
+fn a_pool_that_mixes_up_compressors_does_no_harm() {
+    let pool = Pool::new();
+    let mut pairs: Vec<Pair> = (8..=15)
+        .map(|bits| {
+            let settings = always().window_bits(bits).level(bits - 6);
+            deflating_pair(Config::new().deflate(settings), Config::new().deflate(Deflate::new()))
+        })
+        .collect();
+    for round in 0..4 {
+        for pair in &mut pairs {
+            pair.server.connection.set_codec_pool(&pool.shared());
+            let message: Vec<u8> =
+                news(round).bytes().chain(noise(700, 5)).chain(news(round).bytes()).collect();
+            pair.server.connection.send(&message).unwrap();
+            pair.drive();
+            assert_eq!(pair.client.got.pop(), Some(Got::Binary(message)));
+        }
+    }
+}
+
+#[test]
+fn x2_all_windows_and_contexts_round_trip_in_both_directions() {
+    let all = |settings: Deflate| Arc::new(Config::new().deflate(settings));
+    for (own, peer) in (8..=15).flat_map(|own| [8, 11, 12, 13, 15].map(|peer| (own, peer))) {
+        for takeover in [(true, true), (true, false), (false, true)] {
+            for memory in [Memory::Compressor, Memory::History(700)] {
+                let settings = always().window_bits(own).peer_window_bits(peer).memory(memory);
+                let settings = settings.context_takeover(takeover.0).peer_context_takeover(takeover.1);
+                let mut pair = deflating_pair((*all(settings)).clone(), (*all(always())).clone());
+                for n in 0..4 {
+                    let text = news(n).repeat(n * 7 % 5 + 1);
+                    pair.server.connection.send(&text).unwrap();
+                    pair.client.connection.send(&text).unwrap();
+                    pair.drive();
+                    assert_eq!(pair.client.got.pop(), Some(Got::Text(text.clone())), "{own} {peer}");
+                    assert_eq!(pair.server.got.pop(), Some(Got::Text(text)), "{own} {peer}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Compression through the driver: negotiated, received whole, in parts and not at all, over any transport.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::*;
+use sockeye_core::deflate::{Deflate, Memory, Policy};
+use sockeye_core::handshake::client::{Request, Url};
+use sockeye_core::handshake::server::Accept;
+use sockeye_core::{Config, MessageKind, Payload};
+use sockeye_driver::{Error, accept_with, client as open_client};
+
+fn settings() -> Vec<Deflate> {
+    let always = || Deflate::new().policy(Policy::Always);
+    vec![
+        always(),
+        always().memory(Memory::Compressor),
+        always().peer_window_bits(9).window_bits(9),
+        always().context_takeover(false).peer_context_takeover(false),
+    ]
+}
+
+fn config(deflate: &Deflate) -> Arc<Config> {
+    Arc::new(Config::new().deflate(deflate.clone()))
+}
+
+async fn accept(io: Pipe, time: Time, deflate: Deflate) -> Ws {
+    let ws = accept_with(io, time.clock(), config(&deflate), async |_| Ok(Accept::new())).await.unwrap();
+    assert!(ws.deflate().is_some());
+    ws
+}
+
+async fn connect(io: Pipe, time: Time, deflate: Deflate) -> Ws {
+    let url = Url::parse("ws://example.com/").unwrap();
+    let (ws, response) = open_client(io, time.clock(), Request::new(&url), config(&deflate)).await.unwrap();
+    assert!(response.headers().contains("sec-websocket-extensions") && ws.deflate().is_some());
+    ws
+}
+
+/// The text of message `n`.
+fn text(n: usize) -> String {
+    format!("message {n}, and what they all say, ").repeat(n * 40 + 4)
+}
+
+fn transports() -> [(usize, Faults); 3] {
+    let first = Faults { pending: Pending::First, ..Faults::default() };
+    [(1 << 20, Faults::default()), (1, first), (1 << 10, Faults { chunk: 7, ..first })]
+}
+
+/// The server's and the client's future are run over every transport, with all settings.
+fn over_all<S, C>(server: impl Fn(Ws) -> S, client: impl Fn(Ws) -> C)
+where
+    S: Future<Output = ()> + 'static,
+    C: Future<Output = ()> + 'static,
+{
+    let (server, client) = (&server, &client);
+    for (capacity, faults) in transports() {
+        for deflate in settings() {
+            let mut executor = Executor::new();
+            let (a, b) = pipe_with(capacity, faults);
+            let time = executor.time.clone();
+            // Opened first, for the futures to be the test's own.
+            let (at_client, at_server) = (deflate.clone(), deflate);
+            let opened_client = executor.spawn("open client", connect(a, time.clone(), at_client));
+            let opened_server = executor.spawn("open server", accept(b.with(faults), time, at_server));
+            executor.run();
+            executor.spawn("server", server(opened_server.take()));
+            executor.spawn("client", client(opened_client.take()));
+            executor.run();
+        }
+    }
+}
+
+/// Sends the first five messages, one of them in parts, and receives to the end.
+async fn send_five(mut ws: Ws) {
+    for n in 0..5 {
+        if n == 3 {
+            let text = text(n);
+            let (a, b) = text.split_at(100);
+            let mut message = ws.begin(MessageKind::Text);
+            message.write(a.as_bytes()).await.unwrap();
+            message.finish(b.as_bytes()).await.unwrap();
+        } else {
+            ws.send(text(n)).await.unwrap();
+        }
+    }
+    assert!(ws.close(sockeye_core::CloseCode::NORMAL, "").await.unwrap().clean);
+}
+
+#[test]
+fn compressed_messages_arrive_over_any_transport() {
+    over_all(
+        |ws| async {
+            let (messages, end) = drain(ws).await;
+            assert!(end.is_ok());
+            assert_eq!(messages, (0..5).map(|n| text(n).into()).collect::<Vec<_>>());
+        },
+        send_five,
+    );
+}
+
+#[test]
+fn parts_are_inflated_and_make_the_message() {
+    over_all(send_five, |mut ws| async move {
+        let (mut messages, mut bytes) = (Vec::new(), Vec::new());
+        while let Some(part) = ws.recv_part().await.unwrap() {
+            assert!(part.compressed && part.kind == MessageKind::Text);
+            assert_eq!(part.first, bytes.is_empty(), "a part of nothing");
+            bytes.extend_from_slice(&part.data);
+            if part.last {
+                messages.push(String::from_utf8(std::mem::take(&mut bytes)).unwrap());
+            }
+        }
+        assert_eq!(messages, (0..5).map(text).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn the_skipped_rest_of_a_message_is_known_to_those_behind_it() {
+    over_all(send_five, |mut ws| async move {
+        // Some of the fourth message, then whole ones.
+        for n in 0..3 {
+            assert_eq!(ws.recv().await.unwrap(), Some(text(n).into()));
+        }
+        assert!(ws.recv_part().await.unwrap().unwrap().first);
+        let next = ws.recv().await.unwrap();
+        assert!(next == Some(text(4).into()), "{}", next.is_some());
+        assert!(ws.recv().await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_receive_that_is_dropped_loses_nothing_of_what_it_has_inflated() {
+    for polls in 1..60 {
+        let mut executor = Executor::new();
+        let faults = Faults { pending: Pending::First, chunk: 5, ..Faults::default() };
+        let (a, b) = pipe_with(16, faults);
+        let (time, deflate) = (executor.time.clone(), settings().remove(0));
+        let opened_client = executor.spawn("client", connect(a, time.clone(), deflate.clone()));
+        let opened_server = executor.spawn("server", accept(b.with(faults), time, deflate));
+        executor.run();
+        executor.spawn("sends", send_five(opened_client.take()));
+        let mut ws = opened_server.take();
+        executor.spawn("receives", async move {
+            for n in 0..5 {
+                let early = cancelled_after(polls, ws.recv()).await;
+                if let Some(message) = early {
+                    assert_eq!(message.unwrap(), Some(text(n).into()));
+                    continue;
+                }
+                // Goes on in parts, which begin with what was there.
+                let mut bytes = Vec::new();
+                loop {
+                    let part = ws.recv_part().await.unwrap().unwrap();
+                    bytes.extend_from_slice(&part.data);
+                    if part.last {
+                        break;
+                    }
+                }
+                assert_eq!(String::from_utf8(bytes).unwrap(), text(n));
+            }
+            assert!(ws.recv().await.unwrap().is_none());
+        });
+        executor.run();
+    }
+}
+
+#[test]
+fn a_message_of_which_no_part_could_be_given_yet_is_received_whole() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(1 << 20);
+    let opened = executor.spawn("server", {
+        let time = executor.time.clone();
+        accept(io, time, settings().remove(0))
+    });
+    peer.push(
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+    );
+    executor.run_until_idle();
+    let mut ws = opened.take();
+    // "Hello" of RFC 7692 7.2.3.1, of which the first byte says nothing yet; masked with zeros.
+    let frames: [&[u8]; 2] =
+        [&[0x41, 0x81, 0, 0, 0, 0, 0xf2], &[0x80, 0x86, 0, 0, 0, 0, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0]];
+    peer.push(frames[0]);
+    let received = executor.spawn("receives", async move {
+        assert!(cancelled_after(1, ws.recv_part()).await.is_none());
+        ws.recv().await.unwrap()
+    });
+    executor.run_until_idle();
+    peer.push(frames[1]);
+    executor.run_until_idle();
+    assert_eq!(received.take(), Some("Hello".into()));
+}
+
+#[test]
+fn a_part_is_no_larger_than_a_mebibyte_however_much_comes_of_it() {
+    let mut executor = Executor::new();
+    let (a, b) = pipe(1 << 20);
+    let (time, deflate) = (executor.time.clone(), settings().remove(0));
+    let big = Config::new().max_send_size(u64::MAX).max_message_size(u64::MAX).deflate(deflate);
+    let big = Arc::new(big);
+    let (config_a, config_b, times) = (big.clone(), big, time.clone());
+    let opened_client = executor.spawn("client", async move {
+        let url = Url::parse("ws://example.com/").unwrap();
+        open_client(a, times.clock(), Request::new(&url), config_a).await.unwrap().0
+    });
+    let opened_server = executor.spawn("server", async move {
+        accept_with(b, time.clock(), config_b, async |_| Ok(Accept::new())).await.unwrap()
+    });
+    executor.run();
+    let (mut client, mut ws) = (opened_client.take(), opened_server.take());
+    let size = 24 << 20;
+    executor.spawn("sends", async move {
+        client.send(Payload::from(vec![0u8; size])).await.unwrap();
+        client.recv().await.unwrap();
+    });
+    executor.spawn("receives", async move {
+        let mut total = 0;
+        loop {
+            let part = ws.recv_part().await.unwrap().unwrap();
+            assert!(part.data.len() <= (1 << 20) + (1 << 16), "{}", part.data.len());
+            assert!(part.data.iter().all(|&byte| byte == 0));
+            total += part.data.len();
+            if part.last {
+                break;
+            }
+        }
+        assert_eq!(total, size);
+        let end: Result<_, Error> = ws.close(sockeye_core::CloseCode::NORMAL, "").await;
+        assert!(end.unwrap().clean);
+    });
+    executor.run();
+}
