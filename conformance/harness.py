@@ -57,8 +57,8 @@ def adapters_of(text):
 # --- Building -------------------------------------------------------------------------------------------------
 
 
-def build(adapter, examples, rebuild=True):
-    """Builds examples of one adapter; returns {example: path}.
+def build(adapter, examples, rebuild=True, features=None):
+    """Builds examples of one adapter, with these features in place of the default ones; returns {example: path}.
 
     The adapters have examples of the same names, and cargo gives them the same place: each is copied aside.
     """
@@ -73,6 +73,8 @@ def build(adapter, examples, rebuild=True):
     command = ["cargo", "build", "--release", "-p", f"sockeye-{adapter}", "--message-format=json-render-diagnostics"]
     for example in examples:
         command += ["--example", example]
+    if features:
+        command += ["--no-default-features", "--features", features]
     say(f"building {', '.join(examples)} of sockeye-{adapter}")
     try:
         built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)

@@ -9,7 +9,7 @@ use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Config, Connection, Frame, Message, MessageKind, MessageRef, Payload,
     Prepared, SendError, Sender, Side, State,
 };
-use sockeye_driver::{Error, Part, codec_pool};
+use sockeye_driver::{Error, Part, shared_codec_pool};
 
 use crate::clock;
 use crate::incoming::{Incoming, Next};
@@ -65,7 +65,7 @@ impl<S: Stream> WebSocket<S> {
         config: &Config,
         subprotocol: Option<String>,
     ) -> Self {
-        connection.set_codec_pool(&codec_pool());
+        connection.set_codec_pool(&shared_codec_pool());
         let (receiver, sender) = connection.split();
         WebSocket {
             incoming: Incoming::new(receiver, input),

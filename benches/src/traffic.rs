@@ -2,8 +2,14 @@
 
 use std::fmt;
 
+use crate::RawDeflate;
+use crate::json::json;
+
 /// At least this many bytes of distinct messages, so that neither caches nor branch predictors learn them by heart.
 const LAP: usize = 256 << 10;
+
+/// "Per-Message Compressed" (RFC 7692 6), beside the opcode.
+const RSV1: u8 = 0x40;
 
 /// What a payload is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +20,8 @@ pub enum Kind {
     Ascii,
     /// Text whose characters take one to four bytes.
     MultiByte,
+    /// Records as an application sends them: what compression is for.
+    Json,
 }
 
 impl Kind {
@@ -30,6 +38,7 @@ impl fmt::Display for Kind {
             Kind::Binary => "binary",
             Kind::Ascii => "ascii",
             Kind::MultiByte => "multi-byte",
+            Kind::Json => "json",
         })
     }
 }
@@ -86,6 +95,8 @@ pub struct Traffic {
     pub shape: Shape,
     /// The messages.
     pub messages: Vec<Vec<u8>>,
+    /// The same compressed, if that is how they are sent.
+    pub compressed: Vec<Vec<u8>>,
     pub(crate) wire: Vec<u8>,
     /// Where the messages begin in `wire`.
     pub(crate) start: usize,
@@ -97,14 +108,37 @@ impl Traffic {
     /// Makes them; the same ones each time.
     #[must_use]
     pub fn new(shape: Shape) -> Self {
+        Self::with_wire(shape, None)
+    }
+
+    /// The same messages, but what is on the wire is compressed at level 6. Nothing looks back beyond the first message, so the
+    /// wire may be read again and again on one connection.
+    #[must_use]
+    pub fn deflated(shape: Shape, takeover: bool) -> Self {
+        Self::with_wire(shape, Some(RawDeflate::new(6, takeover)))
+    }
+
+    fn with_wire(shape: Shape, mut deflate: Option<RawDeflate>) -> Self {
         let mut random = fastrand::Rng::with_seed(0x50c_4e7e);
         let count = LAP.div_ceil(shape.size.max(1)).clamp(4, 4096);
-        let mut traffic =
-            Traffic { shape, messages: Vec::new(), wire: Vec::new(), start: 0, ends: Vec::new() };
+        let mut traffic = Traffic {
+            shape,
+            messages: Vec::new(),
+            compressed: Vec::new(),
+            wire: Vec::new(),
+            start: 0,
+            ends: Vec::new(),
+        };
         for _ in 0..count {
             let message = payload(shape.kind, shape.size, &mut random);
-            let first = if shape.kind.is_text() { 1 } else { 2 };
-            let parts: Vec<_> = message.chunks(shape.fragment.unwrap_or(shape.size).max(1)).collect();
+            let mut first = if shape.kind.is_text() { 1 } else { 2 };
+            let mut compressed = Vec::new();
+            if let Some(deflate) = &mut deflate {
+                deflate.message(&message, &mut compressed);
+                first |= RSV1;
+            }
+            let sent = if deflate.is_some() { &compressed } else { &message };
+            let parts: Vec<_> = sent.chunks(shape.fragment.unwrap_or(shape.size).max(1)).collect();
             for (i, part) in parts.iter().enumerate() {
                 let opcode = if i == 0 { first } else { 0 };
                 let finish = i + 1 == parts.len();
@@ -112,6 +146,9 @@ impl Traffic {
             }
             traffic.ends.push(traffic.wire.len());
             traffic.messages.push(message);
+            if deflate.is_some() {
+                traffic.compressed.push(compressed);
+            }
         }
         traffic
     }
@@ -125,6 +162,7 @@ impl Traffic {
         Traffic {
             shape: self.shape,
             messages: self.messages.clone(),
+            compressed: self.compressed.clone(),
             wire,
             start: by,
             ends: self.ends.clone(),
@@ -139,6 +177,7 @@ pub fn payload(kind: Kind, size: usize, random: &mut fastrand::Rng) -> Vec<u8> {
         Kind::Binary => std::iter::repeat_with(|| random.u8(..)).take(size).collect(),
         Kind::Ascii => ascii(size, random).into_bytes(),
         Kind::MultiByte => multi_byte(size, random).into_bytes(),
+        Kind::Json => json(size, random).into_bytes(),
     }
 }
 
@@ -168,7 +207,7 @@ fn multi_byte(size: usize, random: &mut fastrand::Rng) -> String {
     text
 }
 
-/// Appends one frame, written by hand: what is measured does not make its own input.
+/// Appends one frame, written by hand: what is measured does not make its own input. `opcode` may have reserved bits in it.
 pub fn put_frame(wire: &mut Vec<u8>, opcode: u8, finish: bool, mask: Option<[u8; 4]>, payload: &[u8]) {
     wire.push(u8::from(finish) << 7 | opcode);
     let masked = u8::from(mask.is_some()) << 7;

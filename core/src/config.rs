@@ -24,8 +24,8 @@ pub struct Config {
     /// Largest payload of one frame received, in bytes (2 MiB). A header that declares more fails the
     /// connection with 1009 before any of its payload is read.
     pub max_frame_size: u64,
-    /// Largest message received, in bytes, all its fragments together (2 MiB), checked like `max_frame_size`. A compressed one may
-    /// have as many bytes before and after it is inflated; it is inflated no further.
+    /// Largest message received, in bytes, all its fragments together (2 MiB), checked like `max_frame_size`. A compressed one is
+    /// inflated up to this size and no further; its frames may together be a sixteenth longer, for noise grows by being compressed.
     /// `u64::MAX` lets a consumer of [`Event::Data`](crate::Event::Data) stream messages without end.
     pub max_message_size: u64,
     /// Most frames that one message received may come in (16,384); beyond, the connection fails with 1008.

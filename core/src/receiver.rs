@@ -235,7 +235,7 @@ impl Receiver {
         if !fits
             || !header.flags.finish
             || header.flags.compress
-            || self.check_limits(header.len, 0, 1).is_err()
+            || self.check_limits(header.len, 0, 1, false).is_err()
         {
             return None;
         }

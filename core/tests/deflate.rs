@@ -165,6 +165,33 @@ fn x6_a_message_may_inflate_to_the_limit_and_not_one_byte_further() {
 }
 
 #[test]
+fn behind_a_final_block_nothing_refers_to_what_was_before_it() {
+    // "Hello" in a last block; and an "A" with four bytes from ten bytes back.
+    let (last, far) = ([0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], [0x72, 0x04, 0xb1, 0x00, 0x00]);
+    for bits in [9, 15] {
+        for pool in [Some(Pool::new()), None] {
+            let new = || {
+                let mut end = deflating(true, Deflate::new().peer_window_bits(bits));
+                pool.iter().for_each(|pool| end.connection.set_codec_pool(&pool.shared()));
+                end
+            };
+            let mut end = new();
+            for payload in [HELLO, HELLO, &far] {
+                end.feed(&frame(true, TEXT | RSV1, payload)).unwrap();
+            }
+            assert_eq!(end.got.pop(), Some(text("Aello")));
+            // The same, whether the decompressor is the one of before or another.
+            let mut end = new();
+            for payload in [HELLO, &last] {
+                end.feed(&frame(true, TEXT | RSV1, payload)).unwrap();
+            }
+            let fault = end.feed(&frame(true, TEXT | RSV1, far));
+            assert_eq!(fault, Err(ProtocolError::InvalidDeflate), "{bits}");
+        }
+    }
+}
+
+#[test]
 fn payloads_of_events_can_be_inflated_by_hand() {
     let mut end = deflating(true, Deflate::new());
     let mut bytes = [frame(true, TEXT_BEGINS | RSV1, &HELLO[..4]), frame(true, ENDS, &HELLO[4..])].concat();

@@ -239,9 +239,8 @@ fn idle_connections_hold_no_codec_unless_it_is_to_be_kept() {
     for (settings, compressors, decompressors) in [
         (Deflate::new().context_takeover(false).peer_context_takeover(false), 1, 1),
         (Deflate::new().peer_window_bits(12), 1, 1),
-        // The inflater's window is all that is kept of 32 KiB.
-        (Deflate::new(), 1, 0),
-        (Deflate::new().memory(Memory::Compressor), 0, 0),
+        (Deflate::new(), 1, 1),
+        (Deflate::new().memory(Memory::Compressor), 0, 1),
     ] {
         let pool = Pool::new();
         let mut ends = [deflating(true, settings.clone()), deflating(false, settings)];
@@ -256,6 +255,44 @@ fn idle_connections_hold_no_codec_unless_it_is_to_be_kept() {
             assert_eq!(pool.resting(), (compressors, decompressors));
         }
     }
+}
+
+#[test]
+fn a_compressor_that_comes_back_unused_goes_on_and_any_other_begins_anew() {
+    let pool = Pool::new();
+    let mut pairs = [1, 2].map(|_| {
+        let settings = || Config::new().deflate(always().memory(Memory::History(10)));
+        let mut pair = deflating_pair(settings(), settings());
+        pair.server.connection.set_codec_pool(&pool.shared());
+        pair
+    });
+    let mut send = |at: usize, payload: Payload<'_>| {
+        let pair = &mut pairs[at];
+        let sent = payload.as_bytes().to_vec();
+        pair.server.connection.send(payload).unwrap();
+        pair.drive();
+        assert_eq!(pair.client.got.pop(), Some(Got::Binary(sent)));
+        pair.to_client.frames().pop().unwrap().payload.len()
+    };
+    let bytes = |n: usize| Payload::from(noise(2000, n as u64 + 1));
+    let text = |n: usize| Payload::from(news(n).into_bytes());
+    let first = send(0, text(1));
+    // All of the message before is known, far more than the history.
+    assert!(send(0, text(1)) * 4 < first);
+    // What was compressed and not sent, the receiver does not have,
+    assert_eq!(send(0, bytes(1)), 2000);
+    assert!(send(0, text(1)) * 2 > first);
+    // nor what another connection has sent.
+    assert_eq!(send(1, text(1)), first);
+    assert!(send(0, text(1)) * 2 > first);
+    assert!(send(0, text(1)) * 4 < first);
+    // A message that was prepared moves the receiver's window past that of the compressor.
+    let prepared = Prepared::deflated(news(3).into_bytes(), &always(), None);
+    pairs[0].server.connection.send_prepared(&prepared).unwrap();
+    pairs[0].server.connection.send(news(1).into_bytes()).unwrap();
+    pairs[0].drive();
+    assert_eq!(pairs[0].client.got, [Got::Binary(news(3).into_bytes()), Got::Binary(news(1).into_bytes())]);
+    assert!(pairs[0].to_client.frames().pop().unwrap().payload.len() * 2 > first);
 }
 
 #[test]

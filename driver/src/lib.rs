@@ -47,7 +47,7 @@ pub use decoder::{Answer, Decoder, Part};
 pub use entropy::{mask_keys, nonce};
 pub use error::Error;
 pub use io::{Clock, Io};
-pub use pool::codec_pool;
+pub use pool::{codec_pool, shared_codec_pool};
 pub use split::{RecvHalf, SendHalf};
 pub use websocket::WebSocket;
 pub use writer::MessageWriter;

@@ -1,59 +1,115 @@
-//! Codecs that rest between messages, for all connections of the process.
+//! Codecs that rest between messages.
 
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::cell::RefCell;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use sockeye_core::deflate::{CodecPool, Compressor, CompressorSettings, Decompressor};
 
-/// Compressors kept at most: they are in use for a message's length only, so no more are needed than threads run.
-const COMPRESSORS: usize = 16;
-
-/// Decompressors, which are in use for as long as a message takes to arrive.
-const DECOMPRESSORS: usize = 32;
-
-/// The compressors and decompressors of this process, for [`Connection::set_codec_pool`](sockeye_core::Connection::set_codec_pool):
-/// a connection uses one for the length of a message. `WebSocket` does so by itself.
+/// Codecs of each thread, for [`Connection::set_codec_pool`](sockeye_core::Connection::set_codec_pool): for runtimes that run many
+/// connections on few threads. `WebSocket` uses it by itself.
 #[must_use]
 pub fn codec_pool() -> Arc<dyn CodecPool> {
-    static POOL: LazyLock<Arc<Pool>> = LazyLock::new(Arc::default);
+    static POOL: LazyLock<Arc<PerThread>> = LazyLock::new(|| Arc::new(PerThread));
     POOL.clone()
 }
 
-/// The last one given is the first one taken: it is the one that is in the cache.
-#[derive(Debug, Default)]
-struct Pool {
-    compressors: Mutex<Vec<Compressor>>,
-    decompressors: Mutex<Vec<Decompressor>>,
+/// Codecs of the whole process, where each connection has a thread of its own.
+#[must_use]
+pub fn shared_codec_pool() -> Arc<dyn CodecPool> {
+    static POOL: LazyLock<Arc<Shared>> = LazyLock::new(Arc::default);
+    POOL.clone()
 }
 
-impl CodecPool for Pool {
+/// The last one given is the first one taken: it is the one that is in the cache, and it may be the taker's own.
+#[derive(Debug, Default)]
+struct Shelf {
+    compressors: Vec<Compressor>,
+    decompressors: Vec<Decompressor>,
+}
+
+/// More than that are not kept. Compressors are in use for the length of a message, most of which are compressed at once;
+/// decompressors for as long as a message takes to arrive.
+const COMPRESSORS: usize = 8;
+const DECOMPRESSORS: usize = 16;
+
+impl Shelf {
+    fn take_compressor(&mut self, settings: &CompressorSettings) -> Option<Compressor> {
+        let at = self.compressors.iter().rposition(|compressor| compressor.settings() == settings)?;
+        Some(self.compressors.remove(at))
+    }
+
+    /// Gives what has to make room: the one that rests longest, whose settings may be nobody's any more.
+    fn give_compressor(&mut self, compressor: Compressor) -> Option<Compressor> {
+        let oldest = (self.compressors.len() >= COMPRESSORS).then(|| self.compressors.remove(0));
+        self.compressors.push(compressor);
+        oldest
+    }
+
+    fn give_decompressor(&mut self, decompressor: Decompressor) -> Option<Decompressor> {
+        if self.decompressors.len() >= DECOMPRESSORS {
+            return Some(decompressor);
+        }
+        self.decompressors.push(decompressor);
+        None
+    }
+}
+
+thread_local! {
+    static SHELF: RefCell<Shelf> = RefCell::default();
+}
+
+#[derive(Debug)]
+struct PerThread;
+
+impl PerThread {
+    /// `None` while the thread ends.
+    fn with<R>(f: impl FnOnce(&mut Shelf) -> R) -> Option<R> {
+        SHELF.try_with(|shelf| f(&mut shelf.borrow_mut())).ok()
+    }
+}
+
+impl CodecPool for PerThread {
     fn take_compressor(&self, settings: &CompressorSettings) -> Option<Compressor> {
-        let mut compressors = lock(&self.compressors);
-        let at = compressors.iter().rposition(|compressor| compressor.settings() == settings)?;
-        Some(compressors.remove(at))
+        Self::with(|shelf| shelf.take_compressor(settings)).flatten()
     }
 
     fn give_compressor(&self, compressor: Compressor) {
-        let mut compressors = lock(&self.compressors);
-        // The one that rests longest makes room: its settings may be nobody's any more.
-        let oldest = (compressors.len() >= COMPRESSORS).then(|| compressors.remove(0));
-        compressors.push(compressor);
-        drop(compressors);
-        drop(oldest);
+        drop(Self::with(|shelf| shelf.give_compressor(compressor)));
     }
 
     fn take_decompressor(&self) -> Option<Decompressor> {
-        lock(&self.decompressors).pop()
+        Self::with(|shelf| shelf.decompressors.pop()).flatten()
     }
 
     fn give_decompressor(&self, decompressor: Decompressor) {
-        let mut decompressors = lock(&self.decompressors);
-        if decompressors.len() < DECOMPRESSORS {
-            decompressors.push(decompressor);
-        }
+        drop(Self::with(|shelf| shelf.give_decompressor(decompressor)));
     }
 }
 
-/// No panic can leave a list half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+#[derive(Debug, Default)]
+struct Shared(Mutex<Shelf>);
+
+impl Shared {
+    /// No panic can leave the shelf half changed.
+    fn with<R>(&self, f: impl FnOnce(&mut Shelf) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl CodecPool for Shared {
+    fn take_compressor(&self, settings: &CompressorSettings) -> Option<Compressor> {
+        self.with(|shelf| shelf.take_compressor(settings))
+    }
+
+    fn give_compressor(&self, compressor: Compressor) {
+        drop(self.with(|shelf| shelf.give_compressor(compressor)));
+    }
+
+    fn take_decompressor(&self) -> Option<Decompressor> {
+        self.with(|shelf| shelf.decompressors.pop())
+    }
+
+    fn give_decompressor(&self, decompressor: Decompressor) {
+        drop(self.with(|shelf| shelf.give_decompressor(decompressor)));
+    }
 }

@@ -1,19 +1,14 @@
-//! Which is faster: short rounds of every library in turn, and the medians of them.
-//!
-//! The figures of one run compare with one another, for whatever disturbs the machine disturbs all of them. Figures of
-//! different runs do not compare.
+//! Which library is faster: one table.
 
 use std::time::Duration;
 
 use sockeye_benches::{
-    FastWebSockets, Kind, Library, Memory, Shape, Sockeye, SockeyeCore, SockeyeLent, TokioWebSockets,
-    Traffic, Tungstenite, measure, settle_allocator,
+    FastWebSockets, Kind, Library, Memory, ROUNDS, Shape, Sockeye, SockeyeCore, SockeyeLent, TokioWebSockets,
+    Traffic, Tungstenite, measure, medians, settle_allocator,
 };
 
-/// Rounds of each library; odd, for the median.
-const ROUNDS: usize = 15;
-/// How long a round is to take.
-const ROUND: Duration = Duration::from_millis(4);
+/// How long a library's turn is to take.
+const TURN: Duration = Duration::from_millis(4);
 
 type Work = fn(Memory<'_>, u64) -> u64;
 
@@ -30,7 +25,7 @@ fn row<L: Library>(ours: bool) -> Row {
 
 fn main() {
     settle_allocator();
-    let rows = [
+    let mut rows = [
         row::<SockeyeCore>(true),
         row::<SockeyeLent>(true),
         row::<Sockeye>(true),
@@ -49,11 +44,11 @@ fn main() {
     println!(
         "ns a message, medians of {ROUNDS} interleaved rounds; in brackets how many times ours (sockeye) it takes\n"
     );
-    let report = |title: &str, shapes: &[Shape], work: fn(&Row) -> Work, batch: Option<usize>| {
+    let mut report = |title: &str, shapes: &[Shape], work: fn(&Row) -> Work, batch: Option<usize>| {
         let names: String = rows.iter().map(|row| format!("{:>25}", row.name)).collect();
         println!("{title:34}{names}");
         for shape in shapes.iter().filter(|shape| format!("{title} {shape}").contains(&filter)) {
-            compare(&rows, *shape, work, batch);
+            compare(&mut rows, *shape, work, batch);
         }
         println!();
     };
@@ -63,7 +58,7 @@ fn main() {
     report("echo, 16 at a time", &few, |row| row.echo, Some(16));
 }
 
-fn compare(rows: &[Row], shape: Shape, work: fn(&Row) -> Work, batch: Option<usize>) {
+fn compare(rows: &mut [Row], shape: Shape, work: fn(&Row) -> Work, batch: Option<usize>) {
     let traffic = Traffic::new(shape);
     let run = |row: &Row, traffic: &Traffic, count: u64| {
         let memory = match batch {
@@ -75,17 +70,12 @@ fn compare(rows: &[Row], shape: Shape, work: fn(&Row) -> Work, batch: Option<usi
         assert_eq!(bytes, count * shape.size as u64, "{} has lost something", row.name);
         time
     };
-    let counts: Vec<u64> = rows.iter().map(|row| calibrate(|count| run(row, &traffic, count))).collect();
-    let mut times = vec![Vec::new(); rows.len()];
-    for round in 0..ROUNDS {
-        let traffic = traffic.moved(round * 1031);
-        for i in 0..rows.len() {
-            // Nobody always comes behind the same neighbour.
-            let at = (i + round) % rows.len();
-            times[at].push(run(&rows[at], &traffic, counts[at]).as_nanos() as f64 / counts[at] as f64);
-        }
-    }
-    let medians: Vec<f64> = times.into_iter().map(median).collect();
+    let medians = medians(
+        rows,
+        TURN,
+        |round| traffic.moved(round * 1031),
+        |row, traffic, count| run(row, traffic, count),
+    );
     let ours =
         rows.iter().zip(&medians).find(|(row, _)| row.name == Sockeye::NAME).map_or(f64::NAN, |(_, ns)| *ns);
     let cells: String = rows
@@ -97,22 +87,4 @@ fn compare(rows: &[Row], shape: Shape, work: fn(&Row) -> Work, batch: Option<usi
         })
         .collect();
     println!("{:34}{cells}", format!("  {shape}"));
-}
-
-/// How many messages fill a round.
-fn calibrate(run: impl Fn(u64) -> Duration) -> u64 {
-    let mut count = 16;
-    loop {
-        let time = run(count);
-        if time * 4 >= ROUND {
-            let scale = ROUND.as_secs_f64() / time.as_secs_f64().max(1e-9);
-            return ((count as f64 * scale) as u64).max(4);
-        }
-        count *= 4;
-    }
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }

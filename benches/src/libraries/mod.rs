@@ -12,6 +12,7 @@ use bytes::Bytes;
 use sockeye_core::Role;
 
 pub use self::fastwebsockets::FastWebSockets;
+pub(crate) use self::ours::READ;
 pub use self::ours::{Sockeye, SockeyeCore, SockeyeLent, Still};
 pub use self::tokio_websockets::TokioWebSockets;
 pub use self::tungstenite::Tungstenite;
@@ -66,7 +67,7 @@ impl Encode {
 }
 
 /// Polls a future until it is done, without a runtime: a wait in memory is over when one looks again.
-fn spin<F: Future>(future: F) -> F::Output {
+pub(crate) fn spin<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut cx = Context::from_waker(Waker::noop());
     loop {

@@ -14,7 +14,7 @@ use super::{BATCH, Encode, Library, spin};
 use crate::Memory;
 
 /// One read's worth, as the driver has it.
-const READ: usize = (64 << 10) + 64;
+pub(crate) const READ: usize = (64 << 10) + 64;
 
 /// The state machine alone: bytes in, borrowed messages out.
 #[derive(Debug)]

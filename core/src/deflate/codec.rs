@@ -1,6 +1,7 @@
 //! Compressors and decompressors as values, so that few of them can serve many connections.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -27,11 +28,22 @@ pub struct Compressor {
     pub(super) settings: CompressorSettings,
     pub(super) encoder: Box<Encoder>,
     out: Vec<u8>,
+    last_use: LastUse,
 }
+
+/// The connection whose message a codec was used for last, and the number of that message: if it is still the connection's last one
+/// when the codec comes back, it can go on where it was.
+#[derive(Debug, Default)]
+struct LastUse(Option<(Owner, u64)>);
+
+/// Tells a connection from all others, for as long as anything knows it.
+#[derive(Debug, Clone)]
+pub(super) struct Owner(Arc<()>);
 
 /// The state of a decompressor: about 50 KiB. See [`CodecPool`].
 pub struct Decompressor {
     pub(super) decoder: Box<Decoder>,
+    last_use: LastUse,
 }
 
 /// Where codecs rest while no message needs them. The adapters have one; who drives the core by hand may have one for each thread, or
@@ -47,6 +59,25 @@ pub trait CodecPool: Send + Sync + fmt::Debug {
     fn take_decompressor(&self) -> Option<Decompressor>;
     /// The way back.
     fn give_decompressor(&self, decompressor: Decompressor);
+}
+
+impl LastUse {
+    fn is(&self, owner: &Owner, last: u64) -> bool {
+        matches!(&self.0, Some((other, n)) if *n == last && Arc::ptr_eq(&other.0, &owner.0))
+    }
+
+    fn set(&mut self, last_use: Option<(&Owner, u64)>) {
+        match (&mut self.0, last_use) {
+            (Some((old, n)), Some((new, last))) if Arc::ptr_eq(&old.0, &new.0) => *n = last,
+            (old, new) => *old = new.map(|(owner, last)| (owner.clone(), last)),
+        }
+    }
+}
+
+impl Owner {
+    pub(super) fn new() -> Self {
+        Owner(Arc::new(()))
+    }
 }
 
 impl CompressorSettings {
@@ -69,7 +100,18 @@ impl Compressor {
             settings,
             encoder: Box::new(Encoder::new(&settings)),
             out: Vec::new(),
+            last_use: LastUse::default(),
         })
+    }
+
+    /// Whether its window is as message number `last` of `owner` has left it.
+    pub(super) fn goes_on(&self, owner: &Owner, last: u64) -> bool {
+        self.last_use.is(owner, last)
+    }
+
+    /// Notes whose message it has compressed last, or that its window is nobody's.
+    pub(super) fn set_last_use(&mut self, last_use: Option<(&Owner, u64)>) {
+        self.last_use.set(last_use);
     }
 
     pub(super) fn give(mut self, pool: Option<&dyn CodecPool>) {
@@ -113,7 +155,20 @@ impl Decompressor {
     /// From the pool, or made new; to be reset before use.
     pub(super) fn take(pool: Option<&dyn CodecPool>, available: Available) -> Self {
         let pooled = pool.and_then(|pool| pool.take_decompressor());
-        pooled.unwrap_or_else(|| Decompressor { decoder: Box::new(Decoder::new(available)) })
+        pooled.unwrap_or_else(|| Decompressor {
+            decoder: Box::new(Decoder::new(available)),
+            last_use: LastUse::default(),
+        })
+    }
+
+    /// As [`Compressor::goes_on`].
+    pub(super) fn goes_on(&self, owner: &Owner, last: u64) -> bool {
+        self.last_use.is(owner, last)
+    }
+
+    /// As [`Compressor::set_last_use`].
+    pub(super) fn set_last_use(&mut self, last_use: Option<(&Owner, u64)>) {
+        self.last_use.set(last_use);
     }
 
     pub(super) fn give(self, pool: Option<&dyn CodecPool>) {

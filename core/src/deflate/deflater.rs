@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::message::Payload;
 
+use super::codec::Owner;
 use super::history::History;
 use super::{CodecPool, Compressor, CompressorSettings, Deflate, Memory, Negotiated, Policy};
 
@@ -17,6 +18,11 @@ pub(crate) struct Deflater {
     codec: Option<Compressor>,
     keeps_codec: bool,
     history: History,
+    /// Messages sent compressed.
+    sent: u64,
+    /// Tells this connection's messages from those of others in a pooled compressor; only with context takeover, from the first
+    /// message on.
+    owner: Option<Owner>,
     pool: Option<Arc<dyn CodecPool>>,
 }
 
@@ -35,6 +41,8 @@ impl Deflater {
             codec: None,
             keeps_codec,
             history: History::new(history),
+            sent: 0,
+            owner: None,
             pool: None,
         }
     }
@@ -57,24 +65,30 @@ impl Deflater {
         if payload.is_empty() {
             return false;
         }
-        let mut codec = self.codec.take().unwrap_or_else(|| self.begin());
+        let mut codec = match self.codec.take() {
+            Some(codec) => codec,
+            None => self.begin(),
+        };
         let bytes = codec.compress(payload, true);
         let pays = self.keeps_codec || bytes.len() < payload.len();
         if pays {
             send(bytes);
             self.history.push(payload);
         }
-        self.end(codec);
+        self.end(codec, pays);
         pays
     }
 
     /// Compresses the next part of a message for `send`; the parts before it have been compressed too.
     pub(crate) fn part(&mut self, part: &[u8], last: bool, send: impl FnOnce(&[u8])) {
-        let mut codec = self.codec.take().unwrap_or_else(|| self.begin());
+        let mut codec = match self.codec.take() {
+            Some(codec) => codec,
+            None => self.begin(),
+        };
         send(codec.compress(part, last));
         self.history.push(part);
         if last {
-            self.end(codec);
+            self.end(codec, true);
         } else {
             self.codec = Some(codec);
         }
@@ -89,20 +103,31 @@ impl Deflater {
     /// Such a message has been sent: the next ones may refer to it.
     pub(crate) fn sent(&mut self, payload: &[u8]) {
         self.history.push(payload);
+        self.sent = self.sent.wrapping_add(1);
     }
 
-    fn begin(&self) -> Compressor {
+    fn begin(&mut self) -> Compressor {
         let mut codec = Compressor::take(self.pool.as_deref(), self.settings);
-        codec.encoder.reset(self.history.as_bytes());
+        // Where few connections send, the compressor that comes back is often the one that was given last, and nothing is to be done.
+        let goes_on = self.owner.as_ref().is_some_and(|owner| codec.goes_on(owner, self.sent));
+        if !goes_on {
+            codec.encoder.reset(self.history.as_bytes());
+        }
         codec
     }
 
-    fn end(&mut self, codec: Compressor) {
+    fn end(&mut self, mut codec: Compressor, is_sent: bool) {
         if self.keeps_codec {
             self.codec = Some(codec);
-        } else {
-            codec.give(self.pool.as_deref());
+            return;
         }
+        self.sent = self.sent.wrapping_add(u64::from(is_sent));
+        let owner = match self.negotiated.own.takeover && is_sent {
+            true => Some((&*self.owner.get_or_insert_with(Owner::new), self.sent)),
+            false => None,
+        };
+        codec.set_last_use(owner);
+        codec.give(self.pool.as_deref());
     }
 }
 
@@ -123,6 +148,7 @@ pub(crate) fn deflate_once<R>(
     codec.encoder.reset(&[]);
     let compressed = codec.compress(bytes, true);
     let encoded = (compressed.len() < bytes.len()).then(|| (encode(compressed), settings.window_bits));
+    codec.set_last_use(None);
     codec.give(pool);
     Some(encoded)
 }

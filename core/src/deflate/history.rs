@@ -1,29 +1,38 @@
 //! The last stretch of what has gone by, as it was before compression.
 
-use alloc::vec::Vec;
+use alloc::collections::VecDeque;
 
 /// At most `limit` bytes; no more memory than has been of use.
 #[derive(Debug)]
 pub(super) struct History {
-    bytes: Vec<u8>,
+    bytes: VecDeque<u8>,
     limit: usize,
 }
 
 impl History {
     pub(super) fn new(limit: usize) -> Self {
-        History { bytes: Vec::new(), limit }
+        History { bytes: VecDeque::new(), limit }
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(super) fn as_bytes(&mut self) -> &[u8] {
+        self.bytes.make_contiguous()
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let tail = bytes.get(bytes.len().saturating_sub(self.limit)..).unwrap_or_default();
-        let surplus = self.bytes.len().saturating_add(tail.len()).saturating_sub(self.limit);
-        self.bytes.drain(..surplus.min(self.bytes.len()));
-        self.bytes.reserve_exact(tail.len());
-        self.bytes.extend_from_slice(tail);
+        self.keep(self.limit.saturating_sub(tail.len()));
+        let needed = self.bytes.len().saturating_add(tail.len());
+        if needed > self.bytes.capacity() {
+            // Twice as much for the next time, but never more than the limit.
+            let capacity = needed.saturating_mul(2).min(self.limit);
+            self.bytes.reserve_exact(capacity.saturating_sub(self.bytes.len()));
+        }
+        self.bytes.extend(tail);
+    }
+
+    /// Forgets all but the last `n` bytes.
+    pub(super) fn keep(&mut self, n: usize) {
+        self.bytes.drain(..self.bytes.len().saturating_sub(n));
     }
 }
 

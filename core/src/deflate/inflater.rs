@@ -1,27 +1,39 @@
 //! What comes compressed, chunk by chunk (RFC 7692 7.2.2).
 
 use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::backend::{Available, Corrupt, Inflated};
+use super::codec::Owner;
 use super::history::History;
 use super::{CodecPool, Context, Decompressor, Negotiated};
 use crate::error::ProtocolError;
 
-/// Inflated bytes are handed on in chunks of at most this size: a message never lies anywhere whole but where it is wanted.
+/// Inflated bytes are handed on in chunks: a message never lies anywhere whole but where it is wanted. This much room is on the
+/// stack,
 const CHUNK: usize = 4 << 10;
 
-/// Up to this window the plaintext is kept instead of the decompressor, which takes more memory than that by itself; above, giving
-/// all of the window back to a decompressor with each message would take longer than a small message does.
-const MAX_HISTORY_BITS: u8 = 12;
+/// and this much is made for a payload of more than a kilobyte: a decompressor is slow at the end of its room, so it should not
+/// come there often.
+const LARGE_CHUNK: usize = 64 << 10;
+const LARGE_PAYLOAD: usize = 1 << 10;
 
 /// The receiving direction of a connection that has agreed on compression.
 pub(crate) struct Inflater {
     context: Context,
     available: Available,
-    /// While a message is inflated; from the first message on where it is kept.
+    /// While a message is inflated.
     codec: Option<Decompressor>,
+    /// The window, for the next message to refer to: it takes less memory than a decompressor, and no longer than a message's
+    /// fraction to give back to one.
     history: History,
+    /// Messages inflated.
+    received: u64,
+    /// Tells this connection's messages from those of others in a pooled decompressor; only with context takeover, from the first
+    /// message on.
+    owner: Option<Owner>,
     /// Bytes of the message so far.
     inflated: u64,
     pool: Option<Arc<dyn CodecPool>>,
@@ -30,12 +42,13 @@ pub(crate) struct Inflater {
 impl Inflater {
     pub(crate) fn new(negotiated: &Negotiated) -> Self {
         let context = negotiated.peer;
-        let is_kept = context.takeover && context.window_bits <= MAX_HISTORY_BITS;
         Inflater {
             context,
             available: negotiated.available,
             codec: None,
-            history: History::new(if is_kept { 1 << context.window_bits } else { 0 }),
+            history: History::new(if context.takeover { 1 << context.window_bits } else { 0 }),
+            received: 0,
+            owner: None,
             inflated: 0,
             pool: None,
         }
@@ -53,30 +66,45 @@ impl Inflater {
         limit: u64,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
-        let mut codec = self.codec.take().unwrap_or_else(|| self.begin());
+        let mut codec = match self.codec.take() {
+            Some(codec) => codec,
+            None => self.begin(),
+        };
         let mut result = self.inflate(&mut codec, payload, limit, sink);
         if last && result.is_ok() {
             result = codec.decoder.finish().map_err(|Corrupt| ProtocolError::InvalidDeflate);
         }
-        if result.is_ok() && (!last || self.keeps_codec()) {
-            self.codec = Some(codec);
+        if last || result.is_err() {
+            self.end(codec, result.is_ok());
         } else {
-            codec.give(self.pool.as_deref());
-        }
-        if last {
-            self.inflated = 0;
+            self.codec = Some(codec);
         }
         result
     }
 
-    fn keeps_codec(&self) -> bool {
-        self.context.takeover && self.context.window_bits > MAX_HISTORY_BITS
+    fn begin(&mut self) -> Decompressor {
+        let mut codec = Decompressor::take(self.pool.as_deref(), self.available);
+        // Where few connections receive, the decompressor that comes back is often the one that was given last.
+        let goes_on = self.owner.as_ref().is_some_and(|owner| codec.goes_on(owner, self.received));
+        if !goes_on {
+            codec.decoder.reset(self.history.as_bytes());
+        }
+        codec
     }
 
-    fn begin(&self) -> Decompressor {
-        let mut codec = Decompressor::take(self.pool.as_deref(), self.available);
-        codec.decoder.reset(self.history.as_bytes());
-        codec
+    fn end(&mut self, mut codec: Decompressor, is_whole: bool) {
+        // Nothing refers back behind a final block, whichever decompressor comes next.
+        if let Some(n) = codec.decoder.since_final() {
+            self.history.keep(n);
+        }
+        self.inflated = 0;
+        self.received = self.received.wrapping_add(1);
+        let last_use = match self.context.takeover && is_whole {
+            true => Some((&*self.owner.get_or_insert_with(Owner::new), self.received)),
+            false => None,
+        };
+        codec.set_last_use(last_use);
+        codec.give(self.pool.as_deref());
     }
 
     fn inflate(
@@ -86,11 +114,18 @@ impl Inflater {
         limit: u64,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
-        let mut chunk = [0; CHUNK];
+        let (mut small, mut large): (_, Vec<u8>);
+        let chunk: &mut [u8] = if payload.len() > LARGE_PAYLOAD {
+            large = vec![0; LARGE_CHUNK];
+            &mut large
+        } else {
+            small = [0; CHUNK];
+            &mut small
+        };
         loop {
             // One byte more than allowed tells a message that is too big from one that just fits.
             let room = limit.saturating_sub(self.inflated);
-            let size = CHUNK.min(usize::try_from(room).unwrap_or(CHUNK).saturating_add(1));
+            let size = chunk.len().min(usize::try_from(room).unwrap_or(usize::MAX).saturating_add(1));
             let out = chunk.get_mut(..size).unwrap_or_default();
             let inflated = codec.decoder.inflate(payload, out);
             let Inflated { read, written } = inflated.map_err(|Corrupt| ProtocolError::InvalidDeflate)?;

@@ -95,19 +95,28 @@ impl Receiver {
             (None, None) => return Err(ProtocolError::UnexpectedContinuation),
         };
         let frames = frames.saturating_add(1);
-        self.check_limits(header.len, declared, frames)?;
+        let compressed =
+            header.flags.compress || self.message.as_ref().is_some_and(|message| message.compressed);
+        self.check_limits(header.len, declared, frames, compressed)?;
         Ok((declared.saturating_add(header.len), frames))
     }
 
     /// Checks a frame of `len` bytes, the `frames`th of a message that has declared `declared` bytes before it.
     #[inline]
-    pub(super) fn check_limits(&self, len: u64, declared: u64, frames: u32) -> Result<(), ProtocolError> {
+    pub(super) fn check_limits(
+        &self,
+        len: u64,
+        declared: u64,
+        frames: u32,
+        compressed: bool,
+    ) -> Result<(), ProtocolError> {
         let config = &*self.config;
-        if len > config.max_frame_size {
+        let allowed = |limit: u64| if compressed { with_overhead(limit) } else { limit };
+        if len > allowed(config.max_frame_size) {
             return Err(ProtocolError::FrameTooBig { size: len, limit: config.max_frame_size });
         }
         // Compared by subtraction: a sum of declared lengths could wrap.
-        if len > config.max_message_size.saturating_sub(declared) {
+        if len > allowed(config.max_message_size).saturating_sub(declared) {
             return Err(ProtocolError::MessageTooBig { limit: config.max_message_size });
         }
         if frames > config.max_fragments {
@@ -115,6 +124,13 @@ impl Receiver {
         }
         Ok(())
     }
+}
+
+/// What a payload of `limit` bytes may become by being compressed: a sender that compresses everything makes noise longer, by 5 bytes
+/// for each stored block (RFC 1951 3.2.4) or somewhat more, and cannot know that it should not. What it inflates to is held
+/// against the limit itself.
+fn with_overhead(limit: u64) -> u64 {
+    limit.saturating_add(limit >> 4).saturating_add(64)
 }
 
 /// What an opcode begins, if it begins a message.

@@ -143,17 +143,20 @@ pub(crate) struct Decoder {
     end: usize,
     /// Nothing has come since the last message, or since a block with BFINAL.
     fresh: bool,
+    /// Bytes of output behind the last block with BFINAL, if there was one.
+    since_final: Option<usize>,
 }
 
 impl Decoder {
     pub(crate) fn new(_available: Available) -> Self {
         let window = alloc::vec![0; MAX_WINDOW + SLACK];
-        Decoder { inflate: Box::default(), window, end: 0, fresh: true }
+        Decoder { inflate: Box::default(), window, end: 0, fresh: true, since_final: None }
     }
 
     /// Begins a new stream behind `history`, of which the last 32 KiB count.
     pub(crate) fn reset(&mut self, history: &[u8]) {
         self.restart();
+        self.since_final = None;
         let history = tail(history, MAX_WINDOW);
         if let Some(window) = self.window.get_mut(..history.len()) {
             window.copy_from_slice(history);
@@ -213,10 +216,16 @@ impl Decoder {
         self.inflate.block_boundary_state().map(|state| state.num_bits)
     }
 
+    /// How much of what has come out since the reset can still be referred to, if that is not all of it and the history too.
+    pub(crate) fn since_final(&self) -> Option<usize> {
+        self.since_final
+    }
+
     fn restart(&mut self) {
         self.inflate.init();
         self.end = 0;
         self.fresh = true;
+        self.since_final = Some(0);
     }
 
     /// Keeps a window's worth, where there is little room behind it.
@@ -233,6 +242,7 @@ impl Decoder {
             decompress_with_limit(&mut self.inflate, input, &mut self.window, self.end, room, flags);
         self.end += written;
         self.fresh &= read == 0;
+        self.since_final = self.since_final.map(|n| n.saturating_add(written));
         (status, Inflated { read, written })
     }
 }

@@ -39,6 +39,10 @@ impl Decoder {
         match *self {}
     }
 
+    pub(crate) fn since_final(&self) -> Option<usize> {
+        match self.0 {}
+    }
+
     pub(crate) fn finish(&mut self) -> Result<(), Corrupt> {
         match *self {}
     }

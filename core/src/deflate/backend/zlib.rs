@@ -34,6 +34,9 @@ impl Encoder {
     /// Begins a new stream as if `history` had been compressed before it. Always called before the first use.
     pub(crate) fn reset(&mut self, history: &[u8]) {
         self.deflate.reset();
+        if history.is_empty() {
+            return;
+        }
         // It fails in the middle of a stream only; and a history that is not looked at makes no output wrong.
         let _ = self.deflate.set_dictionary(tail(history, self.window));
     }
@@ -76,17 +79,20 @@ pub(crate) struct Decoder {
     inflate: Inflate,
     /// Nothing has come since the last message, or since a block with BFINAL.
     fresh: bool,
+    /// Bytes of output behind the last block with BFINAL, if there was one.
+    since_final: Option<usize>,
 }
 
 impl Decoder {
     pub(crate) fn new(_available: Available) -> Self {
         // All windows: what the peer agreed to is a promise that nothing here depends on.
-        Decoder { inflate: Inflate::new(false, 15), fresh: true }
+        Decoder { inflate: Inflate::new(false, 15), fresh: true, since_final: None }
     }
 
     /// Begins a new stream behind `history`, of which the last 32 KiB count.
     pub(crate) fn reset(&mut self, history: &[u8]) {
         self.restart();
+        self.since_final = None;
         // It does not fail without zlib's header; and without a history what refers to it would be corrupt, never wrong.
         let _ = self.inflate.set_dictionary(tail(history, super::MAX_WINDOW));
     }
@@ -144,9 +150,15 @@ impl Decoder {
         Ok(status == Status::StreamEnd)
     }
 
+    /// How much of what has come out since the reset can still be referred to, if that is not all of it and the history too.
+    pub(crate) fn since_final(&self) -> Option<usize> {
+        self.since_final
+    }
+
     fn restart(&mut self) {
         self.inflate.reset(false);
         self.fresh = true;
+        self.since_final = Some(0);
     }
 
     fn step(
@@ -160,6 +172,7 @@ impl Decoder {
         let read = since(taken, self.inflate.total_in());
         let written = since(given, self.inflate.total_out());
         self.fresh &= read == 0;
+        self.since_final = self.since_final.map(|n| n.saturating_add(written));
         Ok((Inflated { read, written }, status))
     }
 }

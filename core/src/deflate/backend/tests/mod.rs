@@ -21,6 +21,7 @@ trait Decode {
     fn reset(&mut self, history: &[u8]);
     fn inflate(&mut self, input: &[u8], out: &mut [u8]) -> Result<Inflated, Corrupt>;
     fn finish(&mut self) -> Result<(), Corrupt>;
+    fn since_final(&self) -> Option<usize>;
 }
 
 struct Backend {
@@ -49,6 +50,9 @@ macro_rules! backend {
             }
             fn finish(&mut self) -> Result<(), Corrupt> {
                 self.finish()
+            }
+            fn since_final(&self) -> Option<usize> {
+                self.since_final()
             }
         }
 

@@ -1,0 +1,34 @@
+//! What limits mean for messages that come compressed.
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod deflate_support;
+
+use common::*;
+use deflate_support::*;
+use sockeye_core::Config;
+use sockeye_core::deflate::Deflate;
+
+/// A peer that compresses everything sends what cannot be compressed in stored blocks (RFC 1951 3.2.4), five bytes longer for each
+/// 16 KiB or so: its application, which knows the limit, cannot know of that.
+#[test]
+fn a_message_of_just_the_limit_may_be_longer_on_the_wire_for_being_compressed() {
+    const LIMIT: usize = 32 << 10;
+    let message: Vec<u8> = (0..LIMIT as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let mut compressed = Vec::new();
+    for block in message.chunks(16_383) {
+        let size = block.len() as u16;
+        compressed.push(0);
+        compressed.extend_from_slice(&size.to_le_bytes());
+        compressed.extend_from_slice(&(!size).to_le_bytes());
+        compressed.extend_from_slice(block);
+    }
+    compressed.push(0);
+    for server in [true, false] {
+        let limits = Config::new().max_message_size(LIMIT as u64).max_frame_size(LIMIT as u64);
+        let mut end = deflating_with(server, limits.deflate(Deflate::new()));
+        end.feed(&frame(server, BINARY | RSV1, &compressed)).unwrap();
+        assert_eq!(end.got, [Got::Binary(message.clone())]);
+    }
+}
