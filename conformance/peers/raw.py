@@ -28,8 +28,9 @@ SMALL = ["--max-frame", "1024", "--max-message", "4096", "--max-fragments", "8"]
 # --- Frames ---------------------------------------------------------------------------------------------------
 
 
-def masked(data):
-    return bytes(byte ^ MASK[i % 4] for i, byte in enumerate(data))
+def masked(data, key=MASK):
+    key = (key * (len(data) // 4 + 1))[: len(data)]
+    return (int.from_bytes(data) ^ int.from_bytes(key)).to_bytes(len(data))
 
 
 def frame(opcode, payload=b"", fin=True, rsv=0, mask=True, length_form=None, length=None):
@@ -100,6 +101,9 @@ class Ended(Exception):
 
 
 class Connection:
+    reserved = 0  # bits of the first byte that an extension has given a meaning
+    from_client = False  # what is read here
+
     def __init__(self, port, request=None, more=b""):
         """Connects; with `request` (or the default one) also asks for an upgrade and checks the answer."""
         self.socket = socket.create_connection((HOST, port), 10)
@@ -144,10 +148,11 @@ class Connection:
             pass  # the server has ended the connection: what it said before that can still be read
 
     def receive(self):
-        """The next frame as (opcode, payload, fin). Reserved bits, and a mask, are wrong from a server."""
+        """The next frame as (opcode, payload, fin). Reserved bits are wrong, and so is a mask from a server."""
         first, second = self._take(2)
-        assert first & 0x70 == 0, f"reserved bits in the first byte {first:#04x}"
-        assert second & 0x80 == 0, "a masked frame from the server"
+        self.bits = first & 0x70
+        assert self.bits & ~self.reserved == 0, f"reserved bits in the first byte {first:#04x}"
+        assert bool(second & 0x80) == self.from_client, "a masked frame from a server, or none from a client"
         size = second & 0x7F
         if size == 126:
             (size,) = struct.unpack(">H", self._take(2))
@@ -155,7 +160,9 @@ class Connection:
         elif size == 127:
             (size,) = struct.unpack(">Q", self._take(8))
             assert size > 65535, "length not in its shortest form"
-        return first & 0x0F, self._take(size), bool(first & 0x80)
+        key = self._take(4) if self.from_client else None
+        payload = self._take(size)
+        return first & 0x0F, masked(payload, key) if key else payload, bool(first & 0x80)
 
     def expect(self, opcode, payload):
         """The next message, or control frame, is this one."""

@@ -165,6 +165,27 @@ fn x6_a_message_may_inflate_to_the_limit_and_not_one_byte_further() {
 }
 
 #[test]
+fn what_can_be_referred_to_does_not_depend_on_the_decompressor() {
+    // 600 bytes in a stored block; and a byte with three from 600 bytes back.
+    let block: Vec<u8> = (0..600u32).map(|i| (i * 7 % 251) as u8).collect();
+    let stored = [&[0x00, 0x58, 0x02, 0xa7, 0xfd][..], &block, &[0x00]].concat();
+    let far = [0x0a, 0x07, 0xa6, 0x2b, 0x00, 0x00];
+    for pool in [Some(Pool::new()), None] {
+        for bits in [9, 10, 15] {
+            let mut end = deflating(true, Deflate::new().peer_window_bits(bits));
+            pool.iter().for_each(|pool| end.connection.set_codec_pool(&pool.shared()));
+            end.feed(&frame(true, BINARY | RSV1, &stored)).unwrap();
+            match end.feed(&frame(true, BINARY | RSV1, far)) {
+                Ok(()) => {
+                    assert_eq!(end.got.pop(), Some(Got::Binary([b"W", &block[1..4]].concat())), "{bits}")
+                }
+                Err(error) => assert_eq!((bits, error), (9, ProtocolError::InvalidDeflate)),
+            }
+        }
+    }
+}
+
+#[test]
 fn behind_a_final_block_nothing_refers_to_what_was_before_it() {
     // "Hello" in a last block; and an "A" with four bytes from ten bytes back.
     let (last, far) = ([0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], [0x72, 0x04, 0xb1, 0x00, 0x00]);

@@ -20,6 +20,8 @@ const CHUNK: usize = 4 << 10;
 const LARGE_CHUNK: usize = 64 << 10;
 const LARGE_PAYLOAD: usize = 1 << 10;
 
+const MAX_WINDOW_BITS: u8 = 15;
+
 /// The receiving direction of a connection that has agreed on compression.
 pub(crate) struct Inflater {
     context: Context,
@@ -99,7 +101,9 @@ impl Inflater {
         }
         self.inflated = 0;
         self.received = self.received.wrapping_add(1);
-        let last_use = match self.context.takeover && is_whole {
+        // It has the largest window, whatever was agreed on: what a peer may refer back to must not depend on whose it was.
+        let is_exact = self.context.takeover && self.context.window_bits == MAX_WINDOW_BITS;
+        let last_use = match is_exact && is_whole {
             true => Some((&*self.owner.get_or_insert_with(Owner::new), self.received)),
             false => None,
         };

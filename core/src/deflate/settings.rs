@@ -21,7 +21,7 @@ pub struct Deflate {
     /// Whether this end may refer back to messages sent before (yes). If the peer forbids it, it is off.
     pub context_takeover: bool,
     /// The largest window that the peer is asked to compress with, in bits: 8 to 15 (15). It is what inflating costs in memory. A client
-    /// that did not say that it can limit its window (RFC 7692 7.1.2.2) cannot be asked, and uses up to 15.
+    /// that did not say that it can limit its window (RFC 7692 7.1.2.2) cannot be asked, and uses up to 15. Peers that compress with zlib cannot do 8, and take 9 for it or do without compression.
     pub peer_window_bits: u8,
     /// Whether the peer may refer back to messages sent before (yes). If not, nothing is kept between two messages.
     pub peer_context_takeover: bool,
