@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use sockeye_core::deflate::Negotiated;
 use sockeye_core::handshake::{client, server};
 use sockeye_core::http::{BodyEvent, BodyLength, BodyReader, Response};
 use sockeye_core::{Config, RecvBuf, Role};
 
+use crate::compressed::settings;
 use crate::input::{Cut, Input};
 
 /// Checks one input: a byte that chooses what, a byte that cuts, then the bytes themselves.
@@ -16,12 +18,15 @@ pub fn handshake(data: &[u8]) {
     if choices & 0x80 != 0 {
         config = config.max_head_size(200).max_headers(4);
     }
+    if choices & 0x40 != 0 {
+        config = config.deflate(settings(&mut Input::new(&[seed, 0x86, 5, 0])));
+    }
     let config = Arc::new(config);
     match choices & 3 {
         0 => same(|cut| ask(&config, input_bytes(data), cut), seed),
         1 => same(|cut| answer(&config, input_bytes(data), cut), seed),
         2 => same(|cut| body(choices, input_bytes(data), cut), seed),
-        _ => both(&mut input, seed),
+        _ => both(&mut input, choices, seed),
     }
 }
 
@@ -133,7 +138,8 @@ fn answer(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
         Some(Err(error)) => format!("{error:?}"),
         Some(Ok(established)) => {
             assert_eq!(established.connection.role(), Role::Client);
-            format!("{:?} {:?} {used}", established.response, established.subprotocol)
+            let (response, deflate) = (&established.response, established.deflate);
+            format!("{response:?} {:?} {deflate:?} {used}", established.subprotocol)
         }
     }
 }
@@ -173,8 +179,17 @@ fn body(choices: u8, bytes: &[u8], cut: Cut) -> String {
 }
 
 /// What our client asks for our server accepts, and what that answers our client accepts.
-fn both(input: &mut Input<'_>, seed: u8) {
-    let config = Arc::new(Config::new().max_head_size(1 << 20).max_headers(1000));
+fn both(input: &mut Input<'_>, choices: u8, seed: u8) {
+    let config = |deflate: bool| {
+        let config = Config::new().max_head_size(1 << 20).max_headers(1000);
+        Arc::new(if deflate {
+            config.deflate(settings(&mut Input::new(&[!seed, 0x86, 5, 0])))
+        } else {
+            config
+        })
+    };
+    let deflates = [choices & 4 != 0, choices & 8 != 0];
+    let [config, server_config] = deflates.map(config);
     let url = match input.text().parse::<client::Url>() {
         Ok(parsed) => parsed,
         Err(_) => url(),
@@ -209,13 +224,13 @@ fn both(input: &mut Input<'_>, seed: u8) {
         sent.extend_from_slice(&bytes[..n]);
         handshake.transmitted(n);
     }
-    let mut server = server::Handshake::new(config.clone());
+    let mut server = server::Handshake::new(server_config.clone());
     let (request, used) = feed(&sent, Cut::Seeded(seed), |input| server.poll_request(input).transpose());
     let request = request.expect("a whole head").expect("a valid head");
     assert_eq!(used, sent.len());
     let upgrade = server::Upgrade::new(request).expect("a valid handshake");
     assert!(upgrade.subprotocols().eq(offered.iter()));
-    let mut accepted = upgrade.accept(&accept, config).expect("it was offered");
+    let mut accepted = upgrade.accept(&accept, server_config).expect("it was offered");
     accepted.connection.send("first").expect("open");
     let head = accepted.connection.poll_transmit().expect("a 101").first().to_vec();
     let outcome = feed(&head, Cut::Seeded(seed), |input| handshake.poll_response(input).transpose());
@@ -223,6 +238,11 @@ fn both(input: &mut Input<'_>, seed: u8) {
         panic!("{outcome:?}: {}", String::from_utf8_lossy(&head))
     };
     assert_eq!(established.subprotocol, chosen);
+    let agreed = |deflate: Option<Negotiated>| deflate.map(|agreed| (agreed.own, agreed.peer));
+    let mirrored = agreed(accepted.deflate).map(|(own, peer)| (peer, own));
+    assert_eq!(agreed(established.deflate), mirrored);
+    assert_eq!(mirrored.is_some(), deflates == [true, true]);
+    assert_eq!(established.connection.deflate(), established.deflate);
     // The first frame is left for the connection.
     assert!(head[used..].is_empty() || head[used..].starts_with(b"\x81"));
 }

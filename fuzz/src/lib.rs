@@ -1,13 +1,23 @@
 //! What the fuzz targets check, as plain functions: they panic when something does not hold. The tests run them on any
 //! compiler; see the README.
 
+mod compressed;
+mod deflate;
+mod deflate_differential;
+mod extensions;
 mod frames;
 mod handshake;
 mod input;
 mod ops;
+mod original;
 mod pair;
+mod pool;
+mod reference;
 mod wire;
 
+pub use deflate::deflate;
+pub use deflate_differential::deflate_differential;
+pub use extensions::extensions;
 pub use frames::frames;
 pub use handshake::handshake;
 pub use ops::ops;

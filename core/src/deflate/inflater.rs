@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::backend::{Available, Corrupt, Inflated};
+use super::backend::{Available, Corrupt, CorruptAfter, Inflated};
 use super::codec::Owner;
 use super::history::History;
 use super::{CodecPool, Context, Decompressor, Negotiated};
@@ -132,14 +132,16 @@ impl Inflater {
             let size = chunk.len().min(usize::try_from(room).unwrap_or(usize::MAX).saturating_add(1));
             let out = chunk.get_mut(..size).unwrap_or_default();
             let inflated = codec.decoder.inflate(payload, out);
-            let Inflated { read, written } = inflated.map_err(|Corrupt| ProtocolError::InvalidDeflate)?;
-            if written as u64 > room {
-                return Err(ProtocolError::MessageTooBig { limit });
-            }
-            self.inflated = self.inflated.saturating_add(written as u64);
-            let out = out.get(..written).unwrap_or_default();
+            let (Ok(Inflated { written, .. }) | Err(CorruptAfter(written))) = inflated;
+            // What came before a fault goes first, for it may have the first fault in it.
+            let out = out.get(..written.min(usize::try_from(room).unwrap_or(usize::MAX))).unwrap_or_default();
+            self.inflated = self.inflated.saturating_add(out.len() as u64);
             self.history.push(out);
             sink(out)?;
+            if written > out.len() {
+                return Err(ProtocolError::MessageTooBig { limit });
+            }
+            let Inflated { read, .. } = inflated.map_err(|_| ProtocolError::InvalidDeflate)?;
             if written < size {
                 return Ok(());
             }

@@ -11,7 +11,7 @@ use miniz_oxide::inflate::core::inflate_flags::{
 };
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress_with_limit};
 
-use super::{Corrupt, Inflated, MAX_WINDOW, tail};
+use super::{Corrupt, CorruptAfter, Inflated, MAX_WINDOW, tail};
 use crate::deflate::CompressorSettings;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -165,7 +165,7 @@ impl Decoder {
     }
 
     /// See [`Inflated`]. What lies in `out` behind that may be overwritten.
-    pub(crate) fn inflate(&mut self, mut input: &[u8], out: &mut [u8]) -> Result<Inflated, Corrupt> {
+    pub(crate) fn inflate(&mut self, mut input: &[u8], out: &mut [u8]) -> Result<Inflated, CorruptAfter> {
         let (mut total, size) = (Inflated { read: 0, written: 0 }, out.len());
         loop {
             let room = out.get_mut(total.written..).unwrap_or_default();
@@ -188,7 +188,7 @@ impl Decoder {
                 TINFLStatus::NeedsMoreInput => return Ok(total),
                 TINFLStatus::HasMoreOutput if total.written == size => return Ok(total),
                 TINFLStatus::HasMoreOutput if step.written > 0 => {}
-                _ => return Err(Corrupt),
+                _ => return Err(CorruptAfter(total.written)),
             }
         }
     }

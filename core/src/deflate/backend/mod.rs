@@ -37,6 +37,17 @@ pub(crate) struct Inflated {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Corrupt;
 
+/// The same in `Decoder::inflate`, which has written so many bytes before that: what they are may be the earlier fault, and which one
+/// is told must not depend on how the input is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CorruptAfter(pub(crate) usize);
+
+impl From<CorruptAfter> for Corrupt {
+    fn from(_: CorruptAfter) -> Self {
+        Corrupt
+    }
+}
+
 /// The largest window that deflate has.
 #[cfg(feature = "deflate")]
 const MAX_WINDOW: usize = 1 << 15;

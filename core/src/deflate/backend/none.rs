@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Corrupt, Inflated};
+use super::{Corrupt, CorruptAfter, Inflated};
 use crate::deflate::CompressorSettings;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,7 +35,7 @@ impl Decoder {
         match *self {}
     }
 
-    pub(crate) fn inflate(&mut self, _input: &[u8], _out: &mut [u8]) -> Result<Inflated, Corrupt> {
+    pub(crate) fn inflate(&mut self, _input: &[u8], _out: &mut [u8]) -> Result<Inflated, CorruptAfter> {
         match *self {}
     }
 

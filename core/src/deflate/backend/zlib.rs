@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush, Status};
 
-use super::{Corrupt, EMPTY_BLOCK, Inflated, tail};
+use super::{Corrupt, CorruptAfter, EMPTY_BLOCK, Inflated, tail};
 use crate::deflate::CompressorSettings;
 
 /// The largest piece by which output grows while it is compressed. All of it is zeroed first.
@@ -98,23 +98,25 @@ impl Decoder {
     }
 
     /// See [`Inflated`]. What lies in `out` behind that may be overwritten.
-    pub(crate) fn inflate(&mut self, mut input: &[u8], out: &mut [u8]) -> Result<Inflated, Corrupt> {
+    pub(crate) fn inflate(&mut self, mut input: &[u8], out: &mut [u8]) -> Result<Inflated, CorruptAfter> {
         let (mut total, size) = (Inflated { read: 0, written: 0 }, out.len());
         loop {
             let room = out.get_mut(total.written..).unwrap_or_default();
-            let (step, status) = self.step(input, room, InflateFlush::NoFlush)?;
+            let (step, status) = self.step(input, room, InflateFlush::NoFlush);
             total.read = total.read.saturating_add(step.read);
             total.written = total.written.saturating_add(step.written);
             input = input.get(step.read..).unwrap_or_default();
-            if status == Status::StreamEnd {
-                self.restart();
+            match status {
+                Err(Corrupt) => return Err(CorruptAfter(total.written)),
+                Ok(Status::StreamEnd) => self.restart(),
+                Ok(_) => {}
             }
             if input.is_empty() || total.written == size {
                 return Ok(total);
             }
             // zlib stops at the ends of its input and of its output only: this is for the loop to end whatever it does.
             if step == (Inflated { read: 0, written: 0 }) {
-                return Err(Corrupt);
+                return Err(CorruptAfter(total.written));
             }
         }
     }
@@ -126,8 +128,8 @@ impl Decoder {
         }
         // RFC 7692 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message." They are the
         // rest of an empty block. `Block` stops behind it, so a fifth byte is left over, unless they were something else.
-        let (tail, _) = self.step(&[0x00, 0x00, 0xff, 0xff, 0x00], &mut [], InflateFlush::Block)?;
-        if tail.read != 4 {
+        let (tail, status) = self.step(&[0x00, 0x00, 0xff, 0xff, 0x00], &mut [], InflateFlush::Block);
+        if status.is_err() || tail.read != 4 {
             return Err(Corrupt);
         }
         // That block may have been the last one, with its BFINAL in the message.
@@ -136,8 +138,8 @@ impl Decoder {
             return Ok(());
         }
         // If another kind of block ended there, then perhaps not at the end of a byte: an empty block would be misread.
-        let (probe, _) = self.step(&EMPTY_BLOCK, &mut [], InflateFlush::Block)?;
-        if probe.read != EMPTY_BLOCK.len() || self.ended()? {
+        let (probe, status) = self.step(&EMPTY_BLOCK, &mut [], InflateFlush::Block);
+        if status.is_err() || probe.read != EMPTY_BLOCK.len() || self.ended()? {
             return Err(Corrupt);
         }
         self.fresh = true;
@@ -146,8 +148,8 @@ impl Decoder {
 
     /// Whether a block with BFINAL has ended.
     fn ended(&mut self) -> Result<bool, Corrupt> {
-        let (_, status) = self.step(&[], &mut [], InflateFlush::NoFlush)?;
-        Ok(status == Status::StreamEnd)
+        let (_, status) = self.step(&[], &mut [], InflateFlush::NoFlush);
+        Ok(status? == Status::StreamEnd)
     }
 
     /// How much of what has come out since the reset can still be referred to, if that is not all of it and the history too.
@@ -166,14 +168,14 @@ impl Decoder {
         input: &[u8],
         out: &mut [u8],
         flush: InflateFlush,
-    ) -> Result<(Inflated, Status), Corrupt> {
+    ) -> (Inflated, Result<Status, Corrupt>) {
         let (taken, given) = (self.inflate.total_in(), self.inflate.total_out());
-        let status = self.inflate.decompress(input, out, flush).map_err(|_| Corrupt)?;
+        let status = self.inflate.decompress(input, out, flush).map_err(|_| Corrupt);
         let read = since(taken, self.inflate.total_in());
         let written = since(given, self.inflate.total_out());
         self.fresh &= read == 0;
         self.since_final = self.since_final.map(|n| n.saturating_add(written));
-        Ok((Inflated { read, written }, status))
+        (Inflated { read, written }, status)
     }
 }
 

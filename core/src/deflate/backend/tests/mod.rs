@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Corrupt, Inflated};
+use super::{Corrupt, CorruptAfter, Inflated};
 use crate::deflate::CompressorSettings;
 
 trait Encode {
@@ -19,7 +19,7 @@ trait Encode {
 
 trait Decode {
     fn reset(&mut self, history: &[u8]);
-    fn inflate(&mut self, input: &[u8], out: &mut [u8]) -> Result<Inflated, Corrupt>;
+    fn inflate(&mut self, input: &[u8], out: &mut [u8]) -> Result<Inflated, CorruptAfter>;
     fn finish(&mut self) -> Result<(), Corrupt>;
     fn since_final(&self) -> Option<usize>;
 }
@@ -45,7 +45,7 @@ macro_rules! backend {
             fn reset(&mut self, history: &[u8]) {
                 self.reset(history);
             }
-            fn inflate(&mut self, input: &[u8], out: &mut [u8]) -> Result<Inflated, Corrupt> {
+            fn inflate(&mut self, input: &[u8], out: &mut [u8]) -> Result<Inflated, CorruptAfter> {
                 self.inflate(input, out)
             }
             fn finish(&mut self) -> Result<(), Corrupt> {

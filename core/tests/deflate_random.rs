@@ -1,0 +1,192 @@
+//! Whatever is said with compression, however it is set and cut, is what is heard, in both directions.
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+mod deflate_support;
+
+use common::*;
+use deflate_support::*;
+use proptest::prelude::*;
+use sockeye_core::deflate::{Deflate, Memory, Policy};
+use sockeye_core::{Config, Flags, Frame, Opcode, Payload, Prepared};
+
+#[derive(Debug, Clone)]
+struct Said {
+    by_server: bool,
+    is_text: bool,
+    content: Content,
+    size: usize,
+    compress: Option<bool>,
+    how: How,
+    /// How many bytes are written or delivered at a time behind it; 0: it waits for the next one.
+    chunk: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Content {
+    Noise(u64),
+    Same(u8),
+    Words(usize),
+}
+
+#[derive(Debug, Clone)]
+enum How {
+    Whole,
+    Parts(usize),
+    Prepared,
+    PreparedFor(u8),
+}
+
+impl Said {
+    fn plain(&self) -> Vec<u8> {
+        let mut state = match self.content {
+            Content::Noise(seed) => seed | 1,
+            Content::Same(_) | Content::Words(_) => 0,
+        };
+        let words = b"the quick brown fox {\"id\":17} jumps over [1,2,3] the lazy dog; ";
+        let byte = |n: usize| match self.content {
+            Content::Noise(_) => {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state >> 24) as u8
+            }
+            Content::Same(byte) => byte,
+            // A word in each line is another.
+            Content::Words(step) => words[(n + n / 97 * step) % words.len()],
+        };
+        let mut plain: Vec<u8> = (0..self.size).map(byte).collect();
+        if self.is_text {
+            plain.iter_mut().for_each(|byte| *byte &= 0x7f);
+        }
+        plain
+    }
+
+    fn say(&self, end: &mut End, plain: &[u8]) {
+        let payload = || {
+            let payload = match self.is_text {
+                true => Payload::from(std::str::from_utf8(plain).unwrap()),
+                false => Payload::from(plain),
+            };
+            self.compress.map_or(payload.clone(), |compress| payload.compress(compress))
+        };
+        match self.how {
+            How::Whole => end.connection.send(payload()).unwrap(),
+            How::Prepared => end.connection.send_prepared(&Prepared::new(payload())).unwrap(),
+            How::PreparedFor(window_bits) => {
+                let settings = always().window_bits(window_bits);
+                let prepared = Prepared::deflated(payload(), &settings, None);
+                end.connection.send_prepared(&prepared).unwrap();
+            }
+            How::Parts(size) => {
+                let mut opcode = if self.is_text { Opcode::Text } else { Opcode::Binary };
+                let mut parts = plain.chunks(size).peekable();
+                while let Some(part) = parts.next() {
+                    let flags =
+                        Flags { finish: parts.peek().is_none(), compress: self.compress == Some(true) };
+                    end.connection.send_frame(&Frame { flags, ..Frame::new(opcode, part) }).unwrap();
+                    opcode = Opcode::Continuation;
+                }
+                if plain.is_empty() {
+                    end.connection.send(payload()).unwrap();
+                }
+            }
+        }
+    }
+}
+
+fn size() -> impl Strategy<Value = usize> {
+    let edges =
+        [0, 1, 2, 127, 128, 255, 256, 257, 511, 512, 4095, 4096, 4097, 32_768, 65_535, 65_536, 131_072];
+    // The long ones are seldom, for they take all the time.
+    prop_oneof![
+        6 => 0..300_usize,
+        6 => prop::sample::select(edges[..13].to_vec()),
+        1 => prop::sample::select(edges[13..].to_vec()),
+        2 => 0..10_000_usize,
+        1 => 0..131_073_usize,
+    ]
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let content = prop_oneof![
+        any::<u64>().prop_map(Content::Noise),
+        any::<u8>().prop_map(Content::Same),
+        (0..5_usize).prop_map(Content::Words),
+        (0..5_usize).prop_map(Content::Words),
+    ];
+    let how = prop_oneof![
+        3 => Just(How::Whole),
+        2 => (1..5000_usize).prop_map(How::Parts),
+        1 => Just(How::Prepared),
+        1 => (8..16_u8).prop_map(How::PreparedFor),
+    ];
+    let chunk = prop_oneof![2 => Just(0), 1 => 1..20_usize, 2 => 20..5000_usize, 2 => Just(usize::MAX >> 1)];
+    (any::<bool>(), any::<bool>(), content, size(), any::<Option<bool>>(), how, chunk).prop_map(
+        |(by_server, is_text, content, size, compress, how, chunk)| {
+            // Small parts of much, and single bytes of it, take too long.
+            let chunk = if chunk == 0 { 0 } else { chunk.max(size / 500) };
+            let how = if let How::Parts(part) = how { How::Parts(part.max(size / 100)) } else { how };
+            Said { by_server, is_text, content, size, compress, how, chunk }
+        },
+    )
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let memory = prop_oneof![
+        Just(Memory::Compressor),
+        prop::sample::select(vec![0, 1, 255, 256, 700, 4096, 40_000]).prop_map(Memory::History),
+    ];
+    let policy = prop_oneof![
+        4 => Just(Policy::Always),
+        2 => (0..1000_usize).prop_map(Policy::Above),
+        1 => Just(Policy::OnRequest),
+        1 => Just(Policy::Never),
+    ];
+    let windows = (8..16_u8, 8..16_u8, prop::bool::weighted(0.7), prop::bool::weighted(0.7));
+    let fragments = prop::option::weighted(0.3, 60..3000_usize);
+    (windows, 0..11_u8, 0..11_u8, memory, policy, fragments).prop_map(
+        |((own, peer, takeover, peer_takeover), level, mem_level, memory, policy, fragments)| {
+            let settings = Deflate::new().window_bits(own).peer_window_bits(peer).context_takeover(takeover);
+            let settings = settings.peer_context_takeover(peer_takeover).level(level).mem_level(mem_level);
+            let mut config = Config::new().high_water_mark(usize::MAX);
+            config.fragment_size = fragments;
+            config.deflate(settings.memory(memory).policy(policy))
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn x2_what_is_said_is_heard(
+        server in config(), client in config(), pooled: bool, messages in prop::collection::vec(said(), 1..10),
+    ) {
+        let mut pair = deflating_pair(server, client);
+        if pooled {
+            let pool = Pool::new();
+            pair.server.connection.set_codec_pool(&pool.shared());
+            pair.client.connection.set_codec_pool(&pool.shared());
+        }
+        let (mut by_server, mut by_client) = (Vec::new(), Vec::new());
+        for said in &messages {
+            let plain = said.plain();
+            said.say(pair.end(said.by_server), &plain);
+            let got = match said.is_text {
+                true => Got::Text(String::from_utf8(plain).unwrap()),
+                false => Got::Binary(plain),
+            };
+            if said.by_server { by_server.push(got) } else { by_client.push(got) }
+            if said.chunk > 0 {
+                pair.chunk = said.chunk;
+                pair.drive();
+            }
+        }
+        pair.drive();
+        // Not shown: they are long.
+        prop_assert!(pair.client.got == by_server && pair.server.got == by_client);
+        prop_assert_eq!((pair.client.error, pair.server.error), (None, None));
+    }
+}

@@ -1,0 +1,130 @@
+//! What the targets with compressed messages share: settings, ends that have agreed on them, frames written by hand.
+
+use std::sync::Arc;
+
+use flate2::{Compress, Compression, FlushCompress};
+use sockeye_core::deflate::{Deflate, Memory, Negotiated, Policy, accept, offer, verify};
+use sockeye_core::{Config, Connection, Flags, Frame, MessageKind, Opcode, Role};
+
+use crate::input::Input;
+use crate::reference::{TAIL, Takeover};
+
+/// Settings of one end: four bytes.
+pub(crate) fn settings(input: &mut Input<'_>) -> Deflate {
+    let (windows, levels, choices, policy) = (input.byte(), input.byte(), input.byte(), input.byte());
+    Deflate::new()
+        // As the bytes are most often small: the largest windows first.
+        .window_bits(15 - (windows & 7))
+        .peer_window_bits(15 - (windows >> 3 & 7))
+        .context_takeover(windows & 0x40 == 0)
+        .peer_context_takeover(windows & 0x80 == 0)
+        // Also those that there are not.
+        .level(levels & 0xf)
+        .mem_level(levels >> 4)
+        .memory(match choices & 7 {
+            0 => Memory::Compressor,
+            1 => Memory::History(0),
+            2 => Memory::History(1),
+            3 => Memory::History(700),
+            4 => Memory::History(usize::MAX),
+            _ => Memory::History(4 << 10),
+        })
+        .policy(match policy & 3 {
+            0 => Policy::Always,
+            1 => Policy::Above(usize::from(policy >> 2)),
+            2 => Policy::OnRequest,
+            _ => Policy::Never,
+        })
+}
+
+/// What this end agrees on with a peer of these settings.
+pub(crate) fn agree(role: Role, own: &Deflate, peer: &Deflate) -> (Negotiated, Negotiated) {
+    let (server, client) = if role == Role::Server { (own, peer) } else { (peer, own) };
+    let (at_server, answer) = accept([offer(client).as_bytes()], server).expect("one that can be accepted");
+    let at_client = verify([answer.as_bytes()], client).expect("a valid answer").expect("an answer");
+    assert_eq!((at_server.own, at_server.peer), (at_client.peer, at_client.own));
+    if role == Role::Server { (at_server, at_client) } else { (at_client, at_server) }
+}
+
+pub(crate) fn connection(role: Role, config: &Arc<Config>, negotiated: &Negotiated) -> Connection {
+    let mut connection = match role {
+        Role::Server => Connection::server(config.clone()),
+        Role::Client => Connection::client(config.clone(), Box::new(|| [0xa1, 0x02, 0x7f, 0xc4])),
+    };
+    connection.enable_deflate(negotiated);
+    connection
+}
+
+/// How this end's inflater knows the messages before: up to 12 bits it keeps what they were, above the decompressor.
+pub(crate) fn takeover(negotiated: &Negotiated) -> Takeover {
+    match negotiated.peer.window_bits {
+        _ if !negotiated.peer.takeover => Takeover::None,
+        bits @ ..=12 => Takeover::History(1 << bits),
+        _ => Takeover::Stream,
+    }
+}
+
+/// A frame as the peer of `role` writes it; masked with zeros.
+pub(crate) fn frame(role: Role, opcode: Opcode, flags: Flags, payload: &[u8]) -> Vec<u8> {
+    let frame = Frame { flags, ..Frame::new(opcode, payload) };
+    if role == Role::Server { frame.pack_masked([0; 4]) } else { frame.pack() }
+}
+
+/// A message of the peer, as it was put on the wire.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) kind: MessageKind,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) compressed: bool,
+}
+
+/// No more is put on the wire, and one message: every byte of it is read over and over.
+const MOST: usize = 30_000;
+
+/// Messages as the bytes say: for each one how it comes, its size, and its payload.
+pub(crate) fn compose(role: Role, mut input: Input<'_>) -> (Vec<Put>, Vec<u8>) {
+    let (mut messages, mut wire) = (Vec::new(), Vec::new());
+    // Each costs a decompressor or two, over and over.
+    while !input.is_empty() && messages.len() < 20 && wire.len() < MOST {
+        let (how, size) = (input.byte(), input.size());
+        let mut payload = input.take(size).to_vec();
+        if how & 0x40 != 0 {
+            payload = payload.repeat(1 + input.size());
+            payload.truncate(MOST);
+        }
+        let compressed = how & 3 != 3;
+        if compressed && how & 0x80 != 0 {
+            payload = compress(&payload, how);
+        }
+        let kind = if how & 3 == 0 { MessageKind::Text } else { MessageKind::Binary };
+        // In up to four frames, with a ping between two of them.
+        let frames = 1 + usize::from(how >> 2 & 3);
+        let mut parts = payload.chunks(payload.len().div_ceil(frames).max(1)).peekable();
+        let mut part = parts.next().unwrap_or_default();
+        let (mut opcode, mut is_first) = (kind.opcode(), true);
+        loop {
+            let finish = parts.peek().is_none();
+            wire.extend(frame(role, opcode, Flags { finish, compress: compressed && is_first }, part));
+            let Some(next) = parts.next() else { break };
+            if how & 0x30 == 0x30 {
+                wire.extend(frame(role, Opcode::Ping, Flags { finish: true, compress: false }, b"?"));
+            }
+            (part, opcode, is_first) = (next, Opcode::Continuation, false);
+        }
+        messages.push(Put { kind, payload, compressed });
+    }
+    (messages, wire)
+}
+
+/// What zlib makes of a message.
+fn compress(plain: &[u8], how: u8) -> Vec<u8> {
+    let level = Compression::new(u32::from(how >> 4 & 3) * 3);
+    let mut compress = Compress::new(level, false);
+    let mut out = Vec::with_capacity(plain.len() + plain.len() / 8 + 100);
+    let flush = if how & 8 == 0 { FlushCompress::Sync } else { FlushCompress::Finish };
+    compress.compress_vec(plain, &mut out, flush).expect("room enough");
+    match out.strip_suffix(&TAIL) {
+        Some(stripped) => stripped.to_vec(),
+        None => out,
+    }
+}

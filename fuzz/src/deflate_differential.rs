@@ -1,0 +1,256 @@
+//! Whatever is sent compressed, others inflate, and with no more of a window than was agreed on.
+
+use std::sync::Arc;
+
+use sockeye_core::deflate::{CodecPool, Deflate, Memory, Negotiated, Policy};
+use sockeye_core::{
+    Assembler, Config, Connection, Flags, Frame, Incoming, MessageKind, Opcode, Payload, Prepared, RecvBuf,
+    Role,
+};
+
+use crate::compressed::{self, agree, connection};
+use crate::input::{Cut, Input};
+use crate::original::Original;
+use crate::pool::Pool;
+use crate::reference::{Reference, Takeover};
+
+/// No more than this is said: it is compressed once and inflated thrice.
+const MOST: usize = 30_000;
+
+/// Checks one input: a byte of choices, one that cuts, four of settings for either end, then what is said.
+pub fn deflate_differential(data: &[u8]) {
+    let mut input = Input::new(data);
+    let (choices, seed) = (input.byte(), input.byte());
+    let role = if choices & 1 == 0 { Role::Server } else { Role::Client };
+    let (own, peer) = (compressed::settings(&mut input), compressed::settings(&mut input));
+    let pool = (choices & 2 != 0).then(Pool::shared);
+    let (at_own, at_peer) = agree(role, &own, &peer);
+    let mut config = Config::new().max_send_size(u64::MAX).high_water_mark(usize::MAX);
+    config.fragment_size = [None, Some(1000), Some(7), Some(60)][usize::from(choices >> 2 & 3)];
+    let mut speaker = Speaker {
+        connection: connection(role, &Arc::new(config.deflate(own.clone())), &at_own),
+        settings: own,
+        pool,
+        wire: Vec::new(),
+        said: Vec::new(),
+        size: 0,
+    };
+    if let Some(pool) = &speaker.pool {
+        speaker.connection.set_codec_pool(pool);
+    }
+    while !input.is_empty() && speaker.size < MOST && speaker.said.len() < 40 {
+        speaker.say(&mut input);
+    }
+    let Speaker { wire, said, settings, .. } = speaker;
+    understood_by_others(&at_own, &settings, &wire, &said, 1 + usize::from(seed) * 16);
+    let other = if role == Role::Server { Role::Client } else { Role::Server };
+    let config = Config::new().max_fragments(u32::MAX).deflate(peer);
+    understood_by_us(connection(other, &Arc::new(config), &at_peer), &wire, &said, seed);
+}
+
+#[derive(Debug)]
+struct Said {
+    kind: MessageKind,
+    plain: Vec<u8>,
+    in_parts: bool,
+}
+
+struct Speaker {
+    connection: Connection,
+    settings: Deflate,
+    pool: Option<Arc<dyn CodecPool>>,
+    wire: Vec<u8>,
+    said: Vec<Said>,
+    size: usize,
+}
+
+impl Speaker {
+    /// Says one message.
+    fn say(&mut self, input: &mut Input<'_>) {
+        let how = input.byte();
+        let plain = self.plain(how >> 5, input);
+        self.size += plain.len();
+        let asked = [None, None, Some(true), Some(false)][usize::from(how >> 3 & 3)];
+        let kind = if how & 1 == 0 { MessageKind::Binary } else { MessageKind::Text };
+        let plain = match kind {
+            MessageKind::Binary => plain,
+            MessageKind::Text => String::from_utf8_lossy(&plain).into_owned().into_bytes(),
+        };
+        let payload = || {
+            let payload = match (kind, std::str::from_utf8(&plain)) {
+                (MessageKind::Text, Ok(text)) => Payload::from(text),
+                _ => Payload::from(&plain),
+            };
+            asked.map_or(payload.clone(), |asked| payload.compress(asked))
+        };
+        match how >> 1 & 3 {
+            0 => self.connection.send(payload()).expect("open"),
+            1 => self.connection.send(payload().into_owned()).expect("open"),
+            2 => self.parts(kind, &plain, asked == Some(true), input.byte()),
+            _ => self.prepared(payload(), input.byte()),
+        }
+        self.said.push(Said { kind, plain, in_parts: how >> 1 & 3 == 2 });
+        self.write();
+    }
+
+    fn parts(&mut self, kind: MessageKind, plain: &[u8], compress: bool, cut: u8) {
+        let pieces = match cut {
+            0 => vec![plain.to_vec(), Vec::new()],
+            _ => Cut::Seeded(cut).pieces(plain),
+        };
+        let mut opcode = kind.opcode();
+        for (i, piece) in pieces.iter().enumerate() {
+            let flags = Flags { finish: i + 1 == pieces.len(), compress };
+            self.connection.send_frame(&Frame { flags, ..Frame::new(opcode, &piece[..]) }).expect("open");
+            if i == 1 {
+                self.connection.ping(b"between").expect("open");
+            }
+            opcode = Opcode::Continuation;
+        }
+    }
+
+    /// Encoded for all, with the settings of this end or others, or not compressed at all.
+    fn prepared(&mut self, payload: Payload<'_>, how: u8) {
+        let settings = match how & 3 {
+            0 | 1 => self.settings.clone(),
+            2 => Deflate::new().policy(Policy::Always).level(how >> 5),
+            _ => self.settings.clone().policy(Policy::Always).window_bits(8 + (how >> 5)),
+        };
+        let pool = self.pool.as_deref();
+        let prepared = match how & 0x1c {
+            0 => Prepared::new(payload),
+            _ => Prepared::deflated(payload, &settings, pool),
+        };
+        self.connection.send_prepared(&prepared).expect("open");
+    }
+
+    /// Bytes as the input says, or of its size; or once more what was said before.
+    fn plain(&self, how: u8, input: &mut Input<'_>) -> Vec<u8> {
+        const EDGES: [usize; 16] =
+            [0, 1, 2, 3, 127, 128, 255, 256, 257, 258, 262, 506, 4096, 32_768, 65_535, 65_536];
+        match how {
+            0 | 1 => input.bytes().to_vec(),
+            2 => {
+                let part = input.bytes();
+                part.repeat(input.size()).into_iter().take(MOST).collect()
+            }
+            3 => vec![input.byte(); EDGES[usize::from(input.byte() & 15)]],
+            4 => noise(
+                u64::from(input.byte()),
+                EDGES[usize::from(input.byte() & 15)] + usize::from(input.byte()),
+            ),
+            5 => noise(u64::from(input.byte()), input.size()),
+            6 => {
+                // Far back, but with something of it changed.
+                let (back, at) = (usize::from(input.byte()), usize::from(input.byte()));
+                let mut again = self.again(back);
+                if let Some(byte) = again.get_mut(at * 131 % back.max(1)) {
+                    *byte ^= 1;
+                }
+                again
+            }
+            _ => {
+                let (back, from, len) = (usize::from(input.byte()), input.size(), input.size());
+                self.again(back).into_iter().skip(from).take(len).collect()
+            }
+        }
+    }
+
+    fn again(&self, back: usize) -> Vec<u8> {
+        self.said
+            .iter()
+            .rev()
+            .nth(back % self.said.len().max(1))
+            .map_or(Vec::new(), |said| said.plain.clone())
+    }
+
+    fn write(&mut self) {
+        while let Some(transmit) = self.connection.poll_transmit() {
+            let before = self.wire.len();
+            transmit.slices().for_each(|slice| self.wire.extend_from_slice(slice));
+            self.connection.transmitted(self.wire.len() - before);
+        }
+    }
+}
+
+/// Marsaglia's xorshift: what no compressor makes shorter.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Reads the frames; both zlib and the letter of the RFCs inflate the same plaintext, with a window that is as small as agreed.
+fn understood_by_others(
+    agreed: &Negotiated,
+    settings: &Deflate,
+    mut wire: &[u8],
+    said: &[Said],
+    room: usize,
+) {
+    let takeover = if agreed.own.takeover { Takeover::Stream } else { Takeover::None };
+    let mut reference = Reference::new(takeover);
+    let mut original = Original::new(takeover, agreed.own.window_bits);
+    let keeps_codec = agreed.own.takeover && settings.memory == Memory::Compressor;
+    let (mut said, mut message) = (said.iter(), None);
+    while let Some((frame, used)) = Frame::unpack(wire).expect("valid frames") {
+        wire = &wire[used..];
+        let kind = match frame.opcode {
+            Opcode::Ping => {
+                assert!(!frame.flags.compress);
+                continue;
+            }
+            Opcode::Text => Some(MessageKind::Text),
+            Opcode::Binary => Some(MessageKind::Binary),
+            _ => None,
+        };
+        let (kind, mut payload, compressed) = match (kind, message.take()) {
+            (Some(kind), None) => (kind, Vec::new(), frame.flags.compress),
+            (None, Some((kind, payload, compressed))) => {
+                assert!(!frame.flags.compress, "RSV1 is for the first frame");
+                (kind, payload, compressed)
+            }
+            (kind, message) => panic!("{kind:?} {message:?}"),
+        };
+        payload.extend_from_slice(&frame.data);
+        if !frame.flags.finish {
+            message = Some((kind, payload, compressed));
+            continue;
+        }
+        let Said { kind: expected, plain, in_parts } = said.next().expect("no more than was said");
+        assert_eq!(kind, *expected);
+        if !compressed {
+            assert!(payload == *plain);
+            continue;
+        }
+        assert!(settings.policy != Policy::Never);
+        assert!(*in_parts || keeps_codec || payload.len() < plain.len());
+        let (meant, fault) = reference.message(&payload, u64::MAX);
+        assert!(fault.is_ok() && meant == *plain, "{fault:?}");
+        let (given, refused) = original.message(&payload, u64::MAX, room);
+        assert!(refused.is_ok() && given == *plain, "{refused:?}");
+        assert!(reference.max_distance <= 1 << agreed.own.window_bits, "{} back", reference.max_distance);
+    }
+    assert!(message.is_none() && wire.is_empty() && said.next().is_none());
+}
+
+fn understood_by_us(mut connection: Connection, wire: &[u8], said: &[Said], seed: u8) {
+    let mut assembler = Assembler::new();
+    let mut said = said.iter();
+    for mut piece in Cut::Seeded(seed).pieces(wire) {
+        let mut input = RecvBuf::new(&mut piece);
+        while let Some(incoming) = assembler.poll(&mut connection, &mut input).expect("no fault") {
+            if let Incoming::Message(message) = incoming {
+                let message = message.as_ref();
+                let Said { kind, plain, .. } = said.next().expect("no more than was said");
+                assert!(message.kind() == *kind && message.as_bytes() == plain);
+            }
+        }
+    }
+    assert!(said.next().is_none());
+}
