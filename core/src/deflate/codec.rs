@@ -189,3 +189,24 @@ impl fmt::Debug for Decompressor {
         f.debug_struct("Decompressor").finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, feature = "deflate"))]
+mod tests {
+    use super::*;
+    use crate::deflate::backend::Inflated;
+
+    #[test]
+    fn stored_blocks_inflate_to_what_was_stored() {
+        for size in [0, 1, 65_535, 65_536, 200_000] {
+            let (part, mut out) = (alloc::vec![b'x'; size], Vec::new());
+            store(&part, &mut out);
+            let mut decoder = Decoder::new(Available);
+            decoder.reset(&[]);
+            let mut inflated = alloc::vec![0; size + 1];
+            let wire = &out[..out.len() - TAIL];
+            let done = decoder.inflate(wire, &mut inflated).unwrap();
+            assert_eq!(done, Inflated { read: wire.len(), written: size });
+            assert!(decoder.finish().is_ok() && inflated[..size] == part);
+        }
+    }
+}
