@@ -6,37 +6,41 @@ use super::{Corrupt, CorruptAfter, Inflated};
 use crate::deflate::CompressorSettings;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Available {}
+pub(crate) struct Available(Never);
 
-pub(crate) enum Encoder {}
+/// Private, so that the code around need not know, and is the same with a backend and without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Never {}
+
+pub(crate) struct Encoder(Never);
 
 impl Encoder {
     pub(crate) fn new(settings: &CompressorSettings) -> Self {
-        match settings.available {}
+        match settings.available.0 {}
     }
 
     pub(crate) fn reset(&mut self, _history: &[u8]) {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) fn compress(&mut self, _input: &[u8], _out: &mut Vec<u8>) -> Result<(), Corrupt> {
-        match *self {}
+        match self.0 {}
     }
 }
 
-pub(crate) enum Decoder {}
+pub(crate) struct Decoder(Never);
 
 impl Decoder {
     pub(crate) fn new(available: Available) -> Self {
-        match available {}
+        match available.0 {}
     }
 
     pub(crate) fn reset(&mut self, _history: &[u8]) {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) fn inflate(&mut self, _input: &[u8], _out: &mut [u8]) -> Result<Inflated, CorruptAfter> {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) fn since_final(&self) -> Option<usize> {
@@ -44,6 +48,6 @@ impl Decoder {
     }
 
     pub(crate) fn finish(&mut self) -> Result<(), Corrupt> {
-        match *self {}
+        match self.0 {}
     }
 }
