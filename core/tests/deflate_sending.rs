@@ -275,7 +275,9 @@ fn a_compressor_that_comes_back_unused_goes_on_and_any_other_begins_anew() {
         pair.to_client.frames().pop().unwrap().payload.len()
     };
     let bytes = |n: usize| Payload::from(noise(2000, n as u64 + 1));
-    let text = |n: usize| Payload::from(news(n).into_bytes());
+    // Long by itself, short for whoever knows it.
+    let message = |n: u64| [noise(600, n), vec![b'a'; 600]].concat();
+    let text = |n: u64| Payload::from(message(n));
     let first = send(0, text(1));
     // All of the message before is known, far more than the history.
     assert!(send(0, text(1)) * 4 < first);
@@ -287,11 +289,11 @@ fn a_compressor_that_comes_back_unused_goes_on_and_any_other_begins_anew() {
     assert!(send(0, text(1)) * 2 > first);
     assert!(send(0, text(1)) * 4 < first);
     // A message that was prepared moves the receiver's window past that of the compressor.
-    let prepared = Prepared::deflated(news(3).into_bytes(), &always(), None);
+    let prepared = Prepared::deflated(message(3), &always(), None);
     pairs[0].server.connection.send_prepared(&prepared).unwrap();
-    pairs[0].server.connection.send(news(1).into_bytes()).unwrap();
+    pairs[0].server.connection.send(message(1)).unwrap();
     pairs[0].drive();
-    assert_eq!(pairs[0].client.got, [Got::Binary(news(3).into_bytes()), Got::Binary(news(1).into_bytes())]);
+    assert_eq!(pairs[0].client.got, [message(3), message(1)].map(Got::Binary));
     assert!(pairs[0].to_client.frames().pop().unwrap().payload.len() * 2 > first);
 }
 
