@@ -227,7 +227,7 @@ impl Connection {
         self.sender.role()
     }
 
-    /// Inflates the payload of an [`Event::Data`] that is `compressed`, in chunks of a few KiB, which `sink` gets; `last` as the event
+    /// Inflates the payload of an [`Event::Data`] that is `compressed`, in chunks of at most 64 KiB, which `sink` gets; `last` as the event
     /// says. Payloads are given in order and all of them, for each is needed to inflate the next. [`Assembler`](crate::Assembler) does
     /// this by itself.
     ///

@@ -185,7 +185,7 @@ impl Hand {
             *self = Hand::default();
         }
         let mut take = |part: &[u8]| {
-            assert!(part.len() <= 4 << 10 || !compressed, "a small chunk");
+            assert!(part.len() <= 64 << 10 || !compressed, "a small chunk");
             self.payload.extend_from_slice(part);
             assert!(self.payload.len() as u64 <= limit, "inflated beyond the limit");
             match kind {
