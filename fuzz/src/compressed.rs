@@ -55,11 +55,12 @@ pub(crate) fn connection(role: Role, config: &Arc<Config>, negotiated: &Negotiat
     connection
 }
 
-/// How this end's inflater knows the messages before: up to 12 bits it keeps what they were, above the decompressor.
+/// How this end's inflater knows the messages before: by what they were, as far as the window goes that was agreed on. With the largest
+/// that is what a decompressor knows that goes on.
 pub(crate) fn takeover(negotiated: &Negotiated) -> Takeover {
     match negotiated.peer.window_bits {
         _ if !negotiated.peer.takeover => Takeover::None,
-        bits @ ..=12 => Takeover::History(1 << bits),
+        bits @ ..15 => Takeover::History(1 << bits),
         _ => Takeover::Stream,
     }
 }

@@ -43,7 +43,7 @@ impl Original {
             return (Vec::new(), Ok(()));
         }
         let data = [payload, &TAIL].concat();
-        let (mut out, mut used, mut buffer) = (Vec::new(), 0, vec![0; room]);
+        let (mut out, mut used, mut buffer, mut begin) = (Vec::new(), 0, vec![0; room], 0);
         let result = loop {
             let (before, given) = (self.inflate.total_in(), self.inflate.total_out());
             let status = self.inflate.decompress(&data[used..], &mut buffer, FlushDecompress::None);
@@ -58,6 +58,9 @@ impl Original {
                 Err(_) => break Err(Refused),
                 Ok(Status::StreamEnd) => {
                     self.inflate = inflate(self.window_bits);
+                    // Nothing refers back behind it.
+                    self.history.clear();
+                    begin = out.len();
                     if used >= payload.len() {
                         break Ok(());
                     }
@@ -67,7 +70,7 @@ impl Original {
             }
         };
         if let Takeover::History(limit) = self.takeover {
-            self.history.extend_from_slice(&out);
+            self.history.extend_from_slice(&out[begin..]);
             self.history.drain(..self.history.len().saturating_sub(limit));
         }
         (out, result)

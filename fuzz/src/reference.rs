@@ -55,7 +55,7 @@ impl Reference {
         let kept = match self.takeover {
             Takeover::None => 0,
             Takeover::Stream => (out.len() - start).min(1 << 15),
-            Takeover::History(limit) => out.len().min(limit),
+            Takeover::History(limit) => (out.len() - start).min(limit),
         };
         self.window = out[out.len() - kept..].to_vec();
         (out[before..].to_vec(), result)
