@@ -345,6 +345,11 @@ impl Connection {
         self.sender.abort();
     }
 
+    /// Exempts the connection from [`Config::idle_timeout`], or no longer; pings of our own go on.
+    pub fn set_protected(&mut self, protected: bool) {
+        self.sender.set_protected(protected);
+    }
+
     // Memory.
 
     /// Lends an empty buffer to queue bytes in, so that one can serve many connections; `buffer` is called only if the

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use crate::close::{CloseFrame, CloseInfo, Side};
 use crate::config::Config;
-use crate::connection::{MaskKeys, Role};
+use crate::connection::{MaskKeys, Role, State};
 use crate::deflate::{Deflate, Deflater, Negotiated};
 use crate::error::{ProtocolError, SendError};
 use crate::frame::{Flags, Frame, Opcode};
@@ -213,6 +213,12 @@ impl Sender {
         if self.closing.eof {
             self.settle();
         }
+    }
+
+    /// As [`Connection::set_protected`](crate::Connection::set_protected).
+    pub fn set_protected(&mut self, protected: bool) {
+        let over = !matches!(self.state(), State::Open);
+        self.timers.set_protected(protected || over, &self.config);
     }
 
     // Asking.

@@ -91,6 +91,15 @@ impl Timers {
         }
     }
 
+    /// Switches the idle timeout off for this connection, or on again from now on.
+    pub(crate) fn set_protected(&mut self, protected: bool, config: &Config) {
+        self.idle_check = match config.idle_timeout {
+            Some(_) if !protected && !self.close.is_set() => Deadline::start(),
+            _ => Deadline::OFF,
+        };
+        (self.seen_by_idle, self.quiet_checks) = (true, 0);
+    }
+
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         (self.round_trip != u64::MAX).then_some(Duration::from_nanos(self.round_trip))
     }

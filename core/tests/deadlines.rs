@@ -213,6 +213,23 @@ fn two_ends_that_keep_each_other_alive_stay_open_for_a_day() {
 }
 
 #[test]
+fn m11_a_protected_connection_is_never_idle_and_one_given_free_again_has_its_whole_time() {
+    let mut end = End::server(Config::new().idle_timeout(secs(8)));
+    end.tell(0);
+    end.connection.set_protected(true);
+    assert_eq!(end.connection.poll_timeout(), None);
+    assert_eq!(left_open(&mut end, 0, 100 * SECOND), None);
+    end.connection.set_protected(false);
+    end.tell(100 * SECOND);
+    let at = left_open(&mut end, 100 * SECOND, 120 * SECOND).expect("idle");
+    assert!((108 * SECOND..=110 * SECOND).contains(&at), "{at}");
+    // Behind the Close there is nothing to protect, and nothing to begin again.
+    end.connection.set_protected(true);
+    end.connection.set_protected(false);
+    assert!(end.connection.poll_timeout().is_some(), "the close timeout stays");
+}
+
+#[test]
 fn the_round_trip_is_that_of_the_latest_ping() {
     let mut end = End::client(Config::new());
     let answer = |end: &mut End, payload: &str, now: u64| {
