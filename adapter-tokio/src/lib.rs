@@ -39,7 +39,36 @@
 
 mod clock;
 mod open;
+mod runtime;
 mod stream;
+
+/// Servers: what happens is told to a [`Handler`](server::Handler), and pushes come from anywhere.
+///
+/// ```no_run
+/// use sockeye_tokio::server::{Client, Handler, HandlerResult, Inbound, Server};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+///         client.push(message)?;
+///         Ok(())
+///     }
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> std::io::Result<()> {
+///     Server::bind("127.0.0.1:9501", Echo)?.run().await
+/// }
+/// ```
+pub mod server {
+    pub use crate::runtime::{Server, ServerBuilder, TokioListener, TokioRuntime};
+    pub use sockeye_driver::server::{
+        Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Failure, Handler, HandlerResult,
+        HttpBodyError, HttpExchange, HttpRequest, Inbound, Info, Limits, ListenOptions, Outcome, Port, PushError,
+        Refused, ServerHandle, SlowReader, Status,
+    };
+}
 
 pub use clock::TokioClock;
 pub use open::{

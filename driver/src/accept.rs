@@ -68,7 +68,7 @@ async fn read_upgrade_inline<I: Io, C: Clock>(
     Err(error)
 }
 
-async fn read_request<I: Io, C: Clock>(
+pub(crate) async fn read_request<I: Io, C: Clock>(
     opening: &mut Opening<I, C>,
     config: &Arc<Config>,
 ) -> Result<Request, AcceptError> {
@@ -196,7 +196,7 @@ pub enum AcceptError {
 
 impl AcceptError {
     /// What the peer is told.
-    fn response(&self) -> Option<Response> {
+    pub(crate) fn response(&self) -> Option<Response> {
         match self {
             AcceptError::Handshake(error) => error.response(),
             AcceptError::Refused(refusal) => Some(refusal.response()),

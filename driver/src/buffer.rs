@@ -96,6 +96,14 @@ impl ReadBuffer {
         self.limit = None;
     }
 
+    /// What begins with a frame of `len` bytes is looked at where it lies, by somebody who may take long: if that frame is here
+    /// whole, the memory is from now on in proportion to what is unread.
+    pub(crate) fn settle(&mut self, len: Option<u64>) {
+        if len.is_some_and(|len| len <= (self.end - self.start) as u64) {
+            self.release();
+        }
+    }
+
     /// Gives the memory back, before the connection waits or its user goes on.
     #[inline]
     pub(crate) fn release(&mut self) {

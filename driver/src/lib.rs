@@ -36,6 +36,7 @@ mod link;
 mod opening;
 mod pool;
 mod receiving;
+pub mod server;
 mod shared;
 mod split;
 mod websocket;

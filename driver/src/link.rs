@@ -331,6 +331,10 @@ impl<I: Io, C: Clock> Link<I, C> {
         }
     }
 
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
     pub(crate) fn share(&mut self) -> &Arc<Wakers> {
         self.wakers.get_or_insert_default()
     }

@@ -60,10 +60,7 @@ impl Receiving {
             }
             let used = view.consumed();
             self.input.consume(used);
-            if !self.input.is_empty() {
-                let len = self.decoder.frame_len(self.input.unread());
-                self.input.expect(len);
-            }
+            self.expect_rest();
             match self.poll_more(link, cx) {
                 Poll::Ready(Ok(Heard::Bytes)) => room = READ,
                 Poll::Ready(Ok(Heard::End(_))) => return Poll::Ready(Ok(None)),
@@ -118,12 +115,34 @@ impl Receiving {
         }
     }
 
+    /// For those who hand the messages out themselves, in turns of [`poll_more`](Receiving::poll_more).
+    pub(crate) fn parts(&mut self) -> (&mut Decoder, &mut ReadBuffer) {
+        (&mut self.decoder, &mut self.input)
+    }
+
+    /// Whether bytes have been read and not taken.
+    pub(crate) fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// What is left of the input is the beginning of a frame, whose rest is to be read.
+    pub(crate) fn expect_rest(&mut self) {
+        if !self.input.is_empty() {
+            let len = self.decoder.frame_len(self.input.unread());
+            self.input.expect(len);
+        }
+    }
+
     /// Waits for bytes; the end when the connection is over and how it ended has been told.
-    fn poll_more<L: Access>(&mut self, link: &mut L, cx: &mut Context<'_>) -> Poll<Result<Heard, Error>> {
+    pub(crate) fn poll_more<L: Access>(
+        &mut self,
+        link: &mut L,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Heard, Error>> {
         if self.over {
             return Poll::Ready(Ok(Heard::End(None)));
         }
-        match ready!(link.with(|link| link.poll_hear(cx, &mut self.input))) {
+        match ready!(link.hear(cx, &mut self.input)) {
             Heard::End(error) => {
                 self.over = true;
                 self.decoder.discard();
@@ -136,7 +155,7 @@ impl Receiving {
     }
 
     /// Gives all memory back that is not needed while nothing happens.
-    fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.input.release();
         self.decoder.release();
     }

@@ -1,13 +1,14 @@
 //! What two tasks share: the link behind a lock, and the wakers of both.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use sockeye_core::Sender;
 
+use crate::buffer::ReadBuffer;
 use crate::decoder::Answer;
 use crate::io::{Clock, Io};
-use crate::link::Link;
+use crate::link::{Heard, Link};
 
 /// Whose task is polling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,11 @@ pub(crate) trait Access: Answer {
 
     /// Calls `f` with the link. `f` does not wait.
     fn with<R>(&mut self, f: impl FnOnce(&mut Link<Self::Io, Self::Clock>) -> R) -> R;
+
+    /// [`Link::poll_hear`].
+    fn hear(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<Heard> {
+        self.with(|link| link.poll_hear(cx, input))
+    }
 }
 
 impl<I: Io, C: Clock> Access for Link<I, C> {

@@ -1,0 +1,99 @@
+//! The loop of one port: accept, look whether there is room, start a task.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use sockeye_core::http::Response;
+
+use super::connection::connection;
+use super::entry::PortFacts;
+use super::handler::Handler;
+use super::http::dated;
+use super::hub::Hub;
+use super::runtime::{Accepted, Listener, Runtime};
+use crate::io::Clock;
+use crate::opening::Opening;
+
+/// After an error of the listening socket, most likely for want of descriptors, others are to end first.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+/// A port that is open and whose connections nobody accepts yet.
+pub(super) struct Bound<R: Runtime, H> {
+    pub(super) listener: R::Listener,
+    pub(super) facts: Arc<PortFacts>,
+    pub(super) handler: Arc<H>,
+}
+
+impl<R: Runtime, H: Handler> Bound<R, H> {
+    /// Accepts until the server ends.
+    pub(super) async fn run(mut self, runtime: R, hub: Arc<Hub>) {
+        let mut clock = runtime.clock();
+        let mut backoff = BACKOFF.0;
+        while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx, &hub)).await {
+            let failed = match accepted {
+                Ok(accepted) => self.admit(&runtime, &hub, accepted).is_err(),
+                Err(error) => !is_of_one_connection(&error),
+            };
+            if failed {
+                poll_fn(|cx| poll_pause(cx, &mut clock, &hub, backoff)).await;
+                backoff = (backoff * 2).min(BACKOFF.1);
+            } else {
+                backoff = BACKOFF.0;
+            }
+        }
+    }
+
+    fn poll_accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        hub: &Hub,
+    ) -> Poll<Option<io::Result<Accepted<R::Io>>>> {
+        hub.bell.register(cx.waker());
+        if hub.is_stopping() {
+            return Poll::Ready(None);
+        }
+        self.listener.poll_accept(cx).map(Some)
+    }
+
+    fn admit(&self, runtime: &R, hub: &Arc<Hub>, accepted: Accepted<R::Io>) -> io::Result<()> {
+        if let Some(admitted) = hub.admit(&accepted.peer) {
+            let (facts, handler) = (self.facts.clone(), self.handler.clone());
+            return runtime.spawn(connection(
+                runtime.clone(),
+                accepted,
+                admitted,
+                facts,
+                handler,
+                hub.clone(),
+            ));
+        }
+        let Some(count) = hub.refuse() else { return Ok(()) };
+        let clock = runtime.clock();
+        runtime.spawn(async move {
+            let full = dated(Response::text(503, "the server is full; try again later\n"));
+            // The peer may be gone already.
+            let _ = Opening::new(accepted.io, clock).end_with(&full.encode()).await;
+            drop(count);
+        })
+    }
+}
+
+/// Waits, but not through the end of the server.
+fn poll_pause(cx: &mut Context<'_>, clock: &mut impl Clock, hub: &Hub, pause: Duration) -> Poll<()> {
+    hub.bell.register(cx.waker());
+    if hub.is_stopping() {
+        return Poll::Ready(());
+    }
+    let deadline = clock.now() + pause;
+    ready!(clock.poll_until(cx, deadline));
+    Poll::Ready(())
+}
+
+/// Whether it is the connection that failed, and not the socket that listens.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, TimedOut};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | TimedOut)
+}

@@ -1,0 +1,305 @@
+//! A connection as the rest of the server knows it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Waker;
+
+use sockeye_core::{CloseFrame, Config, Frame, Instant, Payload, Prepared, Sender, State};
+
+use super::client::Client;
+use super::error::PushError;
+use super::line::{Command, Push};
+use super::options::Settings;
+use super::runtime::Address;
+use super::status::{ConnectionId, Info, Status};
+use crate::clock::to_std_instant;
+use crate::shared::lock;
+
+/// The facts of a port that its connections share.
+#[derive(Debug)]
+pub(super) struct PortFacts {
+    pub(super) config: Arc<Config>,
+    pub(super) settings: Settings,
+}
+
+/// What the registry has of each connection.
+#[derive(Debug)]
+pub(super) struct Entry {
+    id: ConnectionId,
+    peer: Address,
+    local: Address,
+    connected_at: Instant,
+    status: AtomicU8,
+    flags: AtomicU8,
+    subprotocol: OnceLock<Box<str>>,
+    pub(super) port: Arc<PortFacts>,
+    place: Mutex<Place>,
+}
+
+/// Where a push goes.
+#[derive(Debug)]
+enum Place {
+    /// Nowhere: it speaks HTTP. The task is woken by this.
+    Http(Option<Waker>),
+    /// To wait: the application is deciding on the handshake.
+    Handshake(Option<Waker>, Box<Waiting>),
+    Open(Arc<dyn Push>),
+    Over,
+}
+
+/// What has been pushed before the 101, which has to be the first.
+struct Waiting {
+    /// Has been given everything too: it knows what can be sent and what cannot, as the real one will.
+    rehearsal: Sender,
+    queue: Vec<Queued>,
+    deferred: Vec<Deferred>,
+}
+
+/// What is to be done behind the 101.
+pub(super) type Deferred = Box<dyn FnOnce(&Client) + Send>;
+
+enum Queued {
+    Message(Payload<'static>),
+    Prepared(Prepared),
+    Frame(Frame<'static>),
+    Close(CloseFrame<'static>),
+}
+
+/// A flag that anybody may set and the task looks at.
+#[derive(Debug, Clone, Copy)]
+#[repr(u8)]
+pub(super) enum Flag {
+    Aborted = 1,
+    Paused = 2,
+    Protected = 4,
+    /// It waits for a request, and nothing is lost if it ends.
+    Idle = 8,
+}
+
+impl Entry {
+    pub(super) fn new(
+        id: ConnectionId,
+        peer: Address,
+        local: Address,
+        connected_at: Instant,
+        port: Arc<PortFacts>,
+    ) -> Self {
+        Entry {
+            id,
+            peer,
+            local,
+            connected_at,
+            status: AtomicU8::new(0),
+            flags: AtomicU8::new(0),
+            subprotocol: OnceLock::new(),
+            port,
+            place: Mutex::new(Place::Http(None)),
+        }
+    }
+
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(super) fn peer(&self) -> &Address {
+        &self.peer
+    }
+
+    pub(super) fn push(&self, command: Command<'_>) -> Result<(), PushError> {
+        match &mut *lock(&self.place) {
+            Place::Open(link) => link.push(command),
+            Place::Handshake(_, waiting) => waiting.push(command),
+            Place::Http(_) => Err(PushError::NotWebSocket),
+            Place::Over => Err(self.over()),
+        }
+    }
+
+    /// Runs `deferred` behind the 101; gives it back if that is out already.
+    pub(super) fn defer(&self, deferred: Deferred) -> Option<Deferred> {
+        match &mut *lock(&self.place) {
+            Place::Handshake(_, waiting) => {
+                waiting.deferred.push(deferred);
+                None
+            }
+            _ => Some(deferred),
+        }
+    }
+
+    pub(super) fn is(&self, flag: Flag) -> bool {
+        self.flags.load(Ordering::Acquire) & flag as u8 != 0
+    }
+
+    pub(super) fn set(&self, flag: Flag, on: bool) {
+        if on {
+            self.flags.fetch_or(flag as u8, Ordering::AcqRel);
+        } else {
+            self.flags.fetch_and(!(flag as u8), Ordering::AcqRel);
+        }
+    }
+
+    /// Sets a flag, and makes the task look at it.
+    pub(super) fn tell(&self, flag: Flag, on: bool) -> Result<(), PushError> {
+        self.set(flag, on);
+        let waker = match &mut *lock(&self.place) {
+            Place::Open(link) => {
+                match flag {
+                    Flag::Aborted => link.abort(),
+                    Flag::Protected => link.set_protected(on),
+                    Flag::Paused | Flag::Idle => link.wake(),
+                }
+                None
+            }
+            Place::Http(waker) | Place::Handshake(waker, _) => waker.take(),
+            Place::Over => return Err(self.over()),
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// The server ends. What is no WebSocket sees it for itself when it is woken.
+    pub(super) fn go_away(&self, frame: &CloseFrame<'_>) {
+        if self.push(Command::Close(frame)) == Err(PushError::NotWebSocket)
+            && let Place::Http(waker) = &mut *lock(&self.place)
+            && let Some(waker) = waker.take()
+        {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn is_established(&self) -> bool {
+        matches!(&*lock(&self.place), Place::Open(link) if link.state() == State::Open)
+    }
+
+    pub(super) fn info(&self) -> Info {
+        let (status, facts) = match &*lock(&self.place) {
+            Place::Open(link) => {
+                let open = link.state() == State::Open;
+                (Some(if open { Status::Active } else { Status::Closing }), Some(link.facts()))
+            }
+            _ => (Status::from_u8(self.status.load(Ordering::Acquire)), None),
+        };
+        let facts = facts.as_ref();
+        Info {
+            id: self.id,
+            status,
+            peer: self.peer.clone(),
+            local: self.local.clone(),
+            connected_at: to_std_instant(self.connected_at),
+            last_received: facts.and_then(|facts| facts.received_at).map(to_std_instant),
+            last_sent: facts.and_then(|facts| facts.sent_at).map(to_std_instant),
+            queued: facts.map_or(0, |facts| facts.queued),
+            subprotocol: self.subprotocol.get().cloned(),
+            compression: facts.and_then(|facts| facts.deflate),
+            round_trip: facts.and_then(|facts| facts.round_trip),
+        }
+    }
+
+    // What the task tells.
+
+    pub(super) fn set_status(&self, status: Status) {
+        self.status.store(status.as_u8(), Ordering::Release);
+    }
+
+    /// Who is to be woken when a flag is set, until the connection is open.
+    pub(super) fn register(&self, waker: &Waker) {
+        if let Place::Http(slot) | Place::Handshake(slot, _) = &mut *lock(&self.place) {
+            slot.clone_from(&Some(waker.clone()));
+        }
+    }
+
+    /// The application decides on a handshake: from now on pushes wait for its 101.
+    pub(super) fn begin_handshake(&self) {
+        let rehearsal = Sender::server(self.port.config.clone());
+        let waiting = Box::new(Waiting { rehearsal, queue: Vec::new(), deferred: Vec::new() });
+        let mut place = lock(&self.place);
+        let waker = if let Place::Http(waker) = &mut *place { waker.take() } else { None };
+        *place = Place::Handshake(waker, waiting);
+    }
+
+    /// It came to nothing.
+    pub(super) fn fail_handshake(&self) {
+        self.set_status(Status::HandshakeFailed);
+        let mut place = lock(&self.place);
+        let waker = if let Place::Handshake(waker, _) = &mut *place { waker.take() } else { None };
+        let old = std::mem::replace(&mut *place, Place::Http(waker));
+        drop(place);
+        // Without the lock: what was deferred may own a client.
+        drop(old);
+    }
+
+    /// The 101 has gone out: pushes that waited follow it, then all others. Gives what was deferred.
+    pub(super) fn open(&self, link: Arc<dyn Push>, subprotocol: Option<String>) -> Vec<Deferred> {
+        if let Some(subprotocol) = subprotocol {
+            let _ = self.subprotocol.set(subprotocol.into_boxed_str());
+        }
+        self.set_status(Status::Active);
+        let mut place = lock(&self.place);
+        let old = std::mem::replace(&mut *place, Place::Open(link.clone()));
+        let Place::Handshake(_, waiting) = old else { return Vec::new() };
+        let Waiting { queue, deferred, .. } = *waiting;
+        for queued in queue {
+            // The rehearsal went well; what can be in the way now is the budget of the server.
+            let _ = queued.with(|command| link.push(command));
+        }
+        drop(place);
+        // Told before there was a link to tell.
+        if self.is(Flag::Protected) {
+            link.set_protected(true);
+        }
+        if self.is(Flag::Aborted) {
+            link.abort();
+        }
+        deferred
+    }
+
+    /// It is over, and the transport goes.
+    pub(super) fn end(&self) {
+        if self.status.load(Ordering::Acquire) == Status::Active.as_u8() {
+            self.set_status(Status::Closing);
+        }
+        let old = std::mem::replace(&mut *lock(&self.place), Place::Over);
+        drop(old);
+    }
+
+    fn over(&self) -> PushError {
+        let was_open = self.status.load(Ordering::Acquire) == Status::Closing.as_u8();
+        if was_open { PushError::Closing } else { PushError::NotWebSocket }
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, command: Command<'_>) -> Result<(), PushError> {
+        command.clone().run(&mut self.rehearsal)?;
+        self.queue.push(match command {
+            Command::Message(payload) => Queued::Message(payload.into_owned()),
+            Command::Prepared(prepared) => Queued::Prepared(prepared.clone()),
+            Command::Frame(frame) => Queued::Frame(Frame {
+                opcode: frame.opcode,
+                data: frame.data.clone().into_owned().into(),
+                flags: frame.flags,
+            }),
+            Command::Close(frame) => Queued::Close(frame.clone().into_owned()),
+        });
+        Ok(())
+    }
+}
+
+impl Queued {
+    fn with<R>(&self, f: impl FnOnce(Command<'_>) -> R) -> R {
+        match self {
+            Queued::Message(payload) => f(Command::Message(payload.clone())),
+            Queued::Prepared(prepared) => f(Command::Prepared(prepared)),
+            Queued::Frame(frame) => f(Command::Frame(frame)),
+            Queued::Close(frame) => f(Command::Close(frame)),
+        }
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").field("queue", &self.queue.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,226 @@
+//! A connection before it is a WebSocket: HTTP, and the opening handshake.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use sockeye_core::handshake::server::{Accepted, Upgrade};
+use sockeye_core::http::{Request, Response};
+
+use super::client::Client;
+use super::connection::Opened;
+use super::entry::Flag;
+use super::guard::guarded_alone;
+use super::handler::{Decision, Failure, Handler};
+use super::http::{end_with, exchange, server_error};
+use super::hub::{Count, Hub, going_away};
+use super::line::{Command, Line, Served};
+use super::runtime::Runtime;
+use super::status::Status;
+use crate::accept::read_request;
+use crate::io::Clock;
+use crate::link::Link;
+use crate::opening::{Opening, Waited};
+use crate::receiving::Receiving;
+
+/// All that is only of the beginning.
+pub(super) struct Greeting<R: Runtime, H> {
+    pub(super) runtime: R,
+    pub(super) handler: Arc<H>,
+    pub(super) client: Client,
+    pub(super) hub: Arc<Hub>,
+    pub(super) io: R::Io,
+    /// Counted until the first request has been answered.
+    pub(super) handshake: Count,
+}
+
+impl<R: Runtime, H: Handler> Greeting<R, H> {
+    /// Answers requests until one of them opens a WebSocket; `None` when the connection has ended without. In a box, for a
+    /// task's future is as large as its largest moment, for good.
+    pub(super) fn run(self) -> Pin<Box<dyn Future<Output = Met<R>> + Send>> {
+        Box::pin(async move {
+            let (client, hub) = (self.client.clone(), self.hub.clone());
+            let connect = guarded_alone(async { Ok(self.handler.connect(&self.client).await) });
+            let timeout = self.client.entry().port.settings.body_timeout;
+            match connect.await {
+                Ok(Ok(())) => {}
+                Ok(Err(refused)) => {
+                    if let Some(response) = refused.response {
+                        end_with(Opening::new(self.io, self.runtime.clock()), response, timeout).await;
+                    }
+                    return Met::Refused;
+                }
+                Err(failure) => {
+                    self.handler.failed(&self.client, &failure);
+                    return Met::Refused;
+                }
+            }
+            match interruptible(&client, &hub, self.serve()).await {
+                Some(Some(opened)) => Met::Opened(opened),
+                _ => Met::Ended,
+            }
+        })
+    }
+
+    async fn serve(self) -> Option<Box<Opened<R>>> {
+        let Greeting { runtime, handler, client, hub, io, handshake } = self;
+        let (entry, mut handshake) = (client.entry(), Some(handshake));
+        let settings = &entry.port.settings;
+        let mut opening = Opening::new(io, runtime.clock());
+        loop {
+            entry.set(Flag::Idle, true);
+            if handshake.is_none() && !wait_for_next(&mut opening, settings.keep_alive_timeout).await {
+                return None;
+            }
+            let request = match read_request(&mut opening, &entry.port.config).await {
+                Ok(request) => request,
+                Err(error) => {
+                    if let Some(response) = error.response() {
+                        end_with(opening, response, settings.body_timeout).await;
+                    }
+                    return None;
+                }
+            };
+            entry.set(Flag::Idle, false);
+            opening.clock.cancel();
+            if request.headers().contains_token("upgrade", "websocket") {
+                entry.set_status(Status::Connection);
+                return upgrade(&runtime, &*handler, &client, &hub, opening, request).await;
+            }
+            opening = exchange(opening, &*handler, &client, request).await?;
+            handshake = None;
+        }
+    }
+}
+
+/// What became of the beginning.
+pub(super) enum Met<R: Runtime> {
+    Opened(Box<Opened<R>>),
+    /// It ended as it was.
+    Ended,
+    /// It was not wanted: nobody is told of its end.
+    Refused,
+}
+
+/// Runs the beginning unless it is aborted, or the server ends while it waits for a request.
+async fn interruptible<T>(client: &Client, hub: &Hub, beginning: impl Future<Output = T>) -> Option<T> {
+    let mut beginning = pin!(beginning);
+    let entry = client.entry();
+    let is_interrupted = || entry.is(Flag::Aborted) || (hub.is_stopping() && entry.is(Flag::Idle));
+    let mut poll = |cx: &mut Context<'_>| {
+        entry.register(cx.waker());
+        if is_interrupted() {
+            return Poll::Ready(None);
+        }
+        match beginning.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if is_interrupted() => Poll::Ready(None),
+            Poll::Pending => {
+                // Another phase may have begun, with another place for the waker.
+                entry.register(cx.waker());
+                Poll::Pending
+            }
+        }
+    };
+    poll_fn(move |cx| poll(cx)).await
+}
+
+/// Waits for a byte of the next request, which may be there already.
+async fn wait_for_next<R: crate::io::Io, C: Clock>(
+    opening: &mut Opening<R, C>,
+    timeout: std::time::Duration,
+) -> bool {
+    let deadline = opening.clock.now() + timeout;
+    let waited = poll_fn(|cx| {
+        if !opening.input.is_empty() {
+            return Poll::Ready(Ok(Waited::Bytes));
+        }
+        opening.poll_wait(cx, Some(deadline))
+    });
+    let came = matches!(waited.await, Ok(Waited::Bytes));
+    opening.clock.cancel();
+    came
+}
+
+/// From a request for a WebSocket to an open one.
+async fn upgrade<R: Runtime, H: Handler>(
+    runtime: &R,
+    handler: &H,
+    client: &Client,
+    hub: &Arc<Hub>,
+    mut opening: Opening<R::Io, R::Clock>,
+    request: Request,
+) -> Option<Box<Opened<R>>> {
+    let entry = client.entry();
+    let port = &entry.port;
+    let decided = match Upgrade::new(request) {
+        Ok(upgrade) => {
+            entry.set_status(Status::Handshake);
+            entry.begin_handshake();
+            // Who decides may take long.
+            opening.input.release();
+            decide(handler, client, &upgrade).await.map(|(accept, told)| (upgrade, accept, told))
+        }
+        Err(rejection) => Err(rejection.response()),
+    };
+    let accepted = decided.and_then(|(upgrade, accept, told)| {
+        upgrade.accept(&accept, port.config.clone()).map(|accepted| (accepted, told)).map_err(|error| {
+            handler.failed(client, &Failure::Error(error.into()));
+            Response::text(500, "the server chose a subprotocol that was not offered\n")
+        })
+    });
+    let (accepted, told) = match accepted {
+        Ok(accepted) => accepted,
+        Err(response) => {
+            entry.fail_handshake();
+            end_with(opening, response, port.settings.body_timeout).await;
+            return None;
+        }
+    };
+    let Accepted { mut connection, request, subprotocol, .. } = accepted;
+    connection.set_codec_pool(&runtime.codec_pool());
+    let (receiver, sender) = connection.split();
+    let Opening { io, clock, input } = opening;
+    let deadline = clock.now() + port.config.handshake_timeout;
+    let mut link = Link::new(sender, io, clock);
+    if poll_fn(|cx| link.poll_write_until(cx, deadline)).await.is_err() {
+        entry.fail_handshake();
+        return None;
+    }
+    let settings = &port.settings;
+    let (high, low) = (port.config.high_water_mark, settings.low_water_mark);
+    let line = Line::new(Served::new(link, hub.clone(), high, low, settings.slow_reader));
+    let deferred = entry.open(line.served.clone(), subprotocol);
+    if hub.is_stopping() {
+        let _ = line.push(Command::Close(&going_away()));
+    }
+    Some(Box::new(Opened {
+        receiving: Receiving::new(receiver, input),
+        line,
+        request: told.then_some(request),
+        deferred,
+    }))
+}
+
+/// What goes into the 101, and whether [`Handler::open`] is told; or what goes out instead of it.
+async fn decide<H: Handler>(
+    handler: &H,
+    client: &Client,
+    upgrade: &Upgrade,
+) -> Result<(sockeye_core::handshake::server::Accept, bool), Response> {
+    let failed = |failure| {
+        handler.failed(client, &failure);
+        server_error()
+    };
+    match guarded_alone(handler.handshake(client, upgrade)).await.map_err(failed)? {
+        Decision::Accept(accept) => Ok((accept, false)),
+        Decision::Respond(response) => Err(response),
+        Decision::Policy => {
+            let accept =
+                client.entry().port.settings.policy.decide(upgrade).map_err(|refusal| refusal.response())?;
+            let accept = async { Ok(handler.before_handshake_response(client, upgrade, accept).await) };
+            Ok((guarded_alone(accept).await.map_err(failed)??, true))
+        }
+    }
+}

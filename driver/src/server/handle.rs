@@ -1,0 +1,248 @@
+//! The server in anybody's hands.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, Payload, Prepared};
+
+use super::client::Client;
+use super::entry::{Entry, Flag, PortFacts};
+use super::error::PushError;
+use super::hub::Hub;
+use super::line::Command;
+use super::status::{ConnectionId, Info};
+use crate::pool::codec_pool;
+
+/// A running server, to push from anywhere: from handlers, tasks and threads, of connections that are named by their id. Cheap
+/// to clone.
+///
+/// Nothing here waits, but [`stopped`](ServerHandle::stopped).
+#[derive(Debug, Clone)]
+pub struct ServerHandle {
+    hub: Arc<Hub>,
+}
+
+/// What became of a [broadcast](ServerHandle::broadcast).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Broadcast {
+    /// Connections that it was queued for.
+    pub queued: usize,
+    /// Connections that read too slowly, or for which the server had no more room.
+    pub slow: usize,
+    /// Connections that it could not be sent on for any other reason: most likely they were closing.
+    pub failed: usize,
+}
+
+impl ServerHandle {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        ServerHandle { hub }
+    }
+
+    /// As [`Client::push`].
+    ///
+    /// # Errors
+    ///
+    /// As there, or there is no such connection.
+    pub fn push<'p>(&self, id: ConnectionId, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
+        self.entry(id)?.push(Command::Message(payload.into()))
+    }
+
+    /// As [`Client::push_prepared`].
+    ///
+    /// # Errors
+    ///
+    /// As there, or there is no such connection.
+    pub fn push_prepared(&self, id: ConnectionId, prepared: &Prepared) -> Result<(), PushError> {
+        self.entry(id)?.push(Command::Prepared(prepared))
+    }
+
+    /// As [`Client::push_frame`].
+    ///
+    /// # Errors
+    ///
+    /// As there, or there is no such connection.
+    pub fn push_frame(&self, id: ConnectionId, frame: &Frame<'_>) -> Result<(), PushError> {
+        self.entry(id)?.push(Command::Frame(frame))
+    }
+
+    /// As [`Client::ping`].
+    ///
+    /// # Errors
+    ///
+    /// As there, or there is no such connection.
+    pub fn ping(&self, id: ConnectionId, payload: &[u8]) -> Result<(), PushError> {
+        self.push_frame(id, &Frame::new(Opcode::Ping, payload))
+    }
+
+    /// As [`Client::close`].
+    ///
+    /// # Errors
+    ///
+    /// As there, or there is no such connection.
+    pub fn disconnect(&self, id: ConnectionId, code: CloseCode, reason: &str) -> Result<(), PushError> {
+        self.entry(id)?.push(Command::Close(&CloseFrame::new(code, reason)))
+    }
+
+    /// As [`Client::abort`].
+    ///
+    /// # Errors
+    ///
+    /// There is no such connection.
+    pub fn abort(&self, id: ConnectionId) -> Result<(), PushError> {
+        self.entry(id)?.tell(Flag::Aborted, true)
+    }
+
+    /// As [`Client::protect`].
+    ///
+    /// # Errors
+    ///
+    /// There is no such connection.
+    pub fn protect(&self, id: ConnectionId, protect: bool) -> Result<(), PushError> {
+        self.entry(id)?.tell(Flag::Protected, protect)
+    }
+
+    /// As [`Client::pause`].
+    ///
+    /// # Errors
+    ///
+    /// There is no such connection.
+    pub fn pause(&self, id: ConnectionId) -> Result<(), PushError> {
+        self.entry(id)?.tell(Flag::Paused, true)
+    }
+
+    /// As [`Client::resume`].
+    ///
+    /// # Errors
+    ///
+    /// There is no such connection.
+    pub fn resume(&self, id: ConnectionId) -> Result<(), PushError> {
+        self.entry(id)?.tell(Flag::Paused, false)
+    }
+
+    /// Whether there is a connection of this id, be it a WebSocket or not (yet).
+    #[must_use]
+    pub fn exists(&self, id: ConnectionId) -> bool {
+        self.hub.get(id).is_some()
+    }
+
+    /// Whether it is an open WebSocket.
+    #[must_use]
+    pub fn is_established(&self, id: ConnectionId) -> bool {
+        self.hub.get(id).is_some_and(|entry| entry.is_established())
+    }
+
+    /// What is known of a connection; `None` if there is none of this id.
+    #[must_use]
+    pub fn info(&self, id: ConnectionId) -> Option<Info> {
+        self.hub.get(id).map(|entry| entry.info())
+    }
+
+    /// A connection, as handlers have it.
+    #[must_use]
+    pub fn client(&self, id: ConnectionId) -> Option<Client> {
+        self.hub.get(id).map(|entry| Client::new(entry, self.hub.clone()))
+    }
+
+    /// The ids of all connections as they are now, WebSockets and others, in no order.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionId> {
+        self.hub.ids()
+    }
+
+    /// How many bytes wait to be written, on all connections together.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.hub.queued()
+    }
+
+    /// Queues a message for all open WebSockets whose id `filter` lets through. It is encoded once, and compressed once for all
+    /// that compress alike; large ones are queued by reference.
+    pub fn broadcast<'p>(
+        &self,
+        mut filter: impl FnMut(ConnectionId) -> bool,
+        payload: impl Into<Payload<'p>>,
+    ) -> Broadcast {
+        let payload = payload.into();
+        // Ports have settings of their own, and there are few.
+        let mut prepared: Vec<(Arc<PortFacts>, Prepared)> = Vec::new();
+        let mut report = Broadcast::default();
+        for entry in self.hub.snapshot() {
+            if !filter(entry.id()) || !entry.is_established() {
+                continue;
+            }
+            let known = prepared.iter().position(|(port, _)| Arc::ptr_eq(port, &entry.port));
+            let at = known.unwrap_or_else(|| {
+                prepared.push((entry.port.clone(), prepare(&entry.port, payload.clone())));
+                prepared.len() - 1
+            });
+            report.add(entry.push(Command::Prepared(&prepared[at].1)));
+        }
+        report
+    }
+
+    /// The same with a message that was encoded before.
+    pub fn broadcast_prepared(
+        &self,
+        mut filter: impl FnMut(ConnectionId) -> bool,
+        prepared: &Prepared,
+    ) -> Broadcast {
+        let mut report = Broadcast::default();
+        for entry in self.hub.snapshot() {
+            if filter(entry.id()) && entry.is_established() {
+                report.add(entry.push(Command::Prepared(prepared)));
+            }
+        }
+        report
+    }
+
+    /// Begins the end: no connection is accepted any more, open ones are closed with 1001, and HTTP requests in progress are
+    /// answered. What is left when `grace` is over is aborted. [`Server::run`](super::Server::run) returns when all is done.
+    ///
+    /// Called again, it can only shorten the grace.
+    pub fn shutdown(&self, grace: Duration) {
+        self.hub.shutdown(grace);
+    }
+
+    /// Whether the end has begun.
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
+        self.hub.is_stopping()
+    }
+
+    /// Waits until the server has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only looks.
+    pub async fn stopped(&self) {
+        poll_fn(|cx| {
+            self.hub.bell.register(cx.waker());
+            if self.hub.is_over() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn entry(&self, id: ConnectionId) -> Result<Arc<Entry>, PushError> {
+        self.hub.get(id).ok_or(PushError::UnknownConnection)
+    }
+}
+
+impl Broadcast {
+    fn add(&mut self, pushed: Result<(), PushError>) {
+        match pushed {
+            Ok(()) => self.queued += 1,
+            Err(PushError::Backpressure { .. } | PushError::ServerBackpressure { .. }) => self.slow += 1,
+            Err(_) => self.failed += 1,
+        }
+    }
+}
+
+fn prepare(port: &PortFacts, payload: Payload<'_>) -> Prepared {
+    match &port.config.deflate {
+        Some(settings) => Prepared::deflated(payload, settings, Some(&*codec_pool())),
+        None => Prepared::new(payload),
+    }
+}
