@@ -41,7 +41,37 @@
 
 mod clock;
 mod open;
+mod runtime;
 mod stream;
+
+/// Servers: what happens is told to a [`Handler`](server::Handler), and pushes come from anywhere.
+///
+/// ```no_run
+/// use sockeye_smol::server::{Client, Handler, HandlerResult, Inbound, Port, Server, SmolRuntime};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+///         client.push(message)?;
+///         Ok(())
+///     }
+/// }
+///
+/// fn main() -> std::io::Result<()> {
+///     let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
+///     let server = Server::builder_on(runtime).listen("127.0.0.1:9501", Port::new(Echo))?.build();
+///     smol::block_on(server.run())
+/// }
+/// ```
+pub mod server {
+    pub use crate::runtime::{Server, ServerBuilder, SmolIo, SmolListener, SmolRuntime, Task};
+    pub use sockeye_driver::server::{
+        Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Failure, Handler, HandlerResult,
+        HttpBodyError, HttpExchange, HttpRequest, Inbound, Info, Limits, ListenOptions, Outcome, Port, PushError,
+        Refused, ServerHandle, SlowReader, Status,
+    };
+}
 
 pub use clock::SmolClock;
 pub use open::{

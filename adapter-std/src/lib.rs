@@ -44,6 +44,8 @@ mod input;
 mod link;
 mod opening;
 mod received;
+#[cfg(feature = "server")]
+pub mod server;
 mod shared;
 mod split;
 mod stream;

@@ -18,6 +18,7 @@
 //! The runtimes' crates bring a [`Runtime`]; applications use these types through them.
 
 mod accepting;
+pub mod blocking;
 mod callbacks;
 mod client;
 mod connection;

@@ -7,8 +7,22 @@ use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode};
 
 use super::PATIENCE;
 
-pub(crate) trait Stream: Read + Write + Send {}
-impl<S: Read + Write + Send> Stream for S {}
+pub(crate) trait Stream: Read + Write + Send {
+    fn try_clone(&self) -> io::Result<Box<dyn Stream>>;
+}
+
+impl Stream for TcpStream {
+    fn try_clone(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(TcpStream::try_clone(self)?))
+    }
+}
+
+#[cfg(unix)]
+impl Stream for std::os::unix::net::UnixStream {
+    fn try_clone(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(std::os::unix::net::UnixStream::try_clone(self)?))
+    }
+}
 
 pub(crate) struct Raw {
     stream: Box<dyn Stream>,
@@ -60,6 +74,11 @@ impl Raw {
 
     pub(crate) fn over(stream: impl Stream + 'static) -> Self {
         Raw { stream: Box::new(stream), received: Vec::new(), local: None }
+    }
+
+    /// Another end for writes.
+    pub(crate) fn try_clone(&self) -> Self {
+        Raw { stream: self.stream.try_clone().unwrap(), received: Vec::new(), local: self.local }
     }
 
     /// The server may have closed the connection already: what is read tells.

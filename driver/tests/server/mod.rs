@@ -10,7 +10,15 @@ use std::time::{Duration, Instant};
 
 use sockeye_driver::server::{Handler, Port, Runtime, Server, ServerBuilder, ServerHandle};
 
+pub(crate) mod backpressure;
 mod client;
+pub(crate) mod ending;
+pub(crate) mod events;
+pub(crate) mod handshake;
+pub(crate) mod heartbeat;
+pub(crate) mod http;
+pub(crate) mod limits;
+pub(crate) mod methods;
 pub(crate) mod pushing;
 
 use client::Raw;
@@ -136,7 +144,65 @@ impl Log {
 macro_rules! server_tests {
     ($harness:ty) => {
         server_tests! { @ $harness;
-            pushing: m1_an_echo_and_a_push_from_another_thread_arrive_in_order;
+            backpressure:
+                m4_e11_a_full_queue_refuses_loses_nothing_and_tells_when_it_has_drained,
+                m4_a_slow_reader_may_miss_messages_if_so_set,
+                m4_a_slow_reader_may_be_closed_if_so_set,
+                m4_the_whole_server_has_a_budget_and_others_go_on_when_there_is_room,
+                m4_a_peer_that_asks_and_does_not_read_is_not_listened_to_and_loses_nothing;
+            ending:
+                m12_all_are_told_1001_behind_what_was_accepted_and_nobody_else_comes_in,
+                m12_who_does_not_take_part_is_aborted_when_the_grace_is_over,
+                m12_a_request_in_progress_is_answered_and_is_the_last;
+            events:
+                e2_fragments_are_merged_and_the_kind_is_that_of_the_first,
+                e3_pings_are_answered_and_pongs_dropped_unless_asked_for,
+                o2_o3_o4_control_frames_are_told_and_pings_left_to_the_handler,
+                e5_the_end_is_told_once_with_who_why_and_how,
+                e6_what_never_became_a_websocket_disconnects,
+                e8_who_connects_may_be_refused_with_a_response_or_without,
+                e9_events_of_one_never_overlap_and_different_ones_run_at_once,
+                e10_an_error_or_a_panic_costs_its_own_connection_only,
+                e7_a_push_goes_out_while_its_connections_handler_waits;
+            handshake:
+                h1_h2_a_valid_upgrade_and_what_is_wrong_with_others,
+                h7_frames_right_behind_the_head_are_heard,
+                h8_h13_the_policy_chooses_a_subprotocol_and_refuses_origins,
+                h9_headers_cookies_and_a_subprotocol_are_added_or_all_is_refused,
+                h10_a_custom_handshake_decides_and_what_is_pushed_before_the_101_follows_it,
+                h11_open_sees_the_request_and_may_push_and_close,
+                h12_the_whole_handshake_has_a_deadline_and_the_head_limits;
+            heartbeat:
+                o7_m11_who_is_silent_is_closed_and_who_is_protected_or_talks_is_not,
+                o7_pings_are_sent_and_who_does_not_answer_is_cut;
+            http:
+                h4_without_a_request_handler_http_gets_a_400_page_and_the_end,
+                h5_requests_have_query_cookies_and_bodies_and_the_connection_stays,
+                h5_a_get_then_an_upgrade_on_the_same_connection,
+                h5_who_waits_to_be_asked_for_the_body_is_asked,
+                h5_a_request_pushes_to_all_websockets,
+                h6_malformed_and_ambiguous_requests_are_refused_and_the_connection_closed,
+                h5_a_body_and_the_next_request_have_their_time;
+            limits:
+                o8_above_the_limit_of_connections_there_is_503_until_one_leaves,
+                o8_handshakes_at_a_time_are_limited_and_open_connections_do_not_count,
+                o8_connections_from_one_address_are_limited;
+            methods:
+                m5_disconnect_checks_its_code_and_reason_then_shakes_hands,
+                m6_a_pushed_close_is_the_only_one_and_what_the_peer_still_says_is_heard,
+                m7_m8_f3_what_is_known_of_a_connection_on_its_way,
+                m11_abort_ends_it_at_once_wherever_it_is,
+                m11_a_paused_connection_is_written_to_and_not_read_until_it_is_resumed,
+                m13_each_port_has_its_own_handler_and_options_and_all_are_one_server,
+                m13_a_port_may_be_a_unix_socket;
+            pushing:
+                m1_an_echo_and_a_push_from_another_thread_arrive_in_order,
+                m1_each_error_says_what_is_wrong_and_nothing_is_sent,
+                m2_a_fragmented_message_keeps_its_sequence,
+                m3_a_push_above_the_limit_is_an_error_and_the_connection_stays,
+                m9_a_broadcast_reaches_all_that_the_filter_lets_through,
+                m9_o5_a_broadcast_is_compressed_once_for_all_that_agreed_on_it,
+                e2_o5_a_message_says_whether_it_came_compressed;
         }
     };
     (@ $harness:ty; $($module:ident: $($name:ident),*;)*) => {$(

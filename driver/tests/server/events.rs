@@ -1,0 +1,294 @@
+//! Rows E: what is told to the handler, and when. E1 is a test of the documentation of `Handler`.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use sockeye_core::http::{Request, Response};
+use sockeye_core::{CloseInfo, Config, Frame, Opcode};
+use sockeye_driver::server::{
+    Callbacks, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port, Refused,
+};
+
+use super::{Harness, Log, Running};
+
+/// Writes everything down.
+#[derive(Default)]
+struct Writer(Log);
+
+impl Handler for Writer {
+    async fn connect(&self, client: &Client) -> Result<(), Refused> {
+        assert!(client.peer().ip().unwrap().is_loopback());
+        self.0.add("connect");
+        Ok(())
+    }
+
+    async fn open(&self, _: &Client, request: &Request) -> HandlerResult {
+        self.0.add(format!("open {}", request.target()));
+        Ok(())
+    }
+
+    async fn message(&self, _: &Client, message: Inbound<'_>) -> HandlerResult {
+        self.0.add(format!("message {:?} {}", message.kind(), String::from_utf8_lossy(message.as_bytes())));
+        match message.as_text() {
+            Some("panic") => panic!("as asked"),
+            Some("error") => Err("as asked".into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn control(&self, _: &Client, frame: &Frame<'_>) -> HandlerResult {
+        self.0.add(format!("{:?} {:?}", frame.opcode, frame.data));
+        Ok(())
+    }
+
+    async fn close(&self, client: &Client, info: &CloseInfo) -> HandlerResult {
+        assert!(!client.server().exists(client.id()));
+        self.0.add(format!("close {:?} {} {:?} {}", info.by, info.code.as_u16(), info.reason, info.clean));
+        Ok(())
+    }
+
+    async fn disconnect(&self, client: &Client) -> HandlerResult {
+        assert!(!client.server().exists(client.id()));
+        self.0.add("disconnect");
+        Ok(())
+    }
+
+    async fn request(&self, _: &Client, request: &mut HttpRequest<'_>) -> Result<Option<Response>, sockeye_driver::server::BoxError> {
+        self.0.add(format!("request {}", request.path()));
+        match request.path() {
+            "/panic" => panic!("as asked"),
+            "/error" => Err("as asked".into()),
+            _ => Ok(Some(Response::text(200, "fine"))),
+        }
+    }
+
+    fn failed(&self, _: &Client, failure: &Failure) {
+        self.0.add(format!("failed: {failure}"));
+    }
+}
+
+pub(crate) fn e2_fragments_are_merged_and_the_kind_is_that_of_the_first<T: Harness>() {
+    let log = Log::default();
+    let server = Running::handler::<T>(Writer(log.clone()));
+    let mut raw = server.open();
+    raw.send(&Frame::new(Opcode::Binary, b"on".as_slice()).finish(false));
+    raw.send(&Frame::new(Opcode::Continuation, b"".as_slice()).finish(false));
+    raw.send(&Frame::new(Opcode::Ping, b"between".as_slice()));
+    raw.send(&Frame::new(Opcode::Continuation, b"e".as_slice()));
+    raw.text("two");
+    raw.text("");
+    log.expect(&["connect", "open /", "message Binary one", "message Text two", "message Text "]);
+    let pong = raw.frame().unwrap();
+    assert_eq!((pong.opcode, &*pong.data), (Opcode::Pong, &b"between"[..]));
+}
+
+pub(crate) fn e3_pings_are_answered_and_pongs_dropped_unless_asked_for<T: Harness>() {
+    let log = Log::default();
+    let server = Running::handler::<T>(Writer(log.clone()));
+    let mut raw = server.open();
+    raw.send(&Frame::new(Opcode::Ping, b"p".as_slice()));
+    raw.send(&Frame::new(Opcode::Pong, b"unasked".as_slice()));
+    let pong = raw.frame().unwrap();
+    assert_eq!((pong.opcode, &*pong.data), (Opcode::Pong, &b"p"[..]));
+    raw.text("x");
+    log.expect(&["connect", "open /", "message Text x"]);
+}
+
+pub(crate) fn o2_o3_o4_control_frames_are_told_and_pings_left_to_the_handler<T: Harness>() {
+    let log = Log::default();
+    let port = Port::new(Writer(log.clone())).forward_close(true).forward_ping(true).forward_pong(true);
+    let server = Running::port::<T, _>(port);
+    let mut raw = server.open();
+    raw.send(&Frame::new(Opcode::Ping, b"i".as_slice()));
+    raw.send(&Frame::new(Opcode::Pong, b"o".as_slice()));
+    raw.close(1001, "bye");
+    // Not a pong: the Close is the first that comes.
+    let frame = raw.frame().unwrap();
+    assert_eq!((frame.opcode, &*frame.data), (Opcode::Close, &[3, 233][..]));
+    log.expect(&[
+        "connect",
+        "open /",
+        "Ping [105]",
+        "Pong [111]",
+        "Close [3, 233, 98, 121, 101]",
+        "close Peer 1001 \"bye\" true",
+    ]);
+}
+
+pub(crate) fn e5_the_end_is_told_once_with_who_why_and_how<T: Harness>() {
+    let log = Log::default();
+    let server = Running::handler::<T>(Writer(log.clone()));
+    let mut raw = server.open();
+    raw.close(4001, "done");
+    raw.expect_close(4001);
+    log.expect(&["connect", "open /", "close Peer 4001 \"done\" true"]);
+    let raw = server.open();
+    drop(raw);
+    log.wait_for("close Peer 1006 \"\" false");
+    let mut raw = server.open();
+    raw.write([0x83, 0x80, 0, 0, 0, 0]);
+    raw.expect_close(1002);
+    log.wait_for("close Local 1002 \"the peer used the reserved opcode 3\" false");
+    assert_eq!(log.lines().iter().filter(|line| line.starts_with("close")).count(), 3);
+    assert!(!log.lines().contains(&"disconnect".to_owned()));
+}
+
+pub(crate) fn e6_what_never_became_a_websocket_disconnects<T: Harness>() {
+    let log = Log::default();
+    let server = Running::handler::<T>(Writer(log.clone()));
+    drop(server.connect());
+    log.expect(&["connect", "disconnect"]);
+    let mut raw = server.connect();
+    assert_eq!(raw.get("/a").text(), "fine");
+    drop(raw);
+    log.expect(&["connect", "disconnect", "connect", "request /a", "disconnect"]);
+    let mut raw = server.connect();
+    raw.write("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(raw.answer().status(), 400);
+    raw.expect_end();
+    drop(raw);
+    log.expect(&["connect", "disconnect", "connect", "request /a", "disconnect", "connect", "disconnect"]);
+}
+
+pub(crate) fn e8_who_connects_may_be_refused_with_a_response_or_without<T: Harness>() {
+    let log = Log::default();
+    let count = AtomicUsize::new(0);
+    let disconnected = log.clone();
+    let handler = Callbacks::on_message(|_, _| async {})
+        .on_connect(move |_, ()| {
+            let refused = match count.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(Refused::silently()),
+                1 => Err(Refused::with(Response::text(403, "not you"))),
+                _ => Ok(()),
+            };
+            async { refused }
+        })
+        .on_disconnect(move |_, ()| {
+            disconnected.add("disconnect");
+            async {}
+        });
+    let server = Running::handler::<T>(handler);
+    server.connect().expect_end();
+    let mut raw = server.connect();
+    let answer = raw.answer();
+    assert_eq!((answer.status(), answer.text()), (403, "not you"));
+    raw.expect_end();
+    drop(raw);
+    server.open().close(1000, "");
+    super::eventually("nobody", || server.handle.connections().is_empty());
+    log.expect(&[]);
+}
+
+/// Lets two in at a time, and only together.
+#[derive(Default)]
+struct Meeting {
+    inside: Mutex<usize>,
+    met: Condvar,
+}
+
+pub(crate) fn e9_events_of_one_never_overlap_and_different_ones_run_at_once<T: Harness>() {
+    let (busy, log) = (Arc::new(AtomicUsize::new(0)), Log::default());
+    let seen = log.clone();
+    let server = Running::handler::<T>(Callbacks::on_message(move |client, message| {
+        let (busy, seen) = (busy.clone(), seen.clone());
+        async move {
+            assert_eq!(busy.fetch_add(1, Ordering::SeqCst), 0, "two at a time");
+            // Others have their turn in the middle of it.
+            for _ in 0..3 {
+                yield_once().await;
+            }
+            seen.add(message.as_text().unwrap());
+            client.push(message)?;
+            busy.fetch_sub(1, Ordering::SeqCst);
+            Ok::<_, sockeye_driver::server::PushError>(())
+        }
+    }));
+    let mut raw = server.open();
+    let all: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    all.iter().for_each(|text| raw.text(text));
+    all.iter().for_each(|text| raw.expect_text(text));
+    assert_eq!(log.lines(), all);
+
+    let meeting = Arc::new(Meeting::default());
+    let server = Running::handler::<T>(Callbacks::on_message(move |client, message| {
+        let meeting = meeting.clone();
+        async move {
+            // Both must be in here before either gets out.
+            let mut inside = meeting.inside.lock().unwrap();
+            *inside += 1;
+            meeting.met.notify_all();
+            let waited = meeting.met.wait_timeout_while(inside, super::PATIENCE, |inside| *inside < 2).unwrap();
+            assert!(!waited.1.timed_out());
+            drop(waited);
+            client.push(message)
+        }
+    }));
+    let (mut one, mut two) = (server.open(), server.open());
+    one.text("a");
+    two.text("b");
+    one.expect_text("a");
+    two.expect_text("b");
+}
+
+async fn yield_once() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+pub(crate) fn e10_an_error_or_a_panic_costs_its_own_connection_only<T: Harness>() {
+    let log = Log::default();
+    let server = Running::handler::<T>(Writer(log.clone()));
+    let mut other = server.open();
+    log.expect(&["connect", "open /"]);
+    for how in ["error", "panic"] {
+        let mut raw = server.open();
+        raw.text(how);
+        raw.text("not heard any more");
+        raw.expect_close(1011);
+    }
+    log.wait_for("failed: as asked");
+    log.wait_for("failed: the handler panicked: as asked");
+    log.wait_for("close Local 1011 \"\" true");
+    assert!(!log.lines().contains(&"message Text not heard any more".to_owned()));
+    for how in ["/error", "/panic"] {
+        let mut raw = server.connect();
+        assert_eq!(raw.get(how).status(), 500);
+        raw.expect_end();
+    }
+    other.text("still here");
+    log.wait_for("message Text still here");
+}
+
+pub(crate) fn e7_a_push_goes_out_while_its_connections_handler_waits<T: Harness>() {
+    let gate = Arc::new(Mutex::new(Vec::<std::task::Waker>::new()));
+    let opened = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (wakers, is_open) = (gate.clone(), opened.clone());
+    let handler = Callbacks::on_message(move |client: Client, _| {
+        let (wakers, is_open) = (wakers.clone(), is_open.clone());
+        async move {
+            std::future::poll_fn(|cx| {
+                wakers.lock().unwrap().push(cx.waker().clone());
+                if is_open.load(Ordering::SeqCst) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            })
+            .await;
+            client.push("at last")
+        }
+    });
+    let server = Running::port::<T, _>(Port::new(handler).config(Config::new()));
+    let mut raw = server.open();
+    raw.text("wait");
+    super::eventually("the handler", || !gate.lock().unwrap().is_empty());
+    let id = server.handle.connections()[0];
+    server.handle.push(id, "meanwhile").unwrap();
+    raw.expect_text("meanwhile");
+    opened.store(true, Ordering::SeqCst);
+    gate.lock().unwrap().drain(..).for_each(std::task::Waker::wake);
+    raw.expect_text("at last");
+}

@@ -1,0 +1,193 @@
+//! Rows H7 to H13: from a request to a WebSocket.
+
+use std::time::Duration;
+
+use sockeye_core::Config;
+use sockeye_core::handshake::server::{Accept, Origins, Policy};
+use sockeye_core::http::Response;
+use sockeye_driver::server::{Callbacks, Decision, Port};
+
+use super::client::upgrade_head;
+use super::{Harness, Log, Running};
+
+fn silent() -> Callbacks {
+    Callbacks::on_message(|_, _| async {})
+}
+
+pub(crate) fn h1_h2_a_valid_upgrade_and_what_is_wrong_with_others<T: Harness>() {
+    let server = Running::handler::<T>(silent());
+    let mut raw = server.connect();
+    let answer = raw.upgrade("/any/path?x=1");
+    assert_eq!(answer.header("Upgrade"), Some("websocket"));
+    assert_eq!(answer.header("Connection"), Some("Upgrade"));
+    assert_eq!(answer.header("Sec-WebSocket-Version"), None);
+    let head = upgrade_head("/", "");
+    for (wrong, status) in [
+        (head.replace("GET", "POST"), 405),
+        (head.replace("Version: 13", "Version: 8"), 426),
+        (head.replace("Connection: Upgrade", "Connection: close"), 400),
+        (head.replace("dGhlIHNhbXBsZSBub25jZQ==", "short"), 400),
+        (head.replace("Host: localhost\r\n", ""), 400),
+    ] {
+        let mut raw = server.connect();
+        raw.write(&wrong);
+        let answer = raw.answer();
+        assert_eq!(answer.status(), status, "{wrong}");
+        assert!(answer.header("Connection").unwrap().ends_with("close"));
+        assert!(answer.header("Date").is_some() && !answer.body.is_empty());
+        raw.expect_end();
+    }
+}
+
+pub(crate) fn h7_frames_right_behind_the_head_are_heard<T: Harness>() {
+    let server = Running::handler::<T>(Callbacks::on_message(|client, message| async move { client.push(message) }));
+    let mut raw = server.connect();
+    let mut bytes = upgrade_head("/", "").into_bytes();
+    bytes.extend(sockeye_core::Frame::text("early").pack_masked([9, 8, 7, 6]));
+    raw.write(bytes);
+    assert_eq!(raw.answer().status(), 101);
+    raw.expect_text("early");
+}
+
+pub(crate) fn h8_h13_the_policy_chooses_a_subprotocol_and_refuses_origins<T: Harness>() {
+    let policy = Policy::new()
+        .subprotocol("new")
+        .unwrap()
+        .subprotocol("old")
+        .unwrap()
+        .origins(Origins::list(["https://example.com"]).unwrap());
+    let server = Running::port::<T, _>(Port::new(silent()).policy(policy));
+    for (offer, chosen) in [("old, new", Some("new")), ("x, old", Some("old")), ("x", None)] {
+        let mut raw = server.connect();
+        let answer = raw.upgrade_with("/", &format!("Sec-WebSocket-Protocol: {offer}\r\n"));
+        assert_eq!(answer.header("Sec-WebSocket-Protocol"), chosen);
+        let id = *server.handle.connections().iter().max().unwrap();
+        let info = || server.handle.info(id).unwrap();
+        super::eventually("the facts", || info().subprotocol.as_deref() == chosen);
+    }
+    assert_eq!(server.connect().upgrade("/").header("Sec-WebSocket-Protocol"), None);
+    let mut raw = server.connect();
+    raw.write(upgrade_head("/", "Origin: https://evil.example\r\n"));
+    assert_eq!(raw.answer().status(), 403);
+    raw.expect_end();
+    server.connect().upgrade_with("/", "Origin: https://example.com\r\n");
+}
+
+pub(crate) fn h9_headers_cookies_and_a_subprotocol_are_added_or_all_is_refused<T: Harness>() {
+    let handler = silent().on_before_handshake_response(|_, (upgrade, accept)| async move {
+        match upgrade.path() {
+            "/refused" => Err(Response::new(451).header("X-Why", "law").unwrap().body("no")),
+            "/wrong" => Ok(accept.subprotocol("never offered")),
+            _ => {
+                assert!(accept.clone().header("X-Split", "a\r\nb").is_err());
+                let name = upgrade.subprotocols().last().unwrap().to_owned();
+                Ok(accept.header("Set-Cookie", "id=7; HttpOnly").unwrap().subprotocol(name))
+            }
+        }
+    });
+    let server = Running::handler::<T>(handler);
+    let answer = server.connect().upgrade_with("/", "Sec-WebSocket-Protocol: a, b\r\n");
+    assert_eq!(answer.header("Set-Cookie"), Some("id=7; HttpOnly"));
+    assert_eq!(answer.header("Sec-WebSocket-Protocol"), Some("b"));
+    let mut raw = server.connect();
+    raw.write(upgrade_head("/refused", ""));
+    let answer = raw.answer();
+    assert_eq!((answer.status(), answer.header("X-Why"), answer.text()), (451, Some("law"), "no"));
+    raw.expect_end();
+    let mut raw = server.connect();
+    raw.write(upgrade_head("/wrong", ""));
+    assert_eq!(raw.answer().status(), 500);
+}
+
+pub(crate) fn h10_a_custom_handshake_decides_and_what_is_pushed_before_the_101_follows_it<T: Harness>() {
+    let log = Log::default();
+    let (opened, deferred) = (log.clone(), log.clone());
+    let handler = silent()
+        .on_open(move |_, _| {
+            opened.add("open");
+            async {}
+        })
+        .on_handshake(move |client, upgrade| {
+            let log = deferred.clone();
+            async move {
+                match upgrade.path() {
+                    "/policy" => Ok(Decision::Policy),
+                    "/no" => Ok(Decision::Respond(Response::text(402, "pay first"))),
+                    "/error" => Err("as asked".into()),
+                    _ => {
+                        assert!(!client.is_established());
+                        client.push("first")?;
+                        client.push_frame(&sockeye_core::Frame::text("sec").finish(false))?;
+                        client.push("in between").expect_err("a message is begun");
+                        client.push_frame(&sockeye_core::Frame::new(sockeye_core::Opcode::Continuation, b"ond".as_slice()))?;
+                        client.push("x".repeat(3 << 20)).expect_err("too big");
+                        client.defer(move |client| {
+                            assert!(client.is_established());
+                            client.push("deferred").unwrap();
+                            log.add("deferred");
+                        });
+                        Ok(Decision::Accept(Accept::new().header("X-Mine", "yes")?))
+                    }
+                }
+            }
+        });
+    let server = Running::handler::<T>(handler);
+    let mut raw = server.connect();
+    assert_eq!(raw.upgrade("/custom").header("X-Mine"), Some("yes"));
+    raw.expect_text("first");
+    let (one, two) = (raw.frame().unwrap(), raw.frame().unwrap());
+    assert_eq!((&*one.data, one.flags.finish, &*two.data, two.flags.finish), (&b"sec"[..], false, &b"ond"[..], true));
+    raw.expect_text("deferred");
+    log.expect(&["deferred"]);
+    for (path, status) in [("/no", 402), ("/error", 500)] {
+        let mut raw = server.connect();
+        raw.write(upgrade_head(path, ""));
+        assert_eq!(raw.answer().status(), status);
+        raw.expect_end();
+    }
+    server.connect().upgrade("/policy");
+    log.expect(&["deferred", "open"]);
+}
+
+pub(crate) fn h11_open_sees_the_request_and_may_push_and_close<T: Harness>() {
+    let handler = silent().on_open(|client, request| async move {
+        let cookies: Vec<_> = request.cookies().map(|(name, value)| format!("{name}:{value}")).collect();
+        client.push(format!(
+            "{} {:?} {:?} {cookies:?}",
+            request.path(),
+            request.query(),
+            request.headers().first("x-a")
+        ))?;
+        client.close(sockeye_core::CloseCode::from(4000), "enough")
+    });
+    let server = Running::handler::<T>(handler);
+    let mut raw = server.connect();
+    raw.upgrade_with("/room/7?user=1", "X-A: b\r\nCookie: c=d; e=f\r\n");
+    raw.expect_text("/room/7 Some(\"user=1\") Some(\"b\") [\"c:d\", \"e:f\"]");
+    raw.expect_close(4000);
+}
+
+pub(crate) fn h12_the_whole_handshake_has_a_deadline_and_the_head_limits<T: Harness>() {
+    let config = Config::new().handshake_timeout(Duration::from_millis(300)).max_head_size(500).max_headers(5);
+    let server = Running::port::<T, _>(Port::new(silent()).config(config));
+    let mut slow = server.connect();
+    slow.write("GET / HTTP/1.1\r\nHo");
+    // However lively it is.
+    let mut lively = server.connect();
+    for byte in upgrade_head("/", "").bytes() {
+        lively.write([byte]);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for mut raw in [slow, lively] {
+        assert_eq!(raw.answer().status(), 408);
+        raw.expect_end();
+    }
+    // Who says nothing is told nothing.
+    server.connect().expect_end();
+    let mut raw = server.connect();
+    raw.write(upgrade_head("/", &format!("X: {}\r\n", "x".repeat(500))));
+    assert_eq!(raw.answer().status(), 431);
+    let mut raw = server.connect();
+    raw.write("GET / HTTP/1.1\r\nA: 1\r\nB: 1\r\nC: 1\r\nD: 1\r\nE: 1\r\nF: 1\r\n\r\n");
+    assert_eq!(raw.answer().status(), 431);
+}

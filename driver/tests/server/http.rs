@@ -1,0 +1,181 @@
+//! Rows H4 to H6: HTTP on the port.
+
+use std::time::Duration;
+
+use sockeye_core::Config;
+use sockeye_core::http::Response;
+use sockeye_driver::server::{Callbacks, HttpExchange, Port};
+
+use super::{Harness, Log, Running};
+
+fn silent() -> Callbacks {
+    Callbacks::on_message(|_, _| async {})
+}
+
+/// Tells what it was asked.
+fn mirror() -> Callbacks {
+    silent().on_request(|_, HttpExchange { head, params, body, .. }| async move {
+        let cookies: Vec<_> = head.cookies().collect();
+        let text = format!(
+            "{} {} {params:?} {cookies:?} {}",
+            head.method(),
+            head.path(),
+            String::from_utf8_lossy(&body)
+        );
+        let response = Response::text(200, text).header("Set-Cookie", "a=b").unwrap();
+        if head.path() == "/last" { response.header("Connection", "close").unwrap() } else { response }
+    })
+}
+
+pub(crate) fn h4_without_a_request_handler_http_gets_a_400_page_and_the_end<T: Harness>() {
+    let server = Running::handler::<T>(silent());
+    let mut raw = server.connect();
+    raw.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+    let answer = raw.answer();
+    assert_eq!((answer.status(), answer.header("Connection")), (400, Some("close")));
+    assert!(answer.text().contains("WebSocket"));
+    raw.expect_end();
+}
+
+pub(crate) fn h5_requests_have_query_cookies_and_bodies_and_the_connection_stays<T: Harness>() {
+    let server = Running::handler::<T>(mirror());
+    let mut raw = server.connect();
+    let answer = raw.get("/a?x=1&message=a+b%21");
+    assert_eq!(answer.text(), r#"GET /a [("x", "1"), ("message", "a b!")] [] "#);
+    assert_eq!((answer.header("Connection"), answer.header("Set-Cookie")), (Some("keep-alive"), Some("a=b")));
+    let date = answer.header("Date").unwrap();
+    assert!(date.ends_with(" GMT") && date.len() == 29, "{date}");
+
+    raw.write("POST /b HTTP/1.1\r\nHost: a\r\nCookie: c=d; e=f\r\nContent-Length: 5\r\n\r\nhello");
+    assert_eq!(raw.answer().text(), r#"POST /b [] [("c", "d"), ("e", "f")] hello"#);
+    raw.write("PUT /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfoo\r\n");
+    raw.write("3;x=y\r\nbar\r\n0\r\nT: r\r\n\r\n");
+    assert_eq!(raw.answer().text(), "PUT /c [] [] foobar");
+
+    // Pipelined: answered in order.
+    raw.write("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!((raw.answer().text(), raw.answer().text()), ("GET /1 [] [] ", "GET /2 [] [] "));
+
+    // A HEAD is answered like a GET, without the body.
+    raw.write("HEAD /h HTTP/1.1\r\nHost: a\r\n\r\nGET /g HTTP/1.1\r\nHost: a\r\n\r\n");
+    let head = raw.head();
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("Content-Length: 14\r\n"), "{head}");
+    assert_eq!(raw.answer().text(), "GET /g [] [] ");
+
+    raw.write("GET /d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(raw.answer().header("Connection"), Some("close"));
+    raw.expect_end();
+    let mut raw = server.connect();
+    assert_eq!(raw.get("/last").header("Connection"), Some("close"));
+    raw.expect_end();
+    let mut raw = server.connect();
+    raw.write("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(raw.answer().header("Connection"), Some("close"));
+    raw.expect_end();
+    let mut raw = server.connect();
+    raw.write("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(raw.answer().header("Connection"), Some("keep-alive"));
+    raw.get("/");
+}
+
+pub(crate) fn h5_a_get_then_an_upgrade_on_the_same_connection<T: Harness>() {
+    let server = Running::handler::<T>(mirror());
+    let mut raw = server.connect();
+    assert_eq!(raw.get("/").status(), 200);
+    raw.upgrade("/");
+    raw.close(1000, "");
+    raw.expect_close(1000);
+}
+
+pub(crate) fn h5_who_waits_to_be_asked_for_the_body_is_asked<T: Harness>() {
+    let server = Running::handler::<T>(mirror());
+    let mut raw = server.connect();
+    raw.write("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(raw.head(), "HTTP/1.1 100 Continue\r\n\r\n");
+    raw.write("hi");
+    assert_eq!(raw.answer().text(), "POST / [] [] hi");
+    // Who does not wait needs no answer.
+    raw.write("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(raw.answer().text(), "POST / [] [] hi");
+    raw.write("POST / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(raw.answer().status(), 417);
+    // Nobody is asked for what nobody wants.
+    let server = Running::handler::<T>(silent());
+    let mut raw = server.connect();
+    raw.write("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(raw.answer().status(), 400);
+    raw.expect_end();
+}
+
+pub(crate) fn h5_a_request_pushes_to_all_websockets<T: Harness>() {
+    let handler = silent().on_request(|client, request| async move {
+        let server = client.server();
+        let message = request.param("message").unwrap_or_default();
+        let mut pushed = 0;
+        for id in server.connections() {
+            if server.is_established(id) && server.push(id, message).is_ok() {
+                pushed += 1;
+            }
+        }
+        Response::text(200, format!("{pushed}"))
+    });
+    let server = Running::handler::<T>(handler);
+    let (mut one, mut two) = (server.open(), server.open());
+    super::eventually("two", || {
+        server.handle.connections().iter().filter(|id| server.handle.is_established(**id)).count() == 2
+    });
+    assert_eq!(server.connect().get("/push?message=to+all").text(), "2");
+    one.expect_text("to all");
+    two.expect_text("to all");
+}
+
+pub(crate) fn h6_malformed_and_ambiguous_requests_are_refused_and_the_connection_closed<T: Harness>() {
+    let port = Port::new(mirror()).max_body_size(10);
+    let server = Running::port::<T, _>(port);
+    for (request, status) in [
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/1.1\nHost: a\n\n", 400),
+        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n folded\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", 413),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\n", 413),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        ("\u{16}\u{3}\u{1}", 400),
+    ] {
+        let mut raw = server.connect();
+        raw.write(request);
+        let answer = raw.answer();
+        assert_eq!(answer.status(), status, "{request:?}");
+        assert_eq!(answer.header("Connection"), Some("close"));
+        raw.expect_end();
+    }
+    let mut raw = server.connect();
+    raw.write(format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(16 << 10)));
+    assert_eq!(raw.answer().status(), 431);
+}
+
+pub(crate) fn h5_a_body_and_the_next_request_have_their_time<T: Harness>() {
+    let log = Log::default();
+    let told = log.clone();
+    let handler = mirror().on_disconnect(move |_, ()| {
+        told.add("disconnect");
+        async {}
+    });
+    let port = Port::new(handler)
+        .config(Config::new())
+        .body_timeout(Duration::from_millis(100))
+        .keep_alive_timeout(Duration::from_millis(100));
+    let server = Running::port::<T, _>(port);
+    let mut raw = server.connect();
+    raw.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe");
+    assert_eq!(raw.answer().status(), 408);
+    raw.expect_end();
+    let mut raw = server.connect();
+    assert_eq!(raw.get("/").status(), 200);
+    raw.expect_end();
+    drop(raw);
+    log.expect(&["disconnect", "disconnect"]);
+}

@@ -1,0 +1,64 @@
+//! Row O8: how many may come in.
+
+use sockeye_driver::server::{Callbacks, Limits, Port};
+
+use super::{Harness, Raw, Running, eventually};
+
+fn start<T: Harness>(limits: Limits) -> Running {
+    Running::start::<T>(move |builder| {
+        let handler = Callbacks::on_message(|client, message| async move { client.push(message) })
+            .on_request(|_, _| async { sockeye_core::http::Response::text(200, "fine") });
+        builder.limits(limits).listen("127.0.0.1:0", Port::new(handler)).unwrap()
+    })
+}
+
+fn expect_full(mut raw: Raw) {
+    let answer = raw.answer();
+    assert_eq!((answer.status(), answer.header("Connection")), (503, Some("close")));
+    raw.expect_end();
+}
+
+pub(crate) fn o8_above_the_limit_of_connections_there_is_503_until_one_leaves<T: Harness>() {
+    let server = start::<T>(Limits::new().max_connections(3));
+    let mut inside: Vec<Raw> = (0..3).map(|_| server.open()).collect();
+    for _ in 0..5 {
+        expect_full(server.connect());
+    }
+    let mut leaving = inside.remove(0);
+    leaving.close(1000, "");
+    leaving.expect_close(1000);
+    drop(leaving);
+    eventually("room", || server.handle.connections().len() == 2);
+    // The count follows the registry at once, but not in the same moment.
+    eventually("room", || {
+        let mut raw = server.connect();
+        raw.write(super::client::upgrade_head("/", ""));
+        raw.answer().status() == 101
+    });
+    for raw in &mut inside {
+        raw.text("still here");
+        raw.expect_text("still here");
+    }
+}
+
+pub(crate) fn o8_handshakes_at_a_time_are_limited_and_open_connections_do_not_count<T: Harness>() {
+    let server = start::<T>(Limits::new().max_handshakes(2));
+    let _open = [server.open(), server.open(), server.open()];
+    let half = [server.connect(), server.connect()];
+    eventually("two that say nothing", || server.handle.connections().len() == 5);
+    expect_full(server.connect());
+    let [mut one, _two] = half;
+    // One that speaks plain HTTP is no handshake either.
+    assert_eq!(one.get("/").status(), 200);
+    eventually("room", || {
+        let mut raw = server.connect();
+        raw.write(super::client::upgrade_head("/", ""));
+        raw.answer().status() == 101
+    });
+}
+
+pub(crate) fn o8_connections_from_one_address_are_limited<T: Harness>() {
+    let server = start::<T>(Limits::new().max_per_address(2));
+    let _inside = [server.open(), server.open()];
+    expect_full(server.connect());
+}
