@@ -67,9 +67,9 @@ mod stream;
 pub mod server {
     pub use crate::runtime::{Server, ServerBuilder, SmolIo, SmolListener, SmolRuntime, Task};
     pub use sockeye_driver::server::{
-        Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Failure, Handler, HandlerResult,
-        HttpBodyError, HttpExchange, HttpRequest, Inbound, Info, Limits, ListenOptions, Outcome, Port, PushError,
-        Refused, ServerHandle, SlowReader, Status,
+        Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Failure, Handler,
+        HandlerResult, HttpBodyError, HttpExchange, HttpRequest, Inbound, Info, Limits, ListenOptions,
+        Outcome, Port, PushError, Refused, ServerHandle, SlowReader, Status,
     };
 }
 

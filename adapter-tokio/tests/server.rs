@@ -16,7 +16,8 @@ impl suite::Harness for Tokio {
         build: impl FnOnce(ServerBuilder<TokioRuntime>) -> Server<TokioRuntime> + Send + 'static,
         built: impl FnOnce(&Server<TokioRuntime>) + Send + 'static,
     ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
             let server = build(Server::builder());
             built(&server);

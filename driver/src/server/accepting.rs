@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use sockeye_core::Instant;
 use sockeye_core::http::Response;
 
 use super::connection::connection;
@@ -38,7 +39,9 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
                 Err(error) => !is_of_one_connection(&error),
             };
             if failed {
-                poll_fn(|cx| poll_pause(cx, &mut clock, &hub, backoff)).await;
+                let until = clock.now() + backoff;
+                poll_fn(|cx| poll_pause(cx, &mut clock, &hub, until)).await;
+                clock.cancel();
                 backoff = (backoff * 2).min(BACKOFF.1);
             } else {
                 backoff = BACKOFF.0;
@@ -46,11 +49,7 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
         }
     }
 
-    fn poll_accept(
-        &mut self,
-        cx: &mut Context<'_>,
-        hub: &Hub,
-    ) -> Poll<Option<io::Result<Accepted<R::Io>>>> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>, hub: &Hub) -> Poll<Option<io::Result<Accepted<R::Io>>>> {
         hub.bell.register(cx.waker());
         if hub.is_stopping() {
             return Poll::Ready(None);
@@ -82,14 +81,14 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
 }
 
 /// Waits, but not through the end of the server.
-fn poll_pause(cx: &mut Context<'_>, clock: &mut impl Clock, hub: &Hub, pause: Duration) -> Poll<()> {
+fn poll_pause(cx: &mut Context<'_>, clock: &mut impl Clock, hub: &Hub, until: Instant) -> Poll<()> {
     hub.bell.register(cx.waker());
-    if hub.is_stopping() {
-        return Poll::Ready(());
+    loop {
+        if hub.is_stopping() || clock.now() >= until {
+            return Poll::Ready(());
+        }
+        ready!(clock.poll_until(cx, until));
     }
-    let deadline = clock.now() + pause;
-    ready!(clock.poll_until(cx, deadline));
-    Poll::Ready(())
 }
 
 /// Whether it is the connection that failed, and not the socket that listens.

@@ -40,7 +40,8 @@ pub struct Callbacks {
 }
 
 /// One closure.
-type On<T, O = HandlerResult> = Box<dyn Fn(Client, T) -> Pin<Box<dyn Future<Output = O> + Send>> + Send + Sync>;
+type On<T, O = HandlerResult> =
+    Box<dyn Fn(Client, T) -> Pin<Box<dyn Future<Output = O> + Send>> + Send + Sync>;
 
 /// A plain HTTP request with its whole body.
 #[derive(Debug, Clone)]

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use sockeye_core::http::Request;
-use sockeye_core::{
-    Assembled, CloseCode, CloseFrame, CloseInfo, Event, Frame, Opcode, RecvBuf, Side, State,
-};
+use sockeye_core::{Assembled, CloseCode, CloseFrame, CloseInfo, Event, Frame, Opcode, RecvBuf, Side, State};
 
 use super::client::Client;
 use super::entry::{Deferred, Flag};

@@ -72,7 +72,10 @@ impl fmt::Display for PushError {
             PushError::Closing => SendError::Closed.fmt(f),
             PushError::TooBig { size, limit } => SendError::TooBig { size, limit }.fmt(f),
             PushError::Backpressure { queued } => {
-                write!(f, "the peer reads too slowly: {queued} bytes wait for it; push again when it has drained")
+                write!(
+                    f,
+                    "the peer reads too slowly: {queued} bytes wait for it; push again when it has drained"
+                )
             }
             PushError::ServerBackpressure { queued } => {
                 write!(f, "{queued} bytes wait on all connections together, which is the limit of the server")

@@ -113,11 +113,7 @@ pub trait Handler: Send + Sync + 'static {
     /// # Errors
     ///
     /// The connection is closed with 1011.
-    fn message(
-        &self,
-        client: &Client,
-        message: Inbound<'_>,
-    ) -> impl Future<Output = HandlerResult> + Send;
+    fn message(&self, client: &Client, message: Inbound<'_>) -> impl Future<Output = HandlerResult> + Send;
 
     /// A control frame has come of which the port [forwards](super::Port::forward_ping) the kind.
     ///

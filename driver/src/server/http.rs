@@ -136,7 +136,8 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member other than 100-continue MAY respond
     // with a 417 (Expectation Failed) status code".
     if request.headers().tokens("expect").any(|token| !token.eq_ignore_ascii_case("100-continue")) {
-        end_with(opening, Response::text(417, "nothing but 100-continue can be expected here\n"), timeout).await;
+        end_with(opening, Response::text(417, "nothing but 100-continue can be expected here\n"), timeout)
+            .await;
         return None;
     }
     let mut body = Body {
@@ -282,7 +283,8 @@ impl<I: Io, C: Clock> Body<'_, I, C> {
             if self.wants_continue {
                 // RFC 9110 10.1.1: "A server MAY omit sending a 100 (Continue) response if it has already received some or all of
                 // the content".
-                ready!(self.opening.poll_write(cx, CONTINUE, &mut self.written)).map_err(HttpBodyError::Io)?;
+                ready!(self.opening.poll_write(cx, CONTINUE, &mut self.written))
+                    .map_err(HttpBodyError::Io)?;
                 self.wants_continue = false;
             }
             match ready!(self.opening.poll_wait(cx, Some(deadline))).map_err(HttpBodyError::Io)? {

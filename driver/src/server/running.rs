@@ -100,16 +100,17 @@ impl<R: Runtime> Server<R> {
         grace.await;
         let mut clock = runtime.clock();
         let begun = clock.now();
-        let all_ended = |wait: &dyn Fn() -> Duration, clock: &mut R::Clock, cx: &mut std::task::Context<'_>| {
-            loop {
-                hub.bell.register(cx.waker());
-                let deadline = begun + wait();
-                if hub.connections() == 0 || clock.now() >= deadline {
-                    return Poll::Ready(());
+        let all_ended =
+            |wait: &dyn Fn() -> Duration, clock: &mut R::Clock, cx: &mut std::task::Context<'_>| {
+                loop {
+                    hub.bell.register(cx.waker());
+                    let deadline = begun + wait();
+                    if hub.connections() == 0 || clock.now() >= deadline {
+                        return Poll::Ready(());
+                    }
+                    ready!(clock.poll_until(cx, deadline));
                 }
-                ready!(clock.poll_until(cx, deadline));
-            }
-        };
+            };
         let grace = || hub.grace().unwrap_or_default();
         poll_fn(|cx| all_ended(&grace, &mut clock, cx)).await;
         hub.abort_all();

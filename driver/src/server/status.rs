@@ -87,13 +87,8 @@ mod tests {
 
     #[test]
     fn f3_the_statuses_have_the_numbers_of_the_page() {
-        let all = [
-            Status::Connection,
-            Status::Handshake,
-            Status::Active,
-            Status::Closing,
-            Status::HandshakeFailed,
-        ];
+        let all =
+            [Status::Connection, Status::Handshake, Status::Active, Status::Closing, Status::HandshakeFailed];
         assert_eq!(all.map(Status::as_u8), [1, 2, 3, 4, 5]);
         assert_eq!(all.map(|status| Status::from_u8(status.as_u8())), all.map(Some));
         assert_eq!((Status::from_u8(0), Status::from_u8(6)), (None, None));

@@ -1,7 +1,7 @@
 //! A client that speaks bytes.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode};
 
@@ -9,11 +9,16 @@ use super::PATIENCE;
 
 pub(crate) trait Stream: Read + Write + Send {
     fn try_clone(&self) -> io::Result<Box<dyn Stream>>;
+    fn shutdown(&self) -> io::Result<()>;
 }
 
 impl Stream for TcpStream {
     fn try_clone(&self) -> io::Result<Box<dyn Stream>> {
         Ok(Box::new(TcpStream::try_clone(self)?))
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        TcpStream::shutdown(self, Shutdown::Write)
     }
 }
 
@@ -21,6 +26,10 @@ impl Stream for TcpStream {
 impl Stream for std::os::unix::net::UnixStream {
     fn try_clone(&self) -> io::Result<Box<dyn Stream>> {
         Ok(Box::new(std::os::unix::net::UnixStream::try_clone(self)?))
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        std::os::unix::net::UnixStream::shutdown(self, Shutdown::Write)
     }
 }
 
@@ -155,10 +164,7 @@ impl Raw {
 
     pub(crate) fn expect_text(&mut self, text: &str) {
         let frame = self.frame().expect("a frame");
-        assert_eq!(
-            (frame.opcode, String::from_utf8_lossy(&frame.data).as_ref()),
-            (Opcode::Text, text)
-        );
+        assert_eq!((frame.opcode, String::from_utf8_lossy(&frame.data).as_ref()), (Opcode::Text, text));
     }
 
     /// The next frame is this Close; it is answered, and the server closes the transport.
@@ -170,9 +176,10 @@ impl Raw {
         self.expect_end();
     }
 
-    /// Nothing more comes, and the transport is closed.
+    /// Nothing more comes, and the transport is closed; this end does the same, which the server waits for.
     pub(crate) fn expect_end(&mut self) {
         while self.more() {}
+        let _ = self.stream.shutdown();
         assert!(self.received.is_empty(), "{:?}", String::from_utf8_lossy(&self.received));
     }
 

@@ -53,7 +53,11 @@ impl Handler for Writer {
         Ok(())
     }
 
-    async fn request(&self, _: &Client, request: &mut HttpRequest<'_>) -> Result<Option<Response>, sockeye_driver::server::BoxError> {
+    async fn request(
+        &self,
+        _: &Client,
+        request: &mut HttpRequest<'_>,
+    ) -> Result<Option<Response>, sockeye_driver::server::BoxError> {
         self.0.add(format!("request {}", request.path()));
         match request.path() {
             "/panic" => panic!("as asked"),
@@ -105,6 +109,7 @@ pub(crate) fn o2_o3_o4_control_frames_are_told_and_pings_left_to_the_handler<T: 
     // Not a pong: the Close is the first that comes.
     let frame = raw.frame().unwrap();
     assert_eq!((frame.opcode, &*frame.data), (Opcode::Close, &[3, 233][..]));
+    raw.expect_end();
     log.expect(&[
         "connect",
         "open /",
@@ -217,7 +222,8 @@ pub(crate) fn e9_events_of_one_never_overlap_and_different_ones_run_at_once<T: H
             let mut inside = meeting.inside.lock().unwrap();
             *inside += 1;
             meeting.met.notify_all();
-            let waited = meeting.met.wait_timeout_while(inside, super::PATIENCE, |inside| *inside < 2).unwrap();
+            let waited =
+                meeting.met.wait_timeout_while(inside, super::PATIENCE, |inside| *inside < 2).unwrap();
             assert!(!waited.1.timed_out());
             drop(waited);
             client.push(message)
@@ -275,7 +281,11 @@ pub(crate) fn e7_a_push_goes_out_while_its_connections_handler_waits<T: Harness>
         async move {
             std::future::poll_fn(|cx| {
                 wakers.lock().unwrap().push(cx.waker().clone());
-                if is_open.load(Ordering::SeqCst) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+                if is_open.load(Ordering::SeqCst) {
+                    std::task::Poll::Ready(())
+                } else {
+                    std::task::Poll::Pending
+                }
             })
             .await;
             client.push("at last")

@@ -40,7 +40,8 @@ pub(crate) fn h1_h2_a_valid_upgrade_and_what_is_wrong_with_others<T: Harness>() 
 }
 
 pub(crate) fn h7_frames_right_behind_the_head_are_heard<T: Harness>() {
-    let server = Running::handler::<T>(Callbacks::on_message(|client, message| async move { client.push(message) }));
+    let server =
+        Running::handler::<T>(Callbacks::on_message(|client, message| async move { client.push(message) }));
     let mut raw = server.connect();
     let mut bytes = upgrade_head("/", "").into_bytes();
     bytes.extend(sockeye_core::Frame::text("early").pack_masked([9, 8, 7, 6]));
@@ -119,7 +120,10 @@ pub(crate) fn h10_a_custom_handshake_decides_and_what_is_pushed_before_the_101_f
                         client.push("first")?;
                         client.push_frame(&sockeye_core::Frame::text("sec").finish(false))?;
                         client.push("in between").expect_err("a message is begun");
-                        client.push_frame(&sockeye_core::Frame::new(sockeye_core::Opcode::Continuation, b"ond".as_slice()))?;
+                        client.push_frame(&sockeye_core::Frame::new(
+                            sockeye_core::Opcode::Continuation,
+                            b"ond".as_slice(),
+                        ))?;
                         client.push("x".repeat(3 << 20)).expect_err("too big");
                         client.defer(move |client| {
                             assert!(client.is_established());
@@ -136,7 +140,10 @@ pub(crate) fn h10_a_custom_handshake_decides_and_what_is_pushed_before_the_101_f
     assert_eq!(raw.upgrade("/custom").header("X-Mine"), Some("yes"));
     raw.expect_text("first");
     let (one, two) = (raw.frame().unwrap(), raw.frame().unwrap());
-    assert_eq!((&*one.data, one.flags.finish, &*two.data, two.flags.finish), (&b"sec"[..], false, &b"ond"[..], true));
+    assert_eq!(
+        (&*one.data, one.flags.finish, &*two.data, two.flags.finish),
+        (&b"sec"[..], false, &b"ond"[..], true)
+    );
     raw.expect_text("deferred");
     log.expect(&["deferred"]);
     for (path, status) in [("/no", 402), ("/error", 500)] {
@@ -168,7 +175,8 @@ pub(crate) fn h11_open_sees_the_request_and_may_push_and_close<T: Harness>() {
 }
 
 pub(crate) fn h12_the_whole_handshake_has_a_deadline_and_the_head_limits<T: Harness>() {
-    let config = Config::new().handshake_timeout(Duration::from_millis(300)).max_head_size(500).max_headers(5);
+    let config =
+        Config::new().handshake_timeout(Duration::from_millis(300)).max_head_size(500).max_headers(5);
     let server = Running::port::<T, _>(Port::new(silent()).config(config));
     let mut slow = server.connect();
     slow.write("GET / HTTP/1.1\r\nHo");

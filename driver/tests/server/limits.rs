@@ -62,3 +62,43 @@ pub(crate) fn o8_connections_from_one_address_are_limited<T: Harness>() {
     let _inside = [server.open(), server.open()];
     expect_full(server.connect());
 }
+
+/// Every process has its own descriptors, and all tests of this one would feel it: a process of its own does.
+pub(crate) fn o8_out_of_descriptors_the_rest_goes_on_and_accepting_comes_back<T: Harness>() {
+    const ALONE: &str = "SOCKEYE_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return out_of_descriptors::<T>();
+    }
+    let name = "limits::o8_out_of_descriptors_the_rest_goes_on_and_accepting_comes_back";
+    let child = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 100 && exec \"$0\" --exact \"$1\""])
+        .arg(std::env::current_exe().unwrap())
+        .arg(name)
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn out_of_descriptors<T: Harness>() {
+    let server = start::<T>(Limits::new());
+    let mut inside = server.open();
+    let mut files: Vec<std::fs::File> = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        files.push(file);
+    }
+    // One for this end; for the server's there is none.
+    drop(files.pop());
+    let mut waiting = server.connect();
+    waiting.write(super::client::upgrade_head("/", ""));
+    for _ in 0..20 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        inside.text("still here");
+        inside.expect_text("still here");
+    }
+    assert_eq!(server.handle.connections().len(), 1);
+    drop(files);
+    assert_eq!(waiting.answer().status(), 101);
+    server.open();
+}

@@ -202,7 +202,8 @@ pub(crate) fn m13_each_port_has_its_own_handler_and_options_and_all_are_one_serv
 pub(crate) fn m13_a_port_may_be_a_unix_socket<T: Harness>() {
     use std::os::unix::net::{UnixListener, UnixStream};
 
-    let path = std::env::temp_dir().join(format!("sockeye-{}-{}", std::process::id(), std::any::type_name::<T>()));
+    let path =
+        std::env::temp_dir().join(format!("sockeye-{}-{}", std::process::id(), std::any::type_name::<T>()));
     // What a server that has ended leaves there is no hindrance; one that is there is.
     drop(UnixListener::bind(&path).unwrap());
     let at = path.clone();

@@ -140,7 +140,6 @@ impl Log {
 }
 
 /// Makes a test of each scenario, for a [`Harness`]. One that is missing here is dead code.
-
 macro_rules! server_tests {
     ($harness:ty) => {
         server_tests! { @ $harness;
@@ -186,7 +185,8 @@ macro_rules! server_tests {
             limits:
                 o8_above_the_limit_of_connections_there_is_503_until_one_leaves,
                 o8_handshakes_at_a_time_are_limited_and_open_connections_do_not_count,
-                o8_connections_from_one_address_are_limited;
+                o8_connections_from_one_address_are_limited,
+                o8_out_of_descriptors_the_rest_goes_on_and_accepting_comes_back;
             methods:
                 m5_disconnect_checks_its_code_and_reason_then_shakes_hands,
                 m6_a_pushed_close_is_the_only_one_and_what_the_peer_still_says_is_heard,

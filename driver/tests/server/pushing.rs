@@ -62,7 +62,10 @@ pub(crate) fn m1_each_error_says_what_is_wrong_and_nothing_is_sent<T: Harness>()
     let other = handle.connections().into_iter().find(|known| *known != id).unwrap();
     assert_eq!(handle.push(other, "x"), Err(PushError::NotWebSocket));
     let push = |frame: &Frame<'_>| handle.push_frame(id, frame);
-    assert_eq!(push(&Frame::new(Opcode::Continuation, b"x".as_slice())), Err(PushError::UnexpectedContinuation));
+    assert_eq!(
+        push(&Frame::new(Opcode::Continuation, b"x".as_slice())),
+        Err(PushError::UnexpectedContinuation)
+    );
     assert_eq!(push(&Frame::new(Opcode::Text, b"\xff".as_slice())), Err(PushError::InvalidUtf8));
     assert_eq!(
         push(&Frame::new(Opcode::Ping, vec![0; 126])),

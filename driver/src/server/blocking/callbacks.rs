@@ -24,6 +24,10 @@ pub use crate::server::callbacks::HttpExchange;
 /// ```
 ///
 /// A closure returns nothing, or a result whose error closes the connection with 1011.
+#[expect(
+    clippy::type_complexity,
+    reason = "each is the signature of a method, which may as well be read here"
+)]
 pub struct Callbacks {
     message: Box<dyn Fn(&Client, Inbound<'_>) -> HandlerResult + Send + Sync>,
     connect: Option<Box<dyn Fn(&Client) -> Result<(), Refused> + Send + Sync>>,

@@ -1,0 +1,128 @@
+//! Servers whose handlers are plain functions. What all servers do is in `server.rs`.
+#![cfg(feature = "server")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sockeye_std::core::http::{Request, Response};
+use sockeye_std::server::{
+    BoxError, Callbacks, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Server, ServerHandle,
+};
+use sockeye_std::{CloseCode, CloseInfo, Message};
+
+fn run(server: Server) -> (ServerHandle, SocketAddr, JoinHandle<()>) {
+    let (handle, address) = (server.handle(), server.addresses()[0].as_inet().unwrap());
+    (handle, address, std::thread::spawn(move || server.run().unwrap()))
+}
+
+/// Tells of its events.
+struct Teller(Mutex<Sender<String>>);
+
+impl Teller {
+    fn tell(&self, event: String) {
+        self.0.lock().unwrap().send(event).unwrap();
+    }
+}
+
+impl Handler for Teller {
+    fn open(&self, client: &Client, request: &Request) -> HandlerResult {
+        client.push(format!("welcome to {}", request.path()))?;
+        Ok(())
+    }
+
+    fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        match message.as_text() {
+            Some("error") => return Err("as asked".into()),
+            Some("block") => std::thread::sleep(Duration::from_millis(100)),
+            _ => {}
+        }
+        client.push(message)?;
+        Ok(())
+    }
+
+    fn close(&self, _: &Client, info: &CloseInfo) -> HandlerResult {
+        self.tell(info.to_string());
+        Ok(())
+    }
+
+    fn request(&self, _: &Client, request: &mut HttpRequest<'_, '_>) -> Result<Option<Response>, BoxError> {
+        let body = request.body()?;
+        Ok(Some(Response::text(200, format!("{} {}", request.path(), String::from_utf8_lossy(&body)))))
+    }
+
+    fn failed(&self, _: &Client, failure: &Failure) {
+        self.tell(failure.to_string());
+    }
+}
+
+#[test]
+fn plain_functions_are_told_everything_and_may_block() {
+    let (tell, told) = mpsc::channel();
+    let server = Server::bind("127.0.0.1:0", Teller(Mutex::new(tell))).unwrap();
+    let (handle, address, running) = run(server);
+    let url = format!("ws://{address}/room");
+    let (mut one, mut two) = (sockeye_std::connect(&url).unwrap(), sockeye_std::connect(&url).unwrap());
+    for ws in [&mut one, &mut two] {
+        assert_eq!(ws.recv().unwrap(), Some(Message::Text("welcome to /room".into())));
+    }
+    one.send("block").unwrap();
+    two.send("meanwhile").unwrap();
+    assert_eq!(two.recv().unwrap(), Some(Message::Text("meanwhile".into())));
+    assert_eq!(one.recv().unwrap(), Some(Message::Text("block".into())));
+    one.send("error").unwrap();
+    assert_eq!(one.recv().unwrap(), None);
+    assert_eq!(one.close_info().unwrap().code, CloseCode::INTERNAL_ERROR);
+    drop(one);
+    assert_eq!(told.recv().unwrap(), "as asked");
+    assert_eq!(told.recv().unwrap(), "closed by this end, 1011 (internal error)");
+    handle.shutdown(Duration::from_secs(20));
+    assert_eq!(two.recv().unwrap(), None);
+    assert_eq!(two.close_info().unwrap().code, CloseCode::GOING_AWAY);
+    drop(two);
+    running.join().unwrap();
+}
+
+#[test]
+fn h5_a_body_is_read_by_blocking_when_it_is_asked_for() {
+    let (tell, _told) = mpsc::channel();
+    let (handle, address, running) = run(Server::bind("127.0.0.1:0", Teller(Mutex::new(tell))).unwrap());
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = "POST /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"hello").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n/b hello"), "{answer}");
+    drop(stream);
+    handle.shutdown(Duration::from_secs(20));
+    running.join().unwrap();
+}
+
+#[test]
+fn closures_make_a_server_of_a_few_lines() {
+    let handler = Callbacks::on_message(|client, message| client.push(message))
+        .on_open(|client, request| client.push(request.query().unwrap_or_default()))
+        .on_request(|_, request| Response::text(200, request.param("q").unwrap_or("none").to_owned()));
+    let (handle, address, running) = run(Server::bind("127.0.0.1:0", handler).unwrap());
+    let mut ws = sockeye_std::connect(&format!("ws://{address}/?a=b")).unwrap();
+    assert_eq!(ws.recv().unwrap(), Some(Message::Text("a=b".into())));
+    ws.send("hi").unwrap();
+    assert_eq!(ws.recv().unwrap(), Some(Message::Text("hi".into())));
+    ws.close(CloseCode::NORMAL, "").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /?q=a%20b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("\r\n\r\na b"), "{answer}");
+    drop((ws, stream));
+    handle.shutdown(Duration::from_secs(20));
+    running.join().unwrap();
+}

@@ -1,0 +1,97 @@
+//! What an idle connection of a server costs in heap.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicIsize, Ordering};
+use std::time::Duration;
+
+use sockeye_tokio::server::{Callbacks, Client, Server, ServerHandle};
+
+struct Counting;
+
+static LIVE: AtomicIsize = AtomicIsize::new(0);
+
+// SAFETY: everything is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size() as isize, Ordering::Relaxed);
+        // SAFETY: as the caller guarantees.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size() as isize, Ordering::Relaxed);
+        // SAFETY: as the caller guarantees.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const HEAD: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+fn open(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(HEAD.as_bytes()).unwrap();
+    let mut head = [0; 129];
+    stream.read_exact(&mut head).unwrap();
+    assert!(head.ends_with(b"\r\n\r\n"), "{:?}", std::str::from_utf8(&head));
+    stream
+}
+
+/// Lets everything come to rest; gives what is allocated.
+fn rest(handle: &ServerHandle, expected: usize) -> isize {
+    let idle = || handle.queued() == 0 && handle.connections().len() == expected;
+    while !idle() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    LIVE.load(Ordering::Relaxed)
+}
+
+#[test]
+fn an_idle_connection_costs_less_than_two_kilobytes_whatever_has_gone_through_it() {
+    const COUNT: usize = 448;
+    let handler = Callbacks::on_message(|client: Client, message| async move { client.push(message) })
+        // However large the future of a handler is.
+        .on_open(|_, request| async move {
+            let large = [0u8; 10_000];
+            tokio::task::yield_now().await;
+            assert_eq!((large[9], request.path()), (0, "/"));
+        });
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = runtime.block_on(async { Server::bind("127.0.0.1:0", handler).unwrap() });
+    let (handle, address) = (server.handle(), server.addresses()[0].as_inet().unwrap());
+    let running = runtime.spawn(server.run());
+    let mut clients: Vec<TcpStream> = (0..8).map(|_| open(address)).collect();
+    clients.reserve_exact(COUNT);
+    let before = rest(&handle, 8);
+    clients.extend((0..COUNT).map(|_| open(address)));
+    let fresh = rest(&handle, 8 + COUNT);
+    for client in &mut clients {
+        // One that comes in two pieces, and one above the size that is copied.
+        for payload in [&b"hello"[..], &[7; 30_000]] {
+            let frame = sockeye_tokio::Frame::binary(payload).pack_masked([1, 2, 3, 4]);
+            let (one, two) = frame.split_at(frame.len() / 2);
+            client.write_all(one).unwrap();
+            std::thread::yield_now();
+            client.write_all(two).unwrap();
+            let mut echo = vec![0; sockeye_tokio::Frame::binary(payload).pack().len()];
+            client.read_exact(&mut echo).unwrap();
+        }
+    }
+    handle.broadcast(|_| true, "to all".repeat(500));
+    let used = rest(&handle, 8 + COUNT);
+    let each = |live: isize| (live - before) / COUNT as isize;
+    println!("{} bytes each, {} when used", each(fresh), each(used));
+    assert!(each(fresh) <= 2048, "{} bytes each", each(fresh));
+    assert!(each(used) <= 2300, "{} bytes each when used", each(used));
+    drop(clients);
+    handle.shutdown(Duration::from_secs(5));
+    runtime.block_on(running).unwrap().unwrap();
+}
