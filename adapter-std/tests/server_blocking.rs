@@ -20,7 +20,7 @@ fn run(server: Server) -> (ServerHandle, SocketAddr, JoinHandle<()>) {
 }
 
 /// Tells of its events.
-struct Teller(Mutex<Sender<String>>);
+struct Teller(Mutex<Sender<String>>, Mutex<mpsc::Receiver<()>>);
 
 impl Teller {
     fn tell(&self, event: String) {
@@ -37,6 +37,16 @@ impl Handler for Teller {
     fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
         match message.as_text() {
             Some("error") => return Err("as asked".into()),
+            Some("much") => {
+                for _ in 0..1000 {
+                    client.send_blocking(vec![0; 50_000])?;
+                }
+            }
+            Some("progress") => {
+                client.send_blocking("half")?;
+                // The peer has it before this handler goes on.
+                self.1.lock().unwrap().recv()?;
+            }
             Some("block") => std::thread::sleep(Duration::from_millis(100)),
             _ => {}
         }
@@ -62,7 +72,8 @@ impl Handler for Teller {
 #[test]
 fn plain_functions_are_told_everything_and_may_block() {
     let (tell, told) = mpsc::channel();
-    let server = Server::bind("127.0.0.1:0", Teller(Mutex::new(tell))).unwrap();
+    let server =
+        Server::bind("127.0.0.1:0", Teller(Mutex::new(tell), Mutex::new(mpsc::channel().1))).unwrap();
     let (handle, address, running) = run(server);
     let url = format!("ws://{address}/room");
     let (mut one, mut two) = (sockeye_std::connect(&url).unwrap(), sockeye_std::connect(&url).unwrap());
@@ -87,9 +98,31 @@ fn plain_functions_are_told_everything_and_may_block() {
 }
 
 #[test]
+fn m4_a_handler_sends_more_than_a_queue_and_what_it_sends_goes_out_at_once() {
+    let ((tell, _told), (go, wait)) = (mpsc::channel(), mpsc::channel());
+    let (handle, address, running) =
+        run(Server::bind("127.0.0.1:0", Teller(Mutex::new(tell), Mutex::new(wait))).unwrap());
+    let mut ws = sockeye_std::connect(&format!("ws://{address}/")).unwrap();
+    ws.recv().unwrap();
+    ws.send("progress").unwrap();
+    assert_eq!(ws.recv().unwrap(), Some(Message::Text("half".into())));
+    go.send(()).unwrap();
+    assert_eq!(ws.recv().unwrap(), Some(Message::Text("progress".into())));
+    ws.send("much").unwrap();
+    for _ in 0..1000 {
+        assert_eq!(ws.recv().unwrap(), Some(Message::Binary(vec![0; 50_000].into())));
+    }
+    assert_eq!(ws.recv().unwrap(), Some(Message::Text("much".into())));
+    drop(ws);
+    handle.shutdown(Duration::from_secs(20));
+    running.join().unwrap();
+}
+
+#[test]
 fn h5_a_body_is_read_by_blocking_when_it_is_asked_for() {
     let (tell, _told) = mpsc::channel();
-    let (handle, address, running) = run(Server::bind("127.0.0.1:0", Teller(Mutex::new(tell))).unwrap());
+    let (handle, address, running) =
+        run(Server::bind("127.0.0.1:0", Teller(Mutex::new(tell), Mutex::new(mpsc::channel().1))).unwrap());
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let head = "POST /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";

@@ -11,6 +11,7 @@ use sockeye_core::http::Response;
 
 use super::connection::connection;
 use super::entry::PortFacts;
+use super::guard::isolated;
 use super::handler::Handler;
 use super::http::dated;
 use super::hub::Hub;
@@ -60,14 +61,8 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
     fn admit(&self, runtime: &R, hub: &Arc<Hub>, accepted: Accepted<R::Io>) -> io::Result<()> {
         if let Some(admitted) = hub.admit(&accepted.peer) {
             let (facts, handler) = (self.facts.clone(), self.handler.clone());
-            return runtime.spawn(connection(
-                runtime.clone(),
-                accepted,
-                admitted,
-                facts,
-                handler,
-                hub.clone(),
-            ));
+            let task = connection(runtime.clone(), accepted, admitted, facts, handler, hub.clone());
+            return runtime.spawn(isolated(task));
         }
         let Some(count) = hub.refuse() else { return Ok(()) };
         let clock = runtime.clock();

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, Payload, Prepared};
 
+use super::blocking::block_on;
 use super::entry::{Entry, Flag};
 use super::error::PushError;
 use super::handle::ServerHandle;
 use super::hub::Hub;
-use super::line::Command;
+use super::push::{By, Command};
 use super::runtime::Address;
+use super::sending::Sending;
 use super::status::{ConnectionId, Info};
 
 /// One connection, as the events have it. Cheap to clone; it may be kept, and used from any task or thread. When the connection
 /// has ended, its methods say so.
 ///
-/// Nothing here waits: what is sent is queued, and written by the connection's own task.
+/// What is pushed is queued, and written by the connection's own task; nothing here waits but [`send`](Client::send).
 #[derive(Debug, Clone)]
 pub struct Client {
     entry: Arc<Entry>,
@@ -66,6 +68,43 @@ impl Client {
     /// As [`push`](Client::push).
     pub fn push_prepared(&self, prepared: &Prepared) -> Result<(), PushError> {
         self.entry.push(Command::Prepared(prepared))
+    }
+
+    /// As [`push`](Client::push), but waits as long as the peer reads too slowly, whatever the port's
+    /// [`SlowReader`](super::SlowReader): for what is longer than a queue.
+    ///
+    /// # Errors
+    ///
+    /// As there, except [`Backpressure`](PushError::Backpressure).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, it has queued nothing.
+    pub async fn send<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
+        Sending::new(&self.entry, Command::Message(payload.into()), By::Task).await
+    }
+
+    /// As [`push_prepared`](Client::push_prepared), but waits as [`send`](Client::send) does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As there.
+    pub async fn send_prepared(&self, prepared: &Prepared) -> Result<(), PushError> {
+        Sending::new(&self.entry, Command::Prepared(prepared), By::Task).await
+    }
+
+    /// As [`send`](Client::send), but blocks the thread: for handlers of plain functions, and for threads. It writes what the transport
+    /// takes at once, also where the connection's own thread is in a handler.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send_blocking<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
+        block_on(Sending::new(&self.entry, Command::Message(payload.into()), By::Waiter))
     }
 
     /// Queues one frame as it is: `finish = false` begins a message in fragments, which continuations go on with; a Close begins

@@ -10,11 +10,12 @@ use sockeye_core::{Assembled, CloseCode, CloseFrame, CloseInfo, Event, Frame, Op
 use super::client::Client;
 use super::entry::{Deferred, Flag};
 use super::greeting::{Greeting, Met};
-use super::guard::{guarded, guarded_alone};
+use super::guard::{guarded, guarded_alone, report};
 use super::handler::{Failure, Handler, HandlerResult, Inbound};
 use super::hub::{Admitted, Hub};
-use super::line::{Command, Line};
+use super::line::Line;
 use super::options::Forward;
+use super::push::Command;
 use super::runtime::{Accepted, Runtime};
 use crate::buffer::READ;
 use crate::io::Clock;
@@ -132,11 +133,11 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
         }
         if self.client.entry().is(Flag::Paused) && self.line.state() == State::Open {
             // A flag that is set behind this look wakes the task.
-            let over = self.line.poll_unheard(cx).is_ready();
+            self.line.poll_unheard(cx);
             if self.line.drained {
                 return self.poll_next(cx);
             }
-            if !over && self.client.entry().is(Flag::Paused) && self.line.state() == State::Open {
+            if self.client.entry().is(Flag::Paused) && self.line.state() == State::Open {
                 return Poll::Pending;
             }
         }
@@ -190,7 +191,7 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
                 None => {
                     let Some(event) = decoder.next_event(&mut view, *room, line) else { break };
                     if let Some(frame) = control(&event, *forward).filter(|_| !*deaf) {
-                        let outcome = attend(line, handler.control(client, &frame)).await;
+                        let outcome = attend(line, client, || handler.control(client, &frame)).await;
                         settle(&**handler, client, line, deaf, outcome);
                     }
                     let Some(message) = decoder.collect(event, line) else { continue };
@@ -201,7 +202,7 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
                 continue;
             }
             let inbound = Inbound { message: message.as_ref(), compressed: message.is_compressed() };
-            let outcome = attend(line, handler.message(client, inbound)).await;
+            let outcome = attend(line, client, || handler.message(client, inbound)).await;
             settle(&**handler, client, line, deaf, outcome);
         }
         let used = view.consumed();
@@ -211,14 +212,14 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
     /// Behind the 101.
     async fn begin(&mut self, request: Option<Request>, deferred: Vec<Deferred>) {
         let Serving { line, client, handler, deaf, .. } = self;
-        let opening = async {
+        let opening = || async {
             deferred.into_iter().for_each(|deferred| deferred(client));
             match &request {
                 Some(request) => handler.open(client, request).await,
                 None => Ok(()),
             }
         };
-        let outcome = attend(line, opening).await;
+        let outcome = attend(line, client, opening).await;
         settle(&**handler, client, line, deaf, outcome);
     }
 
@@ -227,17 +228,22 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
         if *deaf {
             return;
         }
-        let outcome = attend(line, handler.drained(client)).await;
+        let outcome = attend(line, client, || handler.drained(client)).await;
         settle(&**handler, client, line, deaf, outcome);
     }
 }
 
-/// Runs a method of the handler; what is pushed meanwhile is written. `None` if the connection ended first.
-async fn attend<I: crate::io::Io, C: Clock>(
+/// Runs a method of the handler; what is pushed meanwhile is written. `None` if the connection was aborted first.
+async fn attend<I: crate::io::Io, C: Clock, F: Future<Output = HandlerResult>>(
     line: &mut Line<I, C>,
-    method: impl Future<Output = HandlerResult>,
+    client: &Client,
+    method: impl FnOnce() -> F,
 ) -> Option<Result<(), Failure>> {
-    guarded(method, |cx| line.poll_unheard(cx)).await
+    let beside = |cx: &mut Context<'_>| {
+        line.poll_unheard(cx);
+        if client.entry().is(Flag::Aborted) { Poll::Ready(()) } else { Poll::Pending }
+    };
+    guarded(method, beside).await
 }
 
 /// Does what follows from how a method of the handler ended.
@@ -252,7 +258,7 @@ fn settle<I: crate::io::Io, C: Clock, H: Handler>(
         *deaf = true;
         // It may be closing already; then that is its end.
         let _ = line.push(Command::Close(&CloseFrame::new(CloseCode::INTERNAL_ERROR, "")));
-        handler.failed(client, &failure);
+        report(handler, client, &failure);
     }
 }
 
@@ -271,16 +277,16 @@ async fn disconnected<T, H: Handler>(known: Known<T>, handler: Arc<H>) {
     let client = known.client.clone();
     known.client.entry().end();
     known.hub.remove(client.id());
-    if let Err(failure) = guarded_alone(handler.disconnect(&client)).await {
-        handler.failed(&client, &failure);
+    if let Err(failure) = guarded_alone(|| handler.disconnect(&client)).await {
+        report(&*handler, &client, &failure);
     }
 }
 
 async fn closed<T, H: Handler>(known: Known<T>, handler: Arc<H>, info: CloseInfo) {
     let client = known.client.clone();
     known.hub.remove(client.id());
-    if let Err(failure) = guarded_alone(handler.close(&client, &info)).await {
-        handler.failed(&client, &failure);
+    if let Err(failure) = guarded_alone(|| handler.close(&client, &info)).await {
+        report(&*handler, &client, &failure);
     }
 }
 

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use sockeye_core::{CloseFrame, Config, Frame, Instant, Payload, Prepared, Sender, State};
 
 use super::client::Client;
 use super::error::PushError;
-use super::line::{Command, Push};
 use super::options::Settings;
+use super::push::{By, Command, Push};
 use super::runtime::Address;
 use super::status::{ConnectionId, Info, Status};
 use crate::clock::to_std_instant;
@@ -113,6 +113,30 @@ impl Entry {
             Place::Http(_) => Err(PushError::NotWebSocket),
             Place::Over => Err(self.over()),
         }
+    }
+
+    /// The same, but waits while the peer reads too slowly.
+    pub(super) fn poll_push(
+        &self,
+        cx: &mut Context<'_>,
+        command: Command<'_>,
+        by: By,
+    ) -> Poll<Result<(), PushError>> {
+        match self.link() {
+            Some(link) => link.poll_push(cx, command, by),
+            None => Poll::Ready(self.push(command)),
+        }
+    }
+
+    /// Who has waited does not wait any more.
+    pub(super) fn forget(&self, waker: &Waker) {
+        if let Some(link) = self.link() {
+            link.forget(waker);
+        }
+    }
+
+    fn link(&self) -> Option<Arc<dyn Push>> {
+        if let Place::Open(link) = &*lock(&self.place) { Some(link.clone()) } else { None }
     }
 
     /// Runs `deferred` behind the 101; gives it back if that is out already.

@@ -74,7 +74,7 @@ impl fmt::Display for PushError {
             PushError::Backpressure { queued } => {
                 write!(
                     f,
-                    "the peer reads too slowly: {queued} bytes wait for it; push again when it has drained"
+                    "the peer reads too slowly: {queued} bytes wait for it; push again when it has drained, or send and wait"
                 )
             }
             PushError::ServerBackpressure { queued } => {

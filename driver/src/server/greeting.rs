@@ -11,12 +11,14 @@ use sockeye_core::http::{Request, Response};
 use super::client::Client;
 use super::connection::Opened;
 use super::entry::Flag;
-use super::guard::guarded_alone;
+use super::guard::{guarded_alone, report};
 use super::handler::{Decision, Failure, Handler};
 use super::http::{end_with, exchange, server_error};
 use super::hub::{Count, Hub, going_away};
-use super::line::{Command, Line, Served};
+use super::line::Line;
+use super::push::Command;
 use super::runtime::Runtime;
+use super::served::Served;
 use super::status::Status;
 use crate::accept::read_request;
 use crate::io::Clock;
@@ -31,7 +33,7 @@ pub(super) struct Greeting<R: Runtime, H> {
     pub(super) client: Client,
     pub(super) hub: Arc<Hub>,
     pub(super) io: R::Io,
-    /// Counted until the first request has been answered.
+    /// Counted until the first request is answered.
     pub(super) handshake: Count,
 }
 
@@ -41,7 +43,7 @@ impl<R: Runtime, H: Handler> Greeting<R, H> {
     pub(super) fn run(self) -> Pin<Box<dyn Future<Output = Met<R>> + Send>> {
         Box::pin(async move {
             let (client, hub) = (self.client.clone(), self.hub.clone());
-            let connect = guarded_alone(async { Ok(self.handler.connect(&self.client).await) });
+            let connect = guarded_alone(|| async { Ok(self.handler.connect(&self.client).await) });
             let timeout = self.client.entry().port.settings.body_timeout;
             match connect.await {
                 Ok(Ok(())) => {}
@@ -52,7 +54,7 @@ impl<R: Runtime, H: Handler> Greeting<R, H> {
                     return Met::Refused;
                 }
                 Err(failure) => {
-                    self.handler.failed(&self.client, &failure);
+                    report(&*self.handler, &self.client, &failure);
                     return Met::Refused;
                 }
             }
@@ -86,10 +88,9 @@ impl<R: Runtime, H: Handler> Greeting<R, H> {
             opening.clock.cancel();
             if request.headers().contains_token("upgrade", "websocket") {
                 entry.set_status(Status::Connection);
-                return upgrade(&runtime, &*handler, &client, &hub, opening, request).await;
+                return upgrade(&runtime, &*handler, &client, &hub, opening, request, handshake).await;
             }
-            opening = exchange(opening, &*handler, &client, request).await?;
-            handshake = None;
+            opening = exchange(opening, &*handler, &client, request, &mut handshake).await?;
         }
     }
 }
@@ -151,6 +152,7 @@ async fn upgrade<R: Runtime, H: Handler>(
     hub: &Arc<Hub>,
     mut opening: Opening<R::Io, R::Clock>,
     request: Request,
+    handshake: Option<Count>,
 ) -> Option<Box<Opened<R>>> {
     let entry = client.entry();
     let port = &entry.port;
@@ -166,7 +168,7 @@ async fn upgrade<R: Runtime, H: Handler>(
     };
     let accepted = decided.and_then(|(upgrade, accept, told)| {
         upgrade.accept(&accept, port.config.clone()).map(|accepted| (accepted, told)).map_err(|error| {
-            handler.failed(client, &Failure::Error(error.into()));
+            report(handler, client, &Failure::Error(error.into()));
             Response::text(500, "the server chose a subprotocol that was not offered\n")
         })
     });
@@ -178,6 +180,8 @@ async fn upgrade<R: Runtime, H: Handler>(
             return None;
         }
     };
+    // Who reads the 101 does not count any more.
+    drop(handshake);
     let Accepted { mut connection, request, subprotocol, .. } = accepted;
     connection.set_codec_pool(&runtime.codec_pool());
     let (receiver, sender) = connection.split();
@@ -210,16 +214,16 @@ async fn decide<H: Handler>(
     upgrade: &Upgrade,
 ) -> Result<(sockeye_core::handshake::server::Accept, bool), Response> {
     let failed = |failure| {
-        handler.failed(client, &failure);
+        report(handler, client, &failure);
         server_error()
     };
-    match guarded_alone(handler.handshake(client, upgrade)).await.map_err(failed)? {
+    match guarded_alone(|| handler.handshake(client, upgrade)).await.map_err(failed)? {
         Decision::Accept(accept) => Ok((accept, false)),
         Decision::Respond(response) => Err(response),
         Decision::Policy => {
             let accept =
                 client.entry().port.settings.policy.decide(upgrade).map_err(|refusal| refusal.response())?;
-            let accept = async { Ok(handler.before_handshake_response(client, upgrade, accept).await) };
+            let accept = || async { Ok(handler.before_handshake_response(client, upgrade, accept).await) };
             Ok((guarded_alone(accept).await.map_err(failed)??, true))
         }
     }

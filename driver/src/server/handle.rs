@@ -11,14 +11,14 @@ use super::client::Client;
 use super::entry::{Entry, Flag, PortFacts};
 use super::error::PushError;
 use super::hub::Hub;
-use super::line::Command;
+use super::push::Command;
 use super::status::{ConnectionId, Info};
 use crate::pool::codec_pool;
 
 /// A running server, to push from anywhere: from handlers, tasks and threads, of connections that are named by their id. Cheap
 /// to clone.
 ///
-/// Nothing here waits, but [`stopped`](ServerHandle::stopped).
+/// Nothing here waits, but [`stopped`](ServerHandle::stopped); for a [push that waits](Client::send) there is [`client`](ServerHandle::client).
 #[derive(Debug, Clone)]
 pub struct ServerHandle {
     hub: Arc<Hub>,

@@ -12,8 +12,9 @@ use sockeye_core::http::{BodyError, BodyEvent, BodyReader, Request, Response, Ve
 use sockeye_core::{Instant, RecvBuf};
 
 use super::client::Client;
-use super::guard::guarded_alone;
+use super::guard::{guarded_alone, report};
 use super::handler::Handler;
+use super::hub::Count;
 use crate::io::{Clock, Io};
 use crate::opening::{Opening, Waited};
 
@@ -130,6 +131,7 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     handler: &H,
     client: &Client,
     request: Request,
+    handshake: &mut Option<Count>,
 ) -> Option<Opening<I, C>> {
     let settings = &client.entry().port.settings;
     let timeout = settings.body_timeout;
@@ -151,7 +153,7 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
         failed: None,
     };
     let mut asked = HttpRequest { head: &request, body: &mut body };
-    let answer = guarded_alone(handler.request(client, &mut asked)).await;
+    let answer = guarded_alone(|| handler.request(client, &mut asked)).await;
     let (failed, skipped) = (body.failed.take(), !body.is_read());
     let (response, mut goes_on) = match (answer, failed) {
         (_, Some(Failed::Io)) => return None,
@@ -159,7 +161,7 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
         (Ok(Some(response)), failed) => (response, failed.is_none()),
         (Ok(None), _) => (Refusal::NotWebSocket.response(), false),
         (Err(failure), None) => {
-            handler.failed(client, &failure);
+            report(handler, client, &failure);
             (server_error(), false)
         }
     };
@@ -173,6 +175,8 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     };
     // RFC 9110 9.3.2: "The HEAD method is identical to GET except that the server MUST NOT send content in the response."
     let bytes = if request.method() == "HEAD" { response.encode_head() } else { response.encode() };
+    // Who reads the answer does not count any more.
+    *handshake = None;
     let written = write(&mut opening, &bytes, timeout).await;
     if goes_on && written.is_ok() {
         return Some(opening);

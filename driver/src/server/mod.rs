@@ -33,8 +33,11 @@ mod hub;
 mod line;
 mod listen;
 mod options;
+mod push;
 mod running;
 mod runtime;
+mod sending;
+mod served;
 mod status;
 
 pub use callbacks::{Callbacks, HttpExchange, Outcome};

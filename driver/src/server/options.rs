@@ -43,7 +43,8 @@ pub enum SlowReader {
     /// It is an error, [`PushError::Backpressure`](super::PushError::Backpressure), and who pushes decides.
     #[default]
     Error,
-    /// It is dropped, as if it had been sent: for news that are old by the time the queue is empty again.
+    /// It is dropped, as if it had been sent: for news that are old by the time the queue is empty again. A fragment is an error all the
+    /// same, for a message is dropped as a whole or not at all.
     Drop,
     /// It is an error, and the connection is closed with this code, such as 1013 or 1008.
     Close(CloseCode),

@@ -47,14 +47,19 @@ fn one<T: Harness>(slow: SlowReader, limits: Limits) -> (Running, Raw, Client, L
     (server, raw, client, log)
 }
 
-/// Pushes numbered messages of 10 kB until one is refused.
-fn fill(client: &Client, first: u32) -> (u32, PushError) {
+/// A message of 10 kB.
+pub(super) fn numbered(number: u32) -> Vec<u8> {
+    let mut message = vec![0; 10_000];
+    message[..4].copy_from_slice(&number.to_be_bytes());
+    message
+}
+
+/// Pushes numbered messages until one is refused.
+pub(super) fn fill(client: &Client, first: u32) -> (u32, PushError) {
     let mut number = first;
     let mut refused = 0;
     loop {
-        let mut message = vec![0; 10_000];
-        message[..4].copy_from_slice(&number.to_be_bytes());
-        match client.push(message) {
+        match client.push(numbered(number)) {
             Ok(()) => (number, refused) = (number + 1, 0),
             // It may have made room in between, as long as the system takes more.
             Err(PushError::Backpressure { .. }) if refused < 20 => {
@@ -67,7 +72,7 @@ fn fill(client: &Client, first: u32) -> (u32, PushError) {
     }
 }
 
-fn expect_numbers(raw: &mut Raw, numbers: std::ops::Range<u32>) {
+pub(super) fn expect_numbers(raw: &mut Raw, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let frame = raw.frame().unwrap();
         assert_eq!((frame.data.len(), &frame.data[..4]), (10_000, &number.to_be_bytes()[..]));
@@ -171,9 +176,7 @@ pub(crate) fn m4_a_peer_that_asks_and_does_not_read_is_not_listened_to_and_loses
     const ASKED: u32 = 3000;
     let asker = std::thread::spawn(move || {
         for number in 0..ASKED {
-            let mut message = vec![0; 10_000];
-            message[..4].copy_from_slice(&number.to_be_bytes());
-            asking.send(&sockeye_core::Frame::binary(&message));
+            asking.send(&sockeye_core::Frame::binary(&numbered(number)));
         }
     });
     eventually("a full queue", || client.info().queued >= 100_000 || asker.is_finished());

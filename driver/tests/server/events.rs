@@ -1,7 +1,9 @@
 //! Rows E: what is told to the handler, and when. E1 is a test of the documentation of `Handler`.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 
 use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseInfo, Config, Frame, Opcode};
@@ -186,9 +188,24 @@ pub(crate) fn e8_who_connects_may_be_refused_with_a_response_or_without<T: Harne
 
 /// Lets two in at a time, and only together.
 #[derive(Default)]
-struct Meeting {
-    inside: Mutex<usize>,
-    met: Condvar,
+struct Meeting(Mutex<Vec<Waker>>);
+
+impl Meeting {
+    async fn attend(&self) {
+        let mut is_in = false;
+        poll_fn(|cx| {
+            let mut inside = self.0.lock().unwrap();
+            if !std::mem::replace(&mut is_in, true) {
+                inside.push(cx.waker().clone());
+            }
+            if inside.len() < 2 {
+                return Poll::Pending;
+            }
+            inside.iter().for_each(Waker::wake_by_ref);
+            Poll::Ready(())
+        })
+        .await;
+    }
 }
 
 pub(crate) fn e9_events_of_one_never_overlap_and_different_ones_run_at_once<T: Harness>() {
@@ -219,13 +236,7 @@ pub(crate) fn e9_events_of_one_never_overlap_and_different_ones_run_at_once<T: H
         let meeting = meeting.clone();
         async move {
             // Both must be in here before either gets out.
-            let mut inside = meeting.inside.lock().unwrap();
-            *inside += 1;
-            meeting.met.notify_all();
-            let waited =
-                meeting.met.wait_timeout_while(inside, super::PATIENCE, |inside| *inside < 2).unwrap();
-            assert!(!waited.1.timed_out());
-            drop(waited);
+            meeting.attend().await;
             client.push(message)
         }
     }));
@@ -238,12 +249,12 @@ pub(crate) fn e9_events_of_one_never_overlap_and_different_ones_run_at_once<T: H
 
 async fn yield_once() {
     let mut yielded = false;
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         if std::mem::replace(&mut yielded, true) {
-            return std::task::Poll::Ready(());
+            return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
-        std::task::Poll::Pending
+        Poll::Pending
     })
     .await;
 }
@@ -272,20 +283,56 @@ pub(crate) fn e10_an_error_or_a_panic_costs_its_own_connection_only<T: Harness>(
     log.wait_for("message Text still here");
 }
 
+/// Its methods do their work before they return a future, and it cannot even be told that it has failed.
+struct Eager(Log);
+
+impl Handler for Eager {
+    fn open(&self, _: &Client, request: &Request) -> impl Future<Output = HandlerResult> + Send {
+        assert_ne!(request.path(), "/panic", "as asked");
+        std::future::ready(Ok(()))
+    }
+
+    fn message(&self, client: &Client, message: Inbound<'_>) -> impl Future<Output = HandlerResult> + Send {
+        assert_ne!(message.as_text(), Some("panic"), "as asked");
+        std::future::ready(client.push(message).map_err(Into::into))
+    }
+
+    async fn close(&self, _: &Client, info: &CloseInfo) -> HandlerResult {
+        self.0.add(info.code.to_string());
+        Ok(())
+    }
+
+    fn failed(&self, _: &Client, failure: &Failure) {
+        panic!("again: {failure}");
+    }
+}
+
+pub(crate) fn e10_a_panic_outside_of_any_future_is_the_same<T: Harness>() {
+    let log = Log::default();
+    let server = Running::handler::<T>(Eager(log.clone()));
+    let mut other = server.open();
+    let mut raw = server.connect();
+    raw.upgrade("/panic");
+    raw.expect_close(1011);
+    let mut raw = server.open();
+    raw.text("panic");
+    raw.expect_close(1011);
+    super::eventually("two ends", || log.lines().len() == 2);
+    assert!(log.lines().iter().all(|line| line.contains("1011")), "{:?}", log.lines());
+    other.text("still here");
+    other.expect_text("still here");
+}
+
 pub(crate) fn e7_a_push_goes_out_while_its_connections_handler_waits<T: Harness>() {
-    let gate = Arc::new(Mutex::new(Vec::<std::task::Waker>::new()));
+    let gate = Arc::new(Mutex::new(Vec::<Waker>::new()));
     let opened = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (wakers, is_open) = (gate.clone(), opened.clone());
     let handler = Callbacks::on_message(move |client: Client, _| {
         let (wakers, is_open) = (wakers.clone(), is_open.clone());
         async move {
-            std::future::poll_fn(|cx| {
+            poll_fn(|cx| {
                 wakers.lock().unwrap().push(cx.waker().clone());
-                if is_open.load(Ordering::SeqCst) {
-                    std::task::Poll::Ready(())
-                } else {
-                    std::task::Poll::Pending
-                }
+                if is_open.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
             client.push("at last")
@@ -299,6 +346,6 @@ pub(crate) fn e7_a_push_goes_out_while_its_connections_handler_waits<T: Harness>
     server.handle.push(id, "meanwhile").unwrap();
     raw.expect_text("meanwhile");
     opened.store(true, Ordering::SeqCst);
-    gate.lock().unwrap().drain(..).for_each(std::task::Waker::wake);
+    gate.lock().unwrap().drain(..).for_each(Waker::wake);
     raw.expect_text("at last");
 }

@@ -20,6 +20,7 @@ pub(crate) mod http;
 pub(crate) mod limits;
 pub(crate) mod methods;
 pub(crate) mod pushing;
+pub(crate) mod sending;
 
 use client::Raw;
 
@@ -162,6 +163,7 @@ macro_rules! server_tests {
                 e8_who_connects_may_be_refused_with_a_response_or_without,
                 e9_events_of_one_never_overlap_and_different_ones_run_at_once,
                 e10_an_error_or_a_panic_costs_its_own_connection_only,
+                e10_a_panic_outside_of_any_future_is_the_same,
                 e7_a_push_goes_out_while_its_connections_handler_waits;
             handshake:
                 h1_h2_a_valid_upgrade_and_what_is_wrong_with_others,
@@ -203,6 +205,13 @@ macro_rules! server_tests {
                 m9_a_broadcast_reaches_all_that_the_filter_lets_through,
                 m9_o5_a_broadcast_is_compressed_once_for_all_that_agreed_on_it,
                 e2_o5_a_message_says_whether_it_came_compressed;
+            sending:
+                m4_a_send_waits_for_room_inside_of_its_connections_handler,
+                m4_a_send_waits_for_room_in_any_task_and_thread,
+                m4_many_may_wait_to_send_and_all_get_their_turn,
+                m4_a_send_ends_when_its_connection_does,
+                m4_a_send_that_nobody_waits_for_any_more_has_sent_nothing,
+                m4_a_fragment_is_never_dropped_alone;
         }
     };
     (@ $harness:ty; $($module:ident: $($name:ident),*;)*) => {$(

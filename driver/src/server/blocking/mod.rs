@@ -24,7 +24,8 @@ use super::options::Port;
 pub use callbacks::{Callbacks, HttpExchange};
 
 /// The events of a server, as plain functions: each is that of [`server::Handler`](super::Handler) with the same name, and runs on its
-/// connection's thread. While one runs, what is pushed to that connection waits.
+/// connection's thread. While one runs, what is pushed to that connection waits, unless it is
+/// [sent](Client::send_blocking).
 ///
 /// ```
 /// use sockeye_driver::server::blocking::Handler;

@@ -1,0 +1,226 @@
+//! An open connection's link, shared by its task and by everybody who pushes.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+use sockeye_core::{CloseFrame, Instant, State};
+
+use super::error::PushError;
+use super::hub::Hub;
+use super::options::SlowReader;
+use super::push::{By, Command, Facts, Push};
+use crate::buffer;
+use crate::io::{Clock, Io};
+use crate::link::Link;
+use crate::shared::{Half, lock};
+
+/// The link, and what a server has to know of its queue.
+#[derive(Debug)]
+pub(super) struct Served<I, C> {
+    pub(super) link: Link<I, C>,
+    hub: Arc<Hub>,
+    high: usize,
+    low: usize,
+    slow: SlowReader,
+    /// Bytes of the queue that the hub has counted.
+    counted: usize,
+    /// The task, while it waits. Whoever queues something takes it and wakes it, so that it is woken once for many pushes.
+    pub(super) task: Option<Waker>,
+    /// Who waits until the peer has read enough.
+    waiters: Vec<Waker>,
+    /// The queue has been at its high mark and not at the low one since.
+    passed: bool,
+    drained: bool,
+    pub(super) received_at: Option<Instant>,
+    sent_at: Option<Instant>,
+}
+
+impl<I: Io, C: Clock> Served<I, C> {
+    pub(super) fn new(link: Link<I, C>, hub: Arc<Hub>, high: usize, low: usize, slow: SlowReader) -> Self {
+        Served {
+            link,
+            hub,
+            high: high.max(1),
+            low,
+            slow,
+            counted: 0,
+            task: None,
+            waiters: Vec::new(),
+            passed: false,
+            drained: false,
+            received_at: None,
+            sent_at: None,
+        }
+    }
+
+    pub(super) fn push(&mut self, command: Command<'_>) -> Result<(), PushError> {
+        let is_whole = command.is_whole();
+        let result = self.queue(command);
+        if let Err(PushError::Backpressure { .. }) = result {
+            match self.slow {
+                SlowReader::Drop if is_whole => return Ok(()),
+                SlowReader::Close(code) => {
+                    let _ = self.link.sender.close(&CloseFrame::new(code, "reads too slowly"));
+                    self.link.nudge();
+                    self.count();
+                }
+                SlowReader::Error | SlowReader::Drop => {}
+            }
+        }
+        result
+    }
+
+    fn queue(&mut self, command: Command<'_>) -> Result<(), PushError> {
+        if let Some(len) = command.data_len() {
+            self.hub.check_budget(len)?;
+            // A task that is awake writes soon: what it queues may lie in the thread's buffer.
+            if self.task.is_none() {
+                self.link.sender.lend_buffer(buffer::take_write);
+            }
+        }
+        let result = command.run(&mut self.link.sender);
+        self.link.nudge();
+        self.count();
+        Ok(result?)
+    }
+
+    /// Whether nothing has to be waited for before a message can be queued.
+    pub(super) fn has_room(&self) -> bool {
+        self.link.sender.is_writable() || self.link.sender.state() != State::Open
+    }
+
+    /// Who waits for room, if there is some now.
+    fn take_waiters(&mut self) -> Vec<Waker> {
+        if !self.waiters.is_empty() && self.has_room() {
+            std::mem::take(&mut self.waiters)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Notes how much waits now.
+    fn count(&mut self) {
+        let queued = self.link.sender.queued();
+        if queued != self.counted {
+            self.hub.count_queued(self.counted, queued);
+            self.counted = queued;
+        }
+        if queued >= self.high {
+            self.passed = true;
+        } else if self.passed && queued <= self.low {
+            self.passed = false;
+            // Behind a Close there is nothing to fill the room with.
+            self.drained = self.link.sender.state() == State::Open;
+        }
+    }
+
+    /// The task has worked on the link, which had `queued` bytes before; from now on it waits if `waits`. Whether the queue has
+    /// drained.
+    pub(super) fn worked(&mut self, queued: usize, waits: Option<&Waker>) -> bool {
+        self.count_written(queued);
+        self.task = waits.cloned();
+        std::mem::take(&mut self.drained)
+    }
+
+    /// The link may have written some of the `queued` bytes that it had.
+    fn count_written(&mut self, queued: usize) {
+        if self.link.sender.queued() < queued {
+            self.sent_at = Some(self.link.now());
+        }
+        self.count();
+    }
+}
+
+impl<I, C> Drop for Served<I, C> {
+    fn drop(&mut self) {
+        self.hub.count_queued(self.counted, 0);
+        self.waiters.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
+    fn push(&self, command: Command<'_>) -> Result<(), PushError> {
+        let mut served = lock(self);
+        let before = served.counted;
+        let result = served.push(command);
+        let task = if result.is_ok() || served.counted != before { served.task.take() } else { None };
+        release(served, task);
+        result
+    }
+
+    fn poll_push(&self, cx: &mut Context<'_>, command: Command<'_>, by: By) -> Poll<Result<(), PushError>> {
+        let mut served = lock(self);
+        let queued = served.link.sender.queued();
+        if by == By::Waiter && !served.has_room() {
+            // What became of it is seen below.
+            let _ = served.link.poll_drain(cx, Half::Recv, true);
+        }
+        if !served.has_room() {
+            if !served.waiters.iter().any(|known| known.will_wake(cx.waker())) {
+                served.waiters.push(cx.waker().clone());
+            }
+            served.count_written(queued);
+            return Poll::Pending;
+        }
+        let result = served.queue(command);
+        if by == By::Waiter {
+            let _ = served.link.poll_write(cx, Half::Recv);
+        }
+        served.count_written(queued);
+        // Where somebody else has written, the transport wakes him from now on: the task is to ask for that again.
+        let task = served.task.take();
+        release(served, task);
+        Poll::Ready(result)
+    }
+
+    fn forget(&self, waker: &Waker) {
+        let mut served = lock(self);
+        let at = served.waiters.iter().position(|known| known.will_wake(waker));
+        let waiter = at.map(|at| served.waiters.swap_remove(at));
+        // It may stand for another push of the same task, which then asks again.
+        release(served, waiter);
+    }
+
+    fn facts(&self) -> Facts {
+        let served = lock(self);
+        let sender = &served.link.sender;
+        Facts {
+            queued: sender.queued(),
+            deflate: sender.deflate(),
+            round_trip: sender.round_trip(),
+            received_at: served.received_at,
+            sent_at: served.sent_at,
+        }
+    }
+
+    fn state(&self) -> State {
+        lock(self).link.sender.state()
+    }
+
+    fn set_protected(&self, protected: bool) {
+        lock(self).link.sender.set_protected(protected);
+        self.wake();
+    }
+
+    fn abort(&self) {
+        let mut served = lock(self);
+        served.link.sender.abort();
+        served.count();
+        let task = served.task.take();
+        release(served, task);
+    }
+
+    fn wake(&self) {
+        let mut served = lock(self);
+        let task = served.task.take();
+        release(served, task);
+    }
+}
+
+/// Unlocks, and wakes the task, and who waits for room if there is some: without the lock, for they may run at once, and
+/// want it.
+pub(super) fn release<I: Io, C: Clock>(mut served: MutexGuard<'_, Served<I, C>>, task: Option<Waker>) {
+    let waiters = served.take_waiters();
+    drop(served);
+    task.into_iter().chain(waiters).for_each(Waker::wake);
+}
