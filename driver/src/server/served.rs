@@ -89,15 +89,6 @@ impl<I: Io, C: Clock> Served<I, C> {
         self.link.sender.is_writable() || self.link.sender.state() != State::Open
     }
 
-    /// Who waits for room, if there is some now.
-    fn take_waiters(&mut self) -> Vec<Waker> {
-        if !self.waiters.is_empty() && self.has_room() {
-            std::mem::take(&mut self.waiters)
-        } else {
-            Vec::new()
-        }
-    }
-
     /// Notes how much waits now.
     fn count(&mut self) {
         let queued = self.link.sender.queued();
@@ -220,7 +211,13 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
 /// Unlocks, and wakes the task, and who waits for room if there is some: without the lock, for they may run at once, and
 /// want it.
 pub(super) fn release<I: Io, C: Clock>(mut served: MutexGuard<'_, Served<I, C>>, task: Option<Waker>) {
-    let waiters = served.take_waiters();
+    let waiters =
+        (!served.waiters.is_empty() && served.has_room()).then(|| std::mem::take(&mut served.waiters));
     drop(served);
-    task.into_iter().chain(waiters).for_each(Waker::wake);
+    if let Some(task) = task {
+        task.wake();
+    }
+    if let Some(waiters) = waiters {
+        waiters.into_iter().for_each(Waker::wake);
+    }
 }

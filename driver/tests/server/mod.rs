@@ -157,6 +157,8 @@ macro_rules! server_tests {
             events:
                 e2_fragments_are_merged_and_the_kind_is_that_of_the_first,
                 e3_pings_are_answered_and_pongs_dropped_unless_asked_for,
+                e4_text_is_checked_while_it_arrives,
+                o6_frames_and_messages_above_the_limits_are_refused_by_their_heads,
                 o2_o3_o4_control_frames_are_told_and_pings_left_to_the_handler,
                 e5_the_end_is_told_once_with_who_why_and_how,
                 e6_what_never_became_a_websocket_disconnects,
