@@ -105,9 +105,11 @@ impl std::error::Error for HttpBodyError {
     }
 }
 
-/// Adds what every response of a server has that is no 1xx: the date (RFC 9110 6.6.1: "An origin server with a clock MUST generate a Date
-/// header field in all 2xx (Successful), 3xx (Redirection), and 4xx (Client Error) responses").
+/// Makes a response ready to be sent: adds the date (RFC 9110 6.6.1: "An origin server with a clock MUST generate a Date header field
+/// in all 2xx (Successful), 3xx (Redirection), and 4xx (Client Error) responses").
 pub(super) fn dated(response: Response) -> Response {
+    // A 1xx is no answer (RFC 9110 15.2), and behind a 101 the client would take for frames what is none.
+    let response = if response.status() < 200 { server_error() } else { response };
     if response.headers().contains("date") {
         return response;
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use sockeye_core::Config;
 use sockeye_core::http::Response;
-use sockeye_driver::server::{Callbacks, HttpExchange, Port};
+use sockeye_driver::server::{Callbacks, Decision, HttpExchange, Port};
 
+use super::client::upgrade_head;
 use super::{Harness, Log, Running};
 
 fn silent() -> Callbacks {
@@ -76,6 +77,21 @@ pub(crate) fn h5_requests_have_query_cookies_and_bodies_and_the_connection_stays
     raw.write("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     assert_eq!(raw.answer().header("Connection"), Some("keep-alive"));
     raw.get("/");
+}
+
+pub(crate) fn h5_an_interim_status_is_no_answer<T: Harness>() {
+    let interim = |status| async move { Response::new(status) };
+    let handler = Callbacks::on_message(|_, _| async {})
+        .on_request(move |_, request| interim(request.param("status").unwrap().parse().unwrap()))
+        .on_handshake(|_, _| async { Ok(Decision::Respond(Response::new(101))) });
+    let server = Running::handler::<T>(handler);
+    for status in [100, 101, 103] {
+        assert_eq!(server.connect().get(&format!("/?status={status}")).status(), 500);
+    }
+    let mut raw = server.connect();
+    raw.write(upgrade_head("/", ""));
+    assert_eq!(raw.answer().status(), 500);
+    raw.expect_end();
 }
 
 pub(crate) fn h5_a_get_then_an_upgrade_on_the_same_connection<T: Harness>() {

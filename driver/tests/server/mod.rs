@@ -182,6 +182,7 @@ macro_rules! server_tests {
                 h4_without_a_request_handler_http_gets_a_400_page_and_the_end,
                 h5_requests_have_query_cookies_and_bodies_and_the_connection_stays,
                 h5_a_get_then_an_upgrade_on_the_same_connection,
+                h5_an_interim_status_is_no_answer,
                 h5_who_waits_to_be_asked_for_the_body_is_asked,
                 h5_a_request_pushes_to_all_websockets,
                 h6_malformed_and_ambiguous_requests_are_refused_and_the_connection_closed,
