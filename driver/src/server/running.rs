@@ -195,6 +195,14 @@ impl<R: Runtime> ServerBuilder<R> {
         Ok(self)
     }
 
+    /// The same with a listener of the runtime's own, for whatever it listens to; `address` is what
+    /// [`addresses`](Server::addresses) says of it.
+    #[must_use]
+    pub fn listen_with<H: Handler>(mut self, listener: R::Listener, address: Address, port: Port<H>) -> Self {
+        self.server.add(address, listener, port);
+        self
+    }
+
     /// The server, with all its ports.
     #[must_use]
     pub fn build(self) -> Server<R> {

@@ -3,8 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
@@ -65,8 +65,21 @@ impl Wake for Woken {
     }
 }
 
+/// Gives an executor tasks while it runs.
+#[derive(Clone, Default)]
+pub(crate) struct Spawner(Arc<Mutex<Vec<Spawned>>>);
+
+type Spawned = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Spawner {
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.lock().unwrap().push(Box::pin(future));
+    }
+}
+
 pub(crate) struct Executor {
     tasks: Vec<Task>,
+    spawner: Spawner,
     pub(crate) time: Time,
     polls: usize,
     limit: usize,
@@ -77,7 +90,14 @@ pub(crate) struct Executor {
 impl Executor {
     pub(crate) fn new() -> Self {
         LAZY.with_borrow_mut(Vec::clear);
-        Executor { tasks: Vec::new(), time: Time::new(), polls: 0, limit: LIMIT, backwards: false }
+        Executor {
+            tasks: Vec::new(),
+            spawner: Spawner::default(),
+            time: Time::new(),
+            polls: 0,
+            limit: LIMIT,
+            backwards: false,
+        }
     }
 
     /// The later task first.
@@ -93,6 +113,15 @@ impl Executor {
 
     pub(crate) fn polls(&self) -> usize {
         self.polls
+    }
+
+    pub(crate) fn spawner(&self) -> Spawner {
+        self.spawner.clone()
+    }
+
+    /// Tasks that have not finished.
+    pub(crate) fn tasks(&self) -> usize {
+        self.waiting().len()
     }
 
     /// How often the task of this name was polled.
@@ -120,11 +149,13 @@ impl Executor {
     pub(crate) fn run_until_idle(&mut self) {
         loop {
             let mut any = false;
+            let spawned = std::mem::take(&mut *self.spawner.0.lock().unwrap());
+            spawned.into_iter().for_each(|future| drop(self.spawn("spawned", future)));
             let count = self.tasks.len();
             for index in 0..count {
                 any |= self.poll_task(if self.backwards { count - 1 - index } else { index });
             }
-            if !any && !wake_a_lazy_one() {
+            if !any && self.spawner.0.lock().unwrap().is_empty() && !wake_a_lazy_one() {
                 return;
             }
         }

@@ -7,6 +7,7 @@ mod clock;
 mod executor;
 mod hand;
 mod pipe;
+mod sim;
 mod wire;
 
 use std::future::poll_fn;
@@ -19,8 +20,9 @@ use sockeye_driver::{Error, WebSocket};
 
 pub(crate) use cancel::{Canceller, at_every_poll};
 pub(crate) use clock::{Alarm, TestClock, Time};
-pub(crate) use executor::{Executor, Handle, run};
+pub(crate) use executor::{Executor, Handle, Spawner, run};
 pub(crate) use pipe::{Fail, Faults, Pending, Pipe, Probe, pipe, pipe_with};
+pub(crate) use sim::{Door, Sim, UPGRADE};
 pub(crate) use wire::{Wire, by_client, by_server, frames, payload};
 
 /// The connection under test.

@@ -1,0 +1,206 @@
+//! The fail loop for servers: whole lives of connections again and again, while the transport fails at operation 0, 1, 2, … until
+//! they pass. Whatever fails, whenever: each connection has one end, told once, and nothing of it is left.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::*;
+use sockeye_core::handshake::server::Upgrade;
+use sockeye_core::http::{Request, Response};
+use sockeye_core::{CloseCode, CloseInfo, Config, Opcode};
+use sockeye_driver::server::{
+    BoxError, Client, Decision, Failure, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port, Refused,
+};
+
+/// Does something of everything, and writes down what it is told.
+#[derive(Clone, Default)]
+struct Busy(Arc<Mutex<Vec<&'static str>>>);
+
+impl Busy {
+    fn tell(&self, event: &'static str) {
+        self.0.lock().unwrap().push(event);
+    }
+
+    async fn told(&self, event: &'static str) {
+        self.tell(event);
+        yield_now().await;
+    }
+}
+
+impl Handler for Busy {
+    async fn connect(&self, _: &Client) -> Result<(), Refused> {
+        self.told("connect").await;
+        Ok(())
+    }
+
+    async fn handshake(&self, client: &Client, _: &Upgrade) -> Result<Decision, BoxError> {
+        self.told("handshake").await;
+        client.push("before the 101")?;
+        Ok(Decision::Policy)
+    }
+
+    async fn open(&self, client: &Client, _: &Request) -> HandlerResult {
+        self.told("open").await;
+        client.push(payload(1, 300))?;
+        Ok(())
+    }
+
+    async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        self.told("message").await;
+        match message.as_text() {
+            Some("much") => {
+                for i in 0..5 {
+                    client.send(payload(i, 400)).await?;
+                }
+            }
+            Some("close") => client.close(CloseCode::NORMAL, "")?,
+            Some("error") => return Err("as asked".into()),
+            Some("abort") => client.abort()?,
+            Some("shutdown") => client.server().shutdown(Duration::from_secs(5)),
+            _ => client.push(message)?,
+        }
+        Ok(())
+    }
+
+    async fn drained(&self, _: &Client) -> HandlerResult {
+        self.told("drained").await;
+        Ok(())
+    }
+
+    async fn close(&self, client: &Client, _: &CloseInfo) -> HandlerResult {
+        self.told("close").await;
+        assert!(!client.server().exists(client.id()) && client.push("more").is_err());
+        Ok(())
+    }
+
+    async fn disconnect(&self, client: &Client) -> HandlerResult {
+        self.told("disconnect").await;
+        assert!(!client.server().exists(client.id()) && client.push("more").is_err());
+        Ok(())
+    }
+
+    async fn request(&self, _: &Client, request: &mut HttpRequest<'_>) -> Result<Option<Response>, BoxError> {
+        self.told("request").await;
+        let body = request.body().await?;
+        Ok(Some(Response::text(200, body)))
+    }
+
+    fn failed(&self, _: &Client, _: &Failure) {
+        self.tell("failed");
+    }
+}
+
+/// Runs what a client says, all at once, between a server whose transport fails and a client whose does not.
+fn fail_loop(said: &[&[u8]]) {
+    fail_loop_with(&said.concat(), false);
+    fail_loop_with(&said.concat(), true);
+}
+
+/// The same; the client closes its side behind it if `shuts`.
+fn fail_loop_with(said: &[u8], shuts: bool) {
+    let shapes =
+        [(1 << 20, usize::MAX, Pending::Never), (60, 20, Pending::First), (1 << 20, 50, Pending::Lazily)];
+    let fails = [Fail::Eof, Fail::Error(ErrorKind::ConnectionReset), Fail::Error(ErrorKind::WriteZero)];
+    for (capacity, chunk, pending) in shapes {
+        for fail in fails {
+            let mut at = 0;
+            loop {
+                assert!(at < 3000, "it never passes");
+                println!("capacity {capacity}, {pending:?}, {fail:?} at {at}");
+                let faults = Faults { chunk, pending, fail: Some((at, fail)), ..Faults::default() };
+                if !life(said, shuts, capacity, faults) {
+                    break;
+                }
+                at += 1 + at / 50;
+            }
+        }
+    }
+}
+
+/// One run; whether the transport failed.
+fn life(said: &[u8], shuts: bool, capacity: usize, faults: Faults) -> bool {
+    let (mut executor, busy) = (Executor::new().limit(20_000), Busy::default());
+    let config = Config::new().high_water_mark(500).fragment_size(64);
+    let port = Port::new(busy.clone()).config(config).low_water_mark(100);
+    let (server, door, ended) = Sim::serve(&mut executor, port, Limits::new());
+    let (io, mut peer) = pipe_with(capacity, faults);
+    let probe = io.probe();
+    door.offer(Ok(io));
+    peer.push(said);
+    if shuts {
+        peer.shut();
+    }
+    let handle = server.clone();
+    executor.spawn("the client", async move {
+        let _ = peer.read_to_end().await;
+        drop(peer);
+        handle.shutdown(Duration::from_secs(5));
+    });
+    executor.run_with_time();
+    assert!(executor.time.elapsed() < Duration::from_secs(45), "it ends in good time");
+    assert!(ended.is_finished());
+    assert_eq!((server.connections(), server.queued(), executor.tasks()), (Vec::new(), 0, 0));
+
+    let events = busy.0.lock().unwrap().clone();
+    let of = |name| events.iter().filter(|event| **event == name).count();
+    assert_eq!(of("connect"), 1);
+    assert_eq!(of("close") + of("disconnect"), 1, "{events:?}");
+    // A 101 that could not be written opens nothing.
+    assert_eq!(of("open"), of("close"), "{events:?}");
+    let end = events.iter().position(|event| matches!(*event, "close" | "disconnect"));
+    assert_eq!(end, Some(events.len() - 1), "the end is the last: {events:?}");
+    let failed = probe.get().failed;
+    failed
+}
+
+fn text(text: &str) -> Vec<u8> {
+    by_client(Opcode::Text, text.as_bytes())
+}
+
+fn close() -> Vec<u8> {
+    by_client(Opcode::Close, &1000u16.to_be_bytes())
+}
+
+#[test]
+fn t31_requests_then_a_websocket_that_the_client_closes() {
+    let get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello";
+    let ping = by_client(Opcode::Ping, b"p");
+    fail_loop(&[get, post, UPGRADE, &text("one"), &ping, &text("two"), &close()]);
+}
+
+#[test]
+fn t31_more_than_the_queue_holds_then_a_close_by_the_server() {
+    fail_loop(&[UPGRADE, &text("much"), &text("close"), &text("still heard"), &close()]);
+}
+
+#[test]
+fn t31_a_handler_that_fails() {
+    fail_loop(&[UPGRADE, &text("error"), &text("not heard"), &close()]);
+}
+
+#[test]
+fn t31_an_abort() {
+    fail_loop(&[UPGRADE, &text("one"), &text("abort"), &text("not heard")]);
+}
+
+#[test]
+fn t31_a_shutdown_in_the_middle() {
+    fail_loop(&[UPGRADE, &text("one"), &text("shutdown"), &text("still heard"), &close()]);
+}
+
+#[test]
+fn t31_requests_that_are_refused() {
+    fail_loop(&[b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"]);
+    fail_loop(&[b"GET /\n\n"]);
+    fail_loop(&[b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc\r\n"]);
+}
+
+#[test]
+fn t31_what_breaks_the_protocol() {
+    fail_loop(&[UPGRADE, &text("one"), &[0x83, 0x80, 0, 0, 0, 0], &text("not heard")]);
+    fail_loop_with(&[UPGRADE, &[0x81, 0x82, 0, 0, 0, 0, b'a']].concat(), true);
+}

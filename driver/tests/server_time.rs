@@ -1,0 +1,313 @@
+//! Servers and time, to the millisecond: in memory, with a clock that only the test moves.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::*;
+use sockeye_core::http::Response;
+use sockeye_core::{CloseCode, CloseInfo, Config, Opcode, Side};
+use sockeye_driver::server::{
+    BoxError, Client, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port, ServerHandle,
+};
+
+/// Echoes, and writes down how connections end.
+#[derive(Clone, Default)]
+struct Echo(Arc<Mutex<Vec<Option<CloseInfo>>>>);
+
+impl Handler for Echo {
+    async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        if message.as_text() == Some("wait for ever") {
+            std::future::pending::<()>().await;
+        }
+        client.push(message)?;
+        Ok(())
+    }
+
+    async fn close(&self, _: &Client, info: &CloseInfo) -> HandlerResult {
+        self.0.lock().unwrap().push(Some(info.clone()));
+        Ok(())
+    }
+
+    async fn disconnect(&self, _: &Client) -> HandlerResult {
+        self.0.lock().unwrap().push(None);
+        Ok(())
+    }
+
+    async fn request(&self, _: &Client, request: &mut HttpRequest<'_>) -> Result<Option<Response>, BoxError> {
+        let body = request.body().await?;
+        Ok(Some(Response::text(200, body)))
+    }
+}
+
+struct World {
+    executor: Executor,
+    server: ServerHandle,
+    door: Door,
+    ended: Handle<std::io::Result<()>>,
+    ends: Echo,
+}
+
+impl World {
+    fn new(config: Config) -> Self {
+        World::with(config, |port| port)
+    }
+
+    fn with(config: Config, set: impl FnOnce(Port<Echo>) -> Port<Echo>) -> Self {
+        let (mut executor, ends) = (Executor::new(), Echo::default());
+        let port = set(Port::new(ends.clone()).config(config));
+        let (server, door, ended) = Sim::serve(&mut executor, port, Limits::new());
+        executor.run_until_idle();
+        World { executor, server, door, ended, ends }
+    }
+
+    fn connect(&mut self) -> Pipe {
+        let pipe = self.door.connect(1 << 20, Faults::default());
+        self.executor.run_until_idle();
+        pipe
+    }
+
+    fn open(&mut self) -> Pipe {
+        let pipe = self.connect();
+        self.say(&pipe, UPGRADE);
+        assert!(pipe.take_all().starts_with(b"HTTP/1.1 101 "));
+        pipe
+    }
+
+    fn say(&mut self, pipe: &Pipe, bytes: &[u8]) {
+        pipe.push(bytes);
+        self.executor.run_until_idle();
+    }
+
+    /// Lets time pass, exactly.
+    fn wait(&mut self, millis: u64) {
+        self.executor.time.advance(Duration::from_millis(millis));
+        self.executor.run_until_idle();
+    }
+
+    fn ends(&self) -> Vec<Option<CloseInfo>> {
+        self.ends.0.lock().unwrap().clone()
+    }
+
+    /// Nothing is left of any connection.
+    fn assert_empty(&self) {
+        assert_eq!((self.server.connections(), self.server.queued()), (Vec::new(), 0));
+    }
+}
+
+#[test]
+fn h12_t1_a_handshake_that_trickles_is_cut_at_its_deadline_and_not_before() {
+    let mut world = World::new(Config::new());
+    let pipes: Vec<Pipe> = (0..100).map(|_| world.connect()).collect();
+    for second in 0..10 {
+        assert_eq!(world.server.connections().len(), 100, "after {second} s");
+        pipes.iter().for_each(|pipe| pipe.push(&UPGRADE[second..=second]));
+        world.wait(if second < 9 { 1000 } else { 999 });
+    }
+    assert_eq!(world.server.connections().len(), 100);
+    assert!(pipes.iter().all(|pipe| !pipe.is_shut()));
+    world.wait(1);
+    assert!(pipes.iter().all(|pipe| pipe.take_all().starts_with(b"HTTP/1.1 408 ") && pipe.is_shut()));
+    // They may read why, but not for long.
+    world.wait(1999);
+    assert_eq!(world.server.connections().len(), 100);
+    world.wait(1);
+    world.assert_empty();
+    assert_eq!(world.ends(), vec![None; 100]);
+}
+
+#[test]
+fn h12_t2_who_says_nothing_is_cut_too() {
+    let mut world = World::new(Config::new().handshake_timeout(Duration::from_secs(3)));
+    let pipe = world.connect();
+    world.wait(2999);
+    assert!(!pipe.is_shut());
+    world.wait(1);
+    assert!(pipe.is_shut() && pipe.take_all().is_empty());
+    world.assert_empty();
+}
+
+#[test]
+fn h5_a_connection_waits_for_its_next_request_as_long_as_is_set() {
+    let mut world = World::with(Config::new(), |port| port.keep_alive_timeout(Duration::from_secs(20)));
+    let pipe = world.connect();
+    world.wait(9000);
+    world.say(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(pipe.take_all().starts_with(b"HTTP/1.1 200 "));
+    world.wait(19_999);
+    world.say(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(pipe.take_all().starts_with(b"HTTP/1.1 200 "));
+    // A head has its time too, once it has begun.
+    world.wait(19_999);
+    world.say(&pipe, b"G");
+    world.wait(9999);
+    assert!(!pipe.is_shut());
+    world.wait(1);
+    assert!(pipe.take_all().starts_with(b"HTTP/1.1 408 "));
+    let other = world.connect();
+    world.say(&other, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    world.wait(20_000);
+    assert!(other.is_shut());
+    world.assert_empty();
+}
+
+#[test]
+fn h5_a_body_has_its_time_from_when_it_is_asked_for() {
+    let mut world = World::with(Config::new(), |port| port.body_timeout(Duration::from_secs(7)));
+    let pipe = world.connect();
+    world.say(&pipe, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n1");
+    for _ in 0..6 {
+        world.wait(1000);
+        world.say(&pipe, b"x");
+    }
+    world.wait(999);
+    assert!(pipe.take_all().is_empty());
+    world.wait(1);
+    assert!(pipe.take_all().starts_with(b"HTTP/1.1 408 "));
+}
+
+#[test]
+fn h5_a_response_that_nobody_takes_has_its_time() {
+    let mut world = World::with(Config::new(), |port| port.body_timeout(Duration::from_secs(7)));
+    let pipe = world.door.connect(10, Faults::default());
+    world.executor.run_until_idle();
+    world.say(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    world.wait(6999);
+    assert_eq!(world.server.connections().len(), 1);
+    world.wait(1);
+    world.assert_empty();
+}
+
+#[test]
+fn o7_who_is_silent_is_closed_on_time_and_any_byte_is_a_sign_of_life() {
+    let mut world = World::new(Config::new().idle_timeout(Duration::from_secs(60)));
+    let (silent, lively, protected) = (world.open(), world.open(), world.open());
+    let mut ids = world.server.connections();
+    ids.sort_unstable();
+    world.server.protect(ids[2], true).unwrap();
+    let mut closed_after = None;
+    for second in 1..=76 {
+        world.wait(1000);
+        if second % 20 == 0 {
+            // Half of a frame, and the rest of it.
+            world.say(&lively, &[0x81]);
+            world.say(&lively, &[0x80, 0, 0, 0, 0]);
+        }
+        if closed_after.is_none() && !silent.take_all().is_empty() {
+            closed_after = Some(second);
+        }
+    }
+    // It is looked at four times in that span.
+    assert!(closed_after.is_some_and(|after| (60..=75).contains(&after)), "{closed_after:?}");
+    assert!(frames(&lively.take_all()).iter().all(|frame| frame.opcode == Opcode::Text));
+    assert!(protected.take_all().is_empty());
+    world.wait(10_000);
+    let mut left = world.server.connections();
+    left.sort_unstable();
+    assert_eq!(left, ids[1..]);
+    let end = world.ends()[0].clone().unwrap();
+    assert_eq!((end.by, end.code, end.clean), (Side::Local, CloseCode::GOING_AWAY, false));
+}
+
+#[test]
+fn o7_t28_a_peer_that_has_vanished_is_found_by_its_missing_pong() {
+    let keepalive = Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(10));
+    let mut world = World::new(keepalive);
+    let pipes: Vec<Pipe> = (0..50).map(|_| world.open()).collect();
+    world.wait(20_000);
+    for pipe in &pipes {
+        let ping = frames(&pipe.take_all()).remove(0);
+        assert_eq!(ping.opcode, Opcode::Ping);
+        pipe.push(&by_client(Opcode::Pong, &ping.data));
+    }
+    // From now on nothing is heard of any of them.
+    world.wait(19_999);
+    assert!(pipes.iter().all(|pipe| pipe.take_all().is_empty()));
+    world.wait(1);
+    world.wait(9_999);
+    assert!(world.ends().is_empty());
+    world.wait(1);
+    world.wait(10_000);
+    world.assert_empty();
+    assert_eq!(world.ends().len(), 50);
+    assert!(world.ends().iter().flatten().all(|end| end.by == Side::Local && !end.clean));
+}
+
+#[test]
+fn t26_a_close_that_is_not_answered_ends_in_time() {
+    let mut world = World::new(Config::new().close_timeout(Duration::from_secs(5)));
+    let pipe = world.open();
+    let id = world.server.connections()[0];
+    world.server.disconnect(id, CloseCode::NORMAL, "").unwrap();
+    world.executor.run_until_idle();
+    assert_eq!(frames(&pipe.take_all())[0].opcode, Opcode::Close);
+    world.wait(4999);
+    assert!(world.server.exists(id));
+    world.wait(1);
+    world.assert_empty();
+}
+
+#[test]
+fn m12_the_end_takes_as_long_as_its_slowest_and_no_longer_than_its_grace() {
+    for (answers_after, ends_after) in [(Some(0), 0), (Some(700), 700), (None, 3000)] {
+        let mut world = World::new(Config::new().close_timeout(Duration::from_secs(5)));
+        let pipe = world.open();
+        world.say(&pipe, &by_client(Opcode::Text, b"hello"));
+        world.server.shutdown(Duration::from_secs(3));
+        world.executor.run_until_idle();
+        let sent = frames(&pipe.take_all());
+        assert_eq!(sent.iter().map(|frame| frame.opcode).collect::<Vec<_>>(), [Opcode::Text, Opcode::Close]);
+        assert_eq!(sent[1].data[..2], 1001u16.to_be_bytes());
+        if let Some(millis) = answers_after {
+            world.wait(millis);
+            pipe.push(&by_client(Opcode::Close, &sent[1].data));
+            pipe.shut();
+            world.executor.run_until_idle();
+        } else {
+            world.wait(ends_after - 1);
+            assert!(!world.ended.is_finished());
+            world.wait(1);
+        }
+        assert!(world.ended.is_finished(), "{answers_after:?}");
+        assert_eq!(world.executor.time.elapsed(), Duration::from_millis(ends_after));
+        assert_eq!((world.ends().len(), world.executor.tasks()), (1, 0));
+    }
+}
+
+#[test]
+fn m12_a_handler_that_waits_for_ever_is_dropped_when_the_grace_is_over() {
+    let mut world = World::new(Config::new());
+    let pipe = world.open();
+    world.say(&pipe, &by_client(Opcode::Text, b"wait for ever"));
+    world.server.shutdown(Duration::from_secs(3));
+    world.executor.run_until_idle();
+    world.wait(2999);
+    assert!(!world.ended.is_finished());
+    world.wait(1);
+    assert!(world.ended.is_finished());
+    assert_eq!((world.ends().len(), world.executor.tasks()), (1, 0));
+}
+
+#[test]
+fn o8_a_listening_socket_that_fails_is_asked_again_later_and_later_until_it_works() {
+    let mut world = World::new(Config::new());
+    for _ in 0..10 {
+        world.door.offer(Err(ErrorKind::Other.into()));
+    }
+    world.door.offer(Err(ErrorKind::ConnectionAborted.into()));
+    let _pipe = world.door.connect(100, Faults::default());
+    for _ in 0..100 {
+        world.wait(50);
+    }
+    let at: Vec<u128> =
+        world.door.taken_at().iter().map(|at| at.since(Default::default()).as_millis()).collect();
+    let gaps: Vec<u128> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps[..10].is_sorted() && gaps[0] >= 5 && gaps[9] <= 1050, "{gaps:?}");
+    assert_eq!(gaps[10], 0, "one connection that failed is no reason to wait");
+    assert_eq!(world.server.connections().len(), 1);
+    let before = world.door.taken_at().len();
+    world.wait(10_000);
+    assert_eq!(world.door.taken_at().len(), before, "nothing is asked without need");
+}
