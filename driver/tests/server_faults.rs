@@ -152,8 +152,7 @@ fn life(said: &[u8], shuts: bool, capacity: usize, faults: Faults) -> bool {
     assert_eq!(of("open"), of("close"), "{events:?}");
     let end = events.iter().position(|event| matches!(*event, "close" | "disconnect"));
     assert_eq!(end, Some(events.len() - 1), "the end is the last: {events:?}");
-    let failed = probe.get().failed;
-    failed
+    probe.get().failed
 }
 
 fn text(text: &str) -> Vec<u8> {
