@@ -47,7 +47,7 @@ mod stream;
 /// Servers: what happens is told to a [`Handler`](server::Handler), and pushes come from anywhere.
 ///
 /// ```no_run
-/// use sockeye_smol::server::{Client, Handler, HandlerResult, Inbound, Port, Server, SmolRuntime};
+/// use sockeye_smol::server::{Client, Handler, HandlerResult, Inbound, Server};
 ///
 /// struct Echo;
 ///
@@ -59,9 +59,7 @@ mod stream;
 /// }
 ///
 /// fn main() -> std::io::Result<()> {
-///     let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
-///     let server = Server::builder_on(runtime).listen("127.0.0.1:9501", Port::new(Echo))?.build();
-///     smol::block_on(server.run())
+///     smol::block_on(Server::bind("127.0.0.1:9501", Echo)?.run())
 /// }
 /// ```
 pub mod server {

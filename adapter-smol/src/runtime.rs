@@ -24,9 +24,15 @@ use crate::{FuturesIo, SmolClock};
 ///
 /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 /// let handler = Callbacks::on_message(|client, message| async move { client.push(message) });
-/// let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
-/// let server = Server::builder_on(runtime).listen("127.0.0.1:9501", Port::new(handler))?.build();
-/// server.run().await?;
+/// // On the threads of `smol::spawn`; how many these are says the environment variable `SMOL_THREADS`.
+/// Server::bind("127.0.0.1:9501", handler)?.run().await?;
+///
+/// // On an executor of one's own.
+/// let handler = Callbacks::on_message(|client, message| async move { client.push(message) });
+/// static EXECUTOR: smol::Executor = smol::Executor::new();
+/// let runtime = SmolRuntime::new(|task| EXECUTOR.spawn(task).detach());
+/// let server = Server::builder_on(runtime).listen("127.0.0.1:9502", Port::new(handler))?.build();
+/// EXECUTOR.run(server.run()).await?;
 /// # Ok(()) }
 /// ```
 pub type Server = sockeye_driver::server::Server<SmolRuntime>;
@@ -41,7 +47,7 @@ pub type SmolIo = Socket<FuturesIo<TcpStream>, FuturesIo<UnixStream>>;
 #[cfg(not(unix))]
 pub type SmolIo = Socket<FuturesIo<TcpStream>, FuturesIo<TcpStream>>;
 
-/// Any executor, with the sockets and timers of smol.
+/// Any executor, with the sockets and timers of smol. With the feature `smol`, the default is the one of `smol::spawn`.
 #[derive(Clone)]
 pub struct SmolRuntime {
     spawn: Arc<dyn Fn(Task) + Send + Sync>,
@@ -51,9 +57,16 @@ pub struct SmolRuntime {
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl SmolRuntime {
-    /// Runs tasks by `spawn`, such as `|task| smol::spawn(task).detach()`, or the same on an executor of one's own.
+    /// Runs tasks by `spawn`, which detaches them.
     pub fn new(spawn: impl Fn(Task) + Send + Sync + 'static) -> Self {
         SmolRuntime { spawn: Arc::new(spawn) }
+    }
+}
+
+#[cfg(feature = "smol")]
+impl Default for SmolRuntime {
+    fn default() -> Self {
+        SmolRuntime::new(|task| smol::spawn(task).detach())
     }
 }
 
