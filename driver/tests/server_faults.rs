@@ -4,7 +4,10 @@
 mod common;
 
 use std::io::ErrorKind;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use common::*;
@@ -12,7 +15,8 @@ use sockeye_core::handshake::server::Upgrade;
 use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseCode, CloseInfo, Config, Opcode};
 use sockeye_driver::server::{
-    BoxError, Client, Decision, Failure, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port, Refused,
+    BoxError, Client, Decision, Failure, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port,
+    PushError, Refused,
 };
 
 /// Does something of everything, and writes down what it is told.
@@ -202,4 +206,37 @@ fn t31_requests_that_are_refused() {
 fn t31_what_breaks_the_protocol() {
     fail_loop(&[UPGRADE, &text("one"), &[0x83, 0x80, 0, 0, 0, 0], &text("not heard")]);
     fail_loop_with(&[UPGRADE, &[0x81, 0x82, 0, 0, 0, 0, b'a']].concat(), true);
+}
+
+#[test]
+fn m4_a_send_that_waits_is_told_when_the_runtime_ends() {
+    let mut executor = Executor::new();
+    let port = Port::new(Busy::default()).config(Config::new().high_water_mark(500));
+    let (server, door, _) = Sim::serve(&mut executor, port, Limits::new());
+    let pipe = door.connect(100, Faults::default());
+    pipe.push(UPGRADE);
+    executor.run_until_idle();
+    while server.queued() == 0 {
+        pipe.take_all();
+        executor.run_until_idle();
+    }
+    let client = server.client(server.connections()[0]).unwrap();
+    while client.push(payload(0, 200)).is_ok() {}
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let mut sending = pin!(client.send("late"));
+    assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(executor);
+    assert!(woken.0.load(Ordering::SeqCst));
+    assert_eq!(sending.poll(&mut Context::from_waker(&waker)), Poll::Ready(Err(PushError::Closing)));
+    assert_eq!((server.connections(), server.queued()), (Vec::new(), 0));
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }

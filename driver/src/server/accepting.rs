@@ -15,6 +15,7 @@ use super::guard::isolated;
 use super::handler::Handler;
 use super::http::dated;
 use super::hub::Hub;
+use super::log;
 use super::runtime::{Accepted, Listener, Runtime};
 use crate::io::Clock;
 use crate::opening::Opening;
@@ -36,10 +37,11 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
         let mut backoff = BACKOFF.0;
         while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx, &hub)).await {
             let failed = match accepted {
-                Ok(accepted) => self.admit(&runtime, &hub, accepted).is_err(),
-                Err(error) => !is_of_one_connection(&error),
+                Ok(accepted) => self.admit(&runtime, &hub, accepted).err(),
+                Err(error) => Some(error).filter(|error| !is_of_one_connection(error)),
             };
-            if failed {
+            if let Some(error) = failed {
+                log::cannot_accept(&error, backoff);
                 let until = clock.now() + backoff;
                 poll_fn(|cx| poll_pause(cx, &mut clock, &hub, until)).await;
                 clock.cancel();
@@ -64,6 +66,7 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
             let task = connection(runtime.clone(), accepted, admitted, facts, handler, hub.clone());
             return runtime.spawn(isolated(task));
         }
+        log::full(&accepted.peer);
         let Some(count) = hub.refuse() else { return Ok(()) };
         let clock = runtime.clock();
         runtime.spawn(async move {

@@ -9,8 +9,9 @@ use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseInfo, Frame, Message};
 
 use super::client::Client;
-use super::handler::{BoxError, Decision, Handler, HandlerResult, Inbound, Refused};
+use super::handler::{BoxError, Decision, Failure, Handler, HandlerResult, Inbound, Refused};
 use super::http::HttpRequest;
+use super::log;
 
 /// A [`Handler`] made of closures, each of which gets what it needs as its own, so that it may be moved into an async block. It
 /// begins with the one that every server must have:
@@ -37,7 +38,10 @@ pub struct Callbacks {
     close: Option<On<CloseInfo>>,
     disconnect: Option<On<()>>,
     request: Option<On<HttpExchange, Response>>,
+    failed: Option<OnFailed>,
 }
+
+pub(super) type OnFailed = Box<dyn Fn(&Client, &Failure) + Send + Sync>;
 
 /// One closure.
 type On<T, O = HandlerResult> =
@@ -146,6 +150,7 @@ impl Callbacks {
             close: None,
             disconnect: None,
             request: None,
+            failed: None,
         }
     }
 
@@ -171,6 +176,15 @@ impl Callbacks {
         on_before_handshake_response => before_handshake_response((Upgrade, Accept)) -> Result<Accept, Response>;
         /// [`Handler::request`], with the body read.
         on_request => request(HttpExchange) -> Response;
+    }
+}
+
+impl Callbacks {
+    /// [`Handler::failed`], which is not async.
+    #[must_use]
+    pub fn on_failed(mut self, f: impl Fn(&Client, &Failure) + Send + Sync + 'static) -> Self {
+        self.failed = Some(Box::new(f));
+        self
     }
 }
 
@@ -234,6 +248,13 @@ impl Handler for Callbacks {
         let body = request.body().await?;
         let exchange = HttpExchange { head: (**request).clone(), params: request.params().collect(), body };
         Ok(Some(f(client.clone(), exchange).await))
+    }
+
+    fn failed(&self, client: &Client, failure: &Failure) {
+        match &self.failed {
+            Some(f) => f(client, failure),
+            None => log::failed(client, failure),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use sockeye_core::{CloseInfo, Frame, Message, MessageKind, MessageRef, Payload};
 
 use super::client::Client;
 use super::http::HttpRequest;
+use super::log;
 
 /// Any error.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -170,9 +171,9 @@ pub trait Handler: Send + Sync + 'static {
         ready(Ok(None))
     }
 
-    /// Another method has failed: the place for a log.
+    /// Another method has failed. By default that is logged, if the feature `tracing` is on.
     fn failed(&self, client: &Client, failure: &Failure) {
-        let _ = (client, failure);
+        log::failed(client, failure);
     }
 }
 

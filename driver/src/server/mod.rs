@@ -32,6 +32,7 @@ mod http;
 mod hub;
 mod line;
 mod listen;
+mod log;
 mod options;
 mod push;
 mod running;

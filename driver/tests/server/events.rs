@@ -352,6 +352,18 @@ pub(crate) fn e10_a_panic_outside_of_any_future_is_the_same<T: Harness>() {
     other.expect_text("still here");
 }
 
+pub(crate) fn e10_closures_are_told_of_failures_too<T: Harness>() {
+    let log = Log::default();
+    let told = log.clone();
+    let handler = Callbacks::on_message(|_, _| async { Err("as asked") })
+        .on_failed(move |client, failure| told.add(format!("{} {failure}", client.is_established())));
+    let server = Running::handler::<T>(handler);
+    let mut raw = server.open();
+    raw.text("x");
+    raw.expect_close(1011);
+    log.expect(&["false as asked"]);
+}
+
 pub(crate) fn e7_a_push_goes_out_while_its_connections_handler_waits<T: Harness>() {
     let gate = Arc::new(Mutex::new(Vec::<Waker>::new()));
     let opened = Arc::new(std::sync::atomic::AtomicBool::new(false));

@@ -166,6 +166,7 @@ macro_rules! server_tests {
                 e9_events_of_one_never_overlap_and_different_ones_run_at_once,
                 e10_an_error_or_a_panic_costs_its_own_connection_only,
                 e10_a_panic_outside_of_any_future_is_the_same,
+                e10_closures_are_told_of_failures_too,
                 e7_a_push_goes_out_while_its_connections_handler_waits;
             handshake:
                 h1_h2_a_valid_upgrade_and_what_is_wrong_with_others,

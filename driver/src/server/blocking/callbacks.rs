@@ -7,9 +7,10 @@ use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseInfo, Frame};
 
 use super::{Handler, HttpRequest};
-use crate::server::callbacks::Outcome;
+use crate::server::callbacks::{OnFailed, Outcome};
 use crate::server::client::Client;
-use crate::server::handler::{BoxError, Decision, HandlerResult, Inbound, Refused};
+use crate::server::handler::{BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
+use crate::server::log;
 
 pub use crate::server::callbacks::HttpExchange;
 
@@ -39,6 +40,7 @@ pub struct Callbacks {
     close: Option<Box<dyn Fn(&Client, &CloseInfo) -> HandlerResult + Send + Sync>>,
     disconnect: Option<Box<dyn Fn(&Client) -> HandlerResult + Send + Sync>>,
     request: Option<Box<dyn Fn(&Client, &HttpExchange) -> Response + Send + Sync>>,
+    failed: Option<OnFailed>,
 }
 
 type BeforeHandshakeResponse = dyn Fn(&Client, &Upgrade, Accept) -> Result<Accept, Response> + Send + Sync;
@@ -79,6 +81,7 @@ impl Callbacks {
             close: None,
             disconnect: None,
             request: None,
+            failed: None,
         }
     }
 
@@ -104,6 +107,15 @@ impl Callbacks {
         on_before_handshake_response => before_handshake_response(&Upgrade, Accept) -> Result<Accept, Response>;
         /// [`Handler::request`], with the body read.
         on_request => request(&HttpExchange) -> Response;
+    }
+}
+
+impl Callbacks {
+    /// [`Handler::failed`].
+    #[must_use]
+    pub fn on_failed(mut self, f: impl Fn(&Client, &Failure) + Send + Sync + 'static) -> Self {
+        self.failed = Some(Box::new(f));
+        self
     }
 }
 
@@ -161,6 +173,13 @@ impl Handler for Callbacks {
         let body = request.body()?;
         let exchange = HttpExchange { head: (**request).clone(), params: request.params().collect(), body };
         Ok(Some(f(client, &exchange)))
+    }
+
+    fn failed(&self, client: &Client, failure: &Failure) {
+        match &self.failed {
+            Some(f) => f(client, failure),
+            None => log::failed(client, failure),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use sockeye_core::{CloseInfo, Frame};
 use super::client::Client;
 use super::handler::{self, BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
 use super::http::HttpBodyError;
+use super::log;
 use super::options::Port;
 
 pub use callbacks::{Callbacks, HttpExchange};
@@ -155,9 +156,9 @@ pub trait Handler: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Another method has failed: the place for a log.
+    /// Another method has failed. By default that is logged, if the feature `tracing` is on.
     fn failed(&self, client: &Client, failure: &Failure) {
-        let _ = (client, failure);
+        log::failed(client, failure);
     }
 }
 

@@ -1,0 +1,77 @@
+//! What a server tells its operator.
+#![cfg(feature = "tracing")]
+
+mod common;
+
+use std::fmt::{Debug, Write};
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex};
+
+use common::*;
+use sockeye_core::Opcode;
+use sockeye_driver::server::{Callbacks, Limits, Port};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// Writes down every event on a line.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("sockeye_driver")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn failures_of_handlers_and_of_the_listening_socket_and_refusals_are_told() {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), || {
+        let mut executor = Executor::new();
+        let handler = Callbacks::on_message(|_, _| async { Err("no such room") });
+        let limits = Limits::new().max_connections(1);
+        let (server, door, _) = Sim::serve(&mut executor, Port::new(handler), limits);
+        let pipe = door.connect(1 << 20, Faults::default());
+        pipe.push(UPGRADE);
+        pipe.push(&by_client(Opcode::Text, b"x"));
+        executor.run_until_idle();
+        let _full = door.connect(1 << 20, Faults::default());
+        door.offer(Err(ErrorKind::OutOfMemory.into()));
+        executor.run_until_idle();
+        assert_eq!(server.connections().len(), 1);
+    });
+    let lines = lines.0.lock().unwrap().clone();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(lines[0], "ERROR message=a handler has failed connection=1 peer=unix: failure=no such room");
+    assert_eq!(lines[1], "DEBUG message=a connection was refused: the server is full peer=unix:");
+    assert!(lines[2].starts_with(
+        "WARN message=cannot accept connections; trying again after a pause error=out of memory"
+    ));
+}
