@@ -210,15 +210,16 @@ fn t31_what_breaks_the_protocol() {
 
 #[test]
 fn m4_a_send_that_waits_is_told_when_the_runtime_ends() {
-    let mut executor = Executor::new();
+    let (mut executor, mut connections) = (Executor::new(), Executor::new());
     let port = Port::new(Busy::default()).config(Config::new().high_water_mark(500));
-    let (server, door, _) = Sim::serve(&mut executor, port, Limits::new());
+    let (server, door, _) = Sim::new(&connections).serve_on(&mut executor, port, Limits::new());
+    executor.run_until_idle();
     let pipe = door.connect(100, Faults::default());
     pipe.push(UPGRADE);
-    executor.run_until_idle();
+    connections.run_until_idle();
     while server.queued() == 0 {
         pipe.take_all();
-        executor.run_until_idle();
+        connections.run_until_idle();
     }
     let client = server.client(server.connections()[0]).unwrap();
     while client.push(payload(0, 200)).is_ok() {}
@@ -226,7 +227,7 @@ fn m4_a_send_that_waits_is_told_when_the_runtime_ends() {
     let waker = Waker::from(woken.clone());
     let mut sending = pin!(client.send("late"));
     assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-    drop(executor);
+    drop(connections);
     assert!(woken.0.load(Ordering::SeqCst));
     assert_eq!(sending.poll(&mut Context::from_waker(&waker)), Poll::Ready(Err(PushError::Closing)));
     assert_eq!((server.connections(), server.queued()), (Vec::new(), 0));

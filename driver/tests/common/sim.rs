@@ -45,12 +45,20 @@ impl Sim {
         port: Port<H>,
         limits: sockeye_driver::server::Limits,
     ) -> (ServerHandle, Door, Handle<io::Result<()>>) {
+        Sim::new(executor).serve_on(executor, port, limits)
+    }
+
+    /// The same; its own task runs on another executor than those of its connections.
+    pub(crate) fn serve_on<H: Handler>(
+        self,
+        executor: &mut Executor,
+        port: Port<H>,
+        limits: sockeye_driver::server::Limits,
+    ) -> (ServerHandle, Door, Handle<io::Result<()>>) {
         let door = Door::default();
-        let listener = SimListener { door: door.clone(), time: executor.time.clone() };
-        let server = Server::builder_on(Sim::new(executor))
-            .limits(limits)
-            .listen_with(listener, Address::Unix(None), port)
-            .build();
+        let listener = SimListener { door: door.clone(), time: self.time.clone() };
+        let server =
+            Server::builder_on(self).limits(limits).listen_with(listener, Address::Unix(None), port).build();
         let handle = server.handle();
         (handle, door, executor.spawn("the server", server.run()))
     }
