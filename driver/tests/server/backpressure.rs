@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use sockeye_core::http::Request;
-use sockeye_core::{CloseCode, CloseFrame, Config, Opcode};
+use sockeye_core::{CloseCode, CloseFrame, Config, Frame, Opcode};
 use sockeye_driver::server::{Client, Handler, HandlerResult, Inbound, Limits, Port, PushError, SlowReader};
 
 use super::{Harness, Log, Raw, Running, eventually};
@@ -158,6 +158,8 @@ pub(crate) fn m4_the_whole_server_has_a_budget_and_others_go_on_when_there_is_ro
     };
     assert!(matches!(error, PushError::ServerBackpressure { queued: 40_001.. }), "{error:?}");
     assert!(server.handle.queued() <= 51_000);
+    let frame = client.push_frame(&Frame::binary(&[1; 50_001]));
+    assert!(matches!(frame, Err(PushError::ServerBackpressure { .. })));
     for _ in 0..pushed {
         assert_eq!(slow.frame().unwrap().data.len(), 10_000);
     }
