@@ -140,8 +140,8 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member other than 100-continue MAY respond
     // with a 417 (Expectation Failed) status code".
     if request.headers().tokens("expect").any(|token| !token.eq_ignore_ascii_case("100-continue")) {
-        end_with(opening, Response::text(417, "nothing but 100-continue can be expected here\n"), timeout)
-            .await;
+        let refused = Response::text(417, "nothing but 100-continue can be expected here\n");
+        end_with(opening, &encoded(refused, is_head(&request)), timeout).await;
         return None;
     }
     let mut body = Body {
@@ -175,11 +175,9 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
         (true, false) => header(response, "Connection", "keep-alive"),
         _ => response,
     };
-    // RFC 9110 9.3.2: "The HEAD method is identical to GET except that the server MUST NOT send content in the response."
-    let bytes = if request.method() == "HEAD" { response.encode_head() } else { response.encode() };
     // Who reads the answer does not count any more.
     *handshake = None;
-    let written = write(&mut opening, &bytes, timeout).await;
+    let written = write(&mut opening, &encoded(response, is_head(&request)), timeout).await;
     if goes_on && written.is_ok() {
         return Some(opening);
     }
@@ -189,14 +187,26 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     None
 }
 
+/// Whether the answer is to be without its content.
+pub(super) fn is_head(request: &Request) -> bool {
+    request.method() == "HEAD"
+}
+
+/// A response as it goes over the wire. RFC 9110 9.3.2: "The HEAD method is identical to GET except that the server MUST NOT send
+/// content in the response."
+pub(super) fn encoded(response: Response, is_head: bool) -> Vec<u8> {
+    let response = dated(response);
+    if is_head { response.encode_head() } else { response.encode() }
+}
+
 /// Sends a response that is the last one, and closes the transport when the peer has had time to read it.
 pub(super) async fn end_with<I: Io, C: Clock>(
     mut opening: Opening<I, C>,
-    response: Response,
+    response: &[u8],
     timeout: Duration,
 ) {
     // The peer may be gone; nobody is left to be told.
-    if write(&mut opening, &dated(response).encode(), timeout).await.is_ok() {
+    if write(&mut opening, response, timeout).await.is_ok() {
         let _ = opening.end_with(&[]).await;
     }
 }

@@ -145,6 +145,20 @@ pub(crate) fn h5_a_request_pushes_to_all_websockets<T: Harness>() {
     two.expect_text("to all");
 }
 
+pub(crate) fn h5_the_answer_to_a_head_has_no_content_even_where_it_refuses<T: Harness>() {
+    let server = Running::handler::<T>(mirror());
+    for head in [
+        super::client::upgrade_head("/", "").replacen("GET", "HEAD", 1),
+        "HEAD / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n".to_owned(),
+    ] {
+        let mut raw = server.connect();
+        raw.write(&head);
+        let answer = raw.head();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+        raw.expect_end();
+    }
+}
+
 pub(crate) fn h6_malformed_and_ambiguous_requests_are_refused_and_the_connection_closed<T: Harness>() {
     let port = Port::new(mirror()).max_body_size(10);
     let server = Running::port::<T, _>(port);

@@ -185,6 +185,7 @@ macro_rules! server_tests {
                 h5_a_get_then_an_upgrade_on_the_same_connection,
                 h5_an_interim_status_is_no_answer,
                 h5_who_waits_to_be_asked_for_the_body_is_asked,
+                h5_the_answer_to_a_head_has_no_content_even_where_it_refuses,
                 h5_a_request_pushes_to_all_websockets,
                 h6_malformed_and_ambiguous_requests_are_refused_and_the_connection_closed,
                 h5_a_body_and_the_next_request_have_their_time;
