@@ -9,6 +9,7 @@ mod hand;
 mod pipe;
 mod sim;
 mod wire;
+mod world;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -24,6 +25,7 @@ pub(crate) use executor::{Executor, Handle, Spawner, run};
 pub(crate) use pipe::{Fail, Faults, Pending, Pipe, Probe, pipe, pipe_with};
 pub(crate) use sim::{Door, Sim, UPGRADE};
 pub(crate) use wire::{Wire, by_client, by_server, frames, payload};
+pub(crate) use world::World;
 
 /// The connection under test.
 pub(crate) type Ws = WebSocket<Pipe, TestClock>;

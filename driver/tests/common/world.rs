@@ -1,0 +1,97 @@
+//! A server in the hands of a test.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sockeye_core::http::Response;
+use sockeye_core::{CloseInfo, Config};
+use sockeye_driver::server::{
+    BoxError, Client, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port, ServerHandle,
+};
+
+use super::{Door, Executor, Faults, Handle, Pipe, Sim, UPGRADE};
+
+/// Echoes, and writes down how connections end.
+#[derive(Clone, Default)]
+pub(crate) struct Echo(Arc<Mutex<Vec<Option<CloseInfo>>>>);
+
+impl Handler for Echo {
+    async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        if message.as_text() == Some("wait for ever") {
+            std::future::pending::<()>().await;
+        }
+        client.push(message)?;
+        Ok(())
+    }
+
+    async fn close(&self, _: &Client, info: &CloseInfo) -> HandlerResult {
+        self.0.lock().unwrap().push(Some(info.clone()));
+        Ok(())
+    }
+
+    async fn disconnect(&self, _: &Client) -> HandlerResult {
+        self.0.lock().unwrap().push(None);
+        Ok(())
+    }
+
+    async fn request(&self, _: &Client, request: &mut HttpRequest<'_>) -> Result<Option<Response>, BoxError> {
+        let body = request.body().await?;
+        Ok(Some(Response::text(200, body)))
+    }
+}
+
+/// A server on a [`Sim`], in the hands of a test.
+pub(crate) struct World {
+    pub(crate) executor: Executor,
+    pub(crate) server: ServerHandle,
+    pub(crate) door: Door,
+    pub(crate) ended: Handle<std::io::Result<()>>,
+    ends: Echo,
+}
+
+impl World {
+    pub(crate) fn new(config: Config) -> Self {
+        World::with(config, |port| port)
+    }
+
+    pub(crate) fn with(config: Config, set: impl FnOnce(Port<Echo>) -> Port<Echo>) -> Self {
+        let (mut executor, ends) = (Executor::new(), Echo::default());
+        let port = set(Port::new(ends.clone()).config(config));
+        let (server, door, ended) = Sim::serve(&mut executor, port, Limits::new());
+        executor.run_until_idle();
+        World { executor, server, door, ended, ends }
+    }
+
+    pub(crate) fn connect(&mut self) -> Pipe {
+        let pipe = self.door.connect(1 << 20, Faults::default());
+        self.executor.run_until_idle();
+        pipe
+    }
+
+    pub(crate) fn open(&mut self) -> Pipe {
+        let pipe = self.connect();
+        self.say(&pipe, UPGRADE);
+        assert!(pipe.take_all().starts_with(b"HTTP/1.1 101 "));
+        pipe
+    }
+
+    pub(crate) fn say(&mut self, pipe: &Pipe, bytes: &[u8]) {
+        pipe.push(bytes);
+        self.executor.run_until_idle();
+    }
+
+    /// Lets time pass, exactly.
+    pub(crate) fn wait(&mut self, millis: u64) {
+        self.executor.time.advance(Duration::from_millis(millis));
+        self.executor.run_until_idle();
+    }
+
+    pub(crate) fn ends(&self) -> Vec<Option<CloseInfo>> {
+        self.ends.0.lock().unwrap().clone()
+    }
+
+    /// Nothing is left of any connection.
+    pub(crate) fn assert_empty(&self) {
+        assert_eq!((self.server.connections(), self.server.queued()), (Vec::new(), 0));
+    }
+}
