@@ -105,7 +105,7 @@ _stopping = False
 class Program:
     """A running program whose output goes to `log`, and its standard error too unless `errors` names a file."""
 
-    def __init__(self, command, log, errors=None, cwd=None, env=None, stdin=subprocess.DEVNULL, on_kill=None):
+    def __init__(self, command, log, errors=None, cwd=None, env=None, stdin=subprocess.DEVNULL, on_kill=None, pass_fds=()):
         self.name = os.path.basename(command[0])
         self.log = log
         self.on_kill = on_kill
@@ -120,6 +120,7 @@ class Program:
                     cwd=cwd,
                     env=env,
                     start_new_session=True,
+                    pass_fds=pass_fds,
                 )
             except OSError as error:
                 raise Trouble(f"cannot start {command[0]}: {error}") from None
@@ -214,6 +215,29 @@ def clean_up_on_exit():
         signal.signal(number, end)
 
 
+# --- Chromium -------------------------------------------------------------------------------------------------
+
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+
+def find_chromium():
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        path = shutil.which(name)
+        if path:
+            return path
+    return None
+
+
 # --- Servers --------------------------------------------------------------------------------------------------
 
 
@@ -246,8 +270,8 @@ def fill(template, values):
     return command
 
 
-def start_server(log, binary=None, template=None, args=(), wait=20.0, env=None):
-    """Starts `binary` by the command line of the example `echo`, or a user's `template`.
+def start_server(log, binary=None, template=None, args=(), wait=20.0, env=None, port=0):
+    """Starts `binary` by the command line of the examples `echo` and `chat`, or a user's `template`.
 
     Returns the program and the port, when it is ready: when it says `listening on ws://…:PORT`, or, of a
     template, when its port accepts.
@@ -257,8 +281,7 @@ def start_server(log, binary=None, template=None, args=(), wait=20.0, env=None):
         values = {"port": port, "addr": f"127.0.0.1:{port}", "url": f"ws://127.0.0.1:{port}", "args": list(args)}
         command = fill(template, values)
     else:
-        port = None
-        command = [binary, "--addr", "127.0.0.1:0", *args]
+        command = [binary, "--addr", f"127.0.0.1:{port}", *args]
     server = Program(command, log, env=env)
     deadline = time.monotonic() + wait
     while time.monotonic() < deadline:

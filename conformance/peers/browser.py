@@ -9,29 +9,11 @@ import threading
 import time
 from urllib.parse import urlencode
 
-from harness import Program
+from harness import CHROMIUM_FLAGS, Program
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "browser.html")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--remote-debugging-port=0",  # on loopback; keeps the page open
-]
-
-
-def find():
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        path = shutil.which(name)
-        if path:
-            return path
-    return None
+# On loopback; keeps the page open.
+FLAGS = [*CHROMIUM_FLAGS, "--remote-debugging-port=0"]
 
 
 def results(chromium, port, subprotocol, compress, log, seconds=90.0):
