@@ -9,7 +9,7 @@ extern crate sockeye_smol as sockeye;
 use std::error::Error;
 
 use clap::Parser;
-use sockeye_smol::server::{Port, Server, SmolRuntime};
+use sockeye_smol::server::{Port, Server};
 
 #[path = "../../adapter-tokio/examples/chat/args.rs"]
 mod args;
@@ -26,8 +26,7 @@ use chat::Chat;
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let port = Port::new(Chat::default()).config(args.config()).slow_reader(args::SLOW_READER);
-    let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
-    let server = Server::builder_on(runtime).limits(args::limits()).listen(args.addr, port)?.build();
+    let server = Server::builder().limits(args::limits()).listen(args.addr, port)?.build();
     for address in server.addresses() {
         println!("listening on ws://{address}, with its page at http://{address}/");
     }

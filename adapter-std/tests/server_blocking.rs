@@ -143,7 +143,7 @@ fn h5_a_body_is_read_by_blocking_when_it_is_asked_for() {
 fn closures_make_a_server_of_a_few_lines() {
     let handler = Callbacks::on_message(|client, message| client.push(message))
         .on_open(|client, request| client.push(request.query().unwrap_or_default()))
-        .on_request(|_, request| Response::text(200, request.param("q").unwrap_or("none").to_owned()));
+        .on_request(|_, request| Response::text(200, request.param("q").as_deref().unwrap_or("none")));
     let (handle, address, running) = run(Server::bind("127.0.0.1:0", handler).unwrap());
     let mut ws = sockeye_std::connect(&format!("ws://{address}/?a=b")).unwrap();
     assert_eq!(ws.recv().unwrap(), Some(Message::Text("a=b".into())));

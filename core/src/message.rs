@@ -1,5 +1,6 @@
 //! Messages: whole ones, received and to be sent.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -253,6 +254,21 @@ payload_from! {
     Vec<u8> => |bytes| Payload::shared(MessageKind::Binary, bytes);
     Bytes => |bytes| Payload::shared(MessageKind::Binary, bytes);
     Message => |message| Payload::shared(message.kind(), message.into_bytes());
+}
+
+impl<'a> From<Cow<'a, str>> for Payload<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+impl<'a> From<&'a Cow<'_, str>> for Payload<'a> {
+    fn from(text: &'a Cow<'_, str>) -> Self {
+        Payload::from(&**text)
+    }
 }
 
 impl<'a, const N: usize> From<&'a [u8; N]> for Payload<'a> {

@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use sockeye_core::{Config, Opcode, Payload};
-use sockeye_driver::server::PushError;
+use sockeye_core::{CloseCode, Config, Opcode, Payload};
+use sockeye_driver::server::{Limits, PushError, SlowReader};
 
 #[test]
 fn m11_from_a_paused_connection_nothing_is_read() {
@@ -33,11 +33,7 @@ fn m11_from_a_paused_connection_nothing_is_read() {
 fn m9_a_broadcast_says_for_how_many_it_was_queued_and_for_how_many_not() {
     let mut world = World::new(Config::new().high_water_mark(500).max_send_size(1000));
     let _reader = world.open();
-    let slow: Vec<Pipe> = (0..3).map(|_| world.door.connect(200, Faults::default())).collect();
-    slow.iter().for_each(|pipe| pipe.push(UPGRADE));
-    world.executor.run_until_idle();
-    slow.iter().for_each(|pipe| drop(pipe.take_all()));
-    world.executor.run_until_idle();
+    let _slow: Vec<Pipe> = (0..3).map(|_| world.open_narrow(200)).collect();
     // Not asked for: one that is no WebSocket.
     let _plain = world.connect();
     let report = world.server.broadcast(|_| true, payload(0, 1001));
@@ -52,11 +48,7 @@ fn m9_a_broadcast_says_for_how_many_it_was_queued_and_for_how_many_not() {
 #[test]
 fn m4_the_budget_of_the_server_counts_what_waits_on_every_connection() {
     let mut world = World::new(Config::new());
-    let pipes: Vec<Pipe> = (0..3).map(|_| world.door.connect(200, Faults::default())).collect();
-    pipes.iter().for_each(|pipe| pipe.push(UPGRADE));
-    world.executor.run_until_idle();
-    pipes.iter().for_each(|pipe| drop(pipe.take_all()));
-    world.executor.run_until_idle();
+    let pipes: Vec<Pipe> = (0..3).map(|_| world.open_narrow(200)).collect();
     let ids = world.server.connections();
     for id in &ids {
         world.server.push(*id, Payload::from(payload(0, 1000))).unwrap();
@@ -71,6 +63,64 @@ fn m4_the_budget_of_the_server_counts_what_waits_on_every_connection() {
     world.executor.run_until_idle();
     world.assert_empty();
     assert_eq!(world.server.push(ids[1], "x"), Err(PushError::UnknownConnection));
+}
+
+#[test]
+fn m4_what_becomes_of_a_push_above_the_budget_is_said_by_the_port() {
+    for slow in [SlowReader::Error, SlowReader::Drop, SlowReader::Close(CloseCode::TRY_AGAIN_LATER)] {
+        let limits = Limits::new().max_queued(1000);
+        let mut world = World::limited(Config::new(), |port| port.slow_reader(slow), limits);
+        let pipe = world.open_narrow(100);
+        let id = world.server.connections()[0];
+        world.server.push(id, payload(0, 900)).unwrap();
+        let pushed = world.server.push(id, "x".repeat(97));
+        match slow {
+            SlowReader::Drop => assert_eq!(pushed, Ok(())),
+            _ => assert_eq!(pushed, Err(PushError::ServerBackpressure { queued: 904 })),
+        }
+        assert_eq!(world.server.is_established(id), !matches!(slow, SlowReader::Close(_)));
+        let mut received = Vec::new();
+        while world.server.queued() > 0 {
+            world.executor.run_until_idle();
+            received.extend(pipe.take_all());
+        }
+        world.executor.run_until_idle();
+        received.extend(pipe.take_all());
+        let opcodes: Vec<Opcode> = frames(&received).iter().map(|frame| frame.opcode).collect();
+        match slow {
+            SlowReader::Close(_) => assert_eq!(opcodes, [Opcode::Binary, Opcode::Close]),
+            _ => assert_eq!(opcodes, [Opcode::Binary]),
+        }
+    }
+}
+
+#[test]
+fn m9_a_broadcast_to_some_passes_over_what_is_not_open() {
+    let mut world = World::new(Config::new());
+    let pipes: Vec<Pipe> = (0..3).map(|_| world.open()).collect();
+    let mut ids = world.server.connections();
+    ids.sort_unstable();
+    assert_eq!(ids.iter().map(|id| id.as_u64()).collect::<Vec<_>>(), [1, 2, 3]);
+    let _plain = world.connect();
+    let plain = *world.server.connections().iter().max().unwrap();
+    world.server.disconnect(ids[0], CloseCode::NORMAL, "").unwrap();
+    let report = world.server.broadcast_to([ids[0], ids[2], plain, ids[2]], "twice");
+    assert_eq!((report.queued, report.slow, report.failed), (2, 0, 0));
+    world.executor.run_until_idle();
+    assert_eq!(pipes.iter().map(|pipe| frames(&pipe.take_all()).len()).collect::<Vec<_>>(), [1, 0, 2]);
+}
+
+#[test]
+fn e10_that_a_closing_connection_cannot_be_answered_is_no_failure() {
+    let mut world = World::new(Config::new());
+    let pipe = world.open();
+    let id = world.server.connections()[0];
+    world.server.disconnect(id, CloseCode::NORMAL, "").unwrap();
+    world.say(&pipe, &by_client(Opcode::Text, b"too late to be echoed"));
+    assert_eq!(world.failures(), Vec::<String>::new());
+    let pipe = world.open();
+    world.say(&pipe, &by_client(Opcode::Text, b"fail"));
+    assert_eq!(world.failures(), ["as asked"]);
 }
 
 #[test]

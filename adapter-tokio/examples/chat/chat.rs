@@ -96,13 +96,8 @@ impl Chat {
         state.leave(client);
     }
 
-    /// Plain HTTP. `message` is the parameter of that name.
-    pub(crate) fn answer(
-        &self,
-        server: &ServerHandle,
-        request: &Request,
-        message: Option<String>,
-    ) -> Result<Response, BoxError> {
+    /// Plain HTTP.
+    pub(crate) fn answer(&self, server: &ServerHandle, request: &Request) -> Result<Response, BoxError> {
         match (request.method(), request.path()) {
             ("GET" | "HEAD", "/") => page(),
             ("GET" | "HEAD", "/stats") => {
@@ -110,7 +105,7 @@ impl Chat {
                 Ok(Response::new(200).body(stats).header("Content-Type", "application/json")?)
             }
             // Changes something, so it is no HEAD.
-            ("GET", "/push") => match message.as_deref().and_then(rooms::text) {
+            ("GET", "/push") => match request.param("message").as_deref().and_then(rooms::text) {
                 Some(text) => {
                     let reached = server.broadcast(|_| true, json(&Tell::Notice { text })).queued;
                     Ok(Response::text(200, format!("reached {reached}\n")))
@@ -164,7 +159,7 @@ impl State {
 
 /// Encodes, and compresses, once for all.
 fn tell_room(client: &Client, room: &Room<ConnectionId>, what: &Tell<'_>) {
-    client.server().broadcast(|id| room.people.contains_key(&id), json(what));
+    client.server().broadcast_to(room.people.keys().copied(), json(what));
 }
 
 fn tell(client: &Client, what: &Tell<'_>) {
@@ -183,9 +178,7 @@ fn page() -> Result<Response, BoxError> {
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \
          img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
-    let page = Response::new(200)
-        .body(include_str!("page.html").replace("{nonce}", &nonce))
-        .header("Content-Type", "text/html; charset=utf-8")?
+    let page = Response::html(200, include_str!("page.html").replace("{nonce}", &nonce))
         .header("Content-Security-Policy", policy)?
         .header("Cache-Control", "no-store")?
         .header("Referrer-Policy", "no-referrer")?

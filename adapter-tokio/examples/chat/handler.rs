@@ -27,7 +27,7 @@ impl Handler for Chat {
         client: &Client,
         request: &mut HttpRequest<'_>,
     ) -> Result<Option<Response>, BoxError> {
-        self.answer(&client.server(), request, request.param("message")).map(Some)
+        self.answer(&client.server(), request).map(Some)
     }
 
     fn failed(&self, client: &Client, failure: &Failure) {

@@ -1,5 +1,6 @@
 //! A request that was received.
 
+use alloc::borrow::Cow;
 use core::fmt;
 
 use super::headers::{Several, Span};
@@ -68,6 +69,29 @@ impl Request {
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.path_and_query().split_once('?').map(|(_, query)| query)
+    }
+
+    /// The parameters of the query, decoded as those of forms: `?message=a+b%21` is `("message", "a b!")`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use sockeye_core::{Config, RecvBuf, handshake::server::Handshake};
+    /// # let mut bytes = *b"GET /chat?room=a+b&name=J%C3%B6 HTTP/1.1\r\nHost: example.com\r\n\r\n";
+    /// # let mut reader = Handshake::new(Arc::new(Config::new()));
+    /// # let request = reader.poll_request(&mut RecvBuf::new(&mut bytes))?.expect("a whole head");
+    /// // of GET /chat?room=a+b&name=J%C3%B6
+    /// assert_eq!(request.param("name").as_deref(), Some("J\u{f6}"));
+    /// assert_eq!(request.params().map(|(name, _)| name).collect::<Vec<_>>(), ["room", "name"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn params(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.query().unwrap_or_default().as_bytes())
+    }
+
+    /// The first parameter of this name.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.params().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// The version of HTTP.

@@ -47,6 +47,14 @@ impl Response {
         response
     }
 
+    /// A page of HTML.
+    #[must_use]
+    pub fn html(status: u16, html: impl Into<Vec<u8>>) -> Self {
+        let mut response = Response::new(status).body(html);
+        response.headers.push_checked("Content-Type", b"text/html; charset=utf-8");
+        response
+    }
+
     /// Adds a header; one of the same name stays beside it.
     ///
     /// # Errors

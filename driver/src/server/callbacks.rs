@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 
 use sockeye_core::handshake::server::{Accept, Upgrade};
@@ -51,19 +52,17 @@ type On<T, O = HandlerResult> =
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HttpExchange {
-    /// Method, path, query, headers, cookies.
+    /// Method, path, query and its parameters, headers, cookies.
     pub head: Request,
-    /// The parameters of the query, decoded.
-    pub params: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
-impl HttpExchange {
-    /// The first parameter of this name.
-    #[must_use]
-    pub fn param(&self, name: &str) -> Option<&str> {
-        self.params.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
+impl Deref for HttpExchange {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.head
     }
 }
 
@@ -246,7 +245,7 @@ impl Handler for Callbacks {
     ) -> Result<Option<Response>, BoxError> {
         let Some(f) = &self.request else { return Ok(None) };
         let body = request.body().await?;
-        let exchange = HttpExchange { head: (**request).clone(), params: request.params().collect(), body };
+        let exchange = HttpExchange { head: (**request).clone(), body };
         Ok(Some(f(client.clone(), exchange).await))
     }
 

@@ -9,6 +9,7 @@ use sockeye_core::{Assembled, CloseCode, CloseFrame, CloseInfo, Event, Frame, Op
 
 use super::client::Client;
 use super::entry::{Deferred, Flag};
+use super::error::PushError;
 use super::greeting::{Greeting, Met};
 use super::guard::{guarded, guarded_alone, report};
 use super::handler::{Failure, Handler, HandlerResult, Inbound};
@@ -256,10 +257,19 @@ fn settle<I: crate::io::Io, C: Clock, H: Handler>(
 ) {
     if let Some(Err(failure)) = outcome {
         *deaf = true;
+        if is_closing(&failure) && line.state() != State::Open {
+            // It could not be answered any more: that is nobody's fault.
+            return;
+        }
         // It may be closing already; then that is its end.
         let _ = line.push(Command::Close(&CloseFrame::new(CloseCode::INTERNAL_ERROR, "")));
         report(handler, client, &failure);
     }
+}
+
+fn is_closing(failure: &Failure) -> bool {
+    let Failure::Error(error) = failure else { return false };
+    matches!(error.downcast_ref(), Some(PushError::Closing))
 }
 
 /// A control frame that the handler is told of.

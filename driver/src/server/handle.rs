@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, Payload, Prepared};
 
+use super::broadcast::{self, Broadcast};
 use super::client::Client;
-use super::entry::{Entry, Flag, PortFacts};
+use super::entry::{Entry, Flag};
 use super::error::PushError;
 use super::hub::Hub;
 use super::push::Command;
 use super::status::{ConnectionId, Info};
-use crate::pool::codec_pool;
 
 /// A running server, to push from anywhere: from handlers, tasks and threads, of connections that are named by their id. Cheap
 /// to clone.
@@ -22,18 +22,6 @@ use crate::pool::codec_pool;
 #[derive(Debug, Clone)]
 pub struct ServerHandle {
     hub: Arc<Hub>,
-}
-
-/// What became of a [broadcast](ServerHandle::broadcast).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Broadcast {
-    /// Connections that it was queued for.
-    pub queued: usize,
-    /// Connections that read too slowly, or for which the server had no more room.
-    pub slow: usize,
-    /// Connections that it could not be sent on for any other reason: most likely they were closing.
-    pub failed: usize,
 }
 
 impl ServerHandle {
@@ -165,37 +153,29 @@ impl ServerHandle {
         mut filter: impl FnMut(ConnectionId) -> bool,
         payload: impl Into<Payload<'p>>,
     ) -> Broadcast {
-        let payload = payload.into();
-        // Ports have settings of their own, and there are few.
-        let mut prepared: Vec<(Arc<PortFacts>, Prepared)> = Vec::new();
-        let mut report = Broadcast::default();
-        for entry in self.hub.snapshot() {
-            if !filter(entry.id()) || !entry.is_established() {
-                continue;
-            }
-            let known = prepared.iter().position(|(port, _)| Arc::ptr_eq(port, &entry.port));
-            let at = known.unwrap_or_else(|| {
-                prepared.push((entry.port.clone(), prepare(&entry.port, payload.clone())));
-                prepared.len() - 1
-            });
-            report.add(entry.push(Command::Prepared(&prepared[at].1)));
-        }
-        report
+        let entries = self.hub.snapshot().into_iter().filter(|entry| filter(entry.id()));
+        broadcast::encode_and_push(entries, &payload.into())
     }
 
-    /// The same with a message that was encoded before.
+    /// The same for the connections of these ids: no others are looked at. Ids of connections that are no open WebSockets are passed
+    /// over.
+    pub fn broadcast_to<'p>(
+        &self,
+        ids: impl IntoIterator<Item = ConnectionId>,
+        payload: impl Into<Payload<'p>>,
+    ) -> Broadcast {
+        let entries = ids.into_iter().filter_map(|id| self.hub.get(id));
+        broadcast::encode_and_push(entries, &payload.into())
+    }
+
+    /// As [`broadcast`](ServerHandle::broadcast), with a message that was encoded before.
     pub fn broadcast_prepared(
         &self,
         mut filter: impl FnMut(ConnectionId) -> bool,
         prepared: &Prepared,
     ) -> Broadcast {
-        let mut report = Broadcast::default();
-        for entry in self.hub.snapshot() {
-            if filter(entry.id()) && entry.is_established() {
-                report.add(entry.push(Command::Prepared(prepared)));
-            }
-        }
-        report
+        let entries = self.hub.snapshot().into_iter().filter(|entry| filter(entry.id()));
+        broadcast::push(entries, prepared)
     }
 
     /// Begins the end: no connection is accepted any more, open ones are closed with 1001, and HTTP requests in progress are
@@ -227,22 +207,5 @@ impl ServerHandle {
 
     fn entry(&self, id: ConnectionId) -> Result<Arc<Entry>, PushError> {
         self.hub.get(id).ok_or(PushError::UnknownConnection)
-    }
-}
-
-impl Broadcast {
-    fn add(&mut self, pushed: Result<(), PushError>) {
-        match pushed {
-            Ok(()) => self.queued += 1,
-            Err(PushError::Backpressure { .. } | PushError::ServerBackpressure { .. }) => self.slow += 1,
-            Err(_) => self.failed += 1,
-        }
-    }
-}
-
-fn prepare(port: &PortFacts, payload: Payload<'_>) -> Prepared {
-    match &port.config.deflate {
-        Some(settings) => Prepared::deflated(payload, settings, Some(&*codec_pool())),
-        None => Prepared::new(payload),
     }
 }

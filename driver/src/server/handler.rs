@@ -48,7 +48,8 @@ pub type HandlerResult = Result<(), BoxError>;
 /// run at the same time, so state that they share is in `self`, behind a lock of the application's choice.
 ///
 /// A method that returns an error or panics closes its own connection with 1011 (before the upgrade: answers 500) and
-/// harms no other; [`failed`](Handler::failed) is told.
+/// harms no other; [`failed`](Handler::failed) is told. That a connection which is closing could not be answered any more
+/// ([`PushError::Closing`](super::PushError::Closing)) is no failure.
 ///
 /// # Cancel safety
 ///

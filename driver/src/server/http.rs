@@ -25,17 +25,6 @@ pub struct HttpRequest<'a> {
 }
 
 impl HttpRequest<'_> {
-    /// The parameters of the query, decoded as forms are: `?message=a+b%21` is `("message", "a b!")`.
-    pub fn params(&self) -> impl Iterator<Item = (String, String)> {
-        form_urlencoded::parse(self.head.query().unwrap_or_default().as_bytes()).into_owned()
-    }
-
-    /// The first parameter of this name.
-    #[must_use]
-    pub fn param(&self, name: &str) -> Option<String> {
-        self.params().find(|(known, _)| known == name).map(|(_, value)| value)
-    }
-
     /// The whole body; a second call gives nothing. A client that waits to be asked for it (`Expect: 100-continue`) is asked.
     ///
     /// # Errors

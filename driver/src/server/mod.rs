@@ -19,6 +19,7 @@
 
 mod accepting;
 pub mod blocking;
+mod broadcast;
 mod callbacks;
 mod client;
 mod connection;
@@ -41,10 +42,11 @@ mod sending;
 mod served;
 mod status;
 
+pub use broadcast::Broadcast;
 pub use callbacks::{Callbacks, HttpExchange, Outcome};
 pub use client::Client;
 pub use error::PushError;
-pub use handle::{Broadcast, ServerHandle};
+pub use handle::ServerHandle;
 pub use handler::{BoxError, Decision, Failure, Handler, HandlerResult, Inbound, Refused};
 pub use http::{HttpBodyError, HttpRequest};
 pub use options::{Limits, ListenOptions, Port, SlowReader};

@@ -36,11 +36,13 @@ pub(super) struct Forward {
     pub(super) pong: bool,
 }
 
-/// What becomes of a push to a connection for which [`Config::high_water_mark`] bytes or more wait already.
+/// What becomes of a push for which there is no room: [`Config::high_water_mark`] bytes or more wait for its peer, or as much as
+/// [`Limits::max_queued`] allows on all connections together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowReader {
-    /// It is an error, [`PushError::Backpressure`](super::PushError::Backpressure), and who pushes decides.
+    /// It is an error, [`PushError::Backpressure`](super::PushError::Backpressure) or
+    /// [`ServerBackpressure`](super::PushError::ServerBackpressure), and who pushes decides.
     #[default]
     Error,
     /// It is dropped, as if it had been sent: for news that are old by the time the queue is empty again. A fragment is an error all the
@@ -165,8 +167,8 @@ pub struct Limits {
     pub max_handshakes: usize,
     /// Most connections at a time from one IP address (no limit). Above it: 503 and close.
     pub max_per_address: usize,
-    /// Most bytes that wait to be written, on all connections together (no limit but that of each). A push that would pass it is an
-    /// error.
+    /// Most bytes that wait to be written, on all connections together (no limit but that of each). What becomes of a push that would pass
+    /// it says [`SlowReader`].
     pub max_queued: usize,
 }
 

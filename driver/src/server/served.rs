@@ -56,7 +56,7 @@ impl<I: Io, C: Clock> Served<I, C> {
     pub(super) fn push(&mut self, command: Command<'_>) -> Result<(), PushError> {
         let is_whole = command.is_whole();
         let result = self.queue(command);
-        if let Err(PushError::Backpressure { .. }) = result {
+        if let Err(PushError::Backpressure { .. } | PushError::ServerBackpressure { .. }) = result {
             match self.slow {
                 SlowReader::Drop if is_whole => return Ok(()),
                 SlowReader::Close(code) => {

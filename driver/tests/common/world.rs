@@ -6,19 +6,22 @@ use std::time::Duration;
 use sockeye_core::http::Response;
 use sockeye_core::{CloseInfo, Config};
 use sockeye_driver::server::{
-    BoxError, Client, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port, ServerHandle,
+    BoxError, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port, ServerHandle,
 };
 
 use super::{Door, Executor, Faults, Handle, Pipe, Sim, UPGRADE};
 
 /// Echoes, and writes down how connections end.
 #[derive(Clone, Default)]
-pub(crate) struct Echo(Arc<Mutex<Vec<Option<CloseInfo>>>>);
+pub(crate) struct Echo(Arc<Mutex<Vec<Option<CloseInfo>>>>, Arc<Mutex<Vec<String>>>);
 
 impl Handler for Echo {
     async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
         if message.as_text() == Some("wait for ever") {
             std::future::pending::<()>().await;
+        }
+        if message.as_text() == Some("fail") {
+            return Err("as asked".into());
         }
         client.push(message)?;
         Ok(())
@@ -38,6 +41,10 @@ impl Handler for Echo {
         let body = request.body().await?;
         Ok(Some(Response::text(200, body)))
     }
+
+    fn failed(&self, _: &Client, failure: &Failure) {
+        self.1.lock().unwrap().push(failure.to_string());
+    }
 }
 
 /// A server on a [`Sim`], in the hands of a test.
@@ -55,9 +62,17 @@ impl World {
     }
 
     pub(crate) fn with(config: Config, set: impl FnOnce(Port<Echo>) -> Port<Echo>) -> Self {
+        World::limited(config, set, Limits::new())
+    }
+
+    pub(crate) fn limited(
+        config: Config,
+        set: impl FnOnce(Port<Echo>) -> Port<Echo>,
+        limits: Limits,
+    ) -> Self {
         let (mut executor, ends) = (Executor::new(), Echo::default());
         let port = set(Port::new(ends.clone()).config(config));
-        let (server, door, ended) = Sim::serve(&mut executor, port, Limits::new());
+        let (server, door, ended) = Sim::serve(&mut executor, port, limits);
         executor.run_until_idle();
         World { executor, server, door, ended, ends }
     }
@@ -80,6 +95,17 @@ impl World {
         self.executor.run_until_idle();
     }
 
+    /// An open connection that takes this many bytes before its client reads them.
+    pub(crate) fn open_narrow(&mut self, capacity: usize) -> Pipe {
+        let pipe = self.door.connect(capacity, Faults::default());
+        pipe.push(UPGRADE);
+        self.executor.run_until_idle();
+        while !pipe.take_all().is_empty() {
+            self.executor.run_until_idle();
+        }
+        pipe
+    }
+
     /// Lets time pass, exactly.
     pub(crate) fn wait(&mut self, millis: u64) {
         self.executor.time.advance(Duration::from_millis(millis));
@@ -88,6 +114,10 @@ impl World {
 
     pub(crate) fn ends(&self) -> Vec<Option<CloseInfo>> {
         self.ends.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn failures(&self) -> Vec<String> {
+        self.ends.1.lock().unwrap().clone()
     }
 
     /// Nothing is left of any connection.

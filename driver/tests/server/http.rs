@@ -15,8 +15,8 @@ fn silent() -> Callbacks {
 
 /// Tells what it was asked.
 fn mirror() -> Callbacks {
-    silent().on_request(|_, HttpExchange { head, params, body, .. }| async move {
-        let cookies: Vec<_> = head.cookies().collect();
+    silent().on_request(|_, HttpExchange { head, body, .. }| async move {
+        let (params, cookies): (Vec<_>, Vec<_>) = (head.params().collect(), head.cookies().collect());
         let text = format!(
             "{} {} {params:?} {cookies:?} {}",
             head.method(),
@@ -129,7 +129,7 @@ pub(crate) fn h5_a_request_pushes_to_all_websockets<T: Harness>() {
         let message = request.param("message").unwrap_or_default();
         let mut pushed = 0;
         for id in server.connections() {
-            if server.is_established(id) && server.push(id, message).is_ok() {
+            if server.is_established(id) && server.push(id, &message).is_ok() {
                 pushed += 1;
             }
         }

@@ -171,7 +171,7 @@ impl Handler for Callbacks {
     ) -> Result<Option<Response>, BoxError> {
         let Some(f) = &self.request else { return Ok(None) };
         let body = request.body()?;
-        let exchange = HttpExchange { head: (**request).clone(), params: request.params().collect(), body };
+        let exchange = HttpExchange { head: (**request).clone(), body };
         Ok(Some(f(client, &exchange)))
     }
 

@@ -234,17 +234,6 @@ impl<H: Handler> handler::Handler for Blocking<H> {
 pub struct HttpRequest<'r, 'a>(&'r mut super::HttpRequest<'a>);
 
 impl HttpRequest<'_, '_> {
-    /// As [`HttpRequest::params`](super::HttpRequest::params).
-    pub fn params(&self) -> impl Iterator<Item = (String, String)> {
-        self.0.params()
-    }
-
-    /// As [`HttpRequest::param`](super::HttpRequest::param).
-    #[must_use]
-    pub fn param(&self, name: &str) -> Option<String> {
-        self.0.param(name)
-    }
-
     /// As [`HttpRequest::body`](super::HttpRequest::body).
     ///
     /// # Errors
