@@ -1,0 +1,202 @@
+//! A peer of raw bytes. It is no client of Sockeye: what it sends and understands is written here, by RFC 6455.
+
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::Args;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// What nobody may take longer for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const BINARY: u8 = 2;
+pub(crate) const CLOSE: u8 = 8;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+/// An open WebSocket.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
+    input: Vec<u8>,
+}
+
+/// A frame that was received.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) opcode: u8,
+    pub(crate) data: Vec<u8>,
+}
+
+impl Frame {
+    /// The code of a Close.
+    pub(crate) fn code(&self) -> Option<u16> {
+        match (self.opcode, &*self.data) {
+            (CLOSE, [high, low, ..]) => Some(u16::from_be_bytes([*high, *low])),
+            _ => None,
+        }
+    }
+}
+
+/// A request to open a WebSocket.
+pub(crate) fn request(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+}
+
+/// A masked frame.
+pub(crate) fn masked(opcode: u8, data: &[u8]) -> Vec<u8> {
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    let mut frame = vec![0x80 | opcode];
+    match data.len() {
+        len @ 0..126 => frame.push(0x80 | len as u8),
+        len @ 126..65536 => {
+            frame.push(0x80 | 126);
+            frame.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            frame.push(0x80 | 127);
+            frame.extend((len as u64).to_be_bytes());
+        }
+    }
+    frame.extend(mask);
+    frame.extend(data.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+/// The first frame of these bytes, unmasked and whole, and how many bytes it takes.
+pub(crate) fn parse(bytes: &[u8]) -> io::Result<Option<(u8, &[u8], usize)>> {
+    let [first, second, rest @ ..] = bytes else { return Ok(None) };
+    if first & 0xf0 != 0x80 || second & 0x80 != 0 {
+        return Err(io::Error::other(format!("a frame begins with {first:#04x} {second:#04x}")));
+    }
+    let (len, rest) = match (second, rest) {
+        (126, [a, b, rest @ ..]) => (usize::from(u16::from_be_bytes([*a, *b])), rest),
+        (127, [a, b, c, d, e, f, g, h, rest @ ..]) => {
+            (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) as usize, rest)
+        }
+        (126 | 127, _) => return Ok(None),
+        (len, rest) => (usize::from(*len), rest),
+    };
+    let used = bytes.len() - rest.len() + len;
+    Ok(rest.get(..len).map(|data| (first & 0x0f, data, used)))
+}
+
+/// A TCP connection. Port numbers run out at 28,000 for each source, so the `n`th comes from an address of its own thousands.
+pub(crate) async fn dial(to: SocketAddr, n: usize, receive_buffer: Option<u32>) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if let Some(bytes) = receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if to.ip().is_loopback() {
+        socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 1, 1 + (n / 5000) as u8), 0)))?;
+    }
+    let stream = within(socket.connect(to)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Ends with an error what takes too long.
+pub(crate) async fn within<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(PATIENCE, future).await?
+}
+
+impl Peer {
+    pub(crate) async fn open(to: SocketAddr, path: &str) -> io::Result<Self> {
+        Self::open_on(dial(to, 0, None).await?, path).await
+    }
+
+    pub(crate) async fn open_on(stream: TcpStream, path: &str) -> io::Result<Self> {
+        let mut peer = Peer { stream, input: Vec::new() };
+        peer.stream.write_all(request(path).as_bytes()).await?;
+        let end = loop {
+            if let Some(at) = peer.input.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if !peer.read().await? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        };
+        if !peer.input.starts_with(b"HTTP/1.1 101 ") {
+            let head = String::from_utf8_lossy(&peer.input[..end]).into_owned();
+            return Err(io::Error::other(head));
+        }
+        peer.input.drain(..end);
+        Ok(peer)
+    }
+
+    pub(crate) async fn send(&mut self, opcode: u8, data: &[u8]) -> io::Result<()> {
+        within(self.stream.write_all(&masked(opcode, data))).await
+    }
+
+    /// The next frame that is no ping, which it answers; `None` at the end of the stream.
+    pub(crate) async fn recv(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            if let Some((opcode, data, used)) = parse(&self.input)? {
+                let data = data.to_vec();
+                self.input.drain(..used);
+                if opcode != PING {
+                    return Ok(Some(Frame { opcode, data }));
+                }
+                self.send(PONG, &data).await?;
+                continue;
+            }
+            if !self.read().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Sends a message and waits for it to come back.
+    pub(crate) async fn echo(&mut self, data: &[u8]) -> io::Result<()> {
+        self.send(BINARY, data).await?;
+        match self.recv().await? {
+            Some(frame) if frame.opcode == BINARY && frame.data == data => Ok(()),
+            other => Err(io::Error::other(format!("in place of an echo: {other:?}"))),
+        }
+    }
+
+    /// Reads frames up to the end of the stream, answering a Close; the last Close's code.
+    pub(crate) async fn ending(&mut self) -> io::Result<Option<u16>> {
+        let mut code = None;
+        while let Some(frame) = self.recv().await? {
+            if frame.opcode == CLOSE {
+                code = frame.code();
+                // The server may be gone already.
+                let _ = self.send(CLOSE, &frame.data).await;
+            }
+        }
+        Ok(code)
+    }
+
+    async fn read(&mut self) -> io::Result<bool> {
+        Ok(within(self.stream.read_buf(&mut self.input)).await? != 0)
+    }
+}
+
+/// Peers in a process of their own, which can be stopped or cut off.
+#[derive(Debug, Args)]
+pub(crate) struct HoldOptions {
+    address: SocketAddr,
+    count: usize,
+}
+
+pub(crate) fn hold(options: &HoldOptions) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let peers = runtime.block_on(async {
+        let mut peers = Vec::new();
+        for n in 0..options.count {
+            peers.push(Peer::open_on(dial(options.address, n, None).await?, "/hold").await?);
+        }
+        io::Result::Ok(peers)
+    })?;
+    println!("ready");
+    io::stdin().read_to_end(&mut Vec::new())?;
+    drop(peers);
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! The scenarios, each on each adapter.
+
+mod bytes;
+mod descriptors;
+mod handlers;
+mod handshakes;
+mod healthy;
+mod scale;
+mod shutdown;
+mod slow;
+mod vanishing;
+
+use std::io;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+
+use crate::Adapter;
+use crate::report::Report;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// These adapters only.
+    #[arg(long, value_delimiter = ',')]
+    adapter: Vec<Adapter>,
+    /// These scenarios only.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Scenario>,
+    /// With smaller numbers: a minute and a half in all.
+    #[arg(long)]
+    quick: bool,
+    /// Writes the answers to the byte scenario's golden file in place of comparing with it.
+    #[arg(long)]
+    bless: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Scenario {
+    /// Handshakes that never end.
+    Handshakes,
+    /// Peers that never read.
+    Slow,
+    /// Peers that go without a word.
+    Vanishing,
+    /// No descriptors left.
+    Descriptors,
+    /// Handlers that fail.
+    Handlers,
+    /// The end under load.
+    Shutdown,
+    /// Many connections.
+    Scale,
+    /// Every answer, byte for byte.
+    Bytes,
+}
+
+/// What every scenario has.
+struct Context<'r> {
+    adapter: Adapter,
+    quick: bool,
+    bless: bool,
+    report: &'r mut Report,
+}
+
+impl Context<'_> {
+    /// One number for the quick form, one for the full one.
+    fn size<T>(&self, quick: T, full: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}
+
+pub(crate) fn run(options: Options) -> io::Result<bool> {
+    crate::serve::limit_descriptors(None)?;
+    let begun = Instant::now();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut report = Report::default();
+    let adapters = or_all(&options.adapter);
+    for scenario in or_all(&options.only) {
+        for &adapter in &adapters {
+            let name = scenario.to_possible_value().map(|value| value.get_name().to_owned());
+            report.begin(adapter.name(), name.unwrap_or_default());
+            let context =
+                Context { adapter, quick: options.quick, bless: options.bless, report: &mut report };
+            if let Err(error) = runtime.block_on(scenario.run(context)) {
+                report.check("goes through", false, error.to_string());
+            }
+        }
+    }
+    Ok(report.end(begun.elapsed()))
+}
+
+fn or_all<T: ValueEnum + Copy>(chosen: &[T]) -> Vec<T> {
+    if chosen.is_empty() { T::value_variants().to_vec() } else { chosen.to_vec() }
+}
+
+impl Scenario {
+    async fn run(self, mut context: Context<'_>) -> io::Result<()> {
+        let context = &mut context;
+        match self {
+            Scenario::Handshakes => handshakes::run(context).await,
+            Scenario::Slow => slow::run(context).await,
+            Scenario::Vanishing => vanishing::run(context).await,
+            Scenario::Descriptors => descriptors::run(context).await,
+            Scenario::Handlers => handlers::run(context).await,
+            Scenario::Shutdown => shutdown::run(context).await,
+            Scenario::Scale => scale::run(context).await,
+            Scenario::Bytes => bytes::run(context).await,
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The application: it echoes, answers requests, counts what it is told, and fails where it is asked to.
+
+use std::collections::{BTreeMap, HashSet};
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sockeye_std::server::{Handler as Blocking, HttpRequest as BlockingRequest};
+use sockeye_tokio::core::http::Request;
+use sockeye_tokio::server::{
+    BoxError, Client, ConnectionId, Decision, Failure, Handler, HandlerResult, HttpRequest, Inbound,
+    PushError, Refused,
+};
+use sockeye_tokio::{CloseInfo, Response, Upgrade};
+
+/// What all ports share.
+#[derive(Debug, Default)]
+pub(crate) struct App {
+    counts: Mutex<BTreeMap<String, u64>>,
+    /// Those that messages are published to.
+    members: Mutex<Vec<Member>>,
+    /// Those whose next event of this name fails.
+    doomed: Mutex<HashSet<(ConnectionId, &'static str)>>,
+}
+
+/// One that messages are published to.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) client: Client,
+    /// Whether a publisher waits for it when it is slow.
+    pub(crate) waited_for: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Answers requests.
+    Http,
+    /// Does not.
+    Plain,
+    /// Panics when somebody connects.
+    Refusing,
+}
+
+/// The handler of a port, of plain functions.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) app: Arc<App>,
+    pub(crate) kind: Kind,
+}
+
+/// The same of async functions.
+#[derive(Debug)]
+pub(crate) struct Awaited(pub(crate) Served);
+
+/// The text of panics that are meant to be.
+pub(crate) const ON_PURPOSE: &str = "on purpose";
+
+impl App {
+    pub(crate) fn count(&self, name: impl Into<String>) {
+        *lock(&self.counts).entry(name.into()).or_default() += 1;
+    }
+
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        lock(&self.counts).clone()
+    }
+
+    pub(crate) fn members(&self) -> Vec<Member> {
+        lock(&self.members).clone()
+    }
+
+    /// Fails if the path says so: `/panic/open`, `/error/open`; for later events, notes it.
+    fn fate(&self, client: &Client, path: &str, now: &'static str) -> HandlerResult {
+        for (prefix, panics) in [("/panic/", true), ("/error/", false)] {
+            if path.strip_prefix(prefix) == Some(now) {
+                return fail(panics);
+            }
+        }
+        let later = ["close", "disconnect", "drained"];
+        if let Some(event) = later.into_iter().find(|event| path.strip_prefix("/panic/") == Some(*event)) {
+            lock(&self.doomed).insert((client.id(), event));
+        }
+        Ok(())
+    }
+
+    /// Fails if that was noted.
+    fn doom(&self, client: &Client, event: &'static str) {
+        let doomed = lock(&self.doomed).remove(&(client.id(), event));
+        assert!(!doomed, "{ON_PURPOSE}");
+    }
+}
+
+fn fail(panics: bool) -> HandlerResult {
+    assert!(!panics, "{ON_PURPOSE}");
+    Err(ON_PURPOSE.into())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Blocking for Served {
+    fn connect(&self, _: &Client) -> Result<(), Refused> {
+        self.app.count("connected");
+        assert!(self.kind != Kind::Refusing, "{ON_PURPOSE}");
+        Ok(())
+    }
+
+    fn handshake(&self, client: &Client, upgrade: &Upgrade) -> Result<Decision, BoxError> {
+        self.app.fate(client, upgrade.path(), "handshake")?;
+        Ok(Decision::Policy)
+    }
+
+    fn open(&self, client: &Client, request: &Request) -> HandlerResult {
+        self.app.count("opened");
+        self.app.fate(client, request.path(), "open")?;
+        if request.query() == Some("id") {
+            client.push(client.id().to_string())?;
+        }
+        let waited_for = match request.path() {
+            "/wait" => true,
+            "/stuck" => false,
+            _ => return Ok(()),
+        };
+        lock(&self.app.members).push(Member { client: client.clone(), waited_for });
+        Ok(())
+    }
+
+    fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        match message.as_text() {
+            Some("panic") => fail(true),
+            Some("error") => fail(false),
+            Some("block") => {
+                std::thread::sleep(Duration::from_secs(1));
+                Ok(client.push(message)?)
+            }
+            Some("fill") => loop {
+                match client.push(vec![0; 16 << 10]) {
+                    Ok(()) => {}
+                    Err(PushError::Backpressure { .. }) => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
+            },
+            _ => Ok(client.push(message)?),
+        }
+    }
+
+    fn drained(&self, client: &Client) -> HandlerResult {
+        self.app.count("drained");
+        self.app.doom(client, "drained");
+        Ok(())
+    }
+
+    fn close(&self, client: &Client, info: &CloseInfo) -> HandlerResult {
+        self.app.count("closed");
+        self.app.count(format!("code{}", u16::from(info.code)));
+        self.app.count(if info.clean { "clean" } else { "unclean" });
+        self.app.doom(client, "close");
+        Ok(())
+    }
+
+    fn disconnect(&self, client: &Client) -> HandlerResult {
+        self.app.count("disconnected");
+        self.app.doom(client, "disconnect");
+        Ok(())
+    }
+
+    fn request(
+        &self,
+        client: &Client,
+        request: &mut BlockingRequest<'_, '_>,
+    ) -> Result<Option<Response>, BoxError> {
+        let body = if self.wants_body(request) { request.body()? } else { Vec::new() };
+        self.respond(client, request, body)
+    }
+
+    fn failed(&self, _: &Client, _: &Failure) {
+        self.app.count("failed");
+    }
+}
+
+impl Served {
+    fn wants_body(&self, request: &Request) -> bool {
+        self.kind != Kind::Plain && request.path() == "/body"
+    }
+
+    fn respond(
+        &self,
+        client: &Client,
+        request: &Request,
+        body: Vec<u8>,
+    ) -> Result<Option<Response>, BoxError> {
+        self.app.fate(client, request.path(), "request")?;
+        if self.kind == Kind::Plain {
+            return Ok(None);
+        }
+        let cookies: Vec<_> = request.cookies().collect();
+        Ok(Some(match request.path() {
+            "/" => Response::text(200, "hello\n"),
+            "/body" => Response::new(200).body(body),
+            "/none" => Response::new(204),
+            "/close" => Response::text(200, "the last one\n").header("Connection", "close")?,
+            "/head" => Response::text(
+                200,
+                format!(
+                    "{} {} {:?} {:?} {cookies:?}\n",
+                    request.method(),
+                    request.path(),
+                    request.query(),
+                    request.host()
+                ),
+            ),
+            _ => Response::text(404, "there is nothing here\n"),
+        }))
+    }
+}
+
+impl Handler for Awaited {
+    async fn connect(&self, client: &Client) -> Result<(), Refused> {
+        Blocking::connect(&self.0, client)
+    }
+
+    async fn handshake(&self, client: &Client, upgrade: &Upgrade) -> Result<Decision, BoxError> {
+        Blocking::handshake(&self.0, client, upgrade)
+    }
+
+    async fn open(&self, client: &Client, request: &Request) -> HandlerResult {
+        Blocking::open(&self.0, client, request)
+    }
+
+    async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        if message.as_text() == Some("forever") {
+            return pending().await;
+        }
+        Blocking::message(&self.0, client, message)
+    }
+
+    async fn drained(&self, client: &Client) -> HandlerResult {
+        Blocking::drained(&self.0, client)
+    }
+
+    async fn close(&self, client: &Client, info: &CloseInfo) -> HandlerResult {
+        Blocking::close(&self.0, client, info)
+    }
+
+    async fn disconnect(&self, client: &Client) -> HandlerResult {
+        Blocking::disconnect(&self.0, client)
+    }
+
+    async fn request(
+        &self,
+        client: &Client,
+        request: &mut HttpRequest<'_>,
+    ) -> Result<Option<Response>, BoxError> {
+        let body = if self.0.wants_body(request) { request.body().await? } else { Vec::new() };
+        self.0.respond(client, request, body)
+    }
+
+    fn failed(&self, client: &Client, failure: &Failure) {
+        Blocking::failed(&self.0, client, failure);
+    }
+}

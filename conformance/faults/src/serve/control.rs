@@ -1,0 +1,90 @@
+//! The commands of the parent, a line each, and their answers, a line each.
+
+use std::fmt::Write;
+use std::io::{self, BufRead};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use sockeye_tokio::server::{Address, ServerHandle};
+
+use super::app::{App, ON_PURPOSE};
+use super::pushing::{Stream, broadcast, publish};
+
+/// Waits for what the commands have begun.
+pub(super) struct Control {
+    streams: Receiver<Stream>,
+    shutdowns: Receiver<Instant>,
+}
+
+/// Keeps panics that are meant to be off the terminal.
+pub(super) fn hush() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let is_meant = |payload: &dyn std::any::Any| {
+            payload.downcast_ref::<&str>() == Some(&ON_PURPOSE)
+                || payload.downcast_ref::<String>().is_some_and(|text| text == ON_PURPOSE)
+        };
+        if !is_meant(panic.payload()) {
+            print(panic);
+        }
+    }));
+}
+
+impl Control {
+    /// Tells the addresses, and does what it is told from then on. When the parent has gone, the server ends.
+    pub(super) fn start(app: Arc<App>, handle: ServerHandle, addresses: &[Address]) -> Self {
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        println!("{}", addresses.join(" "));
+        let (streams_sender, streams) = channel();
+        let (shutdowns_sender, shutdowns) = channel();
+        std::thread::spawn(move || {
+            for line in io::stdin().lock().lines().map_while(Result::ok) {
+                let mut words = line.split(' ');
+                let command = words.next().unwrap_or_default();
+                let numbers: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();
+                match (command, &*numbers) {
+                    ("stats", []) => println!("{}", stats(&app, &handle)),
+                    ("publish", [count, size, pause]) => {
+                        println!("{}", publish(&app, *count, *size as usize, Duration::from_micros(*pause)));
+                    }
+                    ("broadcast", [count, size, room]) => {
+                        println!("{}", broadcast(&handle, *count, *size as usize, *room as usize));
+                    }
+                    ("stream", [size]) => {
+                        let _ = streams_sender.send(Stream::start(app.members(), *size as usize));
+                        println!("ok=1");
+                    }
+                    ("shutdown", [grace]) => {
+                        let _ = shutdowns_sender.send(Instant::now());
+                        handle.shutdown(Duration::from_millis(*grace));
+                    }
+                    _ => println!("unknown=1"),
+                }
+            }
+            handle.shutdown(Duration::from_secs(1));
+        });
+        Control { streams, shutdowns }
+    }
+
+    /// The server has ended: says how long that took, and what streams have pushed.
+    pub(super) fn end(self) {
+        let Ok(begun) = self.shutdowns.try_recv() else { return };
+        println!("took={}", begun.elapsed().as_millis());
+        for stream in self.streams.try_iter() {
+            let mut line = String::new();
+            for (id, count) in stream.end() {
+                let _ = write!(line, "{id}={count} ");
+            }
+            println!("{line}");
+        }
+    }
+}
+
+fn stats(app: &App, handle: &ServerHandle) -> String {
+    let mut line = format!("connections={} queued={}", handle.connections().len(), handle.queued());
+    for (name, count) in app.counts() {
+        let _ = write!(line, " {name}={count}");
+    }
+    line
+}

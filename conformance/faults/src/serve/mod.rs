@@ -1,0 +1,159 @@
+//! The server under test: the same application on each of the three runtimes, with three ports.
+
+mod app;
+mod control;
+mod pushing;
+
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use sockeye_smol::server::SmolRuntime;
+use sockeye_std::server::Threads;
+use sockeye_tokio::core::deflate::Deflate;
+use sockeye_tokio::server::{Limits, Port, SlowReader};
+use sockeye_tokio::{CloseCode, Config, Policy};
+
+use crate::Adapter;
+use app::{App, Awaited, Kind, Served};
+use control::Control;
+
+/// What is set of the server; everything else has the library's defaults.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[arg(long)]
+    adapter: Adapter,
+    #[arg(long, default_value = "127.0.0.1")]
+    ip: IpAddr,
+    /// Of descriptors, for this process.
+    #[arg(long)]
+    descriptors: Option<u64>,
+    /// Milliseconds, as all times here.
+    #[arg(long, default_value_t = 10_000)]
+    handshake_timeout: u64,
+    #[arg(long, default_value_t = 10_000)]
+    close_timeout: u64,
+    /// Time between two pings; an answer must come in as long.
+    #[arg(long)]
+    keepalive: Option<u64>,
+    #[arg(long, default_value_t = 64 << 10)]
+    high_water_mark: usize,
+    #[arg(long, default_value_t = usize::MAX)]
+    max_queued: usize,
+    #[arg(long, default_value_t = usize::MAX)]
+    max_handshakes: usize,
+    #[arg(long, value_enum, default_value_t = Slow::Error)]
+    slow_reader: Slow,
+    /// Of the kernel, for each connection.
+    #[arg(long)]
+    send_buffer: Option<usize>,
+    /// Of each thread, with std.
+    #[arg(long)]
+    stack_size: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Slow {
+    Error,
+    Drop,
+    Close,
+}
+
+/// Where the builders have the same methods and different types.
+macro_rules! build {
+    ($builder:expr, $port:path, $handler:expr, $options:expr, $app:expr) => {{
+        let options: &Options = $options;
+        let mut builder = $builder
+            .limits(Limits::new().max_queued(options.max_queued).max_handshakes(options.max_handshakes));
+        for kind in [Kind::Http, Kind::Plain, Kind::Refusing] {
+            let port = $port($handler(Served { app: $app.clone(), kind }));
+            builder = builder.listen_on(options.listen()?, options.port(port, kind)?)?;
+        }
+        builder.build()
+    }};
+}
+
+pub(crate) fn serve(options: &Options) -> io::Result<()> {
+    limit_descriptors(options.descriptors)?;
+    control::hush();
+    let app = Arc::new(App::default());
+    let start = |handle, addresses: &[_]| Control::start(app.clone(), handle, addresses);
+    match options.adapter {
+        Adapter::Tokio => {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let running = async {
+                let builder = sockeye_tokio::server::Server::builder();
+                let server = build!(builder, Port::new, Awaited, options, app);
+                let control = start(server.handle(), server.addresses());
+                server.run().await?;
+                io::Result::Ok(control)
+            };
+            runtime.block_on(running)?.end();
+        }
+        Adapter::Smol => {
+            let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
+            let builder = sockeye_smol::server::Server::builder_on(runtime);
+            let server = build!(builder, Port::new, Awaited, options, app);
+            let control = start(server.handle(), server.addresses());
+            smol::block_on(server.run())?;
+            control.end();
+        }
+        Adapter::Std => {
+            let threads = Threads::new();
+            let threads = match options.stack_size {
+                Some(bytes) => threads.stack_size(bytes),
+                None => threads,
+            };
+            let builder = sockeye_std::server::Server::builder_on(threads);
+            let server = build!(builder, Port::blocking, std::convert::identity, options, app);
+            let control = start(server.handle(), server.addresses());
+            server.run()?;
+            control.end();
+        }
+    }
+    Ok(())
+}
+
+impl Options {
+    fn listen(&self) -> io::Result<TcpListener> {
+        let socket = TcpListener::bind((self.ip, 0))?;
+        // A longer queue than the standard library's: thousands connect at once.
+        rustix::net::listen(&socket, 4096)?;
+        if let Some(bytes) = self.send_buffer {
+            set_socket_send_buffer_size(&socket, bytes)?;
+        }
+        Ok(socket)
+    }
+
+    fn port<H: sockeye_tokio::server::Handler>(&self, port: Port<H>, kind: Kind) -> io::Result<Port<H>> {
+        let mut config = Config::new()
+            .handshake_timeout(Duration::from_millis(self.handshake_timeout))
+            .close_timeout(Duration::from_millis(self.close_timeout))
+            .high_water_mark(self.high_water_mark);
+        if kind == Kind::Http {
+            config = config.deflate(Deflate::new());
+        }
+        if let Some(interval) = self.keepalive.map(Duration::from_millis) {
+            config = config.keepalive(interval, interval);
+        }
+        let slow = match self.slow_reader {
+            Slow::Error => SlowReader::Error,
+            Slow::Drop => SlowReader::Drop,
+            Slow::Close => SlowReader::Close(CloseCode::TRY_AGAIN_LATER),
+        };
+        let subprotocols =
+            Policy::new().subprotocol("chat").and_then(|policy| policy.subprotocol("superchat"));
+        Ok(port.config(config).policy(subprotocols.map_err(io::Error::other)?).slow_reader(slow))
+    }
+}
+
+/// Sets the limit, or raises it as far as it goes.
+pub(crate) fn limit_descriptors(to: Option<u64>) -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: to.or(maximum), maximum })?)
+}
