@@ -102,6 +102,15 @@ fn h2_each_refusal_names_its_rule() {
 }
 
 #[test]
+fn h2_the_answer_to_a_head_has_no_content() {
+    let head = open_with("").replace("GET ", "HEAD ");
+    let rejection = Upgrade::new(read_request(head.as_bytes()).unwrap().unwrap()).unwrap_err();
+    assert_eq!(rejection.reason(), Refusal::Method);
+    let bytes = rejection.response().encode();
+    assert!(bytes.starts_with(b"HTTP/1.1 405 ") && bytes.ends_with(b"\r\n\r\n"));
+}
+
+#[test]
 fn h2_the_responses_have_the_headers_that_http_wants() {
     let text = |from: &str, to: &str| {
         String::from_utf8(answer(open_with("").replace(from, to).as_bytes()).unwrap()).unwrap()

@@ -54,14 +54,17 @@ async fn read_upgrade_inline<I: Io, C: Clock>(
     config: Arc<Config>,
 ) -> Result<PendingUpgrade<I, C>, AcceptError> {
     let mut opening = Opening::new(io, clock);
-    let error = match read_request(&mut opening, &config).await {
+    let (error, response) = match read_request(&mut opening, &config).await {
         Ok(request) => match Upgrade::new(request) {
             Ok(upgrade) => return Ok(PendingUpgrade { inner: Box::new(Inner { opening, upgrade, config }) }),
-            Err(rejection) => AcceptError::Refused(rejection.reason()),
+            Err(rejection) => (AcceptError::Refused(rejection.reason()), Some(rejection.response())),
         },
-        Err(error) => error,
+        Err(error) => {
+            let response = error.response();
+            (error, response)
+        }
     };
-    if let Some(response) = error.response() {
+    if let Some(response) = response {
         // The peer may be gone; what it did wrong is what matters to the caller.
         let _ = opening.end_with(&response.encode()).await;
     }

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::{BodyLength, HeadError, Headers, InvalidHeader, Version, framing};
+use super::{BodyLength, HeadError, Headers, InvalidHeader, Request, Version, framing};
 
 /// An HTTP response, to be sent or as it was received.
 ///
@@ -28,6 +28,8 @@ pub struct Response {
     headers: Headers,
     content: Vec<u8>,
     truncated: bool,
+    /// It answers a HEAD.
+    head_only: bool,
 }
 
 impl Response {
@@ -76,6 +78,14 @@ impl Response {
         self
     }
 
+    /// The response as an answer to this request: where it is a HEAD, [`encode`](Response::encode) leaves the body out
+    /// (RFC 9110 9.3.2: "the server MUST NOT send content in the response").
+    #[must_use]
+    pub fn in_answer_to(mut self, request: &Request) -> Self {
+        self.head_only = request.method() == "HEAD";
+        self
+    }
+
     /// The status, such as 101.
     #[must_use]
     pub fn status(&self) -> u16 {
@@ -120,13 +130,13 @@ impl Response {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = self.encode_head();
-        if self.may_have_body() {
+        if self.may_have_body() && !self.head_only {
             out.extend_from_slice(&self.content);
         }
         out
     }
 
-    /// The head alone, which is all of the answer to a HEAD request (RFC 9110 9.3.2).
+    /// The head alone.
     #[must_use]
     pub fn encode_head(&self) -> Vec<u8> {
         let mut out = format!("HTTP/1.1 {:03} {}\r\n", self.status, self.reason()).into_bytes();
@@ -146,7 +156,7 @@ impl Response {
     }
 
     pub(crate) fn received(status: u16, version: Version, headers: Headers) -> Self {
-        Response { status, version, headers, content: Vec::new(), truncated: false }
+        Response { status, version, headers, content: Vec::new(), truncated: false, head_only: false }
     }
 
     /// Adds a header that is known to be valid.

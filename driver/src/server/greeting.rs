@@ -13,7 +13,7 @@ use super::connection::Opened;
 use super::entry::Flag;
 use super::guard::{guarded_alone, report};
 use super::handler::{Decision, Failure, Handler};
-use super::http::{encoded, end_with, exchange, is_head, server_error};
+use super::http::{end_with, exchange, server_error};
 use super::hub::{Count, Hub, going_away};
 use super::line::Line;
 use super::push::Command;
@@ -50,7 +50,7 @@ impl<R: Runtime, H: Handler> Greeting<R, H> {
                 Ok(Err(refused)) => {
                     if let Some(response) = refused.response {
                         let opening = Opening::new(self.io, self.runtime.clock());
-                        end_with(opening, &encoded(response, false), timeout).await;
+                        end_with(opening, response, timeout).await;
                     }
                     return Met::Refused;
                 }
@@ -80,7 +80,7 @@ impl<R: Runtime, H: Handler> Greeting<R, H> {
                 Ok(request) => request,
                 Err(error) => {
                     if let Some(response) = error.response() {
-                        end_with(opening, &encoded(response, false), settings.body_timeout).await;
+                        end_with(opening, response, settings.body_timeout).await;
                     }
                     return None;
                 }
@@ -157,7 +157,6 @@ async fn upgrade<R: Runtime, H: Handler>(
 ) -> Option<Box<Opened<R>>> {
     let entry = client.entry();
     let port = &entry.port;
-    let is_head = is_head(&request);
     let decided = match Upgrade::new(request) {
         Ok(upgrade) => {
             entry.set_status(Status::Handshake);
@@ -178,7 +177,7 @@ async fn upgrade<R: Runtime, H: Handler>(
         Ok(accepted) => accepted,
         Err(response) => {
             entry.fail_handshake();
-            end_with(opening, &encoded(response, is_head), port.settings.body_timeout).await;
+            end_with(opening, response, port.settings.body_timeout).await;
             return None;
         }
     };

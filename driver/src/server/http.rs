@@ -4,19 +4,19 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::ops::Deref;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use sockeye_core::handshake::server::Refusal;
-use sockeye_core::http::{BodyError, BodyEvent, BodyReader, Request, Response, Version};
-use sockeye_core::{Instant, RecvBuf};
+use sockeye_core::http::{Request, Response, Version};
 
+use super::body::{Body, Failed, HttpBodyError, PollBody};
 use super::client::Client;
 use super::guard::{guarded_alone, report};
 use super::handler::Handler;
 use super::hub::Count;
 use crate::io::{Clock, Io};
-use crate::opening::{Opening, Waited};
+use crate::opening::Opening;
 
 /// A plain HTTP request: its head, as a [`Request`], and its body, if it is asked for.
 pub struct HttpRequest<'a> {
@@ -52,48 +52,6 @@ impl fmt::Debug for HttpRequest<'_> {
     }
 }
 
-/// Why the body of a request could not be read.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum HttpBodyError {
-    /// It is too big or malformed, or ended too early.
-    Body(BodyError),
-    /// It did not come in time.
-    TimedOut,
-    /// The transport broke.
-    Io(io::Error),
-}
-
-impl HttpBodyError {
-    fn status(&self) -> Option<u16> {
-        match self {
-            HttpBodyError::Body(error) => Some(error.status()),
-            HttpBodyError::TimedOut => Some(408),
-            HttpBodyError::Io(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for HttpBodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            HttpBodyError::Body(error) => error.fmt(f),
-            HttpBodyError::TimedOut => f.write_str("the body did not come in time"),
-            HttpBodyError::Io(error) => write!(f, "the transport broke in a body: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for HttpBodyError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            HttpBodyError::Body(error) => Some(error),
-            HttpBodyError::TimedOut => None,
-            HttpBodyError::Io(error) => Some(error),
-        }
-    }
-}
-
 /// Makes a response ready to be sent: adds the date (RFC 9110 6.6.1: "An origin server with a clock MUST generate a Date header field
 /// in all 2xx (Successful), 3xx (Redirection), and 4xx (Client Error) responses").
 pub(super) fn dated(response: Response) -> Response {
@@ -126,23 +84,11 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
 ) -> Option<Opening<I, C>> {
     let settings = &client.entry().port.settings;
     let timeout = settings.body_timeout;
-    // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member other than 100-continue MAY respond
-    // with a 417 (Expectation Failed) status code".
-    if request.headers().tokens("expect").any(|token| !token.eq_ignore_ascii_case("100-continue")) {
-        let refused = Response::text(417, "nothing but 100-continue can be expected here\n");
-        end_with(opening, &encoded(refused, is_head(&request)), timeout).await;
+    if let Some(refused) = refused(&request) {
+        end_with(opening, refused.in_answer_to(&request), timeout).await;
         return None;
     }
-    let mut body = Body {
-        reader: BodyReader::new(request.body_length(), settings.max_body_size),
-        wants_continue: request.version() >= Version::Http11
-            && request.headers().contains_token("expect", "100-continue"),
-        opening: &mut opening,
-        timeout,
-        deadline: None,
-        written: 0,
-        failed: None,
-    };
+    let mut body = Body::new(&request, &mut opening, settings.max_body_size, timeout);
     let mut asked = HttpRequest { head: &request, body: &mut body };
     let answer = guarded_alone(|| handler.request(client, &mut asked)).await;
     let (failed, skipped) = (body.failed.take(), !body.is_read());
@@ -166,7 +112,7 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     };
     // Who reads the answer does not count any more.
     *handshake = None;
-    let written = write(&mut opening, &encoded(response, is_head(&request)), timeout).await;
+    let written = write(&mut opening, &response.in_answer_to(&request).encode(), timeout).await;
     if goes_on && written.is_ok() {
         return Some(opening);
     }
@@ -176,26 +122,28 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     None
 }
 
-/// Whether the answer is to be without its content.
-pub(super) fn is_head(request: &Request) -> bool {
-    request.method() == "HEAD"
-}
-
-/// A response as it goes over the wire. RFC 9110 9.3.2: "The HEAD method is identical to GET except that the server MUST NOT send
-/// content in the response."
-pub(super) fn encoded(response: Response, is_head: bool) -> Vec<u8> {
-    let response = dated(response);
-    if is_head { response.encode_head() } else { response.encode() }
+/// What no handler is asked about.
+fn refused(request: &Request) -> Option<Response> {
+    if request.method() == "CONNECT" {
+        // A handler's 200 would promise a tunnel (RFC 9110 9.3.6).
+        return Some(Response::text(501, "this is no proxy\n"));
+    }
+    // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member other than 100-continue MAY respond
+    // with a 417 (Expectation Failed) status code".
+    let mut expected = request.headers().tokens("expect");
+    expected
+        .any(|token| !token.eq_ignore_ascii_case("100-continue"))
+        .then(|| Response::text(417, "nothing but 100-continue can be expected here\n"))
 }
 
 /// Sends a response that is the last one, and closes the transport when the peer has had time to read it.
 pub(super) async fn end_with<I: Io, C: Clock>(
     mut opening: Opening<I, C>,
-    response: &[u8],
+    response: Response,
     timeout: Duration,
 ) {
     // The peer may be gone; nobody is left to be told.
-    if write(&mut opening, response, timeout).await.is_ok() {
+    if write(&mut opening, &dated(response).encode(), timeout).await.is_ok() {
         let _ = opening.end_with(&[]).await;
     }
 }
@@ -227,89 +175,4 @@ async fn write<I: Io, C: Clock>(
 fn keeps_alive(request: &Request) -> bool {
     let says = |token| request.headers().contains_token("connection", token);
     !says("close") && (request.version() >= Version::Http11 || says("keep-alive"))
-}
-
-/// The body of a request, whatever its transport.
-trait PollBody {
-    /// Reads what is left of it.
-    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<(), HttpBodyError>>;
-}
-
-struct Body<'o, I, C> {
-    reader: BodyReader,
-    opening: &'o mut Opening<I, C>,
-    /// The client waits to be asked for it.
-    wants_continue: bool,
-    timeout: Duration,
-    deadline: Option<Instant>,
-    /// Of the 100.
-    written: usize,
-    failed: Option<Failed>,
-}
-
-/// What the client is told if the application fails with the error of its body.
-enum Failed {
-    Body(u16, String),
-    Io,
-}
-
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-impl<I: Io, C: Clock> Body<'_, I, C> {
-    /// Whether nothing of it is left, looking at no more than what has come.
-    fn is_read(&mut self) -> bool {
-        matches!(self.take(&mut Vec::new()), Ok(true))
-    }
-
-    /// Takes what has come of it; `true` when that is all.
-    fn take(&mut self, into: &mut Vec<u8>) -> Result<bool, BodyError> {
-        let input = &mut self.opening.input;
-        let mut view = RecvBuf::new(input.unread());
-        let result = loop {
-            match self.reader.poll_event(&mut view) {
-                Ok(Some(BodyEvent::Data(part))) => into.extend_from_slice(part),
-                Ok(Some(BodyEvent::End)) => break Ok(true),
-                Ok(None) => break Ok(false),
-                Err(error) => break Err(error),
-            }
-        };
-        let used = view.consumed();
-        input.consume(used);
-        result
-    }
-
-    fn poll_rest(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<(), HttpBodyError>> {
-        loop {
-            if self.take(into).map_err(HttpBodyError::Body)? {
-                self.opening.clock.cancel();
-                return Poll::Ready(Ok(()));
-            }
-            let deadline = *self.deadline.get_or_insert_with(|| self.opening.clock.now() + self.timeout);
-            if self.wants_continue {
-                // RFC 9110 10.1.1: "A server MAY omit sending a 100 (Continue) response if it has already received some or all of
-                // the content".
-                ready!(self.opening.poll_write(cx, CONTINUE, &mut self.written))
-                    .map_err(HttpBodyError::Io)?;
-                self.wants_continue = false;
-            }
-            match ready!(self.opening.poll_wait(cx, Some(deadline))).map_err(HttpBodyError::Io)? {
-                Waited::Bytes => self.wants_continue = false,
-                Waited::Eof => self.reader.handle_eof().map_err(HttpBodyError::Body)?,
-                Waited::Time(_) => return Poll::Ready(Err(HttpBodyError::TimedOut)),
-            }
-        }
-    }
-}
-
-impl<I: Io, C: Clock> PollBody for Body<'_, I, C> {
-    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<(), HttpBodyError>> {
-        let result = ready!(self.poll_rest(cx, into));
-        if let Err(error) = &result {
-            self.failed = Some(match error.status() {
-                Some(status) => Failed::Body(status, format!("bad request: {error}\n")),
-                None => Failed::Io,
-            });
-        }
-        Poll::Ready(result)
-    }
 }

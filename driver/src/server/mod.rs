@@ -19,6 +19,7 @@
 
 mod accepting;
 pub mod blocking;
+mod body;
 mod broadcast;
 mod callbacks;
 mod client;
@@ -42,13 +43,14 @@ mod sending;
 mod served;
 mod status;
 
+pub use body::HttpBodyError;
 pub use broadcast::Broadcast;
 pub use callbacks::{Callbacks, HttpExchange, Outcome};
 pub use client::Client;
 pub use error::PushError;
 pub use handle::ServerHandle;
 pub use handler::{BoxError, Decision, Failure, Handler, HandlerResult, Inbound, Refused};
-pub use http::{HttpBodyError, HttpRequest};
+pub use http::HttpRequest;
 pub use options::{Limits, ListenOptions, Port, SlowReader};
 pub use running::{Server, ServerBuilder};
 pub use runtime::{Accepted, Address, Listener, Runtime, Socket};

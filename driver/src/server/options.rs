@@ -167,7 +167,8 @@ pub struct Limits {
     pub max_handshakes: usize,
     /// Most connections at a time from one IP address (no limit). Above it: 503 and close.
     pub max_per_address: usize,
-    /// Most bytes that wait to be written, on all connections together (no limit but that of each). What becomes of a push that would pass
+    /// Most bytes that wait to be written, on all connections together (no limit but that of each). They are counted as they go over
+    /// the wire; the buffers that they lie in grow by doubling, and may take twice that. What becomes of a push that would pass
     /// it says [`SlowReader`].
     pub max_queued: usize,
 }

@@ -79,6 +79,14 @@ pub(crate) fn h5_requests_have_query_cookies_and_bodies_and_the_connection_stays
     raw.get("/");
 }
 
+pub(crate) fn h5_a_tunnel_is_refused<T: Harness>() {
+    let server = Running::handler::<T>(mirror());
+    let mut raw = server.connect();
+    raw.write("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n");
+    assert_eq!(raw.answer().status(), 501);
+    raw.expect_end();
+}
+
 pub(crate) fn h5_an_interim_status_is_no_answer<T: Harness>() {
     let interim = |status| async move { Response::new(status) };
     let handler = Callbacks::on_message(|_, _| async {})

@@ -184,6 +184,7 @@ macro_rules! server_tests {
                 h5_requests_have_query_cookies_and_bodies_and_the_connection_stays,
                 h5_a_get_then_an_upgrade_on_the_same_connection,
                 h5_an_interim_status_is_no_answer,
+                h5_a_tunnel_is_refused,
                 h5_who_waits_to_be_asked_for_the_body_is_asked,
                 h5_the_answer_to_a_head_has_no_content_even_where_it_refuses,
                 h5_a_request_pushes_to_all_websockets,

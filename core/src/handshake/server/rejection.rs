@@ -48,7 +48,7 @@ impl Rejection {
     /// The response to send before the connection is closed.
     #[must_use]
     pub fn response(&self) -> Response {
-        self.refusal.response()
+        self.refusal.response().in_answer_to(&self.request)
     }
 
     /// The request.

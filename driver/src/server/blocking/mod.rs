@@ -16,9 +16,9 @@ use sockeye_core::handshake::server::{Accept, Upgrade};
 use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseInfo, Frame};
 
+use super::body::HttpBodyError;
 use super::client::Client;
 use super::handler::{self, BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
-use super::http::HttpBodyError;
 use super::log;
 use super::options::Port;
 
