@@ -84,7 +84,10 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
 ) -> Option<Opening<I, C>> {
     let settings = &client.entry().port.settings;
     let timeout = settings.body_timeout;
-    if let Some(refused) = refused(&request) {
+    // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member other than 100-continue MAY respond
+    // with a 417 (Expectation Failed) status code".
+    if request.headers().tokens("expect").any(|token| !token.eq_ignore_ascii_case("100-continue")) {
+        let refused = Response::text(417, "nothing but 100-continue can be expected here\n");
         end_with(opening, refused.in_answer_to(&request), timeout).await;
         return None;
     }
@@ -95,6 +98,9 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     let (response, mut goes_on) = match (answer, failed) {
         (_, Some(Failed::Io)) => return None,
         (Err(_), Some(Failed::Body(status, text))) => (Response::text(status, text), false),
+        (Ok(Some(response)), _) if promises_tunnel(&request, &response) => {
+            (Response::text(501, "this is no proxy\n"), false)
+        }
         (Ok(Some(response)), failed) => (response, failed.is_none()),
         (Ok(None), _) => (Refusal::NotWebSocket.response(), false),
         (Err(failure), None) => {
@@ -122,18 +128,9 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     None
 }
 
-/// What no handler is asked about.
-fn refused(request: &Request) -> Option<Response> {
-    if request.method() == "CONNECT" {
-        // A handler's 200 would promise a tunnel (RFC 9110 9.3.6).
-        return Some(Response::text(501, "this is no proxy\n"));
-    }
-    // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member other than 100-continue MAY respond
-    // with a 417 (Expectation Failed) status code".
-    let mut expected = request.headers().tokens("expect");
-    expected
-        .any(|token| !token.eq_ignore_ascii_case("100-continue"))
-        .then(|| Response::text(417, "nothing but 100-continue can be expected here\n"))
+/// RFC 9110 9.3.6: "Any 2xx (Successful) response indicates that the sender (and all inbound proxies) will switch to tunnel mode".
+fn promises_tunnel(request: &Request, response: &Response) -> bool {
+    request.method() == "CONNECT" && matches!(response.status(), 200..=299)
 }
 
 /// Sends a response that is the last one, and closes the transport when the peer has had time to read it.
