@@ -14,6 +14,7 @@ pub(crate) mod backpressure;
 mod client;
 pub(crate) mod ending;
 pub(crate) mod events;
+pub(crate) mod frames;
 pub(crate) mod handshake;
 pub(crate) mod heartbeat;
 pub(crate) mod http;
@@ -155,11 +156,6 @@ macro_rules! server_tests {
                 m12_who_does_not_take_part_is_aborted_when_the_grace_is_over,
                 m12_a_request_in_progress_is_answered_and_is_the_last;
             events:
-                e2_fragments_are_merged_and_the_kind_is_that_of_the_first,
-                e3_pings_are_answered_and_pongs_dropped_unless_asked_for,
-                e4_text_is_checked_while_it_arrives,
-                o6_frames_and_messages_above_the_limits_are_refused_by_their_heads,
-                o2_o3_o4_control_frames_are_told_and_pings_left_to_the_handler,
                 e5_the_end_is_told_once_with_who_why_and_how,
                 e6_what_never_became_a_websocket_disconnects,
                 e8_who_connects_may_be_refused_with_a_response_or_without,
@@ -168,6 +164,12 @@ macro_rules! server_tests {
                 e10_a_panic_outside_of_any_future_is_the_same,
                 e10_closures_are_told_of_failures_too,
                 e7_a_push_goes_out_while_its_connections_handler_waits;
+            frames:
+                e2_fragments_are_merged_and_the_kind_is_that_of_the_first,
+                e3_pings_are_answered_and_pongs_dropped_unless_asked_for,
+                e4_text_is_checked_while_it_arrives,
+                o2_o3_o4_control_frames_are_told_and_pings_left_to_the_handler,
+                o6_frames_and_messages_above_the_limits_are_refused_by_their_heads;
             handshake:
                 h1_h2_a_valid_upgrade_and_what_is_wrong_with_others,
                 h7_frames_right_behind_the_head_are_heard,
