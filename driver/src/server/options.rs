@@ -169,7 +169,8 @@ pub struct Limits {
     pub max_per_address: usize,
     /// Most bytes that wait to be written, on all connections together (no limit but that of each). They are counted as they go over
     /// the wire; the buffers that they lie in grow by doubling, and may take twice that. What becomes of a push that would pass
-    /// it says [`SlowReader`].
+    /// it says [`SlowReader`]. Peers that never read may hold all of it until they are closed: see [`SlowReader::Close`] and
+    /// [`Config::keepalive`].
     pub max_queued: usize,
 }
 
