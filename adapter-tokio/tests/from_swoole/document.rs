@@ -41,7 +41,7 @@ fn its_examples_are_those_that_are_run() {
 }
 
 /// Where each type of the tables is defined.
-const SOURCES: [(&str, &str); 20] = [
+const SOURCES: [(&str, &str); 24] = [
     ("Accept", include_str!("../../../core/src/handshake/server/accept.rs")),
     ("Callbacks", include_str!("../../../driver/src/server/callbacks.rs")),
     ("Client", include_str!("../../../driver/src/server/client.rs")),
@@ -52,6 +52,7 @@ const SOURCES: [(&str, &str); 20] = [
     ("Flags", include_str!("../../../core/src/frame.rs")),
     ("Frame", include_str!("../../../core/src/frame.rs")),
     ("Handler", include_str!("../../../driver/src/server/handler.rs")),
+    ("HttpRequest", include_str!("../../../driver/src/server/http.rs")),
     ("Inbound", include_str!("../../../driver/src/server/handler.rs")),
     ("Info", include_str!("../../../driver/src/server/status.rs")),
     ("Limits", include_str!("../../../driver/src/server/options.rs")),
@@ -59,9 +60,12 @@ const SOURCES: [(&str, &str); 20] = [
     ("Payload", include_str!("../../../core/src/message.rs")),
     ("Policy", include_str!("../../../core/src/handshake/server/policy.rs")),
     ("Port", include_str!("../../../driver/src/server/options.rs")),
+    ("Request", include_str!("../../../core/src/http/request.rs")),
+    ("Response", include_str!("../../../core/src/http/response.rs")),
     ("Server", include_str!("../../../driver/src/server/running.rs")),
     ("ServerHandle", include_str!("../../../driver/src/server/handle.rs")),
     ("Status", include_str!("../../../driver/src/server/status.rs")),
+    ("WebSocket", include_str!("../../../driver/src/websocket.rs")),
 ];
 
 #[test]
