@@ -73,6 +73,17 @@ impl Client {
     /// As [`push`](Client::push), but waits as long as the peer reads too slowly, whatever the port's
     /// [`SlowReader`](super::SlowReader): for what is longer than a queue.
     ///
+    /// ```
+    /// use sockeye_driver::server::{Client, HandlerResult};
+    ///
+    /// async fn send_file(client: &Client, file: &[u8]) -> HandlerResult {
+    ///     for part in file.chunks(16 << 10) {
+    ///         client.send(part).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As there, except [`Backpressure`](PushError::Backpressure).

@@ -18,6 +18,27 @@ use super::status::{ConnectionId, Info};
 /// A running server, to push from anywhere: from handlers, tasks and threads, of connections that are named by their id. Cheap
 /// to clone.
 ///
+/// ```
+/// use std::time::Duration;
+///
+/// use sockeye_driver::server::{ConnectionId, PushError, ServerHandle};
+///
+/// fn tell(server: &ServerHandle, id: ConnectionId, news: &str) {
+///     match server.push(id, news) {
+///         Ok(()) => {}
+///         Err(PushError::Backpressure { queued }) => println!("{id} does not read: {queued} bytes wait"),
+///         // It has gone, or is about to.
+///         Err(error) => println!("{id}: {error}"),
+///     }
+/// }
+///
+/// fn tell_all(server: &ServerHandle, news: &str) {
+///     let told = server.broadcast(|_| true, news);
+///     println!("{} will hear it, {} read too slowly", told.queued, told.slow);
+///     server.shutdown(Duration::from_secs(10));
+/// }
+/// ```
+///
 /// Nothing here waits, but [`stopped`](ServerHandle::stopped); for a [push that waits](Client::send) there is [`client`](ServerHandle::client).
 #[derive(Debug, Clone)]
 pub struct ServerHandle {

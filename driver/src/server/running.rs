@@ -34,6 +34,23 @@ pub struct Server<R> {
 type Start<R> = Box<dyn FnOnce(R, Arc<Hub>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// Puts a [`Server`] together: limits, and ports, each with its own handler and options.
+///
+/// ```
+/// use sockeye_driver::server::{Callbacks, Limits, Port, Runtime, Server, SlowReader};
+///
+/// fn build<R: Runtime + Default>() -> std::io::Result<Server<R>> {
+///     let echo = Callbacks::on_message(|client, message| async move { client.push(message) });
+///     let news = Callbacks::on_message(|client, message| async move {
+///         client.server().broadcast(|_| true, &message);
+///     });
+///     Ok(Server::builder()
+///         .limits(Limits::new().max_connections(10_000).max_queued(256 << 20))
+///         .listen("0.0.0.0:9501", Port::new(echo))?
+///         // From within only, and to all connections of both.
+///         .listen("127.0.0.1:9502", Port::new(news).slow_reader(SlowReader::Drop))?
+///         .build())
+/// }
+/// ```
 pub struct ServerBuilder<R> {
     server: Server<R>,
     options: ListenOptions,
