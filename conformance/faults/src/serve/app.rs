@@ -111,18 +111,18 @@ impl Blocking for Served {
     }
 
     fn open(&self, client: &Client, request: &Request) -> HandlerResult {
+        let pushed = match request.query() {
+            Some("id") => client.push(client.id().to_string()),
+            _ => Ok(()),
+        };
+        if let waited_for @ ("/wait" | "/stuck") = request.path() {
+            let waited_for = waited_for == "/wait";
+            lock(&self.app.members).push(Member { client: client.clone(), waited_for });
+        }
+        // Who waits for this number finds the rest done.
         self.app.count("opened");
         self.app.fate(client, request.path(), "open")?;
-        if request.query() == Some("id") {
-            client.push(client.id().to_string())?;
-        }
-        let waited_for = match request.path() {
-            "/wait" => true,
-            "/stuck" => false,
-            _ => return Ok(()),
-        };
-        lock(&self.app.members).push(Member { client: client.clone(), waited_for });
-        Ok(())
+        Ok(pushed?)
     }
 
     fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
