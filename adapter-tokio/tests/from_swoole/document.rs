@@ -1,85 +1,188 @@
-//! `docs/from-swoole.md` says what is so.
+//! What the document says, and what is so.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-const DOCUMENT: &str = include_str!("../../../docs/from-swoole.md");
+use sockeye_tokio::Config;
+use sockeye_tokio::core::MAX_CLOSE_REASON;
 
-macro_rules! files {
-    ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!($name, ".rs")))),*] };
-}
+use crate::names::{NAMES, numbers};
 
-#[test]
-fn its_examples_are_those_that_are_run() {
-    let files = files![
-        "first",
-        "status",
-        "before_handshake_response",
-        "handshake",
-        "defer",
-        "request",
-        "class",
-        "pack",
-        "unpack",
-        "subprotocol",
-        "close_frames",
-        "ping_frames",
-        "pong_frames",
-        "compression_server",
-        "compression_client",
-        "ping_server",
-        "ping_client",
-    ];
-    let blocks: Vec<&str> = DOCUMENT
-        .split("```rust\n")
-        .skip(1)
-        .map(|rest| rest.split_once("```").expect("the end of a block").0)
-        .collect();
-    assert_eq!(blocks.len(), files.len());
-    for (block, (name, file)) in blocks.iter().zip(files) {
-        assert_eq!(block, &file, "{name}.rs and the document differ");
-    }
-}
+const EXAMPLES: &str = "adapter-tokio/tests/from_swoole/examples/";
 
-/// Where each type of the tables is defined.
-const SOURCES: [(&str, &str); 24] = [
-    ("Accept", include_str!("../../../core/src/handshake/server/accept.rs")),
-    ("Callbacks", include_str!("../../../driver/src/server/callbacks.rs")),
-    ("Client", include_str!("../../../driver/src/server/client.rs")),
-    ("CloseCode", include_str!("../../../core/src/close.rs")),
-    ("CloseFrame", include_str!("../../../core/src/close.rs")),
-    ("Config", include_str!("../../../core/src/config.rs")),
-    ("Decision", include_str!("../../../driver/src/server/handler.rs")),
-    ("Flags", include_str!("../../../core/src/frame.rs")),
-    ("Frame", include_str!("../../../core/src/frame.rs")),
-    ("Handler", include_str!("../../../driver/src/server/handler.rs")),
-    ("HttpRequest", include_str!("../../../driver/src/server/http.rs")),
-    ("Inbound", include_str!("../../../driver/src/server/handler.rs")),
-    ("Info", include_str!("../../../driver/src/server/status.rs")),
-    ("Limits", include_str!("../../../driver/src/server/options.rs")),
-    ("Opcode", include_str!("../../../core/src/frame.rs")),
-    ("Payload", include_str!("../../../core/src/message.rs")),
-    ("Policy", include_str!("../../../core/src/handshake/server/policy.rs")),
-    ("Port", include_str!("../../../driver/src/server/options.rs")),
-    ("Request", include_str!("../../../core/src/http/request.rs")),
-    ("Response", include_str!("../../../core/src/http/response.rs")),
-    ("Server", include_str!("../../../driver/src/server/running.rs")),
-    ("ServerHandle", include_str!("../../../driver/src/server/handle.rs")),
-    ("Status", include_str!("../../../driver/src/server/status.rs")),
-    ("WebSocket", include_str!("../../../driver/src/websocket.rs")),
+/// Swoole's examples, in the order of its manual.
+const HEADINGS: &[&str] = &[
+    "A server",
+    "Is it a WebSocket?",
+    "onHandShake",
+    "onHandShake and defer",
+    "onRequest",
+    "onRequest in a class",
+    "pack, without a server",
+    "websocket_subprotocol",
+    "open_websocket_close_frame",
+    "open_websocket_ping_frame",
+    "Pings answered by hand",
+    "open_websocket_pong_frame",
+    "Pongs received",
+    "Compression: the server",
+    "Compression: the client",
+    "Ping: the server",
+    "Ping: the client",
 ];
 
+/// The names of Swoole's manual.
+const SWOOLE: &str = "\
+    onConnect onHandShake onBeforeHandshakeResponse onOpen onMessage onRequest onClose onDisconnect \
+    WorkerStart receive set on start push exist isEstablished pack unpack disconnect close getClientInfo \
+    connection_info websocket_status defer send connections Frame Frame->fd Frame->data Frame->opcode \
+    Frame->finish Frame->flags Frame::pack Frame::unpack CloseFrame CloseFrame->opcode CloseFrame->code \
+    CloseFrame->reason WEBSOCKET_OPCODE_TEXT WEBSOCKET_OPCODE_BINARY WEBSOCKET_OPCODE_CLOSE \
+    WEBSOCKET_OPCODE_PING WEBSOCKET_OPCODE_PONG WEBSOCKET_STATUS_CONNECTION WEBSOCKET_STATUS_HANDSHAKE \
+    WEBSOCKET_STATUS_ACTIVE WEBSOCKET_STATUS_CLOSING WEBSOCKET_CLOSE_NORMAL WEBSOCKET_CLOSE_GOING_AWAY \
+    WEBSOCKET_CLOSE_PROTOCOL_ERROR WEBSOCKET_CLOSE_DATA_ERROR WEBSOCKET_CLOSE_STATUS_ERROR \
+    WEBSOCKET_CLOSE_ABNORMAL WEBSOCKET_CLOSE_MESSAGE_ERROR WEBSOCKET_CLOSE_POLICY_ERROR \
+    WEBSOCKET_CLOSE_MESSAGE_TOO_BIG WEBSOCKET_CLOSE_EXTENSION_MISSING WEBSOCKET_CLOSE_SERVER_ERROR \
+    WEBSOCKET_CLOSE_TLS SWOOLE_WEBSOCKET_FLAG_FIN SWOOLE_WEBSOCKET_FLAG_COMPRESS SWOOLE_BASE log_file \
+    websocket_subprotocol open_websocket_close_frame open_websocket_ping_frame open_websocket_pong_frame \
+    websocket_compression";
+
 #[test]
-fn its_names_exist() {
-    // Without the blocks of code.
-    let prose = DOCUMENT.split("```").step_by(2);
-    let quoted = prose.flat_map(|part| part.split('`').skip(1).step_by(2));
-    let names: BTreeSet<(&str, &str)> = quoted.filter_map(|name| name.split_once("::")).collect();
-    assert!(names.len() > 60, "{names:?}");
-    for (of, name) in names {
-        let name = name.split(['(', ' ', '{']).next().unwrap_or_default();
-        let (_, source) =
-            SOURCES.iter().find(|(known, _)| *known == of).unwrap_or_else(|| panic!("{of}::{name}"));
-        let words: BTreeSet<&str> = source.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-        assert!(words.contains(name), "{of}::{name}");
+fn every_rust_block_is_the_file_it_names_and_every_file_is_shown() {
+    let mut shown = BTreeSet::new();
+    for block in read().blocks.iter().filter(|block| block.language == "rust") {
+        let name =
+            block.source.strip_prefix(EXAMPLES).unwrap_or_else(|| panic!("no example: {:?}", block.source));
+        assert_eq!(block.text, file(&block.source), "{name} and its block");
+        assert!(shown.insert(name.to_owned()), "{name} is shown twice");
     }
+    let files = std::fs::read_dir(root().join(EXAMPLES)).unwrap();
+    let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(shown, files.filter(|name| name != "mod.rs").collect());
+}
+
+#[test]
+fn every_example_of_the_manual_is_there_with_its_counterpart() {
+    let document = read();
+    let examples = || document.blocks.iter().skip_while(|block| block.language != "php");
+    let sides = |language| examples().filter(move |block| block.language == language);
+    assert_eq!(sides("php").map(|block| &*block.heading).collect::<Vec<_>>(), HEADINGS);
+    assert_eq!(sides("rust").map(|block| &*block.heading).collect::<Vec<_>>(), HEADINGS);
+    assert_eq!(examples().count(), 2 * HEADINGS.len());
+}
+
+#[test]
+fn every_name_of_the_manual_is_in_a_table() {
+    let rows = read().rows;
+    let known: BTreeSet<&str> = rows.iter().flat_map(|row| spans(&row[0])).collect();
+    for name in SWOOLE.split_whitespace() {
+        assert!(known.contains(name), "{name} is missing");
+    }
+}
+
+#[test]
+fn every_name_of_ours_exists_and_every_one_that_does_is_used() {
+    let document = read();
+    let ours = document.rows.iter().flat_map(|row| spans(&row[1]));
+    let elsewhere = document.rows.iter().flat_map(|row| &row[2..]).chain(&document.prose);
+    let elsewhere =
+        elsewhere.flat_map(|text| spans(text)).filter(|name| name.contains("::") || NAMES.contains(name));
+    let used: BTreeSet<&str> = ours.chain(elsewhere).collect();
+    let existing = NAMES.iter().copied().collect();
+    assert_eq!(used.symmetric_difference(&existing).collect::<Vec<_>>(), [&""; 0]);
+}
+
+#[test]
+fn the_numbers_are_right() {
+    let rows = read().rows;
+    let value = |name: &str| {
+        let row = rows.iter().find(|row| row.len() == 4 && spans(&row[1]).eq([name]));
+        row.unwrap_or_else(|| panic!("no value of {name}"))[2].clone()
+    };
+    for (name, number) in numbers() {
+        assert_eq!(value(name), number.to_string(), "{name}");
+    }
+    let config = Config::new();
+    assert_eq!(value("Config::max_send_size"), format!("{} MiB", config.max_send_size >> 20));
+    assert_eq!(value("Config::max_message_size"), format!("{} MiB", config.max_message_size >> 20));
+    assert_eq!(value("Config::high_water_mark"), format!("{} KiB", config.high_water_mark >> 10));
+    assert_eq!(value("Config::close_timeout"), format!("{} s", config.close_timeout.as_secs()));
+    assert_eq!(value("MAX_CLOSE_REASON"), format!("{MAX_CLOSE_REASON} bytes"));
+}
+
+#[test]
+fn every_place_that_is_referred_to_is_there() {
+    let document = read();
+    let anchors: BTreeSet<String> = document.headings.iter().map(|heading| anchor(heading)).collect();
+    let all = document.prose.iter().chain(document.rows.iter().flatten());
+    let links = all.flat_map(|text| text.split("](#").skip(1)).map(|rest| rest.split(')').next().unwrap());
+    let mut count = 0;
+    for link in links {
+        assert!(anchors.contains(link), "#{link}");
+        count += 1;
+    }
+    assert!(count > 0);
+}
+
+/// The document, in pieces.
+#[derive(Default)]
+struct Document {
+    headings: Vec<String>,
+    blocks: Vec<Block>,
+    /// The cells of the tables' rows, without their heads.
+    rows: Vec<Vec<String>>,
+    /// All other lines.
+    prose: Vec<String>,
+}
+
+struct Block {
+    language: String,
+    heading: String,
+    /// The file that was linked to last.
+    source: String,
+    text: String,
+}
+
+fn read() -> Document {
+    let text = file("docs/from-swoole.md");
+    let (mut document, mut source) = (Document::default(), String::new());
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let body =
+                lines.by_ref().take_while(|&line| line != "```").flat_map(|line| [line, "\n"]).collect();
+            let heading = document.headings.last().unwrap().clone();
+            let source = std::mem::take(&mut source);
+            document.blocks.push(Block { language: language.to_owned(), heading, source, text: body });
+        } else if let Some(heading) = line.strip_prefix('#') {
+            document.headings.push(heading.trim_start_matches('#').trim().to_owned());
+        } else if let Some(row) = line.strip_prefix('|').and_then(|row| row.strip_suffix('|')) {
+            document.rows.push(row.split('|').map(|cell| cell.trim().to_owned()).collect());
+        } else {
+            if let Some((_, link)) = line.split_once("](../") {
+                source = link.split(')').next().unwrap().to_owned();
+            }
+            document.prose.push(line.to_owned());
+        }
+    }
+    document.rows.retain(|row| row[0] != "Swoole" && row[0] != "---");
+    document
+}
+
+/// What stands in code in a line.
+fn spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+fn file(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }

@@ -185,7 +185,8 @@ pub enum Decision {
     /// As if there were none: the port's policy decides, then [`Handler::before_handshake_response`].
     #[default]
     Policy,
-    /// A 101 with this in it.
+    /// A 101 with this in it. The port's policy is not asked, so pages of any origin get in, unless
+    /// [`Policy::decide`](sockeye_core::handshake::server::Policy::decide) is.
     Accept(Accept),
     /// Any other response, and the end of the connection.
     Respond(Response),

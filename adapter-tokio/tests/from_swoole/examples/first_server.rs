@@ -7,7 +7,11 @@ pub fn server(address: &str) -> io::Result<Server> {
         println!("receive from {}: {message:?}", client.id());
         client.push("this is server")
     })
-    .on_open(|client, _request| async move { println!("server: handshake success with {}", client.id()) })
-    .on_close(|client, _info| async move { println!("client {} closed", client.id()) });
+    .on_open(|client, _request| async move {
+        println!("server: handshake success with {}", client.id());
+    })
+    .on_close(|client, info| async move {
+        println!("client {} {info}", client.id());
+    });
     Server::bind(address, handler)
 }

@@ -1,0 +1,134 @@
+//! The examples of control frames and of compression.
+
+use sockeye_tokio::core::deflate::{Deflate, Policy};
+use sockeye_tokio::core::http::Response;
+use sockeye_tokio::server::{Client, Handler, HandlerResult, Inbound, Port, Server};
+use sockeye_tokio::{CloseCode, CloseFrame, Config, Frame, Message, Opcode, Request, Url};
+
+use crate::client::Raw;
+use crate::examples::{compression_client, ping_client};
+use crate::process::Example;
+use crate::soon;
+
+fn control(opcode: Opcode) -> Frame<'static> {
+    Frame::new(opcode, b"payload".as_slice())
+}
+
+/// Nothing is answered to what was sent before.
+fn expect_silence(raw: &mut Raw) {
+    raw.close(1000, "");
+    raw.expect_close(1000);
+}
+
+#[test]
+fn close_frames_are_told_and_still_answered() {
+    let example = Example::start("close_frame");
+    let mut raw = example.open();
+    raw.text("hi");
+    raw.close(4001, "done");
+    raw.expect_close(4001);
+    assert_eq!(example.line(), "Message received: Text(\"hi\")");
+    assert_eq!(example.line(), "Close frame received: Code 4001 Reason done");
+    let mut raw = example.open();
+    raw.send(&Frame::close(&CloseFrame::default()).unwrap());
+    assert_eq!(raw.frame().unwrap().opcode, Opcode::Close);
+    assert_eq!(example.line(), "Close frame received: Code 1005 Reason ");
+}
+
+#[test]
+fn pings_are_told_and_answered_by_the_example() {
+    let example = Example::start("ping_frame");
+    let mut raw = example.open();
+    raw.text("hi");
+    raw.send(&control(Opcode::Ping));
+    assert_eq!(raw.frame(), Some(control(Opcode::Pong)));
+    assert_eq!(example.line(), "Message received: Text(\"hi\")");
+    assert_eq!(example.line(), "Ping frame received: Code 9");
+    expect_silence(&mut raw);
+}
+
+#[test]
+fn pongs_are_told() {
+    let example = Example::start("pong_frame");
+    let mut raw = example.open();
+    raw.text("hi");
+    raw.send(&control(Opcode::Pong));
+    assert_eq!(example.line(), "Message received: Text(\"hi\")");
+    assert_eq!(example.line(), "Pong frame received: Code 10");
+    expect_silence(&mut raw);
+}
+
+#[test]
+fn each_option_tells_of_one_kind_of_frame() {
+    for (name, told) in [("ping_option", "Ping"), ("pong_option", "Pong")] {
+        let example = Example::start(name);
+        let mut raw = example.open();
+        raw.send(&control(Opcode::Ping));
+        raw.send(&control(Opcode::Pong));
+        raw.text("last");
+        assert_eq!((example.line(), example.line()), (told.to_owned(), "Text(\"last\")".to_owned()));
+        if name == "pong_option" {
+            assert_eq!(raw.frame(), Some(control(Opcode::Pong)));
+        }
+        expect_silence(&mut raw);
+    }
+}
+
+#[test]
+fn the_ping_server_pings() {
+    let example = Example::start("ping_server");
+    let mut raw = example.open();
+    raw.text("hi");
+    assert_eq!(raw.frame(), Some(Frame::new(Opcode::Ping, b"".as_slice())));
+}
+
+#[tokio::test]
+async fn the_ping_client_hears_the_pong() {
+    let example = Example::start("first_server");
+    soon(ping_client::round_trip(&example.url())).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_compressing_server_compresses_for_those_who_can() {
+    let example = Example::start("compression_server");
+    let mut raw = example.connect();
+    let answer = raw.upgrade_with("/", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    assert!(answer.header("Sec-WebSocket-Extensions").unwrap().starts_with("permessage-deflate"));
+    raw.text("hi");
+    assert!(raw.frame().unwrap().flags.compress);
+    let mut raw = example.open();
+    raw.text("hi");
+    assert!(!raw.frame().unwrap().flags.compress);
+    let url = Url::parse(&example.url()).unwrap();
+    let config = Config::new().deflate(Deflate::new());
+    let (mut ws, _): (_, Response) =
+        sockeye_tokio::connect_with(&url, Request::new(&url), config.into()).await.unwrap();
+    ws.send("hi").await.unwrap();
+    assert_eq!(soon(ws.recv()).await.unwrap(), Some(Message::from("Hello Hello Hello Hello")));
+}
+
+/// Answers with whether the message came compressed.
+struct Teller;
+
+impl Handler for Teller {
+    async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        client.push(format!("{}: {}", message.is_compressed(), message.as_text().unwrap_or_default()))?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_compressing_client_compresses_for_a_server_that_can() {
+    let able = Config::new().deflate(Deflate::new().policy(Policy::Never));
+    for (config, compressed) in [(able, true), (Config::new(), false)] {
+        let server =
+            Server::builder().listen("127.0.0.1:0", Port::new(Teller).config(config)).unwrap().build();
+        let url = format!("ws://{}/", server.addresses()[0]);
+        let serving = tokio::spawn(server.run());
+        let mut ws = soon(compression_client::client(&url)).await.unwrap();
+        let answer = format!("{compressed}: Hello Hello Hello Hello");
+        assert_eq!(soon(ws.recv()).await.unwrap(), Some(Message::from(answer)));
+        soon(ws.close(CloseCode::NORMAL, "")).await.unwrap();
+        serving.abort();
+    }
+}

@@ -1,0 +1,137 @@
+//! The names of ours that the document has: each is written once, compiled, and compared with the document.
+
+use std::future::Ready;
+
+use sockeye_tokio::server::HandlerResult;
+
+use crate::examples::prelude::*;
+
+/// What [`Handler`]'s methods are taken from.
+struct Nothing;
+
+impl Handler for Nothing {
+    async fn message(&self, _: &Client, _: Inbound<'_>) -> HandlerResult {
+        Ok(())
+    }
+}
+
+/// The numbers on the wire, or of Swoole.
+trait Number {
+    fn number(self) -> u16;
+}
+
+impl Number for Opcode {
+    fn number(self) -> u16 {
+        u8::from(self).into()
+    }
+}
+
+impl Number for Status {
+    fn number(self) -> u16 {
+        self.as_u8().into()
+    }
+}
+
+impl Number for CloseCode {
+    fn number(self) -> u16 {
+        self.as_u16()
+    }
+}
+
+/// `items`: types, traits and constants. `numbers`: see [`Number`]. `events`: methods of [`Handler`]. `values`:
+/// functions and variants. `generic`: functions with a type, which says what their arguments are. `structs`: variants
+/// with fields. `fields`: what can be read.
+macro_rules! names {
+    (
+        items { $($item:ident)* }
+        numbers { $($nt:ident::$number:ident)* }
+        events { $($event:ident)* }
+        values { $($vt:ident::$value:ident)* }
+        generic { $($gt:ident::$generic:ident: $fn:ty;)* }
+        structs { $($st:ident::$struct:ident)* }
+        fields { $($ft:ident::$field:ident)* }
+    ) => {
+        /// All of them, as the document writes them.
+        pub(crate) const NAMES: &[&str] = &[
+            $(stringify!($item),)*
+            $(concat!(stringify!($nt), "::", stringify!($number)),)*
+            $(concat!("Handler::", stringify!($event)),)*
+            $(concat!(stringify!($vt), "::", stringify!($value)),)*
+            $(concat!(stringify!($gt), "::", stringify!($generic)),)*
+            $(concat!(stringify!($st), "::", stringify!($struct)),)*
+            $(concat!(stringify!($ft), "::", stringify!($field)),)*
+        ];
+
+        pub(crate) fn numbers() -> Vec<(&'static str, u16)> {
+            vec![$((concat!(stringify!($nt), "::", stringify!($number)), $nt::$number.number()),)*]
+        }
+
+        #[expect(dead_code, unused_imports, elided_lifetimes_in_paths, reason = "it is enough that it compiles")]
+        fn exist() {
+            $(use $item as _;)*
+            $(let _ = Nothing::$event;)*
+            $(let _ = $vt::$value;)*
+            $(let _: $fn = $gt::$generic;)*
+            $(let _ = |it: $st| matches!(it, $st::$struct { .. });)*
+            $(let _ = |it: &$ft| size_of_val(&it.$field);)*
+        }
+    };
+}
+
+type Pushed = Result<(), PushError>;
+type Filter = fn(ConnectionId) -> bool;
+type OnMessage = fn(Client, Message) -> Ready<()>;
+
+names! {
+    items {
+        Handler CloseInfo Decision Broadcast ConnectionId PushError Request HttpRequest HttpExchange Upgrade
+        Response Inbound Message Frame Payload CloseFrame MAX_CLOSE_REASON
+    }
+    numbers {
+        Opcode::Continuation Opcode::Text Opcode::Binary Opcode::Close Opcode::Ping Opcode::Pong
+        Status::Connection Status::Handshake Status::Active Status::Closing Status::HandshakeFailed
+        CloseCode::NORMAL CloseCode::GOING_AWAY CloseCode::PROTOCOL_ERROR CloseCode::UNSUPPORTED_DATA
+        CloseCode::NO_STATUS CloseCode::ABNORMAL CloseCode::INVALID_PAYLOAD CloseCode::POLICY_VIOLATION
+        CloseCode::TOO_BIG CloseCode::EXTENSION_MISSING CloseCode::INTERNAL_ERROR CloseCode::SERVICE_RESTART
+        CloseCode::TRY_AGAIN_LATER CloseCode::BAD_GATEWAY CloseCode::TLS
+    }
+    events {
+        connect handshake before_handshake_response open message request close disconnect control drained failed
+    }
+    values {
+        Server::builder Server::run Server::handle ServerHandle::shutdown ServerHandle::exists
+        ServerHandle::is_established ServerHandle::ping ServerHandle::push_frame ServerHandle::disconnect
+        ServerHandle::abort ServerHandle::info ServerHandle::connections Client::server Client::ping
+        Client::push_frame Client::is_established Client::close Client::abort Client::info Client::id
+        Frame::pack Frame::pack_masked Frame::unpack Frame::finish Frame::text Frame::binary
+        Request::headers Request::query Request::param Request::params Response::new
+        Decision::Accept Inbound::as_bytes Inbound::as_text Inbound::kind Inbound::is_compressed
+        Message::as_bytes Message::as_text Message::kind CloseFrame::parse CloseFrame::status
+        Payload::compress CloseCode::is_sendable Policy::subprotocol Policy::origins Origins::Any
+        DeflatePolicy::OnRequest Config::keepalive
+    }
+    generic {
+        Server::bind: fn(&'static str, Nothing) -> std::io::Result<Server>;
+        Callbacks::on_message: fn(OnMessage) -> Callbacks;
+        Port::config: fn(Port<Nothing>, Config) -> Port<Nothing>;
+        Port::policy: fn(Port<Nothing>, Policy) -> Port<Nothing>;
+        Port::forward_close: fn(Port<Nothing>, bool) -> Port<Nothing>;
+        Port::forward_ping: fn(Port<Nothing>, bool) -> Port<Nothing>;
+        Port::forward_pong: fn(Port<Nothing>, bool) -> Port<Nothing>;
+        Client::push: fn(&Client, &'static str) -> Pushed;
+        Client::send: fn(&'static Client, &'static str) -> _;
+        Client::send_blocking: fn(&Client, &'static str) -> Pushed;
+        Client::defer: fn(&Client, fn(&Client));
+        ServerHandle::push: fn(&ServerHandle, ConnectionId, &'static str) -> Pushed;
+        ServerHandle::broadcast: fn(&ServerHandle, Filter, &'static str) -> Broadcast;
+        Response::header: fn(Response, &str, &'static str) -> Result<Response, InvalidHeader>;
+        Response::body: fn(Response, &'static str) -> Response;
+        Accept::header: fn(Accept, &str, &'static str) -> Result<Accept, InvalidHeader>;
+    }
+    structs { PushError::TooBig PushError::Backpressure }
+    fields {
+        Info::status Info::round_trip Frame::data Frame::opcode Frame::flags Flags::finish Flags::compress
+        CloseFrame::code CloseFrame::reason
+        Config::deflate Config::max_send_size Config::max_message_size Config::high_water_mark Config::close_timeout
+    }
+}
