@@ -131,6 +131,26 @@ fn e10_that_a_closing_connection_cannot_be_answered_is_no_failure() {
 }
 
 #[test]
+fn m11_m12_what_is_no_websocket_is_ended_at_once_too() {
+    let mut world = World::new(Config::new());
+    let waiting = world.connect();
+    let half = world.connect();
+    world.say(&half, b"GET / HT");
+    for id in world.server.connections() {
+        world.server.abort(id).unwrap();
+    }
+    world.executor.run_until_idle();
+    assert!(waiting.is_shut() && half.is_shut());
+    world.assert_empty();
+    let waiting = world.connect();
+    let kept = world.connect();
+    world.say(&kept, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    world.server.shutdown(Duration::from_secs(10));
+    world.executor.run_until_idle();
+    assert!(waiting.is_shut() && kept.is_shut() && world.ended.is_finished());
+}
+
+#[test]
 fn m12_who_waits_for_the_end_is_told_when_it_has_come() {
     let mut world = World::new(Config::new());
     let pipe = world.open();
