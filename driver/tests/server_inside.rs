@@ -95,6 +95,23 @@ fn m4_what_becomes_of_a_push_above_the_budget_is_said_by_the_port() {
 }
 
 #[test]
+fn m4_who_is_closed_for_want_of_room_hears_of_it_at_once() {
+    let close = SlowReader::Close(CloseCode::TRY_AGAIN_LATER);
+    let mut world =
+        World::limited(Config::new(), |port| port.slow_reader(close), Limits::new().max_queued(1000));
+    let _slow = world.open_narrow(100);
+    let slow = world.server.connections()[0];
+    let reader = world.open();
+    let id = world.server.connections().into_iter().max().unwrap();
+    world.server.push(slow, payload(0, 900)).unwrap();
+    world.executor.run_until_idle();
+    // It waits for nothing but its peer, and is to be woken.
+    assert!(world.server.push(id, payload(0, 300)).is_err());
+    world.executor.run_until_idle();
+    assert_eq!(frames(&reader.take_all())[0].opcode, Opcode::Close);
+}
+
+#[test]
 fn m9_a_broadcast_to_some_passes_over_what_is_not_open() {
     let mut world = World::new(Config::new());
     let pipes: Vec<Pipe> = (0..3).map(|_| world.open()).collect();
