@@ -168,6 +168,30 @@ fn m11_m12_what_is_no_websocket_is_ended_at_once_too() {
 }
 
 #[test]
+fn h5_a_body_whose_reading_was_dropped_is_whole_all_the_same() {
+    let mut world = World::new(Config::new());
+    let pipe = world.connect();
+    world.say(&pipe, b"POST /impatient HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n");
+    for part in [b"ab", b"cd", b"ef"] {
+        assert!(pipe.take_all().is_empty());
+        world.say(&pipe, part);
+    }
+    assert!(pipe.take_all().ends_with(b"\r\n\r\nabcdef"));
+}
+
+#[test]
+fn m8_what_a_thread_sends_by_itself_is_noted() {
+    let mut world = World::new(Config::new());
+    let pipe = world.open();
+    let client = world.server.client(world.server.connections()[0]).unwrap();
+    let before = client.info().last_sent;
+    world.executor.time.advance(Duration::from_secs(5));
+    client.send_blocking("at once").unwrap();
+    assert_eq!(*frames(&pipe.take_all())[0].data, b"at once"[..]);
+    assert!(client.info().last_sent > before);
+}
+
+#[test]
 fn m12_who_waits_for_the_end_is_told_when_it_has_come() {
     let mut world = World::new(Config::new());
     let pipe = world.open();

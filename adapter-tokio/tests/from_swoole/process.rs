@@ -18,6 +18,25 @@ use crate::examples::{
 
 const NAME: &str = "SOCKEYE_EXAMPLE";
 const LISTENING: &str = "listening on ";
+const ANY: &str = "127.0.0.1:0";
+
+/// The examples that are servers.
+const EXAMPLES: [&str; 14] = [
+    "first_server",
+    "client_info",
+    "handshake",
+    "defer",
+    "request",
+    "request_class",
+    "subprotocol",
+    "close_frame",
+    "ping_option",
+    "ping_frame",
+    "pong_option",
+    "pong_frame",
+    "compression_server",
+    "ping_server",
+];
 
 fn server(name: &str, address: &str) -> Result<Server, BoxError> {
     let talker = || Callbacks::on_message(|_, message| async move { println!("{message:?}") });
@@ -42,12 +61,22 @@ fn server(name: &str, address: &str) -> Result<Server, BoxError> {
     })
 }
 
-/// What the process does. It ends with its standard input, should the test be gone without having ended it.
+/// The others run this one in a process of its own, where it is the server of one example.
 #[tokio::test]
-#[ignore = "it is run by the others"]
-async fn serve() {
-    let Ok(name) = std::env::var(NAME) else { return };
-    let server = server(&name, "127.0.0.1:0").unwrap();
+async fn every_example_is_a_server_and_nothing_else_is() {
+    if let Ok(name) = std::env::var(NAME) {
+        return serve(&name).await;
+    }
+    for name in EXAMPLES {
+        let server = server(name, ANY).unwrap();
+        assert_eq!(server.addresses().len(), 1, "{name}");
+    }
+    assert!(server("another", ANY).is_err());
+}
+
+/// What the process does. It ends with its standard input, should the test be gone without having ended it.
+async fn serve(name: &str) {
+    let server = server(name, ANY).unwrap();
     let handle = server.handle();
     println!("\n{LISTENING}{}", server.addresses()[0]);
     std::thread::spawn(move || {
@@ -67,7 +96,7 @@ pub(crate) struct Example {
 impl Example {
     pub(crate) fn start(name: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "process::serve", "--ignored", "--nocapture"])
+            .args(["--exact", "process::every_example_is_a_server_and_nothing_else_is", "--nocapture"])
             .env(NAME, name)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

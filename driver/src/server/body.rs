@@ -55,12 +55,14 @@ impl std::error::Error for HttpBodyError {
 
 /// The body of a request, whatever its transport.
 pub(super) trait PollBody {
-    /// Reads what is left of it.
-    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<(), HttpBodyError>>;
+    /// Reads what is left of it, and gives all of it.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, HttpBodyError>>;
 }
 
 pub(super) struct Body<'o, I, C> {
     reader: BodyReader,
+    /// What has come of it and has not been given out.
+    content: Vec<u8>,
     opening: &'o mut Opening<I, C>,
     /// The client waits to be asked for it.
     wants_continue: bool,
@@ -88,6 +90,7 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
     ) -> Self {
         Body {
             reader: BodyReader::new(request.body_length(), max_size),
+            content: Vec::new(),
             wants_continue: request.version() >= Version::Http11
                 && request.headers().contains_token("expect", "100-continue"),
             opening,
@@ -100,16 +103,16 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
 
     /// Whether nothing of it is left, looking at no more than what has come.
     pub(super) fn is_read(&mut self) -> bool {
-        matches!(self.take(&mut Vec::new()), Ok(true))
+        matches!(self.take(), Ok(true))
     }
 
     /// Takes what has come of it; `true` when that is all.
-    fn take(&mut self, into: &mut Vec<u8>) -> Result<bool, BodyError> {
+    fn take(&mut self) -> Result<bool, BodyError> {
         let input = &mut self.opening.input;
         let mut view = RecvBuf::new(input.unread());
         let result = loop {
             match self.reader.poll_event(&mut view) {
-                Ok(Some(BodyEvent::Data(part))) => into.extend_from_slice(part),
+                Ok(Some(BodyEvent::Data(part))) => self.content.extend_from_slice(part),
                 Ok(Some(BodyEvent::End)) => break Ok(true),
                 Ok(None) => break Ok(false),
                 Err(error) => break Err(error),
@@ -120,9 +123,9 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
         result
     }
 
-    fn poll_rest(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<(), HttpBodyError>> {
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HttpBodyError>> {
         loop {
-            if self.take(into).map_err(HttpBodyError::Body)? {
+            if self.take().map_err(HttpBodyError::Body)? {
                 self.opening.clock.cancel();
                 return Poll::Ready(Ok(()));
             }
@@ -144,14 +147,14 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
 }
 
 impl<I: Io, C: Clock> PollBody for Body<'_, I, C> {
-    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<(), HttpBodyError>> {
-        let result = ready!(self.poll_rest(cx, into));
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, HttpBodyError>> {
+        let result = ready!(self.poll_rest(cx));
         if let Err(error) = &result {
             self.failed = Some(match error.status() {
                 Some(status) => Failed::Body(status, format!("bad request: {error}\n")),
                 None => Failed::Io,
             });
         }
-        Poll::Ready(result)
+        Poll::Ready(result.map(|()| std::mem::take(&mut self.content)))
     }
 }

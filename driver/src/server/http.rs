@@ -31,10 +31,12 @@ impl HttpRequest<'_> {
     ///
     /// It is above [`Port::max_body_size`](super::Port::max_body_size), malformed, or did not come in time. Return the error: the
     /// client is told.
+    ///
+    /// # Cancel safety
+    ///
+    /// What has come when the future is dropped is part of what the next call gives.
     pub async fn body(&mut self) -> Result<Vec<u8>, HttpBodyError> {
-        let mut body = Vec::new();
-        poll_fn(|cx| self.body.poll_body(cx, &mut body)).await?;
-        Ok(body)
+        poll_fn(|cx| self.body.poll_body(cx)).await
     }
 }
 

@@ -145,19 +145,20 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
         if by == By::Waiter && !served.has_room() {
             // What became of it is seen below.
             let _ = served.link.poll_drain(cx, Half::Recv, true);
+            served.count_written(queued);
         }
         if !served.has_room() {
             if !served.waiters.iter().any(|known| known.will_wake(cx.waker())) {
                 served.waiters.push(cx.waker().clone());
             }
-            served.count_written(queued);
             return Poll::Pending;
         }
         let result = served.queue(command);
         if by == By::Waiter {
+            let queued = served.counted;
             let _ = served.link.poll_write(cx, Half::Recv);
+            served.count_written(queued);
         }
-        served.count_written(queued);
         // Where somebody else has written, the transport wakes him from now on: the task is to ask for that again.
         let task = served.task.take();
         release(served, task);

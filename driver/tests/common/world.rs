@@ -9,7 +9,7 @@ use sockeye_driver::server::{
     BoxError, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port, ServerHandle,
 };
 
-use super::{Door, Executor, Faults, Handle, Pipe, Sim, UPGRADE};
+use super::{Door, Executor, Faults, Handle, Pipe, Sim, UPGRADE, cancelled_after, woken};
 
 /// Echoes, and writes down how connections end.
 #[derive(Clone, Default)]
@@ -38,6 +38,15 @@ impl Handler for Echo {
     }
 
     async fn request(&self, _: &Client, request: &mut HttpRequest<'_>) -> Result<Option<Response>, BoxError> {
+        if request.path() == "/impatient" {
+            // Looked at, and left to the next, until there is nothing left of it.
+            loop {
+                if let Some(body) = cancelled_after(1, request.body()).await {
+                    return Ok(Some(Response::text(200, body?)));
+                }
+                woken().await;
+            }
+        }
         let body = request.body().await?;
         Ok(Some(Response::text(200, body)))
     }

@@ -3,25 +3,11 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use sockeye_core::http::{Request, Response};
+use sockeye_core::http::Response;
 use sockeye_core::{CloseCode, CloseFrame, Opcode};
-use sockeye_driver::server::{Callbacks, Client, Handler, HandlerResult, Inbound};
+use sockeye_driver::server::{Callbacks, Client};
 
-use super::{Harness, Log, PATIENCE, Raw, Running, eventually};
-
-struct Giver(mpsc::Sender<Client>);
-
-impl Handler for Giver {
-    async fn open(&self, client: &Client, _: &Request) -> HandlerResult {
-        self.0.send(client.clone())?;
-        Ok(())
-    }
-
-    async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
-        client.push(message)?;
-        Ok(())
-    }
-}
+use super::{Giver, Harness, Log, PATIENCE, Raw, Running, eventually};
 
 pub(crate) fn m12_all_are_told_1001_behind_what_was_accepted_and_nobody_else_comes_in<T: Harness>() {
     let (tell, told) = mpsc::channel();

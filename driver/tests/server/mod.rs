@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sockeye_driver::server::{Handler, Port, Runtime, Server, ServerBuilder, ServerHandle};
+use sockeye_core::http::Request;
+use sockeye_driver::server::{
+    Client, Handler, HandlerResult, Inbound, Port, Runtime, Server, ServerBuilder, ServerHandle,
+};
 
 pub(crate) mod backpressure;
 mod client;
@@ -34,6 +37,21 @@ pub(crate) trait Harness {
         build: impl FnOnce(ServerBuilder<Self::Runtime>) -> Server<Self::Runtime> + Send + 'static,
         built: impl FnOnce(&Server<Self::Runtime>) + Send + 'static,
     );
+}
+
+/// Sends back what it gets, and gives every client away that opens.
+pub(crate) struct Giver(pub(crate) mpsc::Sender<Client>);
+
+impl Handler for Giver {
+    async fn open(&self, client: &Client, _: &Request) -> HandlerResult {
+        self.0.send(client.clone())?;
+        Ok(())
+    }
+
+    async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        client.push(message)?;
+        Ok(())
+    }
 }
 
 /// A server that runs beside the test, and ends with it.

@@ -3,33 +3,17 @@
 use std::sync::mpsc;
 
 use sockeye_core::deflate::{Deflate, Policy};
-use sockeye_core::http::Request;
 use sockeye_core::{CloseCode, Config, Flags, Frame, Opcode, Payload, Prepared, SendError};
 use sockeye_driver::server::{
     Callbacks, Client, ConnectionId, Handler, HandlerResult, Inbound, Port, PushError, ServerHandle,
 };
 
 use super::client::Raw;
-use super::{Harness, Running};
-
-/// Sends back what it gets, and gives every client away that opens.
-struct Echo(mpsc::Sender<Client>);
-
-impl Handler for Echo {
-    async fn open(&self, client: &Client, _: &Request) -> HandlerResult {
-        self.0.send(client.clone())?;
-        Ok(())
-    }
-
-    async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
-        client.push(message)?;
-        Ok(())
-    }
-}
+use super::{Giver, Harness, Running};
 
 fn one<T: Harness>(config: Config) -> (Running, Raw, Client) {
     let (tell, told) = mpsc::channel();
-    let server = Running::port::<T, _>(Port::new(Echo(tell)).config(config));
+    let server = Running::port::<T, _>(Port::new(Giver(tell)).config(config));
     let raw = server.open();
     let client = told.recv().unwrap();
     (server, raw, client)
@@ -148,7 +132,7 @@ pub(crate) fn m9_a_broadcast_reaches_all_that_the_filter_lets_through<T: Harness
 pub(crate) fn m9_o5_a_broadcast_is_compressed_once_for_all_that_agreed_on_it<T: Harness>() {
     let deflate = Deflate::new().policy(Policy::OnRequest);
     let (tell, told) = mpsc::channel();
-    let server = Running::port::<T, _>(Port::new(Echo(tell)).config(Config::new().deflate(deflate)));
+    let server = Running::port::<T, _>(Port::new(Giver(tell)).config(Config::new().deflate(deflate)));
     let mut plain = server.open();
     let mut squeezed = server.connect();
     let answer = squeezed.upgrade_with("/", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
