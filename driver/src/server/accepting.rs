@@ -10,12 +10,12 @@ use sockeye_core::Instant;
 use sockeye_core::http::Response;
 
 use super::connection::connection;
-use super::entry::PortFacts;
 use super::guard::isolated;
 use super::handler::Handler;
 use super::http::dated;
 use super::hub::Hub;
 use super::log;
+use super::options::Settings;
 use super::runtime::{Accepted, Listener, Runtime};
 use crate::io::Clock;
 use crate::opening::Opening;
@@ -26,7 +26,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_
 /// A port that is open and whose connections nobody accepts yet.
 pub(super) struct Bound<R: Runtime, H> {
     pub(super) listener: R::Listener,
-    pub(super) facts: Arc<PortFacts>,
+    pub(super) settings: Arc<Settings>,
     pub(super) handler: Arc<H>,
 }
 
@@ -62,8 +62,8 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
 
     fn admit(&self, runtime: &R, hub: &Arc<Hub>, accepted: Accepted<R::Io>) -> io::Result<()> {
         if let Some(admitted) = hub.admit(&accepted.peer) {
-            let (facts, handler) = (self.facts.clone(), self.handler.clone());
-            let task = connection(runtime.clone(), accepted, admitted, facts, handler, hub.clone());
+            let (settings, handler) = (self.settings.clone(), self.handler.clone());
+            let task = connection(runtime.clone(), accepted, admitted, settings, handler, hub.clone());
             return runtime.spawn(isolated(task));
         }
         log::full(&accepted.peer);

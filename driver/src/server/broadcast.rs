@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use sockeye_core::{Payload, Prepared};
 
-use super::entry::{Entry, PortFacts};
+use super::entry::Entry;
 use super::error::PushError;
+use super::options::Settings;
 use super::push::Command;
 use crate::pool::codec_pool;
 
@@ -23,7 +24,7 @@ pub struct Broadcast {
 
 /// Encodes a message once for each port: they have settings of their own, and there are few.
 pub(super) fn encode_and_push(entries: impl Iterator<Item = Arc<Entry>>, payload: &Payload<'_>) -> Broadcast {
-    let mut prepared: Vec<(Arc<PortFacts>, Prepared)> = Vec::new();
+    let mut prepared: Vec<(Arc<Settings>, Prepared)> = Vec::new();
     let mut report = Broadcast::default();
     for entry in entries.filter(|entry| entry.is_established()) {
         let known = prepared.iter().position(|(port, _)| Arc::ptr_eq(port, &entry.port));
@@ -45,7 +46,7 @@ pub(super) fn push(entries: impl Iterator<Item = Arc<Entry>>, prepared: &Prepare
     report
 }
 
-fn prepare(port: &PortFacts, payload: Payload<'_>) -> Prepared {
+fn prepare(port: &Settings, payload: Payload<'_>) -> Prepared {
     match &port.config.deflate {
         Some(settings) => Prepared::deflated(payload, settings, Some(&*codec_pool())),
         None => Prepared::new(payload),

@@ -15,15 +15,13 @@ use super::guard::{guarded, guarded_alone, report};
 use super::handler::{Failure, Handler, HandlerResult, Inbound};
 use super::hub::{Admitted, Hub};
 use super::line::Line;
-use super::options::Forward;
+use super::options::{Forward, Settings};
 use super::push::Command;
 use super::runtime::{Accepted, Runtime};
 use crate::buffer::READ;
 use crate::io::Clock;
 use crate::link::Heard;
 use crate::receiving::Receiving;
-
-use super::entry::PortFacts;
 
 /// The whole life of a connection that was accepted.
 ///
@@ -33,7 +31,7 @@ pub(super) fn connection<R: Runtime, H: Handler>(
     runtime: R,
     accepted: Accepted<R::Io>,
     admitted: Admitted,
-    port: Arc<PortFacts>,
+    port: Arc<Settings>,
     handler: Arc<H>,
     hub: Arc<Hub>,
 ) -> impl Future<Output = ()> + Send + 'static {
@@ -51,7 +49,7 @@ pub(super) fn connection<R: Runtime, H: Handler>(
             Met::Refused => return,
         };
         let Opened { receiving, line, request, deferred } = *opened;
-        let forward = known.client.entry().port.settings.forward;
+        let forward = known.client.entry().port.forward;
         let mut serving = Serving::<R, H> {
             receiving,
             line,

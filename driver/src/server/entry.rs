@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use sockeye_core::{CloseFrame, Config, Frame, Instant, Payload, Prepared, Sender, State};
+use sockeye_core::{CloseFrame, Frame, Instant, Payload, Prepared, Sender, State};
 
 use super::client::Client;
 use super::error::PushError;
@@ -15,13 +15,6 @@ use super::runtime::Address;
 use super::status::{ConnectionId, Info, Status};
 use crate::clock::to_std_instant;
 use crate::shared::lock;
-
-/// The facts of a port that its connections share.
-#[derive(Debug)]
-pub(super) struct PortFacts {
-    pub(super) config: Arc<Config>,
-    pub(super) settings: Settings,
-}
 
 /// What the registry has of each connection.
 #[derive(Debug)]
@@ -33,7 +26,7 @@ pub(super) struct Entry {
     status: AtomicU8,
     flags: AtomicU8,
     subprotocol: OnceLock<Box<str>>,
-    pub(super) port: Arc<PortFacts>,
+    pub(super) port: Arc<Settings>,
     place: Mutex<Place>,
 }
 
@@ -83,7 +76,7 @@ impl Entry {
         peer: Address,
         local: Address,
         connected_at: Instant,
-        port: Arc<PortFacts>,
+        port: Arc<Settings>,
     ) -> Self {
         Entry {
             id,

@@ -44,7 +44,7 @@ impl<R: Runtime, H: Handler> Greeting<R, H> {
         Box::pin(async move {
             let (client, hub) = (self.client.clone(), self.hub.clone());
             let connect = guarded_alone(|| async { Ok(self.handler.connect(&self.client).await) });
-            let timeout = self.client.entry().port.settings.body_timeout;
+            let timeout = self.client.entry().port.body_timeout;
             match connect.await {
                 Ok(Ok(())) => {}
                 Ok(Err(refused)) => {
@@ -69,7 +69,7 @@ impl<R: Runtime, H: Handler> Greeting<R, H> {
     async fn serve(self) -> Option<Box<Opened<R>>> {
         let Greeting { runtime, handler, client, hub, io, handshake } = self;
         let (entry, mut handshake) = (client.entry(), Some(handshake));
-        let settings = &entry.port.settings;
+        let settings = &entry.port;
         let mut opening = Opening::new(io, runtime.clock());
         loop {
             entry.set(Flag::Idle, true);
@@ -177,7 +177,7 @@ async fn upgrade<R: Runtime, H: Handler>(
         Ok(accepted) => accepted,
         Err(response) => {
             entry.fail_handshake();
-            end_with(opening, response, port.settings.body_timeout).await;
+            end_with(opening, response, port.body_timeout).await;
             return None;
         }
     };
@@ -193,9 +193,7 @@ async fn upgrade<R: Runtime, H: Handler>(
         entry.fail_handshake();
         return None;
     }
-    let settings = &port.settings;
-    let (high, low) = (port.config.high_water_mark, settings.low_water_mark);
-    let line = Line::new(Served::new(link, hub.clone(), high, low, settings.slow_reader));
+    let line = Line::new(Served::new(link, hub.clone(), port.clone()));
     let deferred = entry.open(line.served.clone(), subprotocol);
     if hub.is_stopping() {
         let _ = line.push(Command::Close(&going_away()));
@@ -222,8 +220,7 @@ async fn decide<H: Handler>(
         Decision::Accept(accept) => Ok((accept, false)),
         Decision::Respond(response) => Err(response),
         Decision::Policy => {
-            let accept =
-                client.entry().port.settings.policy.decide(upgrade).map_err(|refusal| refusal.response())?;
+            let accept = client.entry().port.policy.decide(upgrade).map_err(|refusal| refusal.response())?;
             let accept = || async { Ok(handler.before_handshake_response(client, upgrade, accept).await) };
             Ok((guarded_alone(accept).await.map_err(failed)??, true))
         }

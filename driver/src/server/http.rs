@@ -84,7 +84,7 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     request: Request,
     handshake: &mut Option<Count>,
 ) -> Option<Opening<I, C>> {
-    let settings = &client.entry().port.settings;
+    let settings = &client.entry().port;
     let timeout = settings.body_timeout;
     // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member other than 100-continue MAY respond
     // with a 417 (Expectation Failed) status code".

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use sockeye_core::{CloseCode, CloseFrame, Instant};
 
-use super::entry::{Entry, Flag, PortFacts};
+use super::entry::{Entry, Flag};
 use super::error::PushError;
-use super::options::Limits;
+use super::options::{Limits, Settings};
 use super::runtime::Address;
 use super::status::ConnectionId;
 use crate::shared::lock;
@@ -76,7 +76,7 @@ impl Hub {
         peer: Address,
         local: Address,
         now: Instant,
-        port: Arc<PortFacts>,
+        port: Arc<Settings>,
     ) -> Arc<Entry> {
         // 64 bits do not run out.
         let id = self.next.fetch_add(1, Ordering::Relaxed);

@@ -15,10 +15,10 @@ pub struct Port<H> {
     pub(super) settings: Settings,
 }
 
-/// All of a port that is not its handler.
+/// All of a port that is not its handler: its connections share it.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) policy: Policy,
     pub(super) low_water_mark: usize,
     pub(super) slow_reader: SlowReader,
@@ -63,7 +63,7 @@ impl<H: Handler> Port<H> {
         let config = Config::new();
         let settings = Settings {
             low_water_mark: config.high_water_mark / 4,
-            config,
+            config: Arc::new(config),
             policy: Policy::new(),
             slow_reader: SlowReader::Error,
             max_body_size: 1 << 20,
@@ -78,7 +78,7 @@ impl<H: Handler> Port<H> {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.settings.low_water_mark = config.high_water_mark / 4;
-        self.settings.config = config;
+        self.settings.config = Arc::new(config);
         self
     }
 
@@ -151,7 +151,7 @@ impl Settings {
     /// What follows from the rest.
     pub(super) fn settled(mut self) -> Self {
         if self.forward.ping {
-            self.config.auto_pong = false;
+            Arc::make_mut(&mut self.config).auto_pong = false;
         }
         self
     }

@@ -10,7 +10,6 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use super::accepting::Bound;
-use super::entry::PortFacts;
 use super::handle::ServerHandle;
 use super::handler::Handler;
 use super::hub::Hub;
@@ -229,9 +228,8 @@ impl<R: Runtime> ServerBuilder<R> {
 
 impl<R: Runtime> Server<R> {
     fn add<H: Handler>(&mut self, address: Address, listener: R::Listener, port: Port<H>) {
-        let settings = port.settings.settled();
-        let facts = Arc::new(PortFacts { config: Arc::new(settings.config.clone()), settings });
-        let bound = Bound::<R, H> { listener, facts, handler: port.handler };
+        let settings = Arc::new(port.settings.settled());
+        let bound = Bound::<R, H> { listener, settings, handler: port.handler };
         self.addresses.push(address);
         self.ports.push(Box::new(|runtime, hub| Box::pin(bound.run(runtime, hub))));
     }

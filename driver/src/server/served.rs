@@ -7,7 +7,7 @@ use sockeye_core::{CloseFrame, Instant, State};
 
 use super::error::PushError;
 use super::hub::Hub;
-use super::options::SlowReader;
+use super::options::{Settings, SlowReader};
 use super::push::{By, Command, Facts, Push};
 use crate::buffer;
 use crate::io::{Clock, Io};
@@ -19,9 +19,7 @@ use crate::shared::{Half, lock};
 pub(super) struct Served<I, C> {
     pub(super) link: Link<I, C>,
     hub: Arc<Hub>,
-    high: usize,
-    low: usize,
-    slow: SlowReader,
+    port: Arc<Settings>,
     /// Bytes of the queue that the hub has counted.
     counted: usize,
     /// The task, while it waits. Whoever queues something takes it and wakes it, so that it is woken once for many pushes.
@@ -36,13 +34,11 @@ pub(super) struct Served<I, C> {
 }
 
 impl<I: Io, C: Clock> Served<I, C> {
-    pub(super) fn new(link: Link<I, C>, hub: Arc<Hub>, high: usize, low: usize, slow: SlowReader) -> Self {
+    pub(super) fn new(link: Link<I, C>, hub: Arc<Hub>, port: Arc<Settings>) -> Self {
         Served {
             link,
             hub,
-            high: high.max(1),
-            low,
-            slow,
+            port,
             counted: 0,
             task: None,
             waiters: Vec::new(),
@@ -57,7 +53,7 @@ impl<I: Io, C: Clock> Served<I, C> {
         let is_whole = command.is_whole();
         let result = self.queue(command);
         if let Err(PushError::Backpressure { .. } | PushError::ServerBackpressure { .. }) = result {
-            match self.slow {
+            match self.port.slow_reader {
                 SlowReader::Drop if is_whole => return Ok(()),
                 SlowReader::Close(code) => {
                     let _ = self.link.sender.close(&CloseFrame::new(code, "reads too slowly"));
@@ -96,9 +92,9 @@ impl<I: Io, C: Clock> Served<I, C> {
             self.hub.count_queued(self.counted, queued);
             self.counted = queued;
         }
-        if queued >= self.high {
+        if queued >= self.port.config.high_water_mark.max(1) {
             self.passed = true;
-        } else if self.passed && queued <= self.low {
+        } else if self.passed && queued <= self.port.low_water_mark {
             self.passed = false;
             // Behind a Close there is nothing to fill the room with.
             self.drained = self.link.sender.state() == State::Open;
