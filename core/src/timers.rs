@@ -85,6 +85,13 @@ impl Timers {
         self.outstanding_payload = fingerprint(payload);
     }
 
+    /// A ping that was sent without a look at the clock was sent now.
+    pub(crate) fn stamp_ping(&mut self, now: Instant) {
+        if self.outstanding == Outstanding::Unstamped {
+            (self.outstanding, self.sent_at) = (Outstanding::Sent, now);
+        }
+    }
+
     pub(crate) fn pong_received(&mut self, payload: &[u8]) {
         if self.outstanding == Outstanding::Sent && self.outstanding_payload == fingerprint(payload) {
             self.outstanding = Outstanding::Answered;
@@ -129,7 +136,7 @@ impl Timers {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant, config: &Config) -> Due {
         match self.outstanding {
-            Outstanding::Unstamped => (self.outstanding, self.sent_at) = (Outstanding::Sent, now),
+            Outstanding::Unstamped => self.stamp_ping(now),
             Outstanding::Answered => {
                 self.round_trip = now.as_nanos().saturating_sub(self.sent_at.as_nanos());
                 self.outstanding = Outstanding::None;

@@ -249,6 +249,18 @@ fn the_round_trip_is_that_of_the_latest_ping() {
 }
 
 #[test]
+fn o7_a_ping_of_the_heartbeat_that_is_answered_at_once_has_a_round_trip_too() {
+    let mut end = End::server(Config::new().keepalive(secs(20), secs(5)));
+    end.tell(SECOND);
+    // Once, as drivers do: the pong may be there before they look at the clock again.
+    end.connection.handle_timeout(Instant::from_nanos(21 * SECOND));
+    let [ping] = &pings(&mut end)[..] else { panic!("no ping") };
+    end.feed(&frame(true, PONG, ping)).unwrap();
+    end.tell(22 * SECOND);
+    assert_eq!(end.connection.round_trip(), Some(secs(1)));
+}
+
+#[test]
 fn telling_the_time_early_or_often_changes_nothing() {
     let config = Config::new().keepalive(secs(20), secs(5)).idle_timeout(secs(60));
     let (mut often, mut seldom) = (End::server(config.clone()), End::server(config));

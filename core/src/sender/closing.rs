@@ -79,6 +79,8 @@ impl Sender {
             Due::Ping(number) => {
                 // A full queue is no reason to fail: the peer's silence will be.
                 let _ = self.ping(&number.to_be_bytes());
+                // The answer may come before anybody looks at the clock again.
+                self.timers.stamp_ping(now);
             }
             Due::Idle => {
                 let frame = CloseFrame::new(CloseCode::GOING_AWAY, "idle timeout");
