@@ -24,6 +24,7 @@ use std::future::Future;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
+use std::thread::ThreadId;
 
 use sockeye_core::deflate::CodecPool;
 use sockeye_driver::server::{self, Runtime};
@@ -76,6 +77,10 @@ impl Runtime for Threads {
         // In a box: it is handed over to the thread by moving it.
         let future = Box::pin(future);
         thread.spawn(move || async_io::block_on(future)).map(drop)
+    }
+
+    fn own_thread(&self) -> Option<ThreadId> {
+        Some(std::thread::current().id())
     }
 
     fn listen(&self, socket: std::net::TcpListener) -> io::Result<SmolListener> {

@@ -98,7 +98,7 @@ fn plain_functions_are_told_everything_and_may_block() {
 }
 
 #[test]
-fn m4_a_handler_sends_more_than_a_queue_and_what_it_sends_goes_out_at_once() {
+fn m4_a_handler_sends_more_than_a_queue_and_while_it_blocks_what_is_pushed_goes_out() {
     let ((tell, _told), (go, wait)) = (mpsc::channel(), mpsc::channel());
     let (handle, address, running) =
         run(Server::bind("127.0.0.1:0", Teller(Mutex::new(tell), Mutex::new(wait))).unwrap());
@@ -106,6 +106,9 @@ fn m4_a_handler_sends_more_than_a_queue_and_what_it_sends_goes_out_at_once() {
     ws.recv().unwrap();
     ws.send("progress").unwrap();
     assert_eq!(ws.recv().unwrap(), Some(Message::Text("half".into())));
+    // So does what others push meanwhile.
+    assert_eq!(handle.broadcast(|_| true, "news").queued, 1);
+    assert_eq!(ws.recv().unwrap(), Some(Message::Text("news".into())));
     go.send(()).unwrap();
     assert_eq!(ws.recv().unwrap(), Some(Message::Text("progress".into())));
     ws.send("much").unwrap();

@@ -216,6 +216,11 @@ impl<I: Io, C: Clock> Link<I, C> {
         self.wakers.as_ref().is_some_and(|wakers| wakers.is_other(Half::Recv, waker))
     }
 
+    /// Whether the transport has taken nothing when it was last asked. It wakes the task that asked.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
     fn wake_sender(&mut self) {
         if let Some(wakers) = &self.wakers
             && std::mem::take(&mut self.send_waits)

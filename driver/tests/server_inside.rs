@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use sockeye_core::{CloseCode, Config, Opcode, Payload};
+use sockeye_core::{CloseCode, Config, Flags, Frame, Opcode, Payload};
 use sockeye_driver::server::{Limits, PushError, SlowReader};
 
 #[test]
@@ -92,6 +92,35 @@ fn m4_what_becomes_of_a_push_above_the_budget_is_said_by_the_port() {
             _ => assert_eq!(opcodes, [Opcode::Binary]),
         }
     }
+}
+
+#[test]
+fn m4_a_fragment_is_never_dropped_alone() {
+    let config = Config::new().high_water_mark(500);
+    let mut world = World::with(config, |port| port.slow_reader(SlowReader::Drop));
+    let pipe = world.open_narrow(100);
+    let id = world.server.connections()[0];
+    let part = |opcode, finish| Frame {
+        flags: Flags { finish, ..Flags::default() },
+        ..Frame::new(opcode, &b"part"[..])
+    };
+    world.server.push_frame(id, &part(Opcode::Binary, false)).unwrap();
+    world.server.push_frame(id, &Frame::new(Opcode::Continuation, payload(0, 600))).unwrap();
+    world.executor.run_until_idle();
+    let full = Err(PushError::Backpressure { queued: 510 });
+    assert_eq!(world.server.push_frame(id, &part(Opcode::Binary, false)), full, "half a message is none");
+    assert_eq!(world.server.push_frame(id, &part(Opcode::Binary, true)), Ok(()), "a whole one may be missed");
+    let mut received = Vec::new();
+    while world.server.queued() > 0 {
+        received.extend(pipe.take_all());
+        world.executor.run_until_idle();
+    }
+    world.server.push_frame(id, &part(Opcode::Binary, false)).unwrap();
+    world.server.push_frame(id, &part(Opcode::Continuation, true)).unwrap();
+    world.executor.run_until_idle();
+    received.extend(pipe.take_all());
+    let opcodes: Vec<Opcode> = frames(&received).iter().map(|frame| frame.opcode).collect();
+    assert_eq!(opcodes, [Opcode::Binary, Opcode::Continuation, Opcode::Binary, Opcode::Continuation]);
 }
 
 #[test]

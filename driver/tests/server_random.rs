@@ -112,14 +112,16 @@ impl Handler for Log {
     }
 }
 
-fn live(ops: &[Op], capacity: usize, faults: Faults, slow: SlowReader) {
+fn live(ops: &[Op], capacity: usize, faults: Faults, slow: SlowReader, threads: bool) {
     let (mut executor, log) = (Executor::new(), Log::default());
     let config = Config::new()
         .high_water_mark(1000)
         .idle_timeout(Duration::from_secs(60))
         .keepalive(Duration::from_secs(20), Duration::from_secs(10));
     let port = Port::new(log.clone()).config(config).slow_reader(slow);
-    let (server, door, ended) = Sim::serve(&mut executor, port, Limits::new().max_queued(3000));
+    let sim = Sim::new(&executor);
+    let sim = if threads { sim.threads() } else { sim };
+    let (server, door, ended) = sim.serve_on(&mut executor, port, Limits::new().max_queued(3000));
     let peer = door.connect(capacity, faults);
     executor.run_until_idle();
     let client = server.connections().first().and_then(|id| server.client(*id)).expect("a connection");
@@ -187,9 +189,10 @@ proptest! {
         capacity in 30..3000usize,
         faults in faults(),
         slow in slow(),
+        threads in any::<bool>(),
     ) {
         let upgrade = upgrade.then_some(Op::Upgrade);
         let ops: Vec<Op> = before.into_iter().chain(upgrade).chain(after).collect();
-        live(&ops, capacity, faults, slow);
+        live(&ops, capacity, faults, slow, threads);
     }
 }

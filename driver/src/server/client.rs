@@ -17,7 +17,8 @@ use super::status::{ConnectionId, Info};
 /// One connection, as the events have it. Cheap to clone; it may be kept, and used from any task or thread. When the connection
 /// has ended, its methods say so.
 ///
-/// What is pushed is queued, and written by the connection's own task; nothing here waits but [`send`](Client::send).
+/// What is pushed is queued, and written by the connection's own task (on servers with a thread for each connection, by who pushes, too);
+/// nothing here waits but [`send`](Client::send).
 #[derive(Debug, Clone)]
 pub struct Client {
     entry: Arc<Entry>,

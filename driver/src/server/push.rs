@@ -53,7 +53,7 @@ impl Command<'_> {
 /// Who writes what a push that waits has queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// The connection's task, as always.
+    /// As with any push: the connection's task.
     Task,
     /// Who waits: it may be the connection's own thread, which does nothing else meanwhile.
     Waiter,

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread::ThreadId;
 
 use sockeye_core::deflate::CodecPool;
 
@@ -31,6 +32,12 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     ///
     /// There is nothing to run it on, or no room for it. The future is dropped.
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> io::Result<()>;
+
+    /// The thread that the calling task has to itself, if it has one, and its handler may block it. Then who pushes from another
+    /// thread writes at once, too: the connection's own may be busy for long, and to wake it takes longer than to write.
+    fn own_thread(&self) -> Option<ThreadId> {
+        None
+    }
 
     /// Takes over a socket that listens and does not block.
     ///

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::thread::{self, ThreadId};
 
 use sockeye_core::{CloseFrame, Instant, State};
 
@@ -20,6 +21,8 @@ pub(super) struct Served<I, C> {
     pub(super) link: Link<I, C>,
     hub: Arc<Hub>,
     port: Arc<Settings>,
+    /// The task's thread, if it has one of its own.
+    thread: Option<ThreadId>,
     /// Bytes of the queue that the hub has counted.
     counted: usize,
     /// The task, while it waits. Whoever queues something takes it and wakes it, so that it is woken once for many pushes.
@@ -34,11 +37,17 @@ pub(super) struct Served<I, C> {
 }
 
 impl<I: Io, C: Clock> Served<I, C> {
-    pub(super) fn new(link: Link<I, C>, hub: Arc<Hub>, port: Arc<Settings>) -> Self {
+    pub(super) fn new(
+        link: Link<I, C>,
+        hub: Arc<Hub>,
+        port: Arc<Settings>,
+        thread: Option<ThreadId>,
+    ) -> Self {
         Served {
             link,
             hub,
             port,
+            thread,
             counted: 0,
             task: None,
             waiters: Vec::new(),
@@ -69,8 +78,8 @@ impl<I: Io, C: Clock> Served<I, C> {
     fn queue(&mut self, command: Command<'_>) -> Result<(), PushError> {
         if let Some(len) = command.data_len() {
             self.hub.check_budget(len)?;
-            // A task that is awake writes soon: what it queues may lie in the thread's buffer.
-            if self.task.is_none() {
+            // What is written soon may lie in the thread's buffer: what a task queues that is awake, or who writes himself.
+            if self.task.is_none() || self.pusher_writes() {
                 self.link.sender.lend_buffer(buffer::take_write);
             }
         }
@@ -78,6 +87,21 @@ impl<I: Io, C: Clock> Served<I, C> {
         self.link.nudge();
         self.count();
         Ok(result?)
+    }
+
+    /// Whether who pushes is to write: he is not the connection's own thread, which writes once for a whole batch, and nothing is
+    /// known to be in the way.
+    fn pusher_writes(&self) -> bool {
+        self.thread.is_some_and(|own| own != thread::current().id())
+            && !(self.task.is_some() && self.link.is_blocked())
+    }
+
+    /// Writes what the transport takes at once. Whether that was all, so that the task has nothing to do.
+    fn write_now(&mut self) -> bool {
+        let queued = self.link.sender.queued();
+        let written = self.link.poll_write(&mut Context::from_waker(Waker::noop()), Half::Recv);
+        self.count_written(queued);
+        written.is_ready() && !self.drained && self.link.sender.state() == State::Open
     }
 
     /// Whether nothing has to be waited for before a message can be queued.
@@ -128,9 +152,17 @@ impl<I, C> Drop for Served<I, C> {
 impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
     fn push(&self, command: Command<'_>) -> Result<(), PushError> {
         let mut served = lock(self);
-        let before = served.counted;
+        let (before, deadline) = (served.counted, served.link.sender.poll_timeout());
+        let writes = served.pusher_writes();
+        if writes && !served.has_room() {
+            // While the thread was busy the peer may have read.
+            served.write_now();
+        }
         let result = served.push(command);
-        let task = if result.is_ok() || served.counted != before { served.task.take() } else { None };
+        let changed = result.is_ok() || served.counted != before;
+        // The task is to see to what could not be written, to a new deadline, and to the end.
+        let done = changed && writes && served.write_now() && served.link.sender.poll_timeout() == deadline;
+        let task = if changed && !done { served.task.take() } else { None };
         release(served, task);
         result
     }
@@ -150,13 +182,17 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
             return Poll::Pending;
         }
         let result = served.queue(command);
-        if by == By::Waiter {
-            let queued = served.counted;
-            let _ = served.link.poll_write(cx, Half::Recv);
-            served.count_written(queued);
-        }
-        // Where somebody else has written, the transport wakes him from now on: the task is to ask for that again.
-        let task = served.task.take();
+        let done = match by {
+            By::Task => served.pusher_writes() && served.write_now(),
+            By::Waiter => {
+                let queued = served.counted;
+                let _ = served.link.poll_write(cx, Half::Recv);
+                served.count_written(queued);
+                // The transport wakes the waiter from now on: the task is to ask for that again.
+                false
+            }
+        };
+        let task = if done { None } else { served.task.take() };
         release(served, task);
         Poll::Ready(result)
     }

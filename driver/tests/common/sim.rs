@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::thread::ThreadId;
 
 use sockeye_driver::server::{Accepted, Address, Handler, Listener, Port, Runtime, Server, ServerHandle};
 
@@ -20,6 +21,7 @@ pub(crate) const UPGRADE: &[u8] =
 pub(crate) struct Sim {
     time: Time,
     spawner: Spawner,
+    thread: Option<ThreadId>,
 }
 
 /// Where clients come in.
@@ -36,7 +38,19 @@ struct Waiting {
 
 impl Sim {
     pub(crate) fn new(executor: &Executor) -> Self {
-        Sim { time: executor.time.clone(), spawner: executor.spawner() }
+        Sim { time: executor.time.clone(), spawner: executor.spawner(), thread: None }
+    }
+
+    /// Says that each task has a thread of its own, which is never the one that pushes.
+    pub(crate) fn threads(self) -> Self {
+        let thread = std::thread::spawn(|| std::thread::current().id()).join().unwrap();
+        self.thread(thread)
+    }
+
+    /// Says that this is each task's own thread.
+    pub(crate) fn thread(mut self, thread: ThreadId) -> Self {
+        self.thread = Some(thread);
+        self
     }
 
     /// A server with one port that runs.
@@ -117,6 +131,10 @@ impl Runtime for Sim {
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         self.spawner.spawn(future);
         Ok(())
+    }
+
+    fn own_thread(&self) -> Option<ThreadId> {
+        self.thread
     }
 
     fn listen(&self, _: std::net::TcpListener) -> io::Result<SimListener> {

@@ -1,6 +1,8 @@
 //! A server in the hands of a test.
 
-use std::sync::{Arc, Mutex};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use sockeye_core::http::Response;
@@ -11,14 +13,38 @@ use sockeye_driver::server::{
 
 use super::{Door, Executor, Faults, Handle, Pipe, Sim, UPGRADE, cancelled_after, woken};
 
-/// Echoes, and writes down how connections end.
+/// Echoes, and writes down what else it is told.
 #[derive(Clone, Default)]
-pub(crate) struct Echo(Arc<Mutex<Vec<Option<CloseInfo>>>>, Arc<Mutex<Vec<String>>>);
+pub(crate) struct Echo(Arc<Mutex<Told>>);
+
+#[derive(Default)]
+struct Told {
+    ends: Vec<Option<CloseInfo>>,
+    failures: Vec<String>,
+    drained: usize,
+    /// Who waits at the gate, until it is open.
+    gate: Option<Waker>,
+    gate_is_open: bool,
+}
+
+impl Echo {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap()
+    }
+}
 
 impl Handler for Echo {
     async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
         if message.as_text() == Some("wait for ever") {
             std::future::pending::<()>().await;
+        }
+        if message.as_text() == Some("wait at the gate") {
+            poll_fn(|cx| {
+                let mut told = self.told();
+                told.gate = Some(cx.waker().clone());
+                if told.gate_is_open { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
         }
         if message.as_text() == Some("fail") {
             return Err("as asked".into());
@@ -28,12 +54,17 @@ impl Handler for Echo {
     }
 
     async fn close(&self, _: &Client, info: &CloseInfo) -> HandlerResult {
-        self.0.lock().unwrap().push(Some(info.clone()));
+        self.told().ends.push(Some(info.clone()));
+        Ok(())
+    }
+
+    async fn drained(&self, _: &Client) -> HandlerResult {
+        self.told().drained += 1;
         Ok(())
     }
 
     async fn disconnect(&self, _: &Client) -> HandlerResult {
-        self.0.lock().unwrap().push(None);
+        self.told().ends.push(None);
         Ok(())
     }
 
@@ -52,7 +83,7 @@ impl Handler for Echo {
     }
 
     fn failed(&self, _: &Client, failure: &Failure) {
-        self.1.lock().unwrap().push(failure.to_string());
+        self.told().failures.push(failure.to_string());
     }
 }
 
@@ -62,7 +93,7 @@ pub(crate) struct World {
     pub(crate) server: ServerHandle,
     pub(crate) door: Door,
     pub(crate) ended: Handle<std::io::Result<()>>,
-    ends: Echo,
+    echo: Echo,
 }
 
 impl World {
@@ -79,11 +110,30 @@ impl World {
         set: impl FnOnce(Port<Echo>) -> Port<Echo>,
         limits: Limits,
     ) -> Self {
-        let (mut executor, ends) = (Executor::new(), Echo::default());
-        let port = set(Port::new(ends.clone()).config(config));
-        let (server, door, ended) = Sim::serve(&mut executor, port, limits);
+        let executor = Executor::new();
+        let sim = Sim::new(&executor);
+        World::on(sim, executor, set, config, limits)
+    }
+
+    /// On a [`Sim`] that is told something.
+    pub(crate) fn on_sim(config: Config, tell: impl FnOnce(Sim) -> Sim) -> Self {
+        let executor = Executor::new();
+        let sim = tell(Sim::new(&executor));
+        World::on(sim, executor, |port| port, config, Limits::new())
+    }
+
+    fn on(
+        sim: Sim,
+        mut executor: Executor,
+        set: impl FnOnce(Port<Echo>) -> Port<Echo>,
+        config: Config,
+        limits: Limits,
+    ) -> Self {
+        let echo = Echo::default();
+        let port = set(Port::new(echo.clone()).config(config));
+        let (server, door, ended) = sim.serve_on(&mut executor, port, limits);
         executor.run_until_idle();
-        World { executor, server, door, ended, ends }
+        World { executor, server, door, ended, echo }
     }
 
     pub(crate) fn connect(&mut self) -> Pipe {
@@ -122,11 +172,26 @@ impl World {
     }
 
     pub(crate) fn ends(&self) -> Vec<Option<CloseInfo>> {
-        self.ends.0.lock().unwrap().clone()
+        self.echo.told().ends.clone()
+    }
+
+    /// How often a queue has drained.
+    pub(crate) fn drained(&self) -> usize {
+        self.echo.told().drained
+    }
+
+    /// Lets the handlers go on that wait at the gate.
+    pub(crate) fn open_gate(&mut self) {
+        let mut told = self.echo.told();
+        told.gate_is_open = true;
+        let waker = told.gate.take();
+        drop(told);
+        waker.into_iter().for_each(Waker::wake);
+        self.executor.run_until_idle();
     }
 
     pub(crate) fn failures(&self) -> Vec<String> {
-        self.ends.1.lock().unwrap().clone()
+        self.echo.told().failures.clone()
     }
 
     /// Nothing is left of any connection.

@@ -236,8 +236,7 @@ macro_rules! server_tests {
                 m4_a_send_waits_for_room_in_any_task_and_thread,
                 m4_many_may_wait_to_send_and_all_get_their_turn,
                 m4_a_send_ends_when_its_connection_does,
-                m4_a_send_that_nobody_waits_for_any_more_has_sent_nothing,
-                m4_a_fragment_is_never_dropped_alone;
+                m4_a_send_that_nobody_waits_for_any_more_has_sent_nothing;
         }
     };
     (@ $harness:ty; $($module:ident: $($name:ident),*;)*) => {$(

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use sockeye_core::{CloseCode, Config, Flags, Frame, Opcode, Prepared};
+use sockeye_core::{CloseCode, Config, Prepared};
 use sockeye_driver::server::{
     Client, Handler, HandlerResult, Inbound, Port, PushError, ServerHandle, SlowReader,
 };
@@ -131,30 +131,6 @@ pub(crate) fn m4_a_send_that_nobody_waits_for_any_more_has_sent_nothing<T: Harne
     client.push("the last").unwrap();
     raw.expect_text("the last");
     assert!(told.try_recv().is_err(), "nobody waits any more");
-}
-
-pub(crate) fn m4_a_fragment_is_never_dropped_alone<T: Harness>() {
-    let port = Port::new(Sends(Log::default())).config(config()).slow_reader(SlowReader::Drop);
-    let server = Running::port::<T, _>(port);
-    let mut raw = server.open();
-    let client = only(&server.handle);
-    // Until the system takes nothing more.
-    let mut full = 0;
-    while full < 20 {
-        client.push(numbered(0)).unwrap();
-        full = if client.info().queued >= 100_000 { full + 1 } else { 0 };
-        std::thread::sleep(Duration::from_millis(u64::from(full > 0) * 2));
-    }
-    let first = Frame { flags: Flags { finish: false, compress: false }, ..Frame::text("begun") };
-    assert!(matches!(client.push_frame(&first), Err(PushError::Backpressure { .. })));
-    assert_eq!(client.push_frame(&Frame::text("dropped")), Ok(()));
-    while client.info().queued > 0 {
-        assert_eq!(raw.frame().unwrap().data.len(), 10_000);
-    }
-    client.close(CloseCode::NORMAL, "").unwrap();
-    while let Some(frame) = raw.frame().filter(|frame| frame.opcode != Opcode::Close) {
-        assert_eq!(frame.data.len(), 10_000);
-    }
 }
 
 /// The one connection that is open.

@@ -20,9 +20,7 @@ const ROOM: usize = 8 << 20;
 const AT_A_TIME: usize = 200;
 
 pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
-    // Waking a thread for each message takes ten times as long as waking a task.
-    let most = if context.adapter == Adapter::Std { 100 } else { 1000 };
-    let (count, messages) = context.size((1000, 100), (10_000, most));
+    let (count, messages) = context.size((1000, 100), (10_000, 1000));
     let options: &[&str] = if context.adapter == Adapter::Std { &["--stack-size", "131072"] } else { &[] };
     let mut server = Server::start(context.adapter, options).await?;
     let before = server.resident()?;

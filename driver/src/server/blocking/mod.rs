@@ -25,8 +25,8 @@ use super::options::Port;
 pub use callbacks::{Callbacks, HttpExchange};
 
 /// The events of a server, as plain functions: each is that of [`server::Handler`](super::Handler) with the same name, and runs on its
-/// connection's thread. While one runs, what is pushed to that connection waits, unless it is
-/// [sent](Client::send_blocking).
+/// connection's thread, which it may block. What it pushes to that connection goes out when it returns, so that a batch of messages is
+/// answered by one write, unless it is [sent](Client::send_blocking); what other threads push goes out at once.
 ///
 /// ```
 /// use sockeye_driver::server::blocking::Handler;

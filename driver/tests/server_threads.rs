@@ -1,0 +1,176 @@
+//! Servers that give each connection a thread of its own: who pushes from another thread writes at once. Here all who push are on
+//! other threads, for the connections' do not exist.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use common::*;
+use sockeye_core::{CloseCode, Config, Opcode};
+use sockeye_driver::server::PushError;
+
+fn threads(config: Config) -> World {
+    World::on_sim(config, Sim::threads)
+}
+
+#[test]
+fn m1_what_is_pushed_is_written_though_the_connection_s_thread_does_nothing() {
+    let mut world = threads(Config::new());
+    let pipe = world.open();
+    let id = world.server.connections()[0];
+    for busy in [false, true] {
+        if busy {
+            world.say(&pipe, &by_client(Opcode::Text, b"wait for ever"));
+        }
+        let polls = world.executor.polls();
+        world.server.push(id, "now").unwrap();
+        assert_eq!(*frames(&pipe.take_all())[0].data, b"now"[..]);
+        assert_eq!(world.server.broadcast(|_| true, "all").queued, 1);
+        assert_eq!(*frames(&pipe.take_all())[0].data, b"all"[..]);
+        let client = world.server.client(id).unwrap();
+        assert_eq!(poll_once(client.send("sent")), Some(Ok(())));
+        assert_eq!(*frames(&pipe.take_all())[0].data, b"sent"[..]);
+        world.executor.run_until_idle();
+        assert_eq!(world.executor.polls(), polls, "nobody is woken: there is nothing to do");
+    }
+    assert_eq!(world.server.queued(), 0);
+    assert!(world.server.info(id).unwrap().last_sent.is_some());
+}
+
+#[test]
+fn m1_the_connection_s_own_thread_writes_once_for_a_batch() {
+    let mut world = World::on_sim(Config::new(), |sim| sim.thread(std::thread::current().id()));
+    let pipe = world.open();
+    let id = world.server.connections()[0];
+    for message in ["one", "two"] {
+        world.server.push(id, message).unwrap();
+    }
+    assert_eq!(pipe.take_all(), b"");
+    assert_eq!(world.server.queued(), 10);
+    world.executor.run_until_idle();
+    assert_eq!(frames(&pipe.take_all()).len(), 2);
+}
+
+#[test]
+fn m4_what_the_transport_does_not_take_waits_for_the_peer_in_order() {
+    let mut world = threads(Config::new());
+    let pipe = world.open_narrow(100);
+    let id = world.server.connections()[0];
+    for i in 0..50u8 {
+        world.server.push(id, vec![i; 60]).unwrap();
+        if i % 3 == 0 {
+            world.executor.run_until_idle();
+        }
+    }
+    let mut received = Vec::new();
+    while world.server.queued() > 0 {
+        received.extend(pipe.take(70));
+        // Between the peer's reading and the thread's waking there is another push.
+        world.server.ping(id, b"").unwrap();
+        world.executor.run_until_idle();
+    }
+    received.extend(pipe.take_all());
+    let data: Vec<u8> = frames(&received)
+        .iter()
+        .filter(|frame| frame.opcode == Opcode::Binary)
+        .map(|frame| frame.data[0])
+        .collect();
+    assert_eq!(data, (0..50).collect::<Vec<u8>>());
+}
+
+#[test]
+fn m5_a_close_goes_out_at_once_and_its_deadline_is_kept() {
+    let mut world = threads(Config::new().close_timeout(Duration::from_secs(3)));
+    let (pipe, busy) = (world.open(), world.open());
+    world.say(&busy, &by_client(Opcode::Text, b"wait for ever"));
+    for id in world.server.connections() {
+        world.server.disconnect(id, CloseCode::NORMAL, "enough").unwrap();
+        assert_eq!(world.server.push(id, "more"), Err(PushError::Closing));
+    }
+    assert_eq!(frames(&pipe.take_all())[0].opcode, Opcode::Close);
+    assert_eq!(frames(&busy.take_all())[0].opcode, Opcode::Close);
+    world.executor.run_until_idle();
+    world.wait(2_999);
+    assert!(world.ends().is_empty());
+    world.wait(1);
+    let ends = world.ends();
+    assert_eq!(ends.len(), 1, "who waits for ever does");
+    assert!(!ends[0].as_ref().unwrap().clean);
+}
+
+#[test]
+fn m11_a_ping_that_is_not_answered_is_seen_by_a_thread_that_was_not_woken() {
+    let config = Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(5));
+    let mut world = threads(config);
+    let pipe = world.open();
+    let id = world.server.connections()[0];
+    world.wait(1_000);
+    world.server.ping(id, b"?").unwrap();
+    assert_eq!(frames(&pipe.take_all())[0].opcode, Opcode::Ping);
+    world.wait(250);
+    world.say(&pipe, &by_client(Opcode::Pong, b"?"));
+    assert_eq!(world.server.info(id).unwrap().round_trip, Some(Duration::from_millis(250)));
+    world.wait(20_000);
+    assert_eq!(frames(&pipe.take_all())[0].opcode, Opcode::Ping);
+    world.wait(5_000);
+    assert_eq!(frames(&pipe.take_all())[0].opcode, Opcode::Close);
+    assert_eq!(world.ends().len(), 1);
+}
+
+#[test]
+fn e11_a_queue_that_the_pusher_empties_has_drained() {
+    let mut world = threads(Config::new().high_water_mark(500));
+    let pipe = world.open_narrow(100);
+    let id = world.server.connections()[0];
+    world.say(&pipe, &by_client(Opcode::Text, b"wait at the gate"));
+    world.server.push(id, payload(0, 600)).unwrap();
+    assert_eq!(world.server.queued(), 504);
+    assert_eq!(world.server.push(id, "x"), Err(PushError::Backpressure { queued: 504 }));
+    while world.server.queued() > 400 {
+        pipe.take_all();
+        assert_eq!(world.server.push(id, "x"), Ok(()), "the peer has read something");
+    }
+    while world.server.queued() > 0 {
+        pipe.take_all();
+        world.server.ping(id, b"").unwrap();
+    }
+    world.executor.run_until_idle();
+    assert_eq!(world.drained(), 0, "its thread is busy");
+    world.open_gate();
+    assert_eq!(world.drained(), 1);
+    world.server.push(id, payload(0, 600)).unwrap();
+    while world.server.queued() > 0 {
+        pipe.take_all();
+        world.executor.run_until_idle();
+    }
+    assert_eq!(world.drained(), 2);
+}
+
+#[test]
+fn e11_a_queue_that_was_never_full_for_long_has_drained_too() {
+    let mut world = threads(Config::new().high_water_mark(500));
+    let _pipe = world.open();
+    let id = world.server.connections()[0];
+    world.server.push(id, payload(0, 600)).unwrap();
+    assert_eq!(world.server.queued(), 0);
+    world.executor.run_until_idle();
+    assert_eq!(world.drained(), 1);
+}
+
+#[test]
+fn e5_who_pushes_into_a_broken_connection_ends_it() {
+    let mut world = threads(Config::new());
+    let faults = Faults { fail: Some((4, Fail::Error(ErrorKind::ConnectionReset))), ..Faults::default() };
+    let pipe = world.door.connect(1 << 20, faults);
+    world.say(&pipe, UPGRADE);
+    let id = world.server.connections()[0];
+    let mut pushed = 0;
+    while world.server.push(id, "anybody there?").is_ok() {
+        pushed += 1;
+        assert!(pushed < 10);
+    }
+    world.executor.run_until_idle();
+    assert_eq!(world.ends().len(), 1);
+    world.assert_empty();
+}
