@@ -20,7 +20,8 @@ pub enum HeadError {
     StatusLine,
     /// A line feed without the carriage return that belongs before it (RFC 9112 2.2).
     BareLf,
-    /// A carriage return without the line feed that belongs behind it (RFC 9112 2.2).
+    /// A carriage return without the line feed that belongs behind it, or something between the version and the end of its line
+    /// (RFC 9112 2.2, 3).
     BareCr,
     /// A field's name is not a token that ends at the colon: it has a space or another character, or the line
     /// is folded (RFC 9112 5.1, 5.2).
@@ -78,7 +79,7 @@ impl fmt::Display for HeadError {
             HeadError::Version => "the HTTP version must be 1.1 (or 1.0)",
             HeadError::StatusLine => "the response must begin with an HTTP/1.1 status line",
             HeadError::BareLf => "lines must end in CR LF; one ends in LF alone",
-            HeadError::BareCr => "lines must end in CR LF; there is a CR alone",
+            HeadError::BareCr => "lines must end in CR LF; there is a CR alone, or something behind the HTTP version",
             HeadError::FieldName => {
                 "a header line must begin with a token and a colon: no space before the colon, no folded lines"
             }

@@ -12,7 +12,7 @@ use sockeye_core::http::Response;
 use super::connection::connection;
 use super::guard::isolated;
 use super::handler::Handler;
-use super::http::dated;
+use super::http::finished;
 use super::hub::Hub;
 use super::log;
 use super::options::Settings;
@@ -70,7 +70,7 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
         let Some(count) = hub.refuse() else { return Ok(()) };
         let clock = runtime.clock();
         runtime.spawn(async move {
-            let full = dated(Response::text(503, "the server is full; try again later\n"));
+            let full = finished(Response::text(503, "the server is full; try again later\n"), false);
             // The peer may be gone already.
             let _ = Opening::new(accepted.io, clock).end_with(&full.encode()).await;
             drop(count);

@@ -54,15 +54,24 @@ impl fmt::Debug for HttpRequest<'_> {
     }
 }
 
-/// Makes a response ready to be sent: adds the date (RFC 9110 6.6.1: "An origin server with a clock MUST generate a Date header field
-/// in all 2xx (Successful), 3xx (Redirection), and 4xx (Client Error) responses").
-pub(super) fn dated(response: Response) -> Response {
+/// Makes a response ready to be sent, and says whether the connection goes on.
+pub(super) fn finished(response: Response, goes_on: bool) -> Response {
     // A 1xx is no answer (RFC 9110 15.2), and behind a 101 the client would take for frames what is none.
-    let response = if response.status() < 200 { server_error() } else { response };
-    if response.headers().contains("date") {
-        return response;
+    let mut response = if response.status() < 200 { server_error() } else { response };
+    // RFC 9110 6.6.1: "An origin server with a clock MUST generate a Date header field in all 2xx (Successful), 3xx
+    // (Redirection), and 4xx (Client Error) responses".
+    if !response.headers().contains("date") {
+        response = header(response, "Date", &httpdate::fmt_http_date(SystemTime::now()));
     }
-    header(response, "Date", &httpdate::fmt_http_date(SystemTime::now()))
+    match (goes_on, response.headers().contains("connection")) {
+        (true, false) => header(response, "Connection", "keep-alive"),
+        // RFC 9112 9.6: "The server SHOULD send a "close" connection option in its final response on that connection", whatever the
+        // application has put there. To a response without the field it is added when it is written.
+        (false, true) if !response.headers().contains_token("connection", "close") => {
+            header(response, "Connection", "close")
+        }
+        _ => response,
+    }
 }
 
 /// What a client is told when the application has failed it.
@@ -113,11 +122,7 @@ pub(super) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     // Where the next request begins is not known if the body has not been read to its end.
     goes_on &= !skipped && keeps_alive(&request) && !response.headers().contains_token("connection", "close");
     goes_on &= !client.server().is_shutting_down();
-    let response = dated(response);
-    let response = match (goes_on, response.headers().contains("connection")) {
-        (true, false) => header(response, "Connection", "keep-alive"),
-        _ => response,
-    };
+    let response = finished(response, goes_on);
     // Who reads the answer does not count any more.
     *handshake = None;
     let written = write(&mut opening, &response.in_answer_to(&request).encode(), timeout).await;
@@ -142,7 +147,7 @@ pub(super) async fn end_with<I: Io, C: Clock>(
     timeout: Duration,
 ) {
     // The peer may be gone; nobody is left to be told.
-    if write(&mut opening, &dated(response).encode(), timeout).await.is_ok() {
+    if write(&mut opening, &finished(response, false).encode(), timeout).await.is_ok() {
         let _ = opening.end_with(&[]).await;
     }
 }

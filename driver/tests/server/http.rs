@@ -24,7 +24,11 @@ fn mirror() -> Callbacks {
             String::from_utf8_lossy(&body)
         );
         let response = Response::text(200, text).header("Set-Cookie", "a=b").unwrap();
-        if head.path() == "/last" { response.header("Connection", "close").unwrap() } else { response }
+        match head.path() {
+            "/last" => response.header("Connection", "close").unwrap(),
+            "/stay" => response.header("Connection", "keep-alive").unwrap(),
+            _ => response,
+        }
     })
 }
 
@@ -68,6 +72,12 @@ pub(crate) fn h5_requests_have_query_cookies_and_bodies_and_the_connection_stays
     raw.expect_end();
     let mut raw = server.connect();
     assert_eq!(raw.get("/last").header("Connection"), Some("close"));
+    raw.expect_end();
+    // Whatever the application says, the client hears what is done.
+    let mut raw = server.connect();
+    assert_eq!(raw.get("/stay").header("Connection"), Some("keep-alive"));
+    raw.write("HEAD /stay HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(raw.head().contains("Connection: close\r\n"));
     raw.expect_end();
     let mut raw = server.connect();
     raw.write("GET / HTTP/1.0\r\n\r\n");
