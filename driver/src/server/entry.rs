@@ -1,18 +1,17 @@
 //! A connection as the rest of the server knows it.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use sockeye_core::{CloseFrame, Frame, Instant, Payload, Prepared, Sender, State};
+use sockeye_core::{CloseFrame, Instant, Sender, State};
 
-use super::client::Client;
 use super::error::PushError;
 use super::options::Settings;
 use super::push::{By, Command, Push};
 use super::runtime::Address;
 use super::status::{ConnectionId, Info, Status};
+use super::waiting::{Deferred, Waiting};
 use crate::clock::to_std_instant;
 use crate::shared::lock;
 
@@ -39,24 +38,6 @@ enum Place {
     Handshake(Option<Waker>, Box<Waiting>),
     Open(Arc<dyn Push>),
     Over,
-}
-
-/// What has been pushed before the 101, which has to be the first.
-struct Waiting {
-    /// Has been given everything too: it knows what can be sent and what cannot, as the real one will.
-    rehearsal: Sender,
-    queue: Vec<Queued>,
-    deferred: Vec<Deferred>,
-}
-
-/// What is to be done behind the 101.
-pub(super) type Deferred = Box<dyn FnOnce(&Client) + Send>;
-
-enum Queued {
-    Message(Payload<'static>),
-    Prepared(Prepared),
-    Frame(Frame<'static>),
-    Close(CloseFrame<'static>),
 }
 
 /// A flag that anybody may set and the task looks at.
@@ -136,7 +117,7 @@ impl Entry {
     pub(super) fn defer(&self, deferred: Deferred) -> Option<Deferred> {
         match &mut *lock(&self.place) {
             Place::Handshake(_, waiting) => {
-                waiting.deferred.push(deferred);
+                waiting.defer(deferred);
                 None
             }
             _ => Some(deferred),
@@ -229,8 +210,7 @@ impl Entry {
 
     /// The application decides on a handshake: from now on pushes wait for its 101.
     pub(super) fn begin_handshake(&self) {
-        let rehearsal = Sender::server(self.port.config.clone());
-        let waiting = Box::new(Waiting { rehearsal, queue: Vec::new(), deferred: Vec::new() });
+        let waiting = Box::new(Waiting::new(Sender::server(self.port.config.clone())));
         let mut place = lock(&self.place);
         let waker = if let Place::Http(waker) = &mut *place { waker.take() } else { None };
         *place = Place::Handshake(waker, waiting);
@@ -256,11 +236,7 @@ impl Entry {
         let mut place = lock(&self.place);
         let old = std::mem::replace(&mut *place, Place::Open(link.clone()));
         let Place::Handshake(_, waiting) = old else { return Vec::new() };
-        let Waiting { queue, deferred, .. } = *waiting;
-        for queued in queue {
-            // The rehearsal went well; what can be in the way now is the budget of the server.
-            let _ = queued.with(|command| link.push(command));
-        }
+        let deferred = waiting.deliver(&*link);
         drop(place);
         // Told before there was a link to tell.
         if self.is(Flag::Protected) {
@@ -284,39 +260,5 @@ impl Entry {
     fn over(&self) -> PushError {
         let was_open = self.status.load(Ordering::Acquire) == Status::Closing.as_u8();
         if was_open { PushError::Closing } else { PushError::NotWebSocket }
-    }
-}
-
-impl Waiting {
-    fn push(&mut self, command: Command<'_>) -> Result<(), PushError> {
-        command.clone().run(&mut self.rehearsal)?;
-        self.queue.push(match command {
-            Command::Message(payload) => Queued::Message(payload.into_owned()),
-            Command::Prepared(prepared) => Queued::Prepared(prepared.clone()),
-            Command::Frame(frame) => Queued::Frame(Frame {
-                opcode: frame.opcode,
-                data: frame.data.clone().into_owned().into(),
-                flags: frame.flags,
-            }),
-            Command::Close(frame) => Queued::Close(frame.clone().into_owned()),
-        });
-        Ok(())
-    }
-}
-
-impl Queued {
-    fn with<R>(&self, f: impl FnOnce(Command<'_>) -> R) -> R {
-        match self {
-            Queued::Message(payload) => f(Command::Message(payload.clone())),
-            Queued::Prepared(prepared) => f(Command::Prepared(prepared)),
-            Queued::Frame(frame) => f(Command::Frame(frame)),
-            Queued::Close(frame) => f(Command::Close(frame)),
-        }
-    }
-}
-
-impl fmt::Debug for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("queue", &self.queue.len()).finish_non_exhaustive()
     }
 }

@@ -8,13 +8,14 @@ use std::task::{Context, Poll};
 use sockeye_core::handshake::server::{Accepted, Upgrade};
 use sockeye_core::http::{Request, Response};
 
+use super::admission::Count;
 use super::client::Client;
 use super::connection::Opened;
 use super::entry::Flag;
 use super::guard::{guarded_alone, report};
 use super::handler::{Decision, Failure, Handler};
 use super::http::{end_with, exchange, server_error};
-use super::hub::{Count, Hub, going_away};
+use super::hub::{Hub, going_away};
 use super::line::Line;
 use super::push::Command;
 use super::runtime::Runtime;

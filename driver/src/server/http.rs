@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime};
 use sockeye_core::handshake::server::Refusal;
 use sockeye_core::http::{Request, Response, Version};
 
+use super::admission::Count;
 use super::body::{Body, Failed, HttpBodyError, PollBody};
 use super::client::Client;
 use super::guard::{guarded_alone, report};
 use super::handler::Handler;
-use super::hub::Count;
 use crate::io::{Clock, Io};
 use crate::opening::Opening;
 

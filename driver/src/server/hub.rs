@@ -1,7 +1,6 @@
 //! What all of a server's connections share: the registry, the limits, the shutdown.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use sockeye_core::{CloseCode, CloseFrame, Instant};
 
+use super::admission::Counts;
 use super::entry::{Entry, Flag};
 use super::error::PushError;
 use super::options::{Limits, Settings};
@@ -16,21 +16,14 @@ use super::runtime::Address;
 use super::status::ConnectionId;
 use crate::shared::lock;
 
-/// Connections refused at a time that are told so; beyond, they are just closed.
-const REFUSALS: usize = 256;
-
 /// No lock of it is held while anything is sent or any handler runs.
 #[derive(Debug)]
 pub(super) struct Hub {
     entries: RwLock<HashMap<u64, Arc<Entry>>>,
     next: AtomicU64,
-    limits: Limits,
+    pub(super) limits: Limits,
+    pub(super) counts: Counts,
     queued: AtomicUsize,
-    connections: AtomicUsize,
-    handshakes: AtomicUsize,
-    refusals: AtomicUsize,
-    /// Kept only if there is a limit.
-    addresses: Mutex<HashMap<IpAddr, usize>>,
     stopping: AtomicBool,
     grace: Mutex<Option<Duration>>,
     over: AtomicBool,
@@ -44,11 +37,8 @@ impl Hub {
             entries: RwLock::default(),
             next: AtomicU64::new(1),
             limits,
+            counts: Counts::default(),
             queued: AtomicUsize::new(0),
-            connections: AtomicUsize::new(0),
-            handshakes: AtomicUsize::new(0),
-            refusals: AtomicUsize::new(0),
-            addresses: Mutex::default(),
             stopping: AtomicBool::new(false),
             grace: Mutex::new(None),
             over: AtomicBool::new(false),
@@ -121,38 +111,8 @@ impl Hub {
         Ok(())
     }
 
-    // Who may come in.
-
-    /// Counts a connection in, if there is room.
-    pub(super) fn admit(self: &Arc<Self>, peer: &Address) -> Option<Admitted> {
-        let connection = Count::take(self, |hub| &hub.connections, self.limits.max_connections)?;
-        let handshake = Count::take(self, |hub| &hub.handshakes, self.limits.max_handshakes)?;
-        let address = match peer.ip().filter(|_| self.limits.max_per_address != usize::MAX) {
-            None => None,
-            Some(ip) => {
-                let ip = ip.to_canonical();
-                let mut addresses = lock(&self.addresses);
-                let count = addresses.entry(ip).or_default();
-                if *count >= self.limits.max_per_address {
-                    if *count == 0 {
-                        addresses.remove(&ip);
-                    }
-                    return None;
-                }
-                *count += 1;
-                Some(AddressCount { hub: self.clone(), ip })
-            }
-        };
-        Some(Admitted { connection, handshake, address })
-    }
-
-    /// Counts in a connection that is told that there is no room, if there is room for that.
-    pub(super) fn refuse(self: &Arc<Self>) -> Option<Count> {
-        Count::take(self, |hub| &hub.refusals, REFUSALS)
-    }
-
     pub(super) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Acquire)
+        self.counts.connections.load(Ordering::Acquire)
     }
 
     // The end.
@@ -201,57 +161,6 @@ pub(super) fn going_away() -> CloseFrame<'static> {
     CloseFrame::new(CloseCode::GOING_AWAY, "the server shuts down")
 }
 
-/// A connection's part of the limits.
-#[derive(Debug)]
-pub(super) struct Admitted {
-    pub(super) connection: Count,
-    pub(super) handshake: Count,
-    pub(super) address: Option<AddressCount>,
-}
-
-/// One of something that is limited.
-#[derive(Debug)]
-pub(super) struct Count {
-    hub: Arc<Hub>,
-    of: fn(&Hub) -> &AtomicUsize,
-}
-
-impl Count {
-    fn take(hub: &Arc<Hub>, of: fn(&Hub) -> &AtomicUsize, limit: usize) -> Option<Self> {
-        let below = |count| (count < limit).then_some(count + 1);
-        of(hub).fetch_update(Ordering::AcqRel, Ordering::Acquire, below).ok()?;
-        Some(Count { hub: hub.clone(), of })
-    }
-}
-
-impl Drop for Count {
-    fn drop(&mut self) {
-        (self.of)(&self.hub).fetch_sub(1, Ordering::AcqRel);
-        if self.hub.is_stopping() {
-            self.hub.bell.ring();
-        }
-    }
-}
-
-/// One of the connections of an address.
-#[derive(Debug)]
-pub(super) struct AddressCount {
-    hub: Arc<Hub>,
-    ip: IpAddr,
-}
-
-impl Drop for AddressCount {
-    fn drop(&mut self) {
-        let mut addresses = lock(&self.hub.addresses);
-        if let Some(count) = addresses.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                addresses.remove(&self.ip);
-            }
-        }
-    }
-}
-
 /// Wakes all who wait.
 #[derive(Debug, Default)]
 pub(super) struct Bell(Mutex<Vec<Waker>>);
@@ -274,28 +183,6 @@ impl Bell {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn address(text: &str) -> Address {
-        Address::Inet(text.parse().unwrap())
-    }
-
-    #[test]
-    fn o8_connections_handshakes_and_addresses_are_counted_in_and_out() {
-        let limits = Limits::new().max_connections(3).max_handshakes(2).max_per_address(2);
-        let hub = Arc::new(Hub::new(limits));
-        let first = hub.admit(&address("1.2.3.4:5")).unwrap();
-        let second = hub.admit(&address("[::ffff:1.2.3.4]:6")).unwrap();
-        assert!(hub.admit(&address("5.6.7.8:9")).is_none(), "two handshakes");
-        let Admitted { handshake, connection: _first, address: _address } = first;
-        drop(handshake);
-        assert!(hub.admit(&address("1.2.3.4:7")).is_none(), "two of one address, however it is written");
-        assert_eq!(hub.connections(), 2, "who was not admitted is not counted");
-        drop(second);
-        let _third = hub.admit(&address("1.2.3.4:7")).unwrap();
-        let _fourth = hub.admit(&Address::Unix(None)).unwrap();
-        assert!(hub.admit(&Address::Unix(None)).is_none());
-        assert_eq!(hub.connections(), 3);
-    }
 
     #[test]
     fn m4_the_budget_counts_what_waits_on_all_connections() {

@@ -18,6 +18,7 @@
 //! The runtimes' crates bring a [`Runtime`]; applications use these types through them.
 
 mod accepting;
+mod admission;
 pub mod blocking;
 mod body;
 mod broadcast;
@@ -42,6 +43,7 @@ mod runtime;
 mod sending;
 mod served;
 mod status;
+mod waiting;
 
 pub use body::HttpBodyError;
 pub use broadcast::Broadcast;

@@ -1,0 +1,132 @@
+//! Who may come in: connections are counted while they last.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::hub::Hub;
+use super::runtime::Address;
+use crate::shared::lock;
+
+/// Connections refused at a time that are told so; beyond, they are just closed.
+const REFUSALS: usize = 256;
+
+/// How many there are.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) connections: AtomicUsize,
+    handshakes: AtomicUsize,
+    refusals: AtomicUsize,
+    /// Kept only if there is a limit.
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Hub {
+    /// Counts a connection in, if there is room.
+    pub(super) fn admit(self: &Arc<Self>, peer: &Address) -> Option<Admitted> {
+        let connection = Count::take(self, |counts| &counts.connections, self.limits.max_connections)?;
+        let handshake = Count::take(self, |counts| &counts.handshakes, self.limits.max_handshakes)?;
+        let address = match peer.ip().filter(|_| self.limits.max_per_address != usize::MAX) {
+            None => None,
+            Some(ip) => {
+                let ip = ip.to_canonical();
+                let mut addresses = lock(&self.counts.addresses);
+                let count = addresses.entry(ip).or_default();
+                if *count >= self.limits.max_per_address {
+                    if *count == 0 {
+                        addresses.remove(&ip);
+                    }
+                    return None;
+                }
+                *count += 1;
+                Some(AddressCount { hub: self.clone(), ip })
+            }
+        };
+        Some(Admitted { connection, handshake, address })
+    }
+
+    /// Counts in a connection that is told that there is no room, if there is room for that.
+    pub(super) fn refuse(self: &Arc<Self>) -> Option<Count> {
+        Count::take(self, |counts| &counts.refusals, REFUSALS)
+    }
+}
+
+/// A connection's part of the limits.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) connection: Count,
+    pub(super) handshake: Count,
+    pub(super) address: Option<AddressCount>,
+}
+
+/// One of something that is limited.
+#[derive(Debug)]
+pub(super) struct Count {
+    hub: Arc<Hub>,
+    of: fn(&Counts) -> &AtomicUsize,
+}
+
+impl Count {
+    fn take(hub: &Arc<Hub>, of: fn(&Counts) -> &AtomicUsize, limit: usize) -> Option<Self> {
+        let below = |count| (count < limit).then_some(count + 1);
+        of(&hub.counts).fetch_update(Ordering::AcqRel, Ordering::Acquire, below).ok()?;
+        Some(Count { hub: hub.clone(), of })
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        (self.of)(&self.hub.counts).fetch_sub(1, Ordering::AcqRel);
+        if self.hub.is_stopping() {
+            self.hub.bell.ring();
+        }
+    }
+}
+
+/// One of the connections of an address.
+#[derive(Debug)]
+pub(super) struct AddressCount {
+    hub: Arc<Hub>,
+    ip: IpAddr,
+}
+
+impl Drop for AddressCount {
+    fn drop(&mut self) {
+        let mut addresses = lock(&self.hub.counts.addresses);
+        if let Some(count) = addresses.get_mut(&self.ip) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&self.ip);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::options::Limits;
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        Address::Inet(text.parse().unwrap())
+    }
+
+    #[test]
+    fn o8_connections_handshakes_and_addresses_are_counted_in_and_out() {
+        let limits = Limits::new().max_connections(3).max_handshakes(2).max_per_address(2);
+        let hub = Arc::new(Hub::new(limits));
+        let first = hub.admit(&address("1.2.3.4:5")).unwrap();
+        let second = hub.admit(&address("[::ffff:1.2.3.4]:6")).unwrap();
+        assert!(hub.admit(&address("5.6.7.8:9")).is_none(), "two handshakes");
+        let Admitted { handshake, connection: _first, address: _address } = first;
+        drop(handshake);
+        assert!(hub.admit(&address("1.2.3.4:7")).is_none(), "two of one address, however it is written");
+        assert_eq!(hub.connections(), 2, "who was not admitted is not counted");
+        drop(second);
+        let _third = hub.admit(&address("1.2.3.4:7")).unwrap();
+        let _fourth = hub.admit(&Address::Unix(None)).unwrap();
+        assert!(hub.admit(&Address::Unix(None)).is_none());
+        assert_eq!(hub.connections(), 3);
+    }
+}
