@@ -30,7 +30,7 @@ impl Client {
         Client { entry, hub }
     }
 
-    pub(super) fn entry(&self) -> &Entry {
+    pub(super) fn entry(&self) -> &Arc<Entry> {
         &self.entry
     }
 

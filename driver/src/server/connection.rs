@@ -186,7 +186,9 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
                 break;
             }
             // A peer that asks and does not read is not listened to either.
-            poll_fn(|cx| line.poll_room(cx)).await;
+            if entry.is(Flag::Full) {
+                poll_fn(|cx| line.poll_room(cx)).await;
+            }
             let message: Assembled<'_> = match decoder.whole_message(&mut view) {
                 Some(message) => message.into(),
                 None => {

@@ -49,6 +49,8 @@ pub(super) enum Flag {
     Protected = 4,
     /// It waits for a request, and nothing is lost if it ends.
     Idle = 8,
+    /// The queue has been at its mark: before the next message there must be room.
+    Full = 16,
 }
 
 impl Entry {
@@ -144,7 +146,7 @@ impl Entry {
                 match flag {
                     Flag::Aborted => link.abort(),
                     Flag::Protected => link.set_protected(on),
-                    Flag::Paused | Flag::Idle => link.wake(),
+                    Flag::Paused | Flag::Idle | Flag::Full => link.wake(),
                 }
                 None
             }
@@ -169,6 +171,11 @@ impl Entry {
 
     pub(super) fn is_established(&self) -> bool {
         matches!(&*lock(&self.place), Place::Open(link) if link.state() == State::Open)
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn queued(&self) -> usize {
+        self.link().map_or(0, |link| link.facts().queued)
     }
 
     pub(super) fn info(&self) -> Info {

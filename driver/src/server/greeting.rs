@@ -194,7 +194,7 @@ async fn upgrade<R: Runtime, H: Handler>(
         entry.fail_handshake();
         return None;
     }
-    let line = Line::new(Served::new(link, hub.clone(), port.clone(), runtime.own_thread()));
+    let line = Line::new(Served::new(link, hub.clone(), entry.clone(), runtime.own_thread()));
     let deferred = entry.open(line.served.clone(), subprotocol);
     if hub.is_stopping() {
         let _ = line.push(Command::Close(&going_away()));

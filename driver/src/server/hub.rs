@@ -90,7 +90,12 @@ impl Hub {
 
     // The queues together.
 
+    /// What waits on a connection has changed. Without a limit it is not counted here: all connections would write to the same
+    /// memory for each of their messages.
     pub(super) fn count_queued(&self, before: usize, now: usize) {
+        if !self.is_limited() {
+            return;
+        }
         if now >= before {
             self.queued.fetch_add(now - before, Ordering::Relaxed);
         } else {
@@ -99,11 +104,21 @@ impl Hub {
     }
 
     pub(super) fn queued(&self) -> usize {
-        self.queued.load(Ordering::Relaxed)
+        if self.is_limited() {
+            return self.queued.load(Ordering::Relaxed);
+        }
+        self.snapshot().iter().map(|entry| entry.queued()).sum()
+    }
+
+    fn is_limited(&self) -> bool {
+        self.limits.max_queued != usize::MAX
     }
 
     /// Pushes at the same time may pass it by one message each.
     pub(super) fn check_budget(&self, len: usize) -> Result<(), PushError> {
+        if !self.is_limited() {
+            return Ok(());
+        }
         let queued = self.queued();
         if queued.saturating_add(len) > self.limits.max_queued {
             return Err(PushError::ServerBackpressure { queued });

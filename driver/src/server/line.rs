@@ -44,12 +44,15 @@ impl<I: Io, C: Clock> Line<I, C> {
     /// Waits until the queue is below its mark, or the connection is not open any more.
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut served = lock(&self.served);
-        if served.has_room() {
+        if served.takes_messages() {
             return Poll::Ready(());
         }
         let queued = served.link.sender.queued();
         let room = served.link.poll_drain(cx, Half::Recv, true);
         self.drained |= served.worked(queued, room.is_pending().then(|| cx.waker()));
+        if room.is_ready() {
+            served.takes_messages();
+        }
         release(served, None);
         room.map(drop)
     }

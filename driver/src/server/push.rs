@@ -19,6 +19,7 @@ pub(super) enum Command<'a> {
 }
 
 impl Command<'_> {
+    #[inline]
     pub(super) fn run(self, sender: &mut Sender) -> Result<(), SendError> {
         match self {
             Command::Message(payload) => sender.send(payload),

@@ -6,9 +6,10 @@ use std::thread::{self, ThreadId};
 
 use sockeye_core::{CloseFrame, Instant, State};
 
+use super::entry::{Entry, Flag};
 use super::error::PushError;
 use super::hub::Hub;
-use super::options::{Settings, SlowReader};
+use super::options::SlowReader;
 use super::push::{By, Command, Facts, Push};
 use crate::buffer;
 use crate::io::{Clock, Io};
@@ -20,7 +21,8 @@ use crate::shared::{Half, lock};
 pub(super) struct Served<I, C> {
     pub(super) link: Link<I, C>,
     hub: Arc<Hub>,
-    port: Arc<Settings>,
+    /// It has this link in turn, until the connection ends.
+    entry: Arc<Entry>,
     /// The task's thread, if it has one of its own.
     thread: Option<ThreadId>,
     /// Bytes of the queue that the hub has counted.
@@ -37,16 +39,11 @@ pub(super) struct Served<I, C> {
 }
 
 impl<I: Io, C: Clock> Served<I, C> {
-    pub(super) fn new(
-        link: Link<I, C>,
-        hub: Arc<Hub>,
-        port: Arc<Settings>,
-        thread: Option<ThreadId>,
-    ) -> Self {
+    pub(super) fn new(link: Link<I, C>, hub: Arc<Hub>, entry: Arc<Entry>, thread: Option<ThreadId>) -> Self {
         Served {
             link,
             hub,
-            port,
+            entry,
             thread,
             counted: 0,
             task: None,
@@ -58,11 +55,20 @@ impl<I: Io, C: Clock> Served<I, C> {
         }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, command: Command<'_>) -> Result<(), PushError> {
         let is_whole = command.is_whole();
-        let result = self.queue(command);
-        if let Err(PushError::Backpressure { .. } | PushError::ServerBackpressure { .. }) = result {
-            match self.port.slow_reader {
+        match self.queue(command) {
+            Ok(()) => Ok(()),
+            Err(error) => self.refused(error, is_whole),
+        }
+    }
+
+    /// What the port says of slow readers.
+    #[cold]
+    fn refused(&mut self, error: PushError, is_whole: bool) -> Result<(), PushError> {
+        if let PushError::Backpressure { .. } | PushError::ServerBackpressure { .. } = error {
+            match self.entry.port.slow_reader {
                 SlowReader::Drop if is_whole => return Ok(()),
                 SlowReader::Close(code) => {
                     let _ = self.link.sender.close(&CloseFrame::new(code, "reads too slowly"));
@@ -72,11 +78,13 @@ impl<I: Io, C: Clock> Served<I, C> {
                 SlowReader::Error | SlowReader::Drop => {}
             }
         }
-        result
+        Err(error)
     }
 
+    #[inline]
     fn queue(&mut self, command: Command<'_>) -> Result<(), PushError> {
-        if let Some(len) = command.data_len() {
+        let data = command.data_len();
+        if let Some(len) = data {
             self.hub.check_budget(len)?;
             // What is written soon may lie in the thread's buffer: what a task queues that is awake, or who writes himself.
             if self.task.is_none() || self.pusher_writes() {
@@ -84,7 +92,9 @@ impl<I: Io, C: Clock> Served<I, C> {
             }
         }
         let result = command.run(&mut self.link.sender);
-        self.link.nudge();
+        if data.is_none() {
+            self.link.nudge();
+        }
         self.count();
         Ok(result?)
     }
@@ -116,13 +126,23 @@ impl<I: Io, C: Clock> Served<I, C> {
             self.hub.count_queued(self.counted, queued);
             self.counted = queued;
         }
-        if queued >= self.port.config.high_water_mark.max(1) {
+        if queued >= self.entry.port.config.high_water_mark.max(1) {
             self.passed = true;
-        } else if self.passed && queued <= self.port.low_water_mark {
+            self.entry.set(Flag::Full, true);
+        } else if self.passed && queued <= self.entry.port.low_water_mark {
             self.passed = false;
             // Behind a Close there is nothing to fill the room with.
             self.drained = self.link.sender.state() == State::Open;
         }
+    }
+
+    /// Whether there is room for the answer to a message; until the queue is at its mark again that need not be asked.
+    pub(super) fn takes_messages(&self) -> bool {
+        let has_room = self.has_room();
+        if has_room {
+            self.entry.set(Flag::Full, false);
+        }
+        has_room
     }
 
     /// The task has worked on the link, which had `queued` bytes before; from now on it waits if `waits`. Whether the queue has
@@ -152,8 +172,9 @@ impl<I, C> Drop for Served<I, C> {
 impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
     fn push(&self, command: Command<'_>) -> Result<(), PushError> {
         let mut served = lock(self);
-        let (before, deadline) = (served.counted, served.link.sender.poll_timeout());
+        let before = served.counted;
         let writes = served.pusher_writes();
+        let deadline = if writes { served.link.sender.poll_timeout() } else { None };
         if writes && !served.has_room() {
             // While the thread was busy the peer may have read.
             served.write_now();
