@@ -105,6 +105,12 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    /// The first messages as they are on the wire.
+    #[must_use]
+    pub fn first(&self, count: usize) -> &[u8] {
+        &self.wire[self.start..][..self.ends[count - 1]]
+    }
+
     /// Makes them; the same ones each time.
     #[must_use]
     pub fn new(shape: Shape) -> Self {
