@@ -8,9 +8,11 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sockeye_std::core::handshake::server::Policy;
 use sockeye_std::core::http::{Request, Response};
 use sockeye_std::server::{
-    BoxError, Callbacks, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Server, ServerHandle,
+    BoxError, Callbacks, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port, Server,
+    ServerHandle,
 };
 use sockeye_std::{CloseCode, CloseInfo, Message};
 
@@ -139,6 +141,42 @@ fn h5_a_body_is_read_by_blocking_when_it_is_asked_for() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n/b hello"), "{answer}");
     drop(stream);
     handle.shutdown(Duration::from_secs(20));
+    running.join().unwrap();
+}
+
+/// A handler that leaves everything to its port.
+struct Leaves;
+
+impl Handler for Leaves {
+    fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        client.push(message)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn h8_what_the_port_chooses_stands_where_the_handler_says_nothing() {
+    let closures = Callbacks::on_message(|client, message| client.push(message));
+    let policy = Policy::new().subprotocol("chat").unwrap();
+    let server = Server::builder()
+        .listen("127.0.0.1:0", Port::blocking(Leaves).policy(policy.clone()))
+        .and_then(|builder| builder.listen("127.0.0.1:0", Port::blocking(closures).policy(policy)))
+        .unwrap()
+        .build();
+    let addresses = server.addresses().to_vec();
+    let (handle, _, running) = run(server);
+    for address in addresses {
+        let mut stream = TcpStream::connect(address.as_inet().unwrap()).unwrap();
+        let request = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Protocol: chat\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 1000];
+        let len = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..len]);
+        assert!(answer.contains("\r\nSec-WebSocket-Protocol: chat\r\n"), "{answer}");
+    }
+    handle.shutdown(Duration::ZERO);
     running.join().unwrap();
 }
 

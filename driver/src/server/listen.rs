@@ -48,3 +48,25 @@ pub(super) fn listen_unix(path: &std::path::Path) -> io::Result<std::os::unix::n
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn m13_only_a_socket_that_nobody_listens_on_makes_way() {
+        let path = std::env::temp_dir().join(format!("sockeye-listen-{}", std::process::id()));
+        std::fs::write(&path, "precious").unwrap();
+        assert_eq!(listen_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+        std::fs::remove_file(&path).unwrap();
+
+        let busy = UnixListener::bind(&path).unwrap();
+        assert_eq!(listen_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(busy);
+        listen_unix(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+    }
+}
