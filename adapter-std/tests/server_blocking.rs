@@ -11,8 +11,8 @@ use std::time::Duration;
 use sockeye_std::core::handshake::server::Policy;
 use sockeye_std::core::http::{Request, Response};
 use sockeye_std::server::{
-    BoxError, Callbacks, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port, Server,
-    ServerHandle,
+    BoxError, Callbacks, Client, Decision, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port,
+    Server, ServerHandle,
 };
 use sockeye_std::{CloseCode, CloseInfo, Message};
 
@@ -184,6 +184,10 @@ fn h8_what_the_port_chooses_stands_where_the_handler_says_nothing() {
 fn closures_make_a_server_of_a_few_lines() {
     let handler = Callbacks::on_message(|client, message| client.push(message))
         .on_open(|client, request| client.push(request.query().unwrap_or_default()))
+        .on_handshake(|_, upgrade| {
+            let path = upgrade.request().path();
+            Ok(if path == "/no" { Decision::Respond(Response::text(403, "no")) } else { Decision::Policy })
+        })
         .on_request(|_, request| Response::text(200, request.param("q").as_deref().unwrap_or("none")));
     let (handle, address, running) = run(Server::bind("127.0.0.1:0", handler).unwrap());
     let mut ws = sockeye_std::connect(&format!("ws://{address}/?a=b")).unwrap();
@@ -196,6 +200,8 @@ fn closures_make_a_server_of_a_few_lines() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with("\r\n\r\na b"), "{answer}");
+    let refused = sockeye_std::connect(&format!("ws://{address}/no")).unwrap_err();
+    assert!(refused.to_string().contains("403"), "{refused}");
     drop((ws, stream));
     handle.shutdown(Duration::from_secs(20));
     running.join().unwrap();

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use sockeye_core::{CloseCode, Config, Flags, Frame, Opcode, Payload};
+use sockeye_core::{CloseCode, CloseFrame, Config, Flags, Frame, Opcode, Payload};
 use sockeye_driver::server::{Limits, PushError, SlowReader};
 
 #[test]
@@ -92,6 +92,23 @@ fn m4_what_becomes_of_a_push_above_the_budget_is_said_by_the_port() {
             _ => assert_eq!(opcodes, [Opcode::Binary]),
         }
     }
+}
+
+#[test]
+fn m4_above_the_budget_control_frames_go_out_all_the_same() {
+    let mut world = World::limited(Config::new(), |port| port, Limits::new().max_queued(1000));
+    let _slow = world.open_narrow(100);
+    let slow = world.server.connections()[0];
+    let pipe = world.open();
+    let id = world.server.connections().into_iter().max().unwrap();
+    world.server.push(slow, payload(0, 1000 - 4)).unwrap();
+    assert_eq!(world.server.push(id, "x"), Err(PushError::ServerBackpressure { queued: 1000 }));
+    world.server.ping(id, b"p").unwrap();
+    let close = Frame::close(&CloseFrame::new(CloseCode::NORMAL, "")).unwrap();
+    world.server.push_frame(id, &close).unwrap();
+    world.executor.run_until_idle();
+    let opcodes: Vec<Opcode> = frames(&pipe.take_all()).iter().map(|frame| frame.opcode).collect();
+    assert_eq!(opcodes, [Opcode::Ping, Opcode::Close]);
 }
 
 #[test]
