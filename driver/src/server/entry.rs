@@ -173,11 +173,6 @@ impl Entry {
         matches!(&*lock(&self.place), Place::Open(link) if link.state() == State::Open)
     }
 
-    /// Bytes that wait to be written.
-    pub(super) fn queued(&self) -> usize {
-        self.link().map_or(0, |link| link.facts().queued)
-    }
-
     pub(super) fn info(&self) -> Info {
         let (status, facts) = match &*lock(&self.place) {
             Place::Open(link) => {

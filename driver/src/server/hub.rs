@@ -16,6 +16,14 @@ use super::runtime::Address;
 use super::status::ConnectionId;
 use crate::shared::lock;
 
+/// What waits is added up in so many places: in one, all cores would write to the same memory for each message.
+const SUMS: usize = 16;
+
+/// A cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Sum(AtomicUsize);
+
 /// No lock of it is held while anything is sent or any handler runs.
 #[derive(Debug)]
 pub(super) struct Hub {
@@ -23,7 +31,7 @@ pub(super) struct Hub {
     next: AtomicU64,
     pub(super) limits: Limits,
     pub(super) counts: Counts,
-    queued: AtomicUsize,
+    queued: [Sum; SUMS],
     stopping: AtomicBool,
     grace: Mutex<Option<Duration>>,
     over: AtomicBool,
@@ -38,7 +46,7 @@ impl Hub {
             next: AtomicU64::new(1),
             limits,
             counts: Counts::default(),
-            queued: AtomicUsize::new(0),
+            queued: Default::default(),
             stopping: AtomicBool::new(false),
             grace: Mutex::new(None),
             over: AtomicBool::new(false),
@@ -90,33 +98,23 @@ impl Hub {
 
     // The queues together.
 
-    /// What waits on a connection has changed. Without a limit it is not counted here: all connections would write to the same
-    /// memory for each of their messages.
-    pub(super) fn count_queued(&self, before: usize, now: usize) {
-        if !self.is_limited() {
-            return;
-        }
+    /// What waits on a connection has changed.
+    pub(super) fn count_queued(&self, id: ConnectionId, before: usize, now: usize) {
+        let Sum(sum) = &self.queued[id.0 as usize % SUMS];
         if now >= before {
-            self.queued.fetch_add(now - before, Ordering::Relaxed);
+            sum.fetch_add(now - before, Ordering::Relaxed);
         } else {
-            self.queued.fetch_sub(before - now, Ordering::Relaxed);
+            sum.fetch_sub(before - now, Ordering::Relaxed);
         }
     }
 
     pub(super) fn queued(&self) -> usize {
-        if self.is_limited() {
-            return self.queued.load(Ordering::Relaxed);
-        }
-        self.snapshot().iter().map(|entry| entry.queued()).sum()
-    }
-
-    fn is_limited(&self) -> bool {
-        self.limits.max_queued != usize::MAX
+        self.queued.iter().map(|Sum(sum)| sum.load(Ordering::Relaxed)).fold(0, usize::saturating_add)
     }
 
     /// Pushes at the same time may pass it by one message each.
     pub(super) fn check_budget(&self, len: usize) -> Result<(), PushError> {
-        if !self.is_limited() {
+        if self.limits.max_queued == usize::MAX {
             return Ok(());
         }
         let queued = self.queued();
@@ -202,11 +200,12 @@ mod tests {
     #[test]
     fn m4_the_budget_counts_what_waits_on_all_connections() {
         let hub = Hub::new(Limits::new().max_queued(100));
-        hub.count_queued(0, 60);
-        hub.count_queued(0, 30);
+        hub.count_queued(ConnectionId(1), 0, 60);
+        hub.count_queued(ConnectionId(17), 0, 20);
+        hub.count_queued(ConnectionId(2), 0, 10);
         assert_eq!(hub.check_budget(10), Ok(()));
         assert_eq!(hub.check_budget(11), Err(PushError::ServerBackpressure { queued: 90 }));
-        hub.count_queued(60, 0);
+        hub.count_queued(ConnectionId(1), 60, 0);
         assert_eq!((hub.queued(), hub.check_budget(70)), (30, Ok(())));
     }
 }

@@ -123,7 +123,7 @@ impl<I: Io, C: Clock> Served<I, C> {
     fn count(&mut self) {
         let queued = self.link.sender.queued();
         if queued != self.counted {
-            self.hub.count_queued(self.counted, queued);
+            self.hub.count_queued(self.entry.id(), self.counted, queued);
             self.counted = queued;
         }
         if queued >= self.entry.port.config.high_water_mark.max(1) {
@@ -164,7 +164,7 @@ impl<I: Io, C: Clock> Served<I, C> {
 
 impl<I, C> Drop for Served<I, C> {
     fn drop(&mut self) {
-        self.hub.count_queued(self.counted, 0);
+        self.hub.count_queued(self.entry.id(), self.counted, 0);
         self.waiters.drain(..).for_each(Waker::wake);
     }
 }
