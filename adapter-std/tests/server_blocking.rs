@@ -3,8 +3,9 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use sockeye_std::core::handshake::server::Policy;
 use sockeye_std::core::http::{Request, Response};
 use sockeye_std::server::{
     BoxError, Callbacks, Client, Decision, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port,
-    Server, ServerHandle,
+    Refused, Server, ServerHandle,
 };
 use sockeye_std::{CloseCode, CloseInfo, Message};
 
@@ -203,6 +204,32 @@ fn closures_make_a_server_of_a_few_lines() {
     let refused = sockeye_std::connect(&format!("ws://{address}/no")).unwrap_err();
     assert!(refused.to_string().contains("403"), "{refused}");
     drop((ws, stream));
+    handle.shutdown(Duration::from_secs(20));
+    running.join().unwrap();
+}
+
+#[test]
+fn e8_e10_closures_refuse_who_connects_and_hear_of_failures() {
+    let ((tell, told), full) = (mpsc::channel(), Arc::new(AtomicBool::new(false)));
+    let (tell, is_full) = (Mutex::new(tell), full.clone());
+    let handler = Callbacks::on_message(|_, _| -> HandlerResult { Err("as asked".into()) })
+        .on_connect(move |_| {
+            if is_full.load(Ordering::SeqCst) {
+                Err(Refused::with(Response::text(503, "full")))
+            } else {
+                Ok(())
+            }
+        })
+        .on_failed(move |_, failure| tell.lock().unwrap().send(failure.to_string()).unwrap());
+    let (handle, address, running) = run(Server::bind("127.0.0.1:0", handler).unwrap());
+    let url = format!("ws://{address}/");
+    let mut ws = sockeye_std::connect(&url).unwrap();
+    full.store(true, Ordering::SeqCst);
+    assert!(sockeye_std::connect(&url).unwrap_err().to_string().contains("503"));
+    ws.send("fail").unwrap();
+    assert_eq!(ws.recv().unwrap(), None);
+    assert_eq!(told.recv().unwrap(), "as asked");
+    drop(ws);
     handle.shutdown(Duration::from_secs(20));
     running.join().unwrap();
 }

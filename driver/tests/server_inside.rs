@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use sockeye_core::{CloseCode, CloseFrame, Config, Flags, Frame, Opcode, Payload};
+use sockeye_core::{CloseCode, CloseFrame, Config, Flags, Frame, Opcode, Payload, Prepared};
 use sockeye_driver::server::{Limits, PushError, SlowReader};
 
 #[test]
@@ -92,6 +92,20 @@ fn m4_what_becomes_of_a_push_above_the_budget_is_said_by_the_port() {
             _ => assert_eq!(opcodes, [Opcode::Binary]),
         }
     }
+}
+
+#[test]
+fn m9_a_prepared_message_goes_to_one_as_well_as_to_all() {
+    let mut world = World::new(Config::new());
+    let pipe = world.open();
+    let id = world.server.connections()[0];
+    let prepared = Prepared::new("news");
+    world.server.client(id).unwrap().push_prepared(&prepared).unwrap();
+    world.server.push_prepared(id, &prepared).unwrap();
+    assert_eq!(world.server.broadcast_prepared(|_| true, &prepared).queued, 1);
+    world.executor.run_until_idle();
+    let written = frames(&pipe.take_all());
+    assert_eq!(written.iter().filter(|frame| *frame.data == b"news"[..]).count(), 3);
 }
 
 #[test]
