@@ -121,7 +121,10 @@ mod tests {
         assert!(hub.admit(&address("5.6.7.8:9")).is_none(), "two handshakes");
         let Admitted { handshake, connection: _first, address: _address } = first;
         drop(handshake);
-        assert!(hub.admit(&address("1.2.3.4:7")).is_none(), "two of one address, however it is written");
+        for port in [7, 8] {
+            let third = hub.admit(&address(&format!("1.2.3.4:{port}")));
+            assert!(third.is_none(), "two of one address, however it is written");
+        }
         assert_eq!(hub.connections(), 2, "who was not admitted is not counted");
         drop(second);
         let _third = hub.admit(&address("1.2.3.4:7")).unwrap();
