@@ -180,3 +180,20 @@ fn keeps_alive(request: &Request) -> bool {
     let says = |token| request.headers().contains_token("connection", token);
     !says("close") && (request.version() >= Version::Http11 || says("keep-alive"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h5_the_last_response_says_so_once() {
+        for said in [None, Some("close"), Some("Upgrade, Close"), Some("keep-alive")] {
+            let response = Response::text(200, "bye");
+            let response =
+                said.into_iter().fold(response, |response, said| header(response, "Connection", said));
+            let encoded = finished(response, false).encode().to_ascii_lowercase();
+            let head = String::from_utf8(encoded).unwrap();
+            assert_eq!(head.matches("close").count(), 1, "{head}");
+        }
+    }
+}
