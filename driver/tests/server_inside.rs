@@ -30,6 +30,22 @@ fn m11_from_a_paused_connection_nothing_is_read() {
 }
 
 #[test]
+fn m11_a_paused_connection_whose_peer_has_gone_ends_when_it_is_written_to() {
+    let mut world = World::new(Config::new());
+    let pipe = world.open();
+    let id = world.server.connections()[0];
+    world.server.pause(id).unwrap();
+    world.executor.run_until_idle();
+    drop(pipe);
+    world.executor.run_until_idle();
+    assert!(world.ends().is_empty(), "nobody has looked");
+    world.server.push(id, "anybody there?").unwrap();
+    world.executor.run_until_idle();
+    assert_eq!(world.ends().len(), 1);
+    world.assert_empty();
+}
+
+#[test]
 fn m9_a_broadcast_says_for_how_many_it_was_queued_and_for_how_many_not() {
     let mut world = World::new(Config::new().high_water_mark(500).max_send_size(1000));
     let _reader = world.open();
