@@ -244,6 +244,22 @@ fn m11_m12_what_is_no_websocket_is_ended_at_once_too() {
 }
 
 #[test]
+fn m12_who_was_promised_that_the_connection_stays_is_not_waited_for() {
+    let mut world = World::new(Config::new());
+    let pipe = world.door.connect(100, Faults::default());
+    world.say(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    // Half of the answer is out.
+    world.server.shutdown(Duration::from_secs(10));
+    world.executor.run_until_idle();
+    assert!(!world.ended.is_finished());
+    let mut answer = pipe.take_all();
+    world.executor.run_until_idle();
+    answer.extend(pipe.take_all());
+    assert!(String::from_utf8(answer).unwrap().contains("Connection: keep-alive\r\n"));
+    assert!(pipe.is_shut() && world.ended.is_finished());
+}
+
+#[test]
 fn h5_a_body_whose_reading_was_dropped_is_whole_all_the_same() {
     let mut world = World::new(Config::new());
     let pipe = world.connect();
