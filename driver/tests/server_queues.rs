@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use sockeye_core::Config;
+use sockeye_core::{Config, Opcode};
 
 #[test]
 fn e11_a_queue_has_drained_at_a_quarter_of_its_mark() {
@@ -16,5 +16,16 @@ fn e11_a_queue_has_drained_at_a_quarter_of_its_mark() {
         assert_eq!(world.drained(), usize::from(world.server.queued() <= 250));
         pipe.take_all();
     }
+    assert_eq!(world.drained(), 1);
+}
+
+#[test]
+fn e11_a_queue_that_empties_between_two_messages_has_drained() {
+    let mut world = World::new(Config::new().high_water_mark(500));
+    let pipe = world.open();
+    let messages =
+        [by_client(Opcode::Binary, &payload(0, 600)), by_client(Opcode::Text, b"when there is room")];
+    world.say(&pipe, &messages.concat());
+    assert_eq!(frames(&pipe.take_all()).len(), 2);
     assert_eq!(world.drained(), 1);
 }
