@@ -29,3 +29,30 @@ fn e11_a_queue_that_empties_between_two_messages_has_drained() {
     assert_eq!(frames(&pipe.take_all()).len(), 2);
     assert_eq!(world.drained(), 1);
 }
+
+#[test]
+fn m4_a_send_that_is_given_up_holds_nothing_up() {
+    let mut world = World::new(Config::new().high_water_mark(500));
+    let pipe = world.open_narrow(100);
+    let id = world.server.connections()[0];
+    world.server.push(id, payload(0, 600)).unwrap();
+    world.executor.run_until_idle();
+    let client = world.server.client(id).unwrap();
+    assert_eq!(poll_once(client.send("late")), None);
+    let sent = frames(&read_all(&mut world, &pipe));
+    assert_eq!(sent.len(), 1);
+    assert_eq!(*sent[0].data, payload(0, 600)[..]);
+}
+
+/// Lets the server run, and reads, until it has nothing more to write.
+fn read_all(world: &mut World, pipe: &Pipe) -> Vec<u8> {
+    let mut received = Vec::new();
+    loop {
+        world.executor.run_until_idle();
+        let part = pipe.take_all();
+        if part.is_empty() {
+            return received;
+        }
+        received.extend(part);
+    }
+}
