@@ -60,10 +60,9 @@ impl<H: Handler> Port<H> {
 
     /// The same for a handler that other ports have too.
     pub fn shared(handler: Arc<H>) -> Self {
-        let config = Config::new();
         let settings = Settings {
-            low_water_mark: config.high_water_mark / 4,
-            config: Arc::new(config),
+            low_water_mark: 0,
+            config: Arc::default(),
             policy: Policy::new(),
             slow_reader: SlowReader::Error,
             max_body_size: 1 << 20,
@@ -71,7 +70,8 @@ impl<H: Handler> Port<H> {
             body_timeout: Duration::from_secs(30),
             forward: Forward::default(),
         };
-        Port { handler, settings }
+        // With the low-water mark that follows from it.
+        Port { handler, settings }.config(Config::new())
     }
 
     /// Limits, deadlines and compression of its connections. Sets the low-water mark to a quarter of the high one.
