@@ -23,6 +23,9 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Chromium:
+    # What it loads, and what its console says, is told.
+    tells_events = True
+
     def __init__(self, path, log):
         self.folder = tempfile.mkdtemp(prefix="sockeye-chromium-")
         theirs_in, self._commands = os.pipe()
@@ -133,6 +136,9 @@ class Tab:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
             text = {}
+
+    def reload(self):
+        self.call("Page.reload")
 
     def look(self, width, height, dark):
         """The page as it looks in a window of this size: a PNG, in base64."""
