@@ -34,6 +34,10 @@
 //! The protocol is in [`core`]; this crate drives it with blocking reads and writes. The deadlines of [`Config`] are kept by
 //! the timeouts of the socket: see [`Stream`] for what that asks of a transport of your own. Those of the names here that
 //! `sockeye-tokio` and `sockeye-smol` have too mean the same, without the `await`.
+//!
+//! On Windows a write for which the peer makes no room within [`Config::close_timeout`] ends the connection: how much of it went
+//! out is not known there. Elsewhere the other direction is read meanwhile, so that two ends that both send more than fits
+//! between them get on. The connections of a `Server` are not concerned, for their sockets do not block.
 #![forbid(unsafe_code)]
 
 mod accept;

@@ -132,6 +132,7 @@ fn a_peer_that_does_not_read_cannot_hold_a_begun_close() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "there close_timeout ends the send first")]
 fn a_keepalive_ends_a_send_to_a_peer_that_does_not_read() {
     let config = Config::new().keepalive(millis(50), millis(100)).close_timeout(millis(100));
     let config = config.high_water_mark(usize::MAX);
@@ -145,6 +146,7 @@ fn a_keepalive_ends_a_send_to_a_peer_that_does_not_read() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "there a write that found no room in time is the end: see the crate's documentation")]
 fn both_directions_may_be_full_at_once() {
     let config = Config::new().high_water_mark(usize::MAX);
     let (mut client, mut server) = pair(config.clone(), config);

@@ -63,7 +63,9 @@ pub(crate) fn o8_connections_from_one_address_are_limited<T: Harness>() {
     expect_full(server.connect());
 }
 
-/// Every process has its own descriptors, and all tests of this one would feel it: a process of its own does.
+/// Every process has its own descriptors, and all tests of this one would feel it: a process of its own does. A shell
+/// limits them.
+#[cfg(unix)]
 pub(crate) fn o8_out_of_descriptors_the_rest_goes_on_and_accepting_comes_back<T: Harness>() {
     const ALONE: &str = "SOCKEYE_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
@@ -81,6 +83,7 @@ pub(crate) fn o8_out_of_descriptors_the_rest_goes_on_and_accepting_comes_back<T:
     assert!(child.status.success() && said.contains("1 passed"), "{said}");
 }
 
+#[cfg(unix)]
 fn out_of_descriptors<T: Harness>() {
     let server = start::<T>(Limits::new());
     let mut inside = server.open();

@@ -214,6 +214,7 @@ macro_rules! server_tests {
                 o8_above_the_limit_of_connections_there_is_503_until_one_leaves,
                 o8_handshakes_at_a_time_are_limited_and_open_connections_do_not_count,
                 o8_connections_from_one_address_are_limited,
+                #[cfg(unix)]
                 o8_out_of_descriptors_the_rest_goes_on_and_accepting_comes_back;
             methods:
                 m5_disconnect_checks_its_code_and_reason_then_shakes_hands,
