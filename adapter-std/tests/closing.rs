@@ -146,7 +146,7 @@ fn a_keepalive_ends_a_send_to_a_peer_that_does_not_read() {
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "there a write that found no room in time is the end: see the crate's documentation")]
+#[cfg_attr(windows, ignore = "there a write that finds no room in time is the end")]
 fn both_directions_may_be_full_at_once() {
     let config = Config::new().high_water_mark(usize::MAX);
     let (mut client, mut server) = pair(config.clone(), config);
