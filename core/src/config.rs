@@ -62,7 +62,7 @@ pub struct Config {
 /// `timeout` after one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keepalive {
-    /// Time between two pings.
+    /// Time between two pings; less than a millisecond counts as one.
     pub interval: Duration,
     /// Time within which something must come back.
     pub timeout: Duration,

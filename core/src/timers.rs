@@ -8,6 +8,9 @@ use crate::time::{Deadline, Instant};
 /// An idle timeout is looked at this many times in its span.
 const IDLE_CHECKS: u8 = 4;
 
+/// Pings in closer succession would be a loop, and not leave time for anything else.
+const LEAST_INTERVAL: Duration = Duration::from_millis(1);
+
 /// Everything of a connection that has to do with time. Whatever happens between two looks at the clock is
 /// noted in flags, and stamped at the next one, which is then due at once.
 #[derive(Debug)]
@@ -174,10 +177,11 @@ impl Timers {
             }
             self.pong = Deadline::OFF;
         }
+        let interval = interval.max(LEAST_INTERVAL);
         if !self.ping.handle(now, interval) {
             return Due::Nothing;
         }
-        self.ping = Deadline::at(now + interval.max(Duration::from_nanos(1)));
+        self.ping = Deadline::at(now + interval);
         if self.pong.is_set() {
             // The last ping still has time; another would tell nothing more.
             return Due::Nothing;

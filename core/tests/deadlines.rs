@@ -314,3 +314,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn o7_a_keepalive_without_an_interval_leaves_time_for_other_things() {
+    let mut end = End::server(Config::new().keepalive(Duration::ZERO, secs(5)));
+    let mut now = SECOND;
+    for _ in 0..10 {
+        end.tell(now);
+        let next = end.connection.poll_timeout().unwrap().as_nanos();
+        assert!(next >= now + 1_000_000, "{next} is too soon after {now}");
+        now = next;
+    }
+    assert_eq!(pings(&mut end).len(), 1, "none before the last is answered");
+}
