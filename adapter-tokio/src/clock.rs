@@ -7,12 +7,20 @@ use std::task::{Context, Poll};
 
 use sockeye_core::Instant;
 use sockeye_driver::{Clock, to_core_instant, to_std_instant};
+use tokio::runtime::Handle;
 use tokio::time::{self, Sleep};
 
 /// tokio's clock, so that `tokio::time::pause` works, and a timer that exists only while a deadline does.
-#[derive(Default)]
 pub struct TokioClock {
+    /// Whoever sends and waits may do that on a thread that is none of the runtime's.
+    runtime: Option<Handle>,
     timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Default for TokioClock {
+    fn default() -> Self {
+        TokioClock { runtime: Handle::try_current().ok(), timer: None }
+    }
 }
 
 impl Clock for TokioClock {
@@ -22,7 +30,10 @@ impl Clock for TokioClock {
 
     fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let deadline = time::Instant::from_std(to_std_instant(deadline));
-        let timer = self.timer.get_or_insert_with(|| Box::pin(time::sleep_until(deadline)));
+        let timer = self.timer.get_or_insert_with(|| {
+            let _inside = self.runtime.as_ref().map(Handle::enter);
+            Box::pin(time::sleep_until(deadline))
+        });
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }

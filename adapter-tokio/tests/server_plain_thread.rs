@@ -1,0 +1,52 @@
+//! Threads that tokio knows nothing of, and that send to connections of its server.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use sockeye_tokio::core::Config;
+use sockeye_tokio::server::{Callbacks, Client, Port, Server};
+use tokio::sync::oneshot;
+
+/// It is the thread that waits for room first: the connection's own task is in its handler, and has no timer yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m4_a_thread_of_its_own_may_wait_for_room_whatever_deadlines_there_are() {
+    const COUNT: usize = 400;
+    for config in [Config::new(), Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(20))] {
+        let (tell, told) = mpsc::channel();
+        let handler = Callbacks::on_message(|_, _| async {}).on_open(move |client: Client, _| {
+            let tell = tell.clone();
+            async move {
+                let (done, is_done) = oneshot::channel();
+                std::thread::spawn(move || {
+                    let sent =
+                        (0..COUNT).take_while(|_| client.send_blocking(vec![0; 50_000]).is_ok()).count();
+                    tell.send(sent).unwrap();
+                    let _ = done.send(());
+                });
+                is_done.await.unwrap();
+            }
+        });
+        let server =
+            Server::builder().listen("127.0.0.1:0", Port::new(handler).config(config)).unwrap().build();
+        let (address, handle) = (server.addresses()[0].as_inet().unwrap(), server.handle());
+        let running = tokio::spawn(server.run());
+        let peer = std::thread::spawn(move || read_slowly(&mut TcpStream::connect(address).unwrap()));
+        let sent = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(20)));
+        assert_eq!(sent.await.unwrap(), Ok(COUNT));
+        handle.shutdown(Duration::ZERO);
+        running.await.unwrap().unwrap();
+        peer.join().unwrap();
+    }
+}
+
+/// Opens a WebSocket, and reads to the end, but not at once.
+fn read_slowly(stream: &mut TcpStream) {
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let mut buffer = vec![0; 1 << 16];
+    while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}
+}
