@@ -3,12 +3,16 @@
 
 mod common;
 
+use std::future::Future;
 use std::io::ErrorKind;
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use common::*;
 use sockeye_core::{CloseCode, Config, Opcode};
-use sockeye_driver::server::PushError;
+use sockeye_driver::server::{Client, PushError};
 
 fn threads(config: Config) -> World {
     World::on_sim(config, Sim::threads)
@@ -173,4 +177,81 @@ fn e5_who_pushes_into_a_broken_connection_ends_it() {
     world.executor.run_until_idle();
     assert_eq!(world.ends().len(), 1);
     world.assert_empty();
+}
+
+/// Reads on and on, until `done` or there is no hope.
+fn reads(pipe: &Pipe, done: impl Fn() -> bool) -> bool {
+    for _ in 0..300 {
+        if done() {
+            return true;
+        }
+        pipe.take_all();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+#[test]
+fn m4_a_push_does_not_take_the_place_of_who_waits_to_send() {
+    let mut world = threads(Config::new().high_water_mark(500));
+    let pipe = world.open_narrow(100);
+    let id = world.server.connections()[0];
+    let client = world.server.client(id).unwrap();
+    world.say(&pipe, &by_client(Opcode::Text, b"wait for ever"));
+    world.server.push(id, payload(0, 600)).unwrap();
+    let sender = std::thread::spawn(move || client.send_blocking(payload(1, 600)).unwrap());
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(world.server.push(id, "x"), Err(PushError::Backpressure { queued: 504 }));
+    assert!(reads(&pipe, || sender.is_finished()), "the peer reads, and the sender sleeps");
+}
+
+#[test]
+fn m4_who_has_sent_leaves_the_transport_to_who_waits() {
+    let mut world = threads(Config::new().high_water_mark(500));
+    let pipe = world.open_narrow(100);
+    let id = world.server.connections()[0];
+    world.say(&pipe, &by_client(Opcode::Text, b"wait for ever"));
+    world.server.push(id, payload(0, 600)).unwrap();
+    let senders: Vec<_> = (1..3)
+        .map(|n| {
+            let client = world.server.client(id).unwrap();
+            let sender = std::thread::spawn(move || client.send_blocking(payload(n, 600)).unwrap());
+            std::thread::sleep(Duration::from_millis(200));
+            sender
+        })
+        .collect();
+    assert!(reads(&pipe, || senders.iter().any(|sender| sender.is_finished())));
+    assert!(reads(&pipe, || senders.iter().all(|sender| sender.is_finished())), "the other one sleeps");
+}
+
+/// A waker of an executor that runs what it wakes at once.
+struct Asks(Client);
+
+impl Wake for Asks {
+    fn wake(self: Arc<Self>) {
+        assert!(self.0.info().queued <= 604);
+    }
+}
+
+#[test]
+fn m1_who_is_woken_by_a_push_may_run_at_once_and_ask_for_the_connection() {
+    let (tell, told) = mpsc::channel();
+    // A lock that is taken twice would hold it for ever.
+    std::thread::spawn(move || {
+        let mut world = threads(Config::new().high_water_mark(500));
+        let pipe = world.open_narrow(100);
+        let id = world.server.connections()[0];
+        world.say(&pipe, &by_client(Opcode::Text, b"wait for ever"));
+        world.server.push(id, payload(0, 600)).unwrap();
+        let client = world.server.client(id).unwrap();
+        let waker = Waker::from(Arc::new(Asks(client.clone())));
+        let mut sending = pin!(client.send("x"));
+        assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        for _ in 0..10 {
+            pipe.take_all();
+            let _ = world.server.push(id, "y");
+        }
+        tell.send(()).unwrap();
+    });
+    told.recv_timeout(Duration::from_secs(5)).unwrap();
 }

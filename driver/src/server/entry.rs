@@ -83,12 +83,14 @@ impl Entry {
     }
 
     pub(super) fn push(&self, command: Command<'_>) -> Result<(), PushError> {
-        match &mut *lock(&self.place) {
-            Place::Open(link) => link.push(command),
-            Place::Handshake(_, waiting) => waiting.push(command),
-            Place::Http(_) => Err(PushError::NotWebSocket),
-            Place::Over => Err(self.over()),
-        }
+        let link = match &mut *lock(&self.place) {
+            Place::Open(link) => link.clone(),
+            Place::Handshake(_, waiting) => return waiting.push(command),
+            Place::Http(_) => return Err(PushError::NotWebSocket),
+            Place::Over => return Err(self.over()),
+        };
+        // Without the lock: whom it wakes may run at once, and want it.
+        link.push(command)
     }
 
     /// The same, but waits while the peer reads too slowly.
@@ -141,32 +143,28 @@ impl Entry {
     /// Sets a flag, and makes the task look at it.
     pub(super) fn tell(&self, flag: Flag, on: bool) -> Result<(), PushError> {
         self.set(flag, on);
-        let waker = match &mut *lock(&self.place) {
-            Place::Open(link) => {
-                match flag {
-                    Flag::Aborted => link.abort(),
-                    Flag::Protected => link.set_protected(on),
-                    Flag::Paused | Flag::Idle | Flag::Full => link.wake(),
-                }
-                None
-            }
-            Place::Http(waker) | Place::Handshake(waker, _) => waker.take(),
+        let link = match &mut *lock(&self.place) {
+            Place::Open(link) => Ok(link.clone()),
+            Place::Http(waker) | Place::Handshake(waker, _) => Err(waker.take()),
             Place::Over => return Err(self.over()),
         };
-        if let Some(waker) = waker {
-            waker.wake();
+        // Without the lock, as above.
+        match (link, flag) {
+            (Ok(link), Flag::Aborted) => link.abort(),
+            (Ok(link), Flag::Protected) => link.set_protected(on),
+            (Ok(link), Flag::Paused | Flag::Idle | Flag::Full) => link.wake(),
+            (Err(waker), _) => waker.into_iter().for_each(Waker::wake),
         }
         Ok(())
     }
 
     /// The server ends. What is no WebSocket sees it for itself when it is woken.
     pub(super) fn go_away(&self, frame: &CloseFrame<'_>) {
-        if self.push(Command::Close(frame)) == Err(PushError::NotWebSocket)
-            && let Place::Http(waker) = &mut *lock(&self.place)
-            && let Some(waker) = waker.take()
-        {
-            waker.wake();
+        if self.push(Command::Close(frame)) != Err(PushError::NotWebSocket) {
+            return;
         }
+        let waker = if let Place::Http(waker) = &mut *lock(&self.place) { waker.take() } else { None };
+        waker.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn is_established(&self) -> bool {
@@ -222,7 +220,10 @@ impl Entry {
     pub(super) fn fail_handshake(&self) {
         self.set_status(Status::HandshakeFailed);
         let mut place = lock(&self.place);
-        let waker = if let Place::Handshake(waker, _) = &mut *place { waker.take() } else { None };
+        let waker = match &mut *place {
+            Place::Http(waker) | Place::Handshake(waker, _) => waker.take(),
+            Place::Open(_) | Place::Over => None,
+        };
         let old = std::mem::replace(&mut *place, Place::Http(waker));
         drop(place);
         // Without the lock: what was deferred may own a client.

@@ -31,6 +31,8 @@ pub(super) struct Served<I, C> {
     pub(super) task: Option<Waker>,
     /// Who waits until the peer has read enough.
     waiters: Vec<Waker>,
+    /// The transport will wake somebody who does not wait any more, in the place of one who does.
+    usurped: bool,
     /// The queue has been at its high mark and not at the low one since.
     passed: bool,
     drained: bool,
@@ -48,6 +50,7 @@ impl<I: Io, C: Clock> Served<I, C> {
             counted: 0,
             task: None,
             waiters: Vec::new(),
+            usurped: false,
             passed: false,
             drained: false,
             received_at: None,
@@ -110,6 +113,7 @@ impl<I: Io, C: Clock> Served<I, C> {
     fn write_now(&mut self) -> bool {
         let queued = self.link.sender.queued();
         let written = self.link.poll_write(&mut Context::from_waker(Waker::noop()), Half::Recv);
+        self.usurped |= written.is_pending();
         self.count_written(queued);
         written.is_ready() && !self.drained && self.link.sender.state() == State::Open
     }
@@ -207,9 +211,9 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
             By::Task => served.pusher_writes() && served.write_now(),
             By::Waiter => {
                 let queued = served.counted;
-                let _ = served.link.poll_write(cx, Half::Recv);
+                // The transport wakes this one from now on: the task is to ask for that again, or who still waits.
+                served.usurped |= served.link.poll_write(cx, Half::Recv).is_pending();
                 served.count_written(queued);
-                // The transport wakes the waiter from now on: the task is to ask for that again.
                 false
             }
         };
@@ -222,7 +226,8 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
         let mut served = lock(self);
         let at = served.waiters.iter().position(|known| known.will_wake(waker));
         let waiter = at.map(|at| served.waiters.swap_remove(at));
-        // It may stand for another push of the same task, which then asks again.
+        // It may stand for another push of the same task, which then asks again; and the transport may know nobody else.
+        served.usurped = true;
         release(served, waiter);
     }
 
@@ -262,11 +267,11 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
     }
 }
 
-/// Unlocks, and wakes the task, and who waits for room if there is some: without the lock, for they may run at once, and
-/// want it.
+/// Unlocks, and wakes the task, and who waits for room, if there is some or they are to ask the transport again: without the
+/// lock, for they may run at once, and want it.
 pub(super) fn release<I: Io, C: Clock>(mut served: MutexGuard<'_, Served<I, C>>, task: Option<Waker>) {
-    let waiters =
-        (!served.waiters.is_empty() && served.has_room()).then(|| std::mem::take(&mut served.waiters));
+    let asks_again = std::mem::take(&mut served.usurped) || served.has_room();
+    let waiters = (asks_again && !served.waiters.is_empty()).then(|| std::mem::take(&mut served.waiters));
     drop(served);
     if let Some(task) = task {
         task.wake();
