@@ -122,7 +122,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
     }
 
     /// Waits for `deadline` only.
-    fn poll_alarm(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<Waited> {
+    pub(crate) fn poll_alarm(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<Waited> {
         loop {
             let now = self.clock.now();
             if deadline <= now {

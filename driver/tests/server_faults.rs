@@ -209,6 +209,37 @@ fn t31_what_breaks_the_protocol() {
 }
 
 #[test]
+fn t38_requests_that_are_there_at_once_leave_others_their_turn() {
+    let mut world = World::new(Config::new());
+    let pipe = world.door.connect(1 << 20, Faults::default());
+    world.executor.run_until_idle();
+    let before = world.executor.polls();
+    pipe.push(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000));
+    world.executor.run_until_idle();
+    let answers = pipe.take_all();
+    assert_eq!(answers.windows(13).filter(|part| part == b"HTTP/1.1 200 ").count(), 1000);
+    assert!(world.executor.polls() - before >= 1000 / 16);
+}
+
+#[test]
+fn m12_who_does_not_wait_for_the_end_any_more_leaves_nothing_behind() {
+    let world = World::new(Config::new());
+    let counted = Arc::new(Stays);
+    for _ in 0..10 {
+        let mut stopped = pin!(world.server.stopped());
+        let waker = Waker::from(counted.clone());
+        assert!(stopped.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    assert_eq!(Arc::strong_count(&counted), 1);
+}
+
+struct Stays;
+
+impl Wake for Stays {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
 fn m4_a_send_that_waits_is_told_when_the_runtime_ends() {
     let (mut executor, mut connections) = (Executor::new(), Executor::new());
     let port = Port::new(Busy::default()).config(Config::new().high_water_mark(500));

@@ -44,6 +44,28 @@ fn m4_a_send_that_is_given_up_holds_nothing_up() {
     assert_eq!(*sent[0].data, payload(0, 600)[..]);
 }
 
+#[test]
+fn m11_nothing_is_handed_out_behind_a_pause_or_an_abort() {
+    for abort in [false, true] {
+        let mut world = World::new(Config::new().high_water_mark(500));
+        let pipe = world.open_narrow(100);
+        // The second waits for room for its answer.
+        let both = [by_client(Opcode::Binary, &payload(0, 600)), by_client(Opcode::Text, b"fail")];
+        world.say(&pipe, &both.concat());
+        assert!(world.server.queued() >= 500);
+        let id = world.server.connections()[0];
+        if abort {
+            world.server.abort(id).unwrap();
+        } else {
+            world.server.pause(id).unwrap();
+        }
+        let sent = read_all(&mut world, &pipe);
+        assert!(abort || frames(&sent).len() == 1);
+        assert_eq!(world.failures(), Vec::<String>::new());
+        assert_eq!(world.server.connections().len(), usize::from(!abort));
+    }
+}
+
 /// Lets the server run, and reads, until it has nothing more to write.
 fn read_all(world: &mut World, pipe: &Pipe) -> Vec<u8> {
     let mut received = Vec::new();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::*;
 use sockeye_core::{CloseCode, Config, Instant, Opcode, Side};
+use sockeye_driver::server::{Client, Handler, HandlerResult, Inbound, Limits, Port, Refused};
 
 #[test]
 fn h12_t1_a_handshake_that_trickles_is_cut_at_its_deadline_and_not_before() {
@@ -77,6 +78,24 @@ fn h5_a_body_has_its_time_from_when_it_is_asked_for() {
     assert!(pipe.take_all().is_empty());
     world.wait(1);
     assert!(pipe.take_all().starts_with(b"HTTP/1.1 408 "));
+}
+
+#[test]
+fn h5_a_client_that_does_not_take_the_100_has_its_time() {
+    let mut world = World::new(Config::new());
+    let get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let probe = world.connect();
+    world.say(&probe, get);
+    let len = probe.take_all().len();
+    // The first answer fills it.
+    let pipe = world.door.connect(len, Faults::default());
+    world.say(&pipe, get);
+    world.say(&pipe, b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    drop(probe);
+    world.wait(29_999);
+    assert_eq!(world.server.connections().len(), 1);
+    world.wait(1);
+    assert_eq!(world.server.connections(), []);
 }
 
 #[test]
@@ -199,6 +218,36 @@ fn m12_a_handler_that_waits_for_ever_is_dropped_when_the_grace_is_over() {
     world.wait(1);
     assert!(world.ended.is_finished());
     assert_eq!((world.ends().len(), world.executor.tasks()), (1, 0));
+}
+
+struct WaitsToConnect;
+
+impl Handler for WaitsToConnect {
+    async fn connect(&self, _: &Client) -> Result<(), Refused> {
+        std::future::pending().await
+    }
+
+    async fn message(&self, _: &Client, _: Inbound<'_>) -> HandlerResult {
+        unreachable!("nobody is in")
+    }
+}
+
+#[test]
+fn m11_m12_a_connect_that_waits_for_ever_ends_with_an_abort_and_with_the_grace() {
+    let mut executor = Executor::new();
+    let (server, door, ended) = Sim::serve(&mut executor, Port::new(WaitsToConnect), Limits::new());
+    let _pipes = [door.connect(1000, Faults::default()), door.connect(1000, Faults::default())];
+    executor.run_until_idle();
+    let ids = server.connections();
+    assert_eq!(ids.len(), 2);
+    server.abort(ids[0]).unwrap();
+    executor.run_until_idle();
+    assert_eq!(server.connections(), [ids[1]]);
+    server.shutdown(Duration::from_secs(1));
+    executor.run_until_idle();
+    executor.time.advance(Duration::from_secs(1));
+    executor.run_until_idle();
+    assert!(ended.is_finished() && server.connections().is_empty());
 }
 
 #[test]

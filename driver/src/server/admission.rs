@@ -18,6 +18,7 @@ pub(super) struct Counts {
     pub(super) connections: AtomicUsize,
     handshakes: AtomicUsize,
     refusals: AtomicUsize,
+    ports: AtomicUsize,
     /// Kept only if there is a limit.
     addresses: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -44,6 +45,16 @@ impl Hub {
             }
         };
         Some(Admitted { connection, handshake, address })
+    }
+
+    /// Counts in a port, while it is open.
+    pub(super) fn listen(self: &Arc<Self>) -> Option<Count> {
+        Count::take(self, |counts| &counts.ports, usize::MAX)
+    }
+
+    /// Whether nothing is accepted any more, and all that was has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.counts.ports.load(Ordering::Acquire) == 0 && self.connections() == 0
     }
 
     /// Counts in a connection that is told that there is no room, if there is room for that.

@@ -133,8 +133,12 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
             if self.wants_continue {
                 // RFC 9110 10.1.1: "A server MAY omit sending a 100 (Continue) response if it has already received some or all of
                 // the content".
-                ready!(self.opening.poll_write(cx, CONTINUE, &mut self.written))
-                    .map_err(HttpBodyError::Io)?;
+                let Poll::Ready(written) = self.opening.poll_write(cx, CONTINUE, &mut self.written) else {
+                    ready!(self.opening.poll_alarm(cx, deadline));
+                    // It did not even take that: there is no use in a 408.
+                    return Poll::Ready(Err(HttpBodyError::Io(io::ErrorKind::TimedOut.into())));
+                };
+                written.map_err(HttpBodyError::Io)?;
                 self.wants_continue = false;
             }
             match ready!(self.opening.poll_wait(cx, Some(deadline))).map_err(HttpBodyError::Io)? {

@@ -178,16 +178,16 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
         input.settle(len);
         let mut view = RecvBuf::new(input.unread());
         while !view.is_empty() {
+            // A peer that asks and does not read is not listened to either.
+            if entry.is(Flag::Full) {
+                poll_fn(|cx| line.poll_room(cx)).await;
+            }
             if entry.is(Flag::Aborted) {
                 break;
             }
             if entry.is(Flag::Paused) && line.state() == State::Open {
                 *more = true;
                 break;
-            }
-            // A peer that asks and does not read is not listened to either.
-            if entry.is(Flag::Full) {
-                poll_fn(|cx| line.poll_room(cx)).await;
             }
             let message: Assembled<'_> = match decoder.whole_message(&mut view) {
                 Some(message) => message.into(),

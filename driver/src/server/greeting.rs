@@ -27,6 +27,9 @@ use crate::link::Link;
 use crate::opening::{Opening, Waited};
 use crate::receiving::Receiving;
 
+/// Requests that were there already, answered before others have their turn.
+const REQUESTS_IN_A_ROW: u32 = 16;
+
 /// All that is only of the beginning.
 pub(super) struct Greeting<R: Runtime, H> {
     pub(super) runtime: R,
@@ -46,16 +49,17 @@ impl<R: Runtime, H: Handler> Greeting<R, H> {
             let (client, hub) = (self.client.clone(), self.hub.clone());
             let connect = guarded_alone(|| async { Ok(self.handler.connect(&self.client).await) });
             let timeout = self.client.entry().port.body_timeout;
-            match connect.await {
-                Ok(Ok(())) => {}
-                Ok(Err(refused)) => {
+            match interruptible(&client, &hub, connect).await {
+                None => return Met::Refused,
+                Some(Ok(Ok(()))) => {}
+                Some(Ok(Err(refused))) => {
                     if let Some(response) = refused.response {
                         let opening = Opening::new(self.io, self.runtime.clock());
                         end_with(opening, response, timeout).await;
                     }
                     return Met::Refused;
                 }
-                Err(failure) => {
+                Some(Err(failure)) => {
                     report(&*self.handler, &self.client, &failure);
                     return Met::Refused;
                 }
@@ -72,8 +76,14 @@ impl<R: Runtime, H: Handler> Greeting<R, H> {
         let (entry, mut handshake) = (client.entry(), Some(handshake));
         let settings = &entry.port;
         let mut opening = Opening::new(io, runtime.clock());
+        let mut in_a_row = 0;
         loop {
             entry.set(Flag::Idle, true);
+            in_a_row = if opening.input.is_empty() { 0 } else { in_a_row + 1 };
+            if in_a_row == REQUESTS_IN_A_ROW {
+                in_a_row = 0;
+                let_others_run().await;
+            }
             if handshake.is_none() && !wait_for_next(&mut opening, settings.keep_alive_timeout).await {
                 return None;
             }
@@ -127,6 +137,19 @@ async fn interruptible<T>(client: &Client, hub: &Hub, beginning: impl Future<Out
         }
     };
     poll_fn(move |cx| poll(cx)).await
+}
+
+/// Gives the thread away once.
+async fn let_others_run() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Waits for a byte of the next request, which may be there already.

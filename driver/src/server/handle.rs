@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, Payload, Prepared};
@@ -202,6 +202,9 @@ impl ServerHandle {
     /// Begins the end: no connection is accepted any more, open ones are closed with 1001, and HTTP requests in progress are
     /// answered. What is left when `grace` is over is aborted. [`Server::run`](super::Server::run) returns when all is done.
     ///
+    /// A peer has [`Config::close_timeout`](sockeye_core::Config) to take what waits for it and to answer the Close, also where the
+    /// grace is longer: for slow peers set both.
+    ///
     /// Called again, it can only shorten the grace.
     pub fn shutdown(&self, grace: Duration) {
         self.hub.shutdown(grace);
@@ -219,14 +222,33 @@ impl ServerHandle {
     ///
     /// It only looks.
     pub async fn stopped(&self) {
-        poll_fn(|cx| {
-            self.hub.bell.register(cx.waker());
-            if self.hub.is_over() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        let mut waiting = Waiting { hub: &self.hub, waker: None };
+        poll_fn(|cx| waiting.poll(cx)).await;
     }
 
     fn entry(&self, id: ConnectionId) -> Result<Arc<Entry>, PushError> {
         self.hub.get(id).ok_or(PushError::UnknownConnection)
+    }
+}
+
+/// Who waits for the end, and is forgotten when he does not any more.
+struct Waiting<'a> {
+    hub: &'a Hub,
+    waker: Option<Waker>,
+}
+
+impl Waiting<'_> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.hub.bell.register(cx.waker());
+        self.waker = Some(cx.waker().clone());
+        if self.hub.is_over() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(waker) = &self.waker {
+            self.hub.bell.forget(waker);
+        }
     }
 }

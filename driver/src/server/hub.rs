@@ -187,6 +187,17 @@ impl Bell {
         }
     }
 
+    /// This one does not wait any more. It may be another's of the same task, which then sees to it when the task next runs.
+    pub(super) fn forget(&self, waker: &Waker) {
+        let forgotten = {
+            let mut wakers = lock(&self.0);
+            let at = wakers.iter().position(|known| known.will_wake(waker));
+            at.map(|at| wakers.swap_remove(at))
+        };
+        // Without the lock, for it may be the last of its task; and another wait of that may stand behind it.
+        forgotten.into_iter().for_each(Waker::wake);
+    }
+
     pub(super) fn ring(&self) {
         let wakers = std::mem::take(&mut *lock(&self.0));
         wakers.into_iter().for_each(Waker::wake);

@@ -107,7 +107,11 @@ impl<R: Runtime> Server<R> {
         let Server { runtime, hub, ports, .. } = self;
         let ends = Ends(hub.clone());
         for start in ports {
-            runtime.spawn(start(runtime.clone(), hub.clone()))?;
+            let (is_open, port) = (hub.listen(), start(runtime.clone(), hub.clone()));
+            runtime.spawn(async move {
+                port.await;
+                drop(is_open);
+            })?;
         }
         let grace = poll_fn(|cx| {
             hub.bell.register(cx.waker());
@@ -121,7 +125,7 @@ impl<R: Runtime> Server<R> {
                 loop {
                     hub.bell.register(cx.waker());
                     let deadline = begun + wait();
-                    if hub.connections() == 0 || clock.now() >= deadline {
+                    if hub.has_ended() || clock.now() >= deadline {
                         return Poll::Ready(());
                     }
                     ready!(clock.poll_until(cx, deadline));

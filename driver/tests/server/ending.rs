@@ -58,7 +58,7 @@ pub(crate) fn m12_all_are_told_1001_behind_what_was_accepted_and_nobody_else_com
     drop((all, idle));
     server.join();
     assert!(handle.connections().is_empty());
-    eventually("the port to be closed", || std::net::TcpStream::connect(address).is_err());
+    assert!(std::net::TcpStream::connect(address).is_err(), "the port is closed before the server has ended");
 }
 
 pub(crate) fn m12_who_does_not_take_part_is_aborted_when_the_grace_is_over<T: Harness>() {
