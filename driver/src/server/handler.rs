@@ -47,9 +47,9 @@ pub type HandlerResult = Result<(), BoxError>;
 /// is what slows a peer down that sends faster than the application works. Pushes are written meanwhile. Different connections
 /// run at the same time, so state that they share is in `self`, behind a lock of the application's choice.
 ///
-/// A method that returns an error or panics closes its own connection with 1011 (before the upgrade: answers 500) and
-/// harms no other; [`failed`](Handler::failed) is told. That a connection which is closing could not be answered any more
-/// ([`PushError::Closing`](super::PushError::Closing)) is no failure.
+/// A method that returns an error or panics closes its own connection with 1011 (before the upgrade it answers 500, or, where
+/// nothing has been asked yet, just closes) and harms no other; [`failed`](Handler::failed) is told. That a connection which is
+/// closing could not be answered any more ([`PushError::Closing`](super::PushError::Closing)) is no failure.
 ///
 /// # Cancel safety
 ///
