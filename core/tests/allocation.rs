@@ -77,13 +77,13 @@ impl Bare {
 
 #[test]
 fn t10_a_header_that_declares_the_largest_message_takes_no_memory_and_neither_does_waiting_for_it() {
-    for first in [TEXT, BINARY, TEXT_BEGINS, BINARY_BEGINS] {
+    for first in [TEXT, BINARY, TEXT_START, BINARY_START] {
         for declared in [2 << 20, 1 << 40, i64::MAX as u64] {
             let mut end = Bare::new(Config::new().max_frame_size(u64::MAX).max_message_size(u64::MAX));
             let mut head = header(true, first, declared);
             let (live, peak, alive) = bytes_of(|| end.feed(&mut head));
             assert!(alive && live == 0 && peak == 0, "{live} {peak}");
-            let (live, peak, _) = bytes_of(|| end.feed(&mut xor(&[b'x'; 100], KEY)));
+            let (live, peak, _) = bytes_of(|| end.feed(&mut xor(&[b'x'; 100], MASK_KEY)));
             assert!(live <= 256 && peak <= 512, "{live} {peak}");
         }
     }
@@ -111,8 +111,8 @@ fn t10_memory_grows_with_what_arrives_and_is_given_back() {
 #[test]
 fn t12_a_million_fragments_of_one_byte_take_little_more_than_the_message() {
     let mut end = Bare::new(Config::new().max_fragments(u32::MAX));
-    let mut begin = frame(true, TEXT_BEGINS, "x");
-    let fragments = frame(true, GOES_ON, "x").repeat(1000);
+    let mut begin = frame(true, TEXT_START, "x");
+    let fragments = frame(true, CONTINUATION, "x").repeat(1000);
     let mut lent = fragments.clone();
     let (live, peak, _) = bytes_of(|| {
         assert!(end.feed(&mut begin));
@@ -127,7 +127,7 @@ fn t12_a_million_fragments_of_one_byte_take_little_more_than_the_message() {
 #[test]
 fn t12_empty_fragments_take_nothing() {
     let mut end = Bare::new(Config::new());
-    let mut bytes = [frame(true, TEXT_BEGINS, ""), frame(true, GOES_ON, "").repeat(10_000)].concat();
+    let mut bytes = [frame(true, TEXT_START, ""), frame(true, CONTINUATION, "").repeat(10_000)].concat();
     let (live, peak, alive) = bytes_of(|| end.feed(&mut bytes));
     assert!(alive && live == 0 && peak == 0, "{live} {peak}");
 }
@@ -217,9 +217,9 @@ fn a_buffer_can_be_lent_and_comes_back() {
 
 #[test]
 fn what_was_collected_of_a_message_is_given_back_when_its_connection_fails_or_closes() {
-    for end_of_it in [frame(true, GOES_ON, b"\xff"), b"\xff\xff".to_vec(), frame(true, CLOSE, "")] {
+    for end_of_it in [frame(true, CONTINUATION, b"\xff"), b"\xff\xff".to_vec(), frame(true, CLOSE, "")] {
         let mut end = Bare::new(Config::new());
-        let mut begin = frame(true, TEXT_BEGINS, vec![b'x'; 1 << 20]);
+        let mut begin = frame(true, TEXT_START, vec![b'x'; 1 << 20]);
         let mut end_of_it = end_of_it;
         let (live, _, ()) = bytes_of(|| {
             assert!(end.feed(&mut begin));

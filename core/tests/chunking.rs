@@ -13,16 +13,16 @@ fn rich_stream(to_server: bool) -> Vec<u8> {
     let text = "añ漢🎉".repeat(3);
     let (head, tail) = text.as_bytes().split_at(5);
     let frames = [
-        (TEXT_BEGINS, head.to_vec()),
+        (TEXT_START, head.to_vec()),
         (PING, b"first".to_vec()),
-        (GOES_ON, Vec::new()),
+        (CONTINUATION, Vec::new()),
         (PONG, b"unasked".to_vec()),
-        (ENDS, tail.to_vec()),
+        (LAST_CONTINUATION, tail.to_vec()),
         (BINARY, vec![7; 126]),
         (TEXT, Vec::new()),
-        (BINARY_BEGINS, Vec::new()),
+        (BINARY_START, Vec::new()),
         (PING, Vec::new()),
-        (ENDS, Vec::new()),
+        (LAST_CONTINUATION, Vec::new()),
         (BINARY, vec![9; 300]),
         (PING, vec![b'p'; 125]),
         (TEXT, b"last".to_vec()),
@@ -146,13 +146,13 @@ fn message() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
     (".{0,60}", prop::collection::vec(any::<u8>(), 0..400), any::<bool>(), parts).prop_map(
         |(text, bytes, is_text, parts)| {
             let (mut rest, first) =
-                if is_text { (text.as_bytes(), TEXT_BEGINS) } else { (&bytes[..], BINARY_BEGINS) };
+                if is_text { (text.as_bytes(), TEXT_START) } else { (&bytes[..], BINARY_START) };
             let (mut frames, mut first) = (Vec::new(), first);
             for (controls, len) in parts {
                 let (part, tail) = rest.split_at(len.min(rest.len()));
                 frames.push((first, part.to_vec()));
                 frames.extend(controls);
-                (rest, first) = (tail, GOES_ON);
+                (rest, first) = (tail, CONTINUATION);
             }
             frames.push((first | 0x80, rest.to_vec()));
             frames
@@ -218,7 +218,8 @@ proptest! {
 /// Noise with many of the bytes that frames begin with, so that more of them get further than two bytes.
 fn likely(byte: u8) -> u8 {
     match byte {
-        0..100 => [0, TEXT_BEGINS, TEXT, BINARY, ENDS, PING, PONG, CLOSE, 0xfe, 0x84][usize::from(byte) / 10],
+        0..100 => [0, TEXT_START, TEXT, BINARY, LAST_CONTINUATION, PING, PONG, CLOSE, 0xfe, 0x84]
+            [usize::from(byte) / 10],
         _ => byte,
     }
 }

@@ -86,7 +86,10 @@ fn m5_only_the_codes_that_may_be_sent_are_sent() {
         let result = end.connection.close(CloseCode::from(code), "");
         if may_be_sent(code) {
             assert_eq!(result, Ok(()));
-            assert_eq!(end.frames(), [Wire { first: CLOSE, key: None, payload: close_payload(code, "") }]);
+            assert_eq!(
+                end.frames(),
+                [WireFrame { first: CLOSE, key: None, payload: close_payload(code, "") }]
+            );
         } else {
             assert_eq!(result, Err(SendError::InvalidCloseCode(CloseCode::from(code))));
             assert_eq!((end.connection.queued(), end.connection.state()), (0, State::Open));
@@ -178,7 +181,8 @@ fn m6_what_the_peer_sends_after_our_close_and_before_its_own_is_delivered() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         end.connection.close(CloseCode::NORMAL, "").unwrap();
-        let frames = [(TEXT, "a"), (TEXT_BEGINS, "b"), (PING, "?"), (ENDS, "c"), (CLOSE, ""), (TEXT, "d")];
+        let frames =
+            [(TEXT, "a"), (TEXT_START, "b"), (PING, "?"), (LAST_CONTINUATION, "c"), (CLOSE, ""), (TEXT, "d")];
         let bytes: Vec<u8> = frames.iter().flat_map(|(first, data)| frame(server, *first, data)).collect();
         end.feed(&bytes).unwrap();
         let texts = [Got::Text("a".into()), Got::Ping(b"?".to_vec()), Got::Text("bc".into())];
@@ -255,7 +259,7 @@ fn a_close_may_come_inside_a_fragmented_message_of_ours() {
     end.connection.close(CloseCode::NORMAL, "").unwrap();
     let rest = Frame::new(Opcode::Continuation, &b"rest"[..]);
     assert_eq!(end.connection.send_frame(&rest), Err(SendError::Closed));
-    assert_eq!(end.firsts(), [TEXT_BEGINS, CLOSE]);
+    assert_eq!(end.firsts(), [TEXT_START, CLOSE]);
 }
 
 #[test]

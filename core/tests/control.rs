@@ -95,7 +95,7 @@ fn t13_after_a_flood_the_latest_ping_is_answered_and_those_before_it_in_order() 
         while end.connection.queued() > 0 {
             answers.extend(end.write(1));
         }
-        let answers: Vec<u32> = read_wire(&answers)
+        let answers: Vec<u32> = read_frames(&answers)
             .iter()
             .map(|f| u32::from_be_bytes(f.payload[..].try_into().unwrap()))
             .collect();
@@ -142,7 +142,7 @@ fn no_late_answer_follows_a_close() {
     while end.connection.queued() > 0 {
         wire.extend(end.write(1));
     }
-    assert_eq!(read_wire(&wire).iter().map(|frame| frame.first).collect::<Vec<_>>(), [BINARY, CLOSE]);
+    assert_eq!(read_frames(&wire).iter().map(|frame| frame.first).collect::<Vec<_>>(), [BINARY, CLOSE]);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_ping_needs_room_and_a_pong_waits_for_it() {
     assert_eq!(end.connection.pong(b"second"), Ok(()));
     assert_eq!(end.connection.queued(), 10);
     end.write(10);
-    assert_eq!(end.frames(), [Wire { first: PONG, key: None, payload: b"second".to_vec() }]);
+    assert_eq!(end.frames(), [WireFrame { first: PONG, key: None, payload: b"second".to_vec() }]);
 }
 
 #[test]

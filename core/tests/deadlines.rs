@@ -18,7 +18,7 @@ const fn secs(n: u64) -> Duration {
 fn left_open(end: &mut End, from: u64, until: u64) -> Option<u64> {
     let mut now = from;
     loop {
-        end.tell(now);
+        end.advance_to(now);
         if end.connection.state() != State::Open {
             return Some(now);
         }
@@ -75,7 +75,7 @@ fn o7_an_idle_connection_is_closed_with_1001_no_earlier_than_the_timeout_and_at_
             let left = left_open(&mut end, last, u64::MAX).unwrap();
             assert!((last + 8 * SECOND..=latest).contains(&left), "{byte_at}: {left}");
             assert_eq!(end.ended(), (false, 1001, true));
-            assert_eq!(end.frames().first().map(Wire::close_code), Some(1001));
+            assert_eq!(end.frames().first().map(WireFrame::close_code), Some(1001));
         }
     }
 }
@@ -93,9 +93,9 @@ fn o7_a_connection_that_says_something_now_and_then_is_never_idle() {
 #[test]
 fn o7_what_we_send_is_no_sign_of_life() {
     let mut end = End::server(Config::new().idle_timeout(secs(8)));
-    end.tell(0);
+    end.advance_to(0);
     for n in 1..20 {
-        end.tell(n * SECOND / 2);
+        end.advance_to(n * SECOND / 2);
         end.connection.send("x").unwrap();
         end.write(usize::MAX);
     }
@@ -115,16 +115,16 @@ fn o7_a_peer_that_does_not_answer_the_idle_close_is_left_after_the_close_timeout
 fn o7_a_ping_goes_out_every_interval_while_the_peer_answers() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new().keepalive(secs(20), secs(5)));
-        end.tell(SECOND);
+        end.advance_to(SECOND);
         for round in 1..=10 {
             let due = SECOND + round * 20 * SECOND;
-            end.tell(due - 1);
+            end.advance_to(due - 1);
             assert_eq!(pings(&mut end), Vec::<Vec<u8>>::new());
-            end.tell(due);
+            end.advance_to(due);
             let [ping] = &pings(&mut end)[..] else { panic!("no ping in round {round}") };
-            end.tell(due + 3 * SECOND);
+            end.advance_to(due + 3 * SECOND);
             end.feed(&frame(server, PONG, ping)).unwrap();
-            end.tell(due + 3 * SECOND);
+            end.advance_to(due + 3 * SECOND);
             assert_eq!(end.connection.round_trip(), Some(secs(3)));
         }
         assert_eq!(end.connection.state(), State::Open);
@@ -134,9 +134,9 @@ fn o7_a_ping_goes_out_every_interval_while_the_peer_answers() {
 #[test]
 fn o7_any_byte_within_the_timeout_answers_a_ping() {
     let mut end = End::server(Config::new().keepalive(secs(20), secs(5)));
-    end.tell(0);
-    end.tell(20 * SECOND);
-    end.tell(25 * SECOND - 1);
+    end.advance_to(0);
+    end.advance_to(20 * SECOND);
+    end.advance_to(25 * SECOND - 1);
     end.feed(&[TEXT]).unwrap();
     assert_eq!(left_open(&mut end, 25 * SECOND, 44 * SECOND), None);
     assert_eq!(left_open(&mut end, 44 * SECOND, 46 * SECOND), Some(45 * SECOND));
@@ -146,13 +146,13 @@ fn o7_any_byte_within_the_timeout_answers_a_ping() {
 fn o7_an_unanswered_ping_fails_with_1008_at_the_timeout_and_the_close_that_says_so_is_written() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new().keepalive(secs(20), secs(5)));
-        end.tell(0);
-        end.tell(20 * SECOND);
+        end.advance_to(0);
+        end.advance_to(20 * SECOND);
         assert_eq!(pings(&mut end).len(), 1);
         assert_eq!(left_open(&mut end, 25 * SECOND - 1, 25 * SECOND - 1), None);
-        end.tell(25 * SECOND);
+        end.advance_to(25 * SECOND);
         assert_eq!((end.connection.state(), end.ended()), (State::Closing, (false, 1008, true)));
-        assert_eq!(end.frames().first().map(Wire::close_code), Some(1008));
+        assert_eq!(end.frames().first().map(WireFrame::close_code), Some(1008));
         // There is nobody to wait for.
         assert!(end.is_closed() && end.connection.wants_shutdown());
         assert_eq!(end.connection.poll_timeout(), None);
@@ -162,23 +162,23 @@ fn o7_an_unanswered_ping_fails_with_1008_at_the_timeout_and_the_close_that_says_
 #[test]
 fn o7_an_unanswered_ping_to_a_peer_that_takes_nothing_ends_at_the_close_timeout() {
     let mut end = End::server(Config::new().keepalive(secs(20), secs(5)).close_timeout(secs(3)));
-    end.tell(0);
-    end.tell(20 * SECOND);
-    end.tell(25 * SECOND);
+    end.advance_to(0);
+    end.advance_to(20 * SECOND);
+    end.advance_to(25 * SECOND);
     end.feed(&frame(true, TEXT, "too late")).unwrap_or_default();
     assert!(end.got.is_empty(), "nothing is delivered after the failure");
-    end.tell(28 * SECOND - 1);
+    end.advance_to(28 * SECOND - 1);
     assert!(!end.is_closed());
-    end.tell(28 * SECOND);
+    end.advance_to(28 * SECOND);
     assert!(end.is_closed() && end.connection.wants_shutdown());
 }
 
 #[test]
 fn o7_a_ping_that_finds_no_room_is_not_sent_and_still_has_to_be_answered_by_some_byte() {
     let mut end = End::server(Config::new().keepalive(secs(20), secs(5)).high_water_mark(10));
-    end.tell(0);
+    end.advance_to(0);
     end.connection.send(&[0; 20]).unwrap();
-    end.tell(20 * SECOND);
+    end.advance_to(20 * SECOND);
     assert_eq!(end.firsts(), [BINARY]);
     assert_eq!(left_open(&mut end, 20 * SECOND, 30 * SECOND), Some(25 * SECOND));
 }
@@ -186,7 +186,7 @@ fn o7_a_ping_that_finds_no_room_is_not_sent_and_still_has_to_be_answered_by_some
 #[test]
 fn o7_keepalive_waits_longer_than_an_interval_if_its_timeout_is_longer() {
     let mut end = End::server(Config::new().keepalive(secs(10), secs(25)));
-    end.tell(0);
+    end.advance_to(0);
     assert_eq!(left_open(&mut end, 0, 34 * SECOND), None);
     assert_eq!(pings(&mut end).len(), 1, "another ping would tell nothing more");
     assert_eq!(left_open(&mut end, 34 * SECOND, 40 * SECOND), Some(35 * SECOND));
@@ -195,9 +195,9 @@ fn o7_keepalive_waits_longer_than_an_interval_if_its_timeout_is_longer() {
 #[test]
 fn o7_a_peer_that_answers_gets_a_ping_every_interval_even_if_the_timeout_is_longer() {
     let mut end = End::server(Config::new().keepalive(secs(10), secs(25)));
-    end.tell(0);
+    end.advance_to(0);
     for round in 1..10 {
-        end.tell(round * 10 * SECOND);
+        end.advance_to(round * 10 * SECOND);
         assert_eq!(pings(&mut end).len(), 1, "round {round}");
         end.feed(&frame(true, PONG, "")).unwrap();
     }
@@ -215,12 +215,12 @@ fn two_ends_that_keep_each_other_alive_stay_open_for_a_day() {
 #[test]
 fn m11_a_protected_connection_is_never_idle_and_one_given_free_again_has_its_whole_time() {
     let mut end = End::server(Config::new().idle_timeout(secs(8)));
-    end.tell(0);
+    end.advance_to(0);
     end.connection.set_protected(true);
     assert_eq!(end.connection.poll_timeout(), None);
     assert_eq!(left_open(&mut end, 0, 100 * SECOND), None);
     end.connection.set_protected(false);
-    end.tell(100 * SECOND);
+    end.advance_to(100 * SECOND);
     let at = left_open(&mut end, 100 * SECOND, 120 * SECOND).expect("idle");
     assert!((108 * SECOND..=110 * SECOND).contains(&at), "{at}");
     // Behind the Close there is nothing to protect, and nothing to begin again.
@@ -234,15 +234,15 @@ fn the_round_trip_is_that_of_the_latest_ping() {
     let mut end = End::client(Config::new());
     let answer = |end: &mut End, payload: &str, now: u64| {
         end.feed(&frame(false, PONG, payload)).unwrap();
-        end.tell(now);
+        end.advance_to(now);
         end.connection.round_trip()
     };
     assert_eq!(answer(&mut end, "unasked", 1), None);
     end.connection.ping(b"one").unwrap();
     assert_eq!(end.connection.poll_timeout(), Some(Instant::EPOCH), "it asks when the ping was sent");
-    end.tell(10);
+    end.advance_to(10);
     end.connection.ping(b"two").unwrap();
-    end.tell(15);
+    end.advance_to(15);
     assert_eq!(answer(&mut end, "one", 20), None);
     assert_eq!(answer(&mut end, "two", 45), Some(Duration::from_nanos(30)));
     assert_eq!(answer(&mut end, "two", 99), Some(Duration::from_nanos(30)), "it is answered once");
@@ -251,12 +251,12 @@ fn the_round_trip_is_that_of_the_latest_ping() {
 #[test]
 fn o7_a_ping_of_the_heartbeat_that_is_answered_at_once_has_a_round_trip_too() {
     let mut end = End::server(Config::new().keepalive(secs(20), secs(5)));
-    end.tell(SECOND);
+    end.advance_to(SECOND);
     // Once, as drivers do: the pong may be there before they look at the clock again.
     end.connection.handle_timeout(Instant::from_nanos(21 * SECOND));
     let [ping] = &pings(&mut end)[..] else { panic!("no ping") };
     end.feed(&frame(true, PONG, ping)).unwrap();
-    end.tell(22 * SECOND);
+    end.advance_to(22 * SECOND);
     assert_eq!(end.connection.round_trip(), Some(secs(1)));
 }
 
@@ -264,7 +264,7 @@ fn o7_a_ping_of_the_heartbeat_that_is_answered_at_once_has_a_round_trip_too() {
 fn telling_the_time_early_or_often_changes_nothing() {
     let config = Config::new().keepalive(secs(20), secs(5)).idle_timeout(secs(60));
     let (mut often, mut seldom) = (End::server(config.clone()), End::server(config));
-    seldom.tell(0);
+    seldom.advance_to(0);
     for now in (0..25 * SECOND).step_by(10_000_000) {
         often.connection.handle_timeout(Instant::from_nanos(now));
     }
@@ -309,7 +309,7 @@ proptest! {
                 _ if time < SECOND => drop(end.connection.close(CloseCode::NORMAL, "")),
                 _ => drop(end.write(time as usize % 20)),
             }
-            end.tell(now);
+            end.advance_to(now);
             prop_assert!(end.connection.poll_timeout().is_none_or(|due| due.as_nanos() > now));
         }
     }
@@ -320,7 +320,7 @@ fn o7_a_keepalive_without_an_interval_leaves_time_for_other_things() {
     let mut end = End::server(Config::new().keepalive(Duration::ZERO, secs(5)));
     let mut now = SECOND;
     for _ in 0..10 {
-        end.tell(now);
+        end.advance_to(now);
         let next = end.connection.poll_timeout().unwrap().as_nanos();
         assert!(next >= now + 1_000_000, "{next} is too soon after {now}");
         now = next;

@@ -44,11 +44,11 @@ fn the_examples_of_rfc_7692_7_2_3_are_understood() {
 #[test]
 fn fragments_join_and_then_inflate_however_they_are_cut() {
     let bytes = [
-        frame(true, TEXT_BEGINS | RSV1, &HELLO[..3]),
+        frame(true, TEXT_START | RSV1, &HELLO[..3]),
         frame(true, PING, "between"),
-        frame(true, GOES_ON, []),
-        frame(true, GOES_ON, &HELLO[3..6]),
-        frame(true, ENDS, &HELLO[6..]),
+        frame(true, CONTINUATION, []),
+        frame(true, CONTINUATION, &HELLO[3..6]),
+        frame(true, LAST_CONTINUATION, &HELLO[6..]),
         frame(true, TEXT, "plain"),
         frame(true, BINARY | RSV1, HELLO),
     ]
@@ -68,7 +68,10 @@ fn e2_a_message_says_whether_it_came_compressed() {
     for (first, payload, compressed) in [(TEXT | RSV1, HELLO, true), (TEXT, b"plain", false)] {
         for split in [false, true] {
             let mut bytes = match split {
-                true => [frame(true, first & 0x7f, &payload[..2]), frame(true, ENDS, &payload[2..])].concat(),
+                true => {
+                    [frame(true, first & 0x7f, &payload[..2]), frame(true, LAST_CONTINUATION, &payload[2..])]
+                        .concat()
+                }
                 false => frame(true, first, payload),
             };
             let mut input = RecvBuf::new(&mut bytes);
@@ -88,8 +91,15 @@ fn w2_rsv1_belongs_to_the_first_frame_of_a_message_where_compression_was_agreed_
             (plain(), frame(server, TEXT | RSV1, HELLO)),
             (agreed(), frame(server, PING | RSV1, [])),
             (agreed(), frame(server, CLOSE | RSV1, [])),
-            (agreed(), [frame(server, TEXT_BEGINS, "a"), frame(server, ENDS | RSV1, "b")].concat()),
-            (agreed(), [frame(server, TEXT_BEGINS | RSV1, HELLO), frame(server, ENDS | RSV1, [])].concat()),
+            (
+                agreed(),
+                [frame(server, TEXT_START, "a"), frame(server, LAST_CONTINUATION | RSV1, "b")].concat(),
+            ),
+            (
+                agreed(),
+                [frame(server, TEXT_START | RSV1, HELLO), frame(server, LAST_CONTINUATION | RSV1, [])]
+                    .concat(),
+            ),
             (agreed(), frame(server, TEXT | RSV1 | 0x20, HELLO)),
             (agreed(), frame(server, TEXT | 0x10, HELLO)),
         ];
@@ -135,7 +145,7 @@ fn without_context_takeover_a_message_cannot_refer_to_the_one_before() {
 #[test]
 fn e4_text_is_checked_while_it_is_inflated() {
     // Stored blocks show when which byte is there.
-    let bad = [frame(true, TEXT_BEGINS | RSV1, [0x00, 0x04, 0x00, 0xfb, 0xff, b'a', 0xff])].concat();
+    let bad = [frame(true, TEXT_START | RSV1, [0x00, 0x04, 0x00, 0xfb, 0xff, b'a', 0xff])].concat();
     let mut end = deflating(true, Deflate::new());
     assert_eq!(end.feed(&bad), Err(ProtocolError::InvalidUtf8));
     // Cut at its end.
@@ -215,7 +225,8 @@ fn behind_a_final_block_nothing_refers_to_what_was_before_it() {
 #[test]
 fn payloads_of_events_can_be_inflated_by_hand() {
     let mut end = deflating(true, Deflate::new());
-    let mut bytes = [frame(true, TEXT_BEGINS | RSV1, &HELLO[..4]), frame(true, ENDS, &HELLO[4..])].concat();
+    let mut bytes =
+        [frame(true, TEXT_START | RSV1, &HELLO[..4]), frame(true, LAST_CONTINUATION, &HELLO[4..])].concat();
     let (mut input, mut inflated) = (RecvBuf::new(&mut bytes), Vec::new());
     while let Some(event) = end.connection.poll_event(&mut input).unwrap() {
         let Event::Data { payload, compressed: true, last, .. } = event else { panic!("{event:?}") };

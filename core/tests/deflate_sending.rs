@@ -12,7 +12,7 @@ use deflate_support::*;
 use sockeye_core::deflate::{Deflate, Memory, Policy};
 use sockeye_core::{Config, Flags, Frame, Opcode, Payload, Prepared, SendError};
 
-const CONTINUATION_ENDS: u8 = ENDS;
+const CONTINUATION_ENDS: u8 = LAST_CONTINUATION;
 
 /// Long enough for the default threshold, and compressible.
 fn news(n: usize) -> String {
@@ -154,7 +154,7 @@ fn x8_a_message_in_parts_is_compressed_as_one() {
             assert_eq!(pair.client.got.pop(), Some(Got::Text(all)), "round {round}");
         }
         let firsts: Vec<u8> = pair.to_client.frames().iter().map(|frame| frame.first).collect();
-        assert_eq!(firsts[..4], [TEXT_BEGINS | RSV1, GOES_ON, GOES_ON, CONTINUATION_ENDS]);
+        assert_eq!(firsts[..4], [TEXT_START | RSV1, CONTINUATION, CONTINUATION, CONTINUATION_ENDS]);
     }
 }
 

@@ -17,16 +17,16 @@ fn faults(server: bool) -> Vec<(Vec<u8>, u16)> {
         (f(0x83, b""), 1002),
         (frame(!server, TEXT, ""), 1002),
         (f(0x09, b""), 1002),
-        (f(ENDS, b""), 1002),
-        ([f(TEXT_BEGINS, b""), f(TEXT, b"")].concat(), 1002),
+        (f(LAST_CONTINUATION, b""), 1002),
+        ([f(TEXT_START, b""), f(TEXT, b"")].concat(), 1002),
         (f(CLOSE, b"\x03"), 1002),
         (f(CLOSE, b"\xff\xff"), 1002),
         (f(CLOSE, b"\x03\xe8\xff"), 1007),
         (f(TEXT, b"\xff"), 1007),
         (header(server, BINARY, 3 << 20), 1009),
         (header(server, BINARY, 1 << 62), 1009),
-        ([f(TEXT_BEGINS, b"x"), header(server, ENDS, 2 << 20)].concat(), 1009),
-        ([f(BINARY_BEGINS, b""), f(GOES_ON, b"").repeat(20_000)].concat(), 1008),
+        ([f(TEXT_START, b"x"), header(server, LAST_CONTINUATION, 2 << 20)].concat(), 1009),
+        ([f(BINARY_START, b""), f(CONTINUATION, b"").repeat(20_000)].concat(), 1008),
     ]
 }
 
@@ -100,8 +100,13 @@ fn an_end_that_failed_is_not_clean_though_both_have_said_close() {
 #[test]
 fn w13_an_end_of_file_anywhere_ends_the_connection_once_and_not_cleanly() {
     for server in [true, false] {
-        let frames =
-            [(TEXT_BEGINS, &b"ab"[..]), (PING, b"now"), (ENDS, b"c"), (BINARY, &[1; 200]), (TEXT, b"")];
+        let frames = [
+            (TEXT_START, &b"ab"[..]),
+            (PING, b"now"),
+            (LAST_CONTINUATION, b"c"),
+            (BINARY, &[1; 200]),
+            (TEXT, b""),
+        ];
         let stream: Vec<u8> = frames.iter().flat_map(|(first, data)| frame(server, *first, data)).collect();
         for cut in 0..=stream.len() {
             let mut end = End::of(server, Config::new());
@@ -189,8 +194,8 @@ fn after_a_write_error_nothing_is_written_and_what_the_peer_sent_still_comes() {
             .unwrap();
         assert_eq!(end.got[0], Got::Text("rest".into()));
         assert_eq!((end.connection.queued(), end.ended()), (0, (false, 1006, false)));
-        end.tell(1);
-        end.tell(5_000_000_000);
+        end.advance_to(1);
+        end.advance_to(5_000_000_000);
         assert!(!end.is_closed());
         end.connection.handle_eof();
         assert!(end.is_closed() && end.connection.poll_timeout().is_none());
@@ -259,13 +264,13 @@ fn t26_a_peer_that_never_answers_our_close_is_left_after_the_close_timeout() {
 fn t26_a_peer_that_never_ends_the_transport_is_left_after_the_close_timeout_too() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new().close_timeout(Duration::from_secs(5)));
-        end.tell(7);
+        end.advance_to(7);
         end.feed(&frame(server, CLOSE, "")).unwrap();
         end.write(usize::MAX);
-        end.tell(7);
-        end.tell(5_000_000_006);
+        end.advance_to(7);
+        end.advance_to(5_000_000_006);
         assert!(!end.is_closed());
-        end.tell(5_000_000_007);
+        end.advance_to(5_000_000_007);
         assert_eq!((end.is_closed(), end.ended()), (true, (true, 1005, false)));
     }
 }
@@ -281,12 +286,12 @@ fn t26_the_close_timeout_runs_from_the_first_close_whatever_comes_after() {
     for later in later {
         let mut end = End::server(Config::new().close_timeout(Duration::from_secs(5)));
         end.connection.close(CloseCode::NORMAL, "").unwrap();
-        end.tell(1_000_000_000);
-        end.tell(4_000_000_000);
+        end.advance_to(1_000_000_000);
+        end.advance_to(4_000_000_000);
         later(&mut end);
-        end.tell(5_999_999_999);
+        end.advance_to(5_999_999_999);
         assert!(!end.is_closed());
-        end.tell(6_000_000_000);
+        end.advance_to(6_000_000_000);
         assert!(end.is_closed());
     }
 }

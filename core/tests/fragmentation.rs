@@ -22,26 +22,26 @@ fn receive(frames: &[(u8, &[u8])]) -> (Vec<Got>, Option<ProtocolError>) {
 
 #[test]
 fn w6_a_continuation_with_no_start_fails_with_1002() {
-    for first in [GOES_ON, ENDS] {
+    for first in [CONTINUATION, LAST_CONTINUATION] {
         assert_eq!(receive(&[(first, b"x")]), (vec![], Some(ProtocolError::UnexpectedContinuation)));
     }
 }
 
 #[test]
 fn w6_a_continuation_after_the_end_of_its_message_fails() {
-    let (got, error) = receive(&[(TEXT_BEGINS, b"a"), (ENDS, b"b"), (ENDS, b"c")]);
+    let (got, error) = receive(&[(TEXT_START, b"a"), (LAST_CONTINUATION, b"b"), (LAST_CONTINUATION, b"c")]);
     assert_eq!((got, error), (vec![Got::Text("ab".into())], Some(ProtocolError::UnexpectedContinuation)));
-    let (got, error) = receive(&[(TEXT, b"a"), (GOES_ON, b"b")]);
+    let (got, error) = receive(&[(TEXT, b"a"), (CONTINUATION, b"b")]);
     assert_eq!((got, error), (vec![Got::Text("a".into())], Some(ProtocolError::UnexpectedContinuation)));
 }
 
 #[test]
 fn w6_a_new_message_inside_a_fragmented_one_fails_with_1002() {
-    for begin in [TEXT_BEGINS, BINARY_BEGINS] {
-        for second in [TEXT, BINARY, TEXT_BEGINS, BINARY_BEGINS] {
+    for begin in [TEXT_START, BINARY_START] {
+        for second in [TEXT, BINARY, TEXT_START, BINARY_START] {
             let expected = (vec![], Some(ProtocolError::ExpectedContinuation));
             assert_eq!(receive(&[(begin, b"a"), (second, b"b")]), expected);
-            assert_eq!(receive(&[(begin, b"a"), (GOES_ON, b"b"), (second, b"c")]), expected);
+            assert_eq!(receive(&[(begin, b"a"), (CONTINUATION, b"b"), (second, b"c")]), expected);
         }
     }
     assert_eq!(ProtocolError::ExpectedContinuation.close_code().as_u16(), 1002);
@@ -50,8 +50,14 @@ fn w6_a_new_message_inside_a_fragmented_one_fails_with_1002() {
 
 #[test]
 fn w7_control_frames_between_fragments_come_at_once_and_merging_goes_on() {
-    let frames: [(u8, &[u8]); 6] =
-        [(TEXT_BEGINS, b"a"), (PING, b"1"), (GOES_ON, b"b"), (PONG, b"2"), (PING, b"3"), (ENDS, b"c")];
+    let frames: [(u8, &[u8]); 6] = [
+        (TEXT_START, b"a"),
+        (PING, b"1"),
+        (CONTINUATION, b"b"),
+        (PONG, b"2"),
+        (PING, b"3"),
+        (LAST_CONTINUATION, b"c"),
+    ];
     let control = |n: u8| vec![n];
     let expected = vec![
         Got::Ping(control(b'1')),
@@ -65,13 +71,13 @@ fn w7_control_frames_between_fragments_come_at_once_and_merging_goes_on() {
 #[test]
 fn w7_a_ping_inside_a_fragmented_message_is_answered_before_the_message_ends() {
     let mut end = End::server(Config::new());
-    end.feed(&[frame(true, TEXT_BEGINS, "a"), frame(true, PING, "now")].concat()).unwrap();
-    assert_eq!(end.frames(), [Wire { first: PONG, key: None, payload: b"now".to_vec() }]);
+    end.feed(&[frame(true, TEXT_START, "a"), frame(true, PING, "now")].concat()).unwrap();
+    assert_eq!(end.frames(), [WireFrame { first: PONG, key: None, payload: b"now".to_vec() }]);
 }
 
 #[test]
 fn w7_a_close_inside_a_fragmented_message_ends_it_undelivered() {
-    let (got, error) = receive(&[(TEXT_BEGINS, b"a"), (CLOSE, b""), (ENDS, b"b")]);
+    let (got, error) = receive(&[(TEXT_START, b"a"), (CLOSE, b""), (LAST_CONTINUATION, b"b")]);
     assert_eq!((got, error), (vec![Got::Close(None, String::new())], None));
 }
 
@@ -80,10 +86,10 @@ fn w8_zero_length_messages_and_fragments_are_delivered() {
     for (frames, expected) in [
         (&[(TEXT, &b""[..])][..], Got::Text(String::new())),
         (&[(BINARY, b"")], Got::Binary(vec![])),
-        (&[(TEXT_BEGINS, b""), (ENDS, b"")], Got::Text(String::new())),
-        (&[(BINARY_BEGINS, b""), (GOES_ON, b""), (ENDS, b"")], Got::Binary(vec![])),
-        (&[(TEXT_BEGINS, b""), (GOES_ON, b"x"), (ENDS, b"")], Got::Text("x".into())),
-        (&[(TEXT_BEGINS, b"x"), (GOES_ON, b""), (ENDS, b"y")], Got::Text("xy".into())),
+        (&[(TEXT_START, b""), (LAST_CONTINUATION, b"")], Got::Text(String::new())),
+        (&[(BINARY_START, b""), (CONTINUATION, b""), (LAST_CONTINUATION, b"")], Got::Binary(vec![])),
+        (&[(TEXT_START, b""), (CONTINUATION, b"x"), (LAST_CONTINUATION, b"")], Got::Text("x".into())),
+        (&[(TEXT_START, b"x"), (CONTINUATION, b""), (LAST_CONTINUATION, b"y")], Got::Text("xy".into())),
     ] {
         assert_eq!(receive(frames), (vec![expected], None));
     }
@@ -92,7 +98,7 @@ fn w8_zero_length_messages_and_fragments_are_delivered() {
 #[test]
 fn w8_the_events_of_an_empty_fragmented_message_say_where_it_begins_and_ends() {
     let mut connection = Connection::server(Default::default());
-    let frames = [(BINARY_BEGINS, ""), (GOES_ON, ""), (ENDS, "")];
+    let frames = [(BINARY_START, ""), (CONTINUATION, ""), (LAST_CONTINUATION, "")];
     let mut bytes: Vec<u8> =
         frames.iter().flat_map(|(first, payload)| frame(true, *first, payload)).collect();
     let mut input = RecvBuf::new(&mut bytes);
@@ -124,11 +130,16 @@ fn a_part_of_a_frame_is_an_event_as_soon_as_it_is_there() {
 
 #[test]
 fn the_opcode_of_a_merged_message_is_that_of_its_first_fragment() {
-    assert_eq!(receive(&[(TEXT_BEGINS, b"a"), (ENDS, b"b")]).0, [Got::Text("ab".into())]);
-    assert_eq!(receive(&[(BINARY_BEGINS, b"a"), (ENDS, b"b")]).0, [Got::Binary(b"ab".to_vec())]);
+    assert_eq!(receive(&[(TEXT_START, b"a"), (LAST_CONTINUATION, b"b")]).0, [Got::Text("ab".into())]);
+    assert_eq!(receive(&[(BINARY_START, b"a"), (LAST_CONTINUATION, b"b")]).0, [Got::Binary(b"ab".to_vec())]);
     // The kind of one message is not that of the next.
-    let mixed =
-        receive(&[(TEXT_BEGINS, b"a"), (ENDS, b""), (BINARY_BEGINS, b"\xff"), (ENDS, b"b"), (TEXT, b"c")]);
+    let mixed = receive(&[
+        (TEXT_START, b"a"),
+        (LAST_CONTINUATION, b""),
+        (BINARY_START, b"\xff"),
+        (LAST_CONTINUATION, b"b"),
+        (TEXT, b"c"),
+    ]);
     assert_eq!(mixed.0, [Got::Text("a".into()), Got::Binary(b"\xffb".to_vec()), Got::Text("c".into())]);
 }
 
@@ -137,7 +148,7 @@ fn a_merged_message_may_be_looked_at_and_left() {
     let mut end = End::server(Config::new());
     for text in ["first", "second, longer", "x"] {
         let (head, tail) = text.split_at(1);
-        let mut bytes = [frame(true, TEXT_BEGINS, head), frame(true, ENDS, tail)].concat();
+        let mut bytes = [frame(true, TEXT_START, head), frame(true, LAST_CONTINUATION, tail)].concat();
         let mut input = RecvBuf::new(&mut bytes);
         match end.assembler.poll(&mut end.connection, &mut input).unwrap() {
             Some(Incoming::Message(message)) => assert_eq!(message.as_ref().as_text(), Some(text)),
@@ -150,10 +161,10 @@ fn a_merged_message_may_be_looked_at_and_left() {
 #[test]
 fn t12_an_honest_message_of_a_mebibyte_in_a_thousand_fragments_passes() {
     let payload: Vec<u8> = (0..1 << 20).map(|i| (i % 251) as u8).collect();
-    let mut parts: Vec<Vec<u8>> = payload.chunks(1049).map(|part| frame(true, GOES_ON, part)).collect();
+    let mut parts: Vec<Vec<u8>> = payload.chunks(1049).map(|part| frame(true, CONTINUATION, part)).collect();
     let last = parts.len() - 1;
-    parts[0][0] = BINARY_BEGINS;
-    parts[last][0] = ENDS;
+    parts[0][0] = BINARY_START;
+    parts[last][0] = LAST_CONTINUATION;
     let mut end = End::server(Config::new());
     end.feed_in(16 << 10, &parts.concat()).unwrap();
     assert_eq!(end.got, [Got::Binary(payload)]);
@@ -173,7 +184,10 @@ fn m2_fragments_pushed_in_sequence_arrive_as_one_message() {
         }
         pair.drive();
         let link = if server { &pair.to_client } else { &pair.to_server };
-        assert_eq!(link.frames().iter().map(|f| f.first).collect::<Vec<_>>(), [TEXT_BEGINS, GOES_ON, ENDS]);
+        assert_eq!(
+            link.frames().iter().map(|f| f.first).collect::<Vec<_>>(),
+            [TEXT_START, CONTINUATION, LAST_CONTINUATION]
+        );
         assert_eq!(pair.end(!server).got, [Got::Text("Hello".into())]);
     }
 }
@@ -199,7 +213,7 @@ fn m2_a_wrong_sequence_is_an_error_and_nothing_is_sent() {
         end.connection.ping(b"").unwrap();
         end.connection.send_frame(&part(Opcode::Continuation, true)).unwrap();
         end.connection.send("whole").unwrap();
-        assert_eq!(end.firsts(), [BINARY_BEGINS, PING, ENDS, TEXT]);
+        assert_eq!(end.firsts(), [BINARY_START, PING, LAST_CONTINUATION, TEXT]);
     }
 }
 

@@ -67,11 +67,14 @@ fn m10_every_form_of_header_packs_to_its_shortest_form_and_unpacks() {
                 let mut frame = Frame::new(opcode, payload.clone()).finish(finish);
                 frame.flags.compress = compress;
                 let first = number | u8::from(finish) << 7 | u8::from(compress) << 6;
-                let expected = read_wire(&frame.pack());
-                assert_eq!(expected, [Wire { first, key: None, payload: payload.clone() }]);
-                assert_eq!(read_wire(&frame.pack_masked(KEY)), [Wire { first, key: Some(KEY), payload }]);
+                let expected = read_frames(&frame.pack());
+                assert_eq!(expected, [WireFrame { first, key: None, payload: payload.clone() }]);
+                assert_eq!(
+                    read_frames(&frame.pack_masked(MASK_KEY)),
+                    [WireFrame { first, key: Some(MASK_KEY), payload }]
+                );
                 assert_eq!(unpack(&frame.pack()).0, frame);
-                assert_eq!(unpack(&frame.pack_masked(KEY)).0, frame);
+                assert_eq!(unpack(&frame.pack_masked(MASK_KEY)).0, frame);
             }
         }
     }
@@ -181,7 +184,7 @@ fn check_first_two_bytes(server: bool, before: Before, first: u8, second: u8) {
     let mut end = End::of(server, Config::new());
     match before {
         Before::Idle => {}
-        Before::InFragments => end.feed(&frame(server, TEXT_BEGINS, "x")).unwrap(),
+        Before::InFragments => end.feed(&frame(server, TEXT_START, "x")).unwrap(),
         Before::CloseSent => {
             end.connection.close(CloseCode::NORMAL, "").unwrap();
             end.write(usize::MAX);
@@ -230,14 +233,14 @@ fn in_form(server: bool, first: u8, form: u8, len: u64) -> Vec<u8> {
         126 => bytes.extend_from_slice(&(len as u16).to_be_bytes()),
         _ => bytes.extend_from_slice(&len.to_be_bytes()),
     }
-    bytes.extend_from_slice(if server { &KEY } else { &[] });
+    bytes.extend_from_slice(if server { &MASK_KEY } else { &[] });
     bytes
 }
 
 #[test]
 fn w5_t24_a_length_not_in_its_shortest_form_fails_with_1002() {
     for server in [true, false] {
-        for first in [TEXT, BINARY, TEXT_BEGINS] {
+        for first in [TEXT, BINARY, TEXT_START] {
             for (form, len) in
                 [(126, 0), (126, 1), (126, 125), (127, 0), (127, 125), (127, 126), (127, 65535)]
             {
@@ -258,9 +261,9 @@ fn t9_no_declared_length_overflows_anything_in_either_role() {
     let near = |n: u64| [n - 1, n, n + 1];
     let lens = [0, 125, 126, 127, 65535, 65536].into_iter().chain(near(1 << 31)).chain(near(1 << 32));
     let lens = lens.chain(near(1 << 63)).chain(u64::MAX - 15..=u64::MAX);
-    for (len, first) in lens.flat_map(|len| [TEXT, BINARY, BINARY_BEGINS, PING].map(|first| (len, first))) {
+    for (len, first) in lens.flat_map(|len| [TEXT, BINARY, BINARY_START, PING].map(|first| (len, first))) {
         for server in [true, false] {
-            let key = if server { KEY } else { [0; 4] };
+            let key = if server { MASK_KEY } else { [0; 4] };
             let bytes = [header(server, first, len), xor(&[b'x'; 64], key)].concat();
             let expected = match (first, len) {
                 (PING, 126..) => Err(1002),
@@ -291,7 +294,7 @@ fn t9_no_declared_length_overflows_anything_in_either_role() {
 fn t9_without_limits_the_longest_length_waits_for_its_payload() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new().max_frame_size(u64::MAX).max_message_size(u64::MAX));
-        let bytes = [header(server, BINARY_BEGINS, i64::MAX as u64), vec![0; 64]].concat();
+        let bytes = [header(server, BINARY_START, i64::MAX as u64), vec![0; 64]].concat();
         assert_eq!(end.feed(&bytes), Ok(()));
         assert!(end.got.is_empty() && end.connection.state() == State::Open);
     }
@@ -301,7 +304,7 @@ fn t9_without_limits_the_longest_length_waits_for_its_payload() {
 fn w1_t20_a_mask_that_is_missing_or_too_much_fails_with_1002_in_both_roles() {
     for server in [true, false] {
         let expected = if server { ProtocolError::UnmaskedFrame } else { ProtocolError::MaskedFrame };
-        for first in [TEXT, BINARY, TEXT_BEGINS, CLOSE, PING, PONG] {
+        for first in [TEXT, BINARY, TEXT_START, CLOSE, PING, PONG] {
             let mut end = End::of(server, Config::new());
             assert_eq!(end.feed(&frame(!server, first, "")), Err(expected));
             assert_eq!(end.frames()[0].close_code(), 1002);

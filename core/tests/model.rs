@@ -195,7 +195,7 @@ impl Model {
             }
             let link = self.link(server);
             let closed =
-                read_wire_until(&link.wire, true).iter().rev().skip(1).any(|frame| frame.first == CLOSE);
+                read_frames_until(&link.wire, true).iter().rev().skip(1).any(|frame| frame.first == CLOSE);
             assert!(!closed, "a frame after a Close");
         }
     }

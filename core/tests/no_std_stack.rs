@@ -34,8 +34,11 @@ fn t35_every_first_byte_and_length_is_decoded_on_a_stack_of_64_kib() {
 fn t35_a_hundred_thousand_frames_and_fragments_in_one_input_need_no_more_stack() {
     on_a_small_stack(|| {
         let mut end = End::server(Config::new().max_fragments(u32::MAX));
-        let empty = [frame(true, GOES_ON, ""), frame(true, PING, "?"), frame(true, GOES_ON, "ñ")].concat();
-        let bytes = [frame(true, TEXT_BEGINS, ""), empty.repeat(33_000), frame(true, ENDS, b"\xff")].concat();
+        let empty =
+            [frame(true, CONTINUATION, ""), frame(true, PING, "?"), frame(true, CONTINUATION, "ñ")].concat();
+        let bytes =
+            [frame(true, TEXT_START, ""), empty.repeat(33_000), frame(true, LAST_CONTINUATION, b"\xff")]
+                .concat();
         assert!(end.feed(&bytes).is_err());
         assert_eq!(end.got.len(), 33_000);
     });

@@ -82,9 +82,12 @@ fn t23_bad_text_fails_across_every_pair_of_fragments() {
     for (bad, needed) in BAD {
         for cut in 0..=bad.len() {
             let mut end = End::server(Config::new());
-            let begun = end.feed(&frame(true, TEXT_BEGINS, &bad[..cut])).is_err();
+            let begun = end.feed(&frame(true, TEXT_START, &bad[..cut])).is_err();
             assert_eq!(begun, cut >= needed, "{bad:02x?} cut at {cut}");
-            assert!(end.feed(&frame(true, ENDS, &bad[cut..])).is_err(), "{bad:02x?} cut at {cut}");
+            assert!(
+                end.feed(&frame(true, LAST_CONTINUATION, &bad[cut..])).is_err(),
+                "{bad:02x?} cut at {cut}"
+            );
         }
     }
 }
@@ -102,10 +105,10 @@ fn text_that_ends_inside_a_character_fails_with_1007_at_its_end_and_not_before()
         let cut = &text.as_bytes()[..text.len() - 1];
         let mut end = End::server(Config::new());
         assert_eq!(end.feed(&frame(true, TEXT, cut)), Err(ProtocolError::InvalidUtf8));
-        for ending in [(ENDS, &b""[..]), (GOES_ON, b"")] {
+        for ending in [(LAST_CONTINUATION, &b""[..]), (CONTINUATION, b"")] {
             let mut end = End::server(Config::new());
-            end.feed(&frame(true, TEXT_BEGINS, cut)).unwrap();
-            assert_eq!(end.feed(&frame(true, ending.0, ending.1)).is_err(), ending.0 == ENDS);
+            end.feed(&frame(true, TEXT_START, cut)).unwrap();
+            assert_eq!(end.feed(&frame(true, ending.0, ending.1)).is_err(), ending.0 == LAST_CONTINUATION);
         }
     }
 }
@@ -115,8 +118,12 @@ fn t23_good_text_cut_inside_every_character_by_fragments_and_by_the_transport_ar
     let text = GOOD.concat();
     for cut in 0..=text.len() {
         let (head, tail) = text.as_bytes().split_at(cut);
-        let bytes =
-            [frame(true, TEXT_BEGINS, head), frame(true, GOES_ON, ""), frame(true, ENDS, tail)].concat();
+        let bytes = [
+            frame(true, TEXT_START, head),
+            frame(true, CONTINUATION, ""),
+            frame(true, LAST_CONTINUATION, tail),
+        ]
+        .concat();
         for size in [1, 2, 3, 5, bytes.len()] {
             let mut end = End::server(Config::new());
             end.feed_in(size, &bytes).unwrap();
@@ -128,9 +135,12 @@ fn t23_good_text_cut_inside_every_character_by_fragments_and_by_the_transport_ar
 #[test]
 fn a_character_cut_in_one_message_does_not_reach_into_the_next() {
     let mut end = End::server(Config::new());
-    let bytes =
-        [frame(true, TEXT_BEGINS, b"\xc3"), frame(true, ENDS, b"\xb1"), frame(true, TEXT_BEGINS, b"\xb1")]
-            .concat();
+    let bytes = [
+        frame(true, TEXT_START, b"\xc3"),
+        frame(true, LAST_CONTINUATION, b"\xb1"),
+        frame(true, TEXT_START, b"\xb1"),
+    ]
+    .concat();
     assert!(end.feed(&bytes).is_err());
     assert_eq!(end.got, [Got::Text("ñ".into())]);
 }
@@ -139,7 +149,8 @@ fn a_character_cut_in_one_message_does_not_reach_into_the_next() {
 fn binary_may_be_anything_and_is_not_checked() {
     for (bad, _) in BAD {
         let mut end = End::server(Config::new());
-        end.feed_in(3, &[frame(true, BINARY_BEGINS, bad), frame(true, ENDS, bad)].concat()).unwrap();
+        end.feed_in(3, &[frame(true, BINARY_START, bad), frame(true, LAST_CONTINUATION, bad)].concat())
+            .unwrap();
         assert_eq!(end.got, [Got::Binary([bad, bad].concat())]);
     }
 }

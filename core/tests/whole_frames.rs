@@ -41,9 +41,9 @@ fn read_whole(server: bool, bytes: &[u8], room: usize, step: usize) -> (Vec<Stri
 fn stream(server: bool) -> Vec<u8> {
     let frames = [
         (TEXT, "abc"),
-        (TEXT_BEGINS, "añ"),
+        (TEXT_START, "añ"),
         (PING, "now"),
-        (ENDS, "z"),
+        (LAST_CONTINUATION, "z"),
         (BINARY, ""),
         (TEXT, "ñ"),
         (CLOSE, ""),
@@ -131,10 +131,12 @@ fn the_short_way_takes_whole_messages_and_leaves_everything_else_to_the_long_way
         assert_eq!(take(&message), (Some(Message::from("a\u{f1}")), message.len(), false));
         assert_eq!(take(&frame(server, BINARY, "")).0, Some(Message::from(&b""[..])));
         assert_eq!(take(&message[..message.len() - 1]), (None, 0, false));
-        for first in [TEXT_BEGINS, PING, CLOSE] {
+        for first in [TEXT_START, PING, CLOSE] {
             assert_eq!(take(&frame(server, first, "")), (None, 0, false), "{first:02x}");
         }
-        for bytes in [frame(!server, TEXT, ""), frame(server, TEXT | 0x40, ""), frame(server, ENDS, "")] {
+        for bytes in
+            [frame(!server, TEXT, ""), frame(server, TEXT | 0x40, ""), frame(server, LAST_CONTINUATION, "")]
+        {
             assert_eq!(take(&bytes), (None, 0, true));
         }
         assert_eq!(take(&header(server, BINARY, 3 << 20)), (None, 0, true));
@@ -165,6 +167,6 @@ fn ascii_is_told_of_text_to_a_server_and_of_nothing_else() {
 #[test]
 fn text_of_ascii_behind_half_a_character_fails() {
     let mut end = End::server(Config::new());
-    let bytes = [frame(true, TEXT_BEGINS, b"ok\xc3"), frame(true, ENDS, "plain")].concat();
+    let bytes = [frame(true, TEXT_START, b"ok\xc3"), frame(true, LAST_CONTINUATION, "plain")].concat();
     assert_eq!(end.feed(&bytes), Err(ProtocolError::InvalidUtf8));
 }

@@ -11,7 +11,7 @@ use sockeye_core::{
 };
 
 /// The key that hand-made client frames are masked with.
-pub(crate) const KEY: [u8; 4] = [0xa1, 0x02, 0x7f, 0xc4];
+pub(crate) const MASK_KEY: [u8; 4] = [0xa1, 0x02, 0x7f, 0xc4];
 
 /// First bytes of frames: FIN and the opcode.
 pub(crate) const TEXT: u8 = 0x81;
@@ -20,10 +20,10 @@ pub(crate) const CLOSE: u8 = 0x88;
 pub(crate) const PING: u8 = 0x89;
 pub(crate) const PONG: u8 = 0x8a;
 /// The same without FIN, and the frames that go on.
-pub(crate) const TEXT_BEGINS: u8 = 0x01;
-pub(crate) const BINARY_BEGINS: u8 = 0x02;
-pub(crate) const GOES_ON: u8 = 0x00;
-pub(crate) const ENDS: u8 = 0x80;
+pub(crate) const TEXT_START: u8 = 0x01;
+pub(crate) const BINARY_START: u8 = 0x02;
+pub(crate) const CONTINUATION: u8 = 0x00;
+pub(crate) const LAST_CONTINUATION: u8 = 0x80;
 
 /// The length field in its shortest form, with the mask bit if asked for.
 pub(crate) fn length(len: u64, masked: bool) -> Vec<u8> {
@@ -43,7 +43,7 @@ pub(crate) fn xor(bytes: &[u8], key: [u8; 4]) -> Vec<u8> {
 pub(crate) fn header(to_server: bool, first: u8, len: u64) -> Vec<u8> {
     let mut bytes = [&[first][..], &length(len, to_server)].concat();
     if to_server {
-        bytes.extend_from_slice(&KEY);
+        bytes.extend_from_slice(&MASK_KEY);
     }
     bytes
 }
@@ -52,7 +52,7 @@ pub(crate) fn header(to_server: bool, first: u8, len: u64) -> Vec<u8> {
 pub(crate) fn frame(to_server: bool, first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
     let mut bytes = header(to_server, first, payload.len() as u64);
-    bytes.extend(if to_server { xor(payload, KEY) } else { payload.to_vec() });
+    bytes.extend(if to_server { xor(payload, MASK_KEY) } else { payload.to_vec() });
     bytes
 }
 
@@ -63,13 +63,13 @@ pub(crate) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 
 /// A frame found on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wire {
+pub(crate) struct WireFrame {
     pub(crate) first: u8,
     pub(crate) key: Option<[u8; 4]>,
     pub(crate) payload: Vec<u8>,
 }
 
-impl Wire {
+impl WireFrame {
     pub(crate) fn close_code(&self) -> u16 {
         assert_eq!(self.first, CLOSE, "{self:02x?} is no Close");
         u16::from_be_bytes([self.payload[0], self.payload[1]])
@@ -77,7 +77,7 @@ impl Wire {
 }
 
 /// Reads the frame at the start, and says what follows it; `None` if the bytes end inside it.
-fn read_frame(bytes: &[u8]) -> Option<(Wire, &[u8])> {
+fn read_frame(bytes: &[u8]) -> Option<(WireFrame, &[u8])> {
     let [first, second, ..] = *bytes else { return None };
     let (len, at) = match second & 0x7f {
         126 => (u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
@@ -89,11 +89,11 @@ fn read_frame(bytes: &[u8]) -> Option<(Wire, &[u8])> {
     let (key, rest) = bytes[at..].split_at_checked(if masked { 4 } else { 0 })?;
     let key: Option<[u8; 4]> = key.try_into().ok();
     let (payload, rest) = rest.split_at_checked(len as usize)?;
-    Some((Wire { first, key, payload: xor(payload, key.unwrap_or_default()) }, rest))
+    Some((WireFrame { first, key, payload: xor(payload, key.unwrap_or_default()) }, rest))
 }
 
 /// Reads whole frames; the bytes may end inside one if `cut` says so.
-pub(crate) fn read_wire_until(mut bytes: &[u8], cut: bool) -> Vec<Wire> {
+pub(crate) fn read_frames_until(mut bytes: &[u8], cut: bool) -> Vec<WireFrame> {
     let mut frames = Vec::new();
     while let Some((frame, rest)) = read_frame(bytes) {
         frames.push(frame);
@@ -104,8 +104,8 @@ pub(crate) fn read_wire_until(mut bytes: &[u8], cut: bool) -> Vec<Wire> {
 }
 
 /// Reads whole frames and nothing else.
-pub(crate) fn read_wire(bytes: &[u8]) -> Vec<Wire> {
-    read_wire_until(bytes, false)
+pub(crate) fn read_frames(bytes: &[u8]) -> Vec<WireFrame> {
+    read_frames_until(bytes, false)
 }
 
 /// Mask keys that never come twice in a row: a counter, scattered.
@@ -205,8 +205,8 @@ impl End {
     }
 
     /// Writes all that waits: whole frames.
-    pub(crate) fn frames(&mut self) -> Vec<Wire> {
-        read_wire(&self.write(usize::MAX))
+    pub(crate) fn frames(&mut self) -> Vec<WireFrame> {
+        read_frames(&self.write(usize::MAX))
     }
 
     /// The first bytes of the frames that wait.
@@ -215,7 +215,7 @@ impl End {
     }
 
     /// Tells the time as long as it asks for it; it must be content soon.
-    pub(crate) fn tell(&mut self, nanos: u64) {
+    pub(crate) fn advance_to(&mut self, nanos: u64) {
         for _ in 0..8 {
             match self.connection.poll_timeout() {
                 Some(due) if due.as_nanos() <= nanos => {
@@ -277,8 +277,8 @@ impl Link {
     }
 
     /// The frames written to it so far.
-    pub(crate) fn frames(&self) -> Vec<Wire> {
-        read_wire(&self.wire)
+    pub(crate) fn frames(&self) -> Vec<WireFrame> {
+        read_frames(&self.wire)
     }
 }
 
@@ -323,8 +323,8 @@ impl Pair {
 
     /// Writes and delivers one chunk each way.
     pub(crate) fn step(&mut self) -> bool {
-        self.server.tell(self.now);
-        self.client.tell(self.now);
+        self.server.advance_to(self.now);
+        self.client.advance_to(self.now);
         let there = self.to_client.step(&mut self.server, &mut self.client, self.chunk);
         let back = self.to_server.step(&mut self.client, &mut self.server, self.chunk);
         there || back
