@@ -27,9 +27,9 @@ use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
 use sockeye_core::{CloseCode, CloseFrame, Message, Payload};
 
+use crate::engine::shared::Half;
 use crate::error::Error;
-use crate::io::{Clock, Io};
-use crate::shared::Half;
+use crate::runtime::io::{Clock, Io};
 use crate::split::{RecvHalf, SendHalf};
 use crate::websocket::{WebSocket, poll_ready};
 

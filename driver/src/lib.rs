@@ -22,33 +22,25 @@
 //! borrowed while there is something in them, so an idle connection owns none.
 #![forbid(unsafe_code)]
 
-mod accept;
-mod buffer;
-mod clock;
-mod connect;
-mod decoder;
-mod entropy;
+mod engine;
 mod error;
 #[cfg(feature = "futures")]
 mod futures;
-mod io;
-mod link;
-mod opening;
-mod pool;
-mod receiving;
+mod handshake;
+mod runtime;
 pub mod server;
-mod shared;
 mod split;
 mod websocket;
 mod writer;
-pub use accept::{AcceptError, PendingUpgrade, accept_with, read_upgrade};
-pub use clock::{to_core_instant, to_std_instant};
-pub use connect::{ConnectError, client};
-pub use decoder::{Answer, Decoder, Part};
-pub use entropy::{mask_keys, nonce};
+
+pub use engine::codec_pool::{codec_pool, shared_codec_pool};
+pub use engine::decoder::{Answer, Decoder, Part};
 pub use error::Error;
-pub use io::{Clock, Io};
-pub use pool::{codec_pool, shared_codec_pool};
+pub use handshake::accept::{AcceptError, PendingUpgrade, accept_with, read_upgrade};
+pub use handshake::connect::{ConnectError, client};
+pub use handshake::entropy::{mask_keys, nonce};
+pub use runtime::clock::{to_core_instant, to_std_instant};
+pub use runtime::io::{Clock, Io};
 pub use split::{RecvHalf, SendHalf};
 pub use websocket::WebSocket;
 pub use writer::MessageWriter;

@@ -9,12 +9,12 @@ use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Frame, Message, MessageRef, Payload, Prepared, SendError, Sender, State,
 };
 
-use crate::decoder::Part;
+use crate::engine::decoder::Part;
+use crate::engine::link::Link;
+use crate::engine::receiving::Receiving;
+use crate::engine::shared::{Half, Receives, lock};
 use crate::error::Error;
-use crate::io::{Clock, Io};
-use crate::link::Link;
-use crate::receiving::Receiving;
-use crate::shared::{Half, Receives, lock};
+use crate::runtime::io::{Clock, Io};
 use crate::websocket::{WebSocket, poll_ready};
 
 type Shared<I, C> = Arc<Mutex<Link<I, C>>>;

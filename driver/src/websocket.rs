@@ -10,14 +10,14 @@ use sockeye_core::{
     Prepared, SendError, Sender, State,
 };
 
-use crate::buffer::ReadBuffer;
-use crate::decoder::Part;
+use crate::engine::buffer::ReadBuffer;
+use crate::engine::codec_pool::codec_pool;
+use crate::engine::decoder::Part;
+use crate::engine::link::Link;
+use crate::engine::receiving::{Receiving, sender_of};
+use crate::engine::shared::Half;
 use crate::error::Error;
-use crate::io::{Clock, Io};
-use crate::link::Link;
-use crate::pool::codec_pool;
-use crate::receiving::{Receiving, sender_of};
-use crate::shared::Half;
+use crate::runtime::io::{Clock, Io};
 use crate::split::{RecvHalf, SendHalf, split};
 use crate::writer::MessageWriter;
 

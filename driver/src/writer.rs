@@ -3,7 +3,7 @@
 use sockeye_core::{Frame, MessageKind, Opcode};
 
 use crate::error::Error;
-use crate::io::{Clock, Io};
+use crate::runtime::io::{Clock, Io};
 use crate::websocket::WebSocket;
 
 /// A message that is sent frame by frame as it is made, see [`WebSocket::begin`].

@@ -4,21 +4,21 @@
 use std::io;
 use std::time::Duration;
 
-use super::client::Client;
-use super::handler::Failure;
-use super::runtime::Address;
+use crate::server::accept::runtime::Address;
+use crate::server::api::client::Client;
+use crate::server::api::handler::Failure;
 
-pub(super) fn failed(client: &Client, failure: &Failure) {
+pub(crate) fn failed(client: &Client, failure: &Failure) {
     #[cfg(feature = "tracing")]
     tracing::error!(connection = %client.id(), peer = %client.peer(), %failure, "a handler has failed");
 }
 
-pub(super) fn cannot_accept(error: &io::Error, pause: Duration) {
+pub(crate) fn cannot_accept(error: &io::Error, pause: Duration) {
     #[cfg(feature = "tracing")]
     tracing::warn!(%error, ?pause, "cannot accept connections; trying again after a pause");
 }
 
-pub(super) fn full(peer: &Address) {
+pub(crate) fn full(peer: &Address) {
     #[cfg(feature = "tracing")]
     tracing::debug!(%peer, "a connection was refused: the server is full");
 }

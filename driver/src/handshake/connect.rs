@@ -1,0 +1,140 @@
+//! The client's opening handshake over a transport.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::{fmt, io};
+
+use sockeye_core::handshake::client::{Established, HandshakeError, Request, UrlError};
+use sockeye_core::http::Response;
+use sockeye_core::{Config, RecvBuf};
+
+use crate::handshake::entropy;
+use crate::handshake::opening::{Opening, Waited};
+use crate::runtime::io::{Clock, Io};
+use crate::websocket::WebSocket;
+
+/// Opens a WebSocket over a transport that is connected: sends `request`, verifies the answer, all within
+/// [`Config::handshake_timeout`]. Gives the connection and the server's 101.
+///
+/// # Errors
+///
+/// The transport broke, the server refused ([`HandshakeError::Refused`] has its response), or its answer is not valid.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the transport.
+pub async fn client<I: Io, C: Clock>(
+    io: I,
+    clock: C,
+    request: Request,
+    config: Arc<Config>,
+) -> Result<(WebSocket<I, C>, Response), ConnectError> {
+    // In a box: a task's future is as large as its largest moment, for good.
+    Box::pin(client_inline(io, clock, request, config)).await
+}
+
+async fn client_inline<I: Io, C: Clock>(
+    io: I,
+    clock: C,
+    request: Request,
+    config: Arc<Config>,
+) -> Result<(WebSocket<I, C>, Response), ConnectError> {
+    let mut opening = Opening::new(io, clock);
+    let mut handshake = request.start(entropy::nonce(), entropy::mask_keys(), config);
+    let (mut sent, mut broken) = (false, None);
+    let established = poll_fn(|cx| {
+        loop {
+            // Blocked or broken, the answer may be there all the same.
+            if !sent {
+                let mut written = 0;
+                let result =
+                    opening.poll_write(cx, handshake.poll_transmit().unwrap_or_default(), &mut written);
+                handshake.transmitted(written);
+                if let Poll::Ready(result) = result {
+                    (sent, broken) = (true, result.err());
+                }
+            }
+            match ready!(opening.poll_wait(cx, handshake.poll_timeout()))? {
+                Waited::Bytes => {}
+                Waited::Eof => {
+                    return Poll::Ready(Err(match (handshake.handle_eof(), broken.take()) {
+                        (HandshakeError::Eof { .. }, Some(error)) => ConnectError::Io(error),
+                        (error, _) => ConnectError::Handshake(error),
+                    }));
+                }
+                Waited::Time(now) => handshake.handle_timeout(now)?,
+            }
+            let mut view = RecvBuf::new(opening.input.unread());
+            let established = handshake.poll_response(&mut view)?;
+            let used = view.consumed();
+            opening.input.consume(used);
+            if let Some(established) = established {
+                return Ok(established).into();
+            }
+        }
+    })
+    .await?;
+    let Established { connection, response, subprotocol, .. } = established;
+    opening.clock.cancel();
+    let Opening { io, clock, input } = opening;
+    let mut websocket = WebSocket::with_input(connection, input, io, clock);
+    websocket.set_subprotocol(subprotocol);
+    Ok((websocket, response))
+}
+
+/// Why no connection was made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The transport could not be opened, or broke.
+    Io(io::Error),
+    /// The URL is not a WebSocket URL.
+    Url(UrlError),
+    /// The URL is a `wss://` one, and this function has no TLS: connect a TLS stream and hand it over.
+    Tls,
+    /// The server refused, or its answer is not valid, or did not come in time.
+    Handshake(HandshakeError),
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Io(error) => write!(f, "cannot connect: {error}"),
+            ConnectError::Url(error) => error.fmt(f),
+            ConnectError::Tls => {
+                f.write_str("this function does not speak TLS; connect a TLS stream and open the WebSocket over it with `client`")
+            }
+            ConnectError::Handshake(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ConnectError::Io(error) => Some(error),
+            ConnectError::Url(error) => Some(error),
+            ConnectError::Tls => None,
+            ConnectError::Handshake(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        ConnectError::Io(error)
+    }
+}
+
+impl From<UrlError> for ConnectError {
+    fn from(error: UrlError) -> Self {
+        ConnectError::Url(error)
+    }
+}
+
+impl From<HandshakeError> for ConnectError {
+    fn from(error: HandshakeError) -> Self {
+        ConnectError::Handshake(error)
+    }
+}

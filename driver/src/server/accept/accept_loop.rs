@@ -1,0 +1,96 @@
+//! The loop of one port: accept, look whether there is room, start a task.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use sockeye_core::Instant;
+use sockeye_core::http::Response;
+
+use crate::handshake::opening::Opening;
+use crate::runtime::io::Clock;
+use crate::server::accept::runtime::{Accepted, Listener, Runtime};
+use crate::server::api::handler::Handler;
+use crate::server::api::options::Settings;
+use crate::server::connection::exchange::finished;
+use crate::server::connection::guard::isolated;
+use crate::server::connection::task::connection;
+use crate::server::log;
+use crate::server::registry::hub::Hub;
+
+/// After an error of the listening socket, most likely for want of descriptors, others are to end first.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+/// A port that is open and whose connections nobody accepts yet.
+pub(crate) struct Bound<R: Runtime, H> {
+    pub(crate) listener: R::Listener,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) handler: Arc<H>,
+}
+
+impl<R: Runtime, H: Handler> Bound<R, H> {
+    /// Accepts until the server ends.
+    pub(crate) async fn run(mut self, runtime: R, hub: Arc<Hub>) {
+        let mut clock = runtime.clock();
+        let mut backoff = BACKOFF.0;
+        while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx, &hub)).await {
+            let failed = match accepted {
+                Ok(accepted) => self.admit(&runtime, &hub, accepted).err(),
+                Err(error) => Some(error).filter(|error| !is_of_one_connection(error)),
+            };
+            if let Some(error) = failed {
+                log::cannot_accept(&error, backoff);
+                let until = clock.now() + backoff;
+                poll_fn(|cx| poll_pause(cx, &mut clock, &hub, until)).await;
+                clock.cancel();
+                backoff = (backoff * 2).min(BACKOFF.1);
+            } else {
+                backoff = BACKOFF.0;
+            }
+        }
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>, hub: &Hub) -> Poll<Option<io::Result<Accepted<R::Io>>>> {
+        hub.bell.register(cx.waker());
+        if hub.is_stopping() {
+            return Poll::Ready(None);
+        }
+        self.listener.poll_accept(cx).map(Some)
+    }
+
+    fn admit(&self, runtime: &R, hub: &Arc<Hub>, accepted: Accepted<R::Io>) -> io::Result<()> {
+        if let Some(admitted) = hub.admit(&accepted.peer) {
+            let (settings, handler) = (self.settings.clone(), self.handler.clone());
+            let task = connection(runtime.clone(), accepted, admitted, settings, handler, hub.clone());
+            return runtime.spawn(isolated(task));
+        }
+        log::full(&accepted.peer);
+        let Some(count) = hub.refuse() else { return Ok(()) };
+        let clock = runtime.clock();
+        runtime.spawn(async move {
+            let full = finished(Response::text(503, "the server is full; try again later\n"), false);
+            // The peer may be gone already.
+            let _ = Opening::new(accepted.io, clock).end_with(&full.encode()).await;
+            drop(count);
+        })
+    }
+}
+
+/// Waits, but not through the end of the server.
+fn poll_pause(cx: &mut Context<'_>, clock: &mut impl Clock, hub: &Hub, until: Instant) -> Poll<()> {
+    hub.bell.register(cx.waker());
+    loop {
+        if hub.is_stopping() || clock.now() >= until {
+            return Poll::Ready(());
+        }
+        ready!(clock.poll_until(cx, until));
+    }
+}
+
+/// Whether it is the connection that failed, and not the socket that listens.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, TimedOut};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | TimedOut)
+}

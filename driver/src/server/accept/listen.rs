@@ -1,0 +1,72 @@
+//! Opening sockets that listen: the same for all runtimes.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::server::api::options::ListenOptions;
+
+/// Listens on `address`, without blocking.
+///
+/// # Errors
+///
+/// The address is taken, not ours, or not allowed.
+pub(crate) fn listen_tcp(address: SocketAddr, options: &ListenOptions) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(options.reuse_address)?;
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
+    if options.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    if let Some(only) = options.only_v6.filter(|_| address.is_ipv6()) {
+        socket.set_only_v6(only)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Listens on a path. What is left there by a server that has ended is removed; a socket that somebody listens on is not.
+///
+/// # Errors
+///
+/// The path is taken, or not allowed.
+#[cfg(unix)]
+pub(crate) fn listen_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::fs::FileTypeExt;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket
+        && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn m13_only_a_socket_that_nobody_listens_on_makes_way() {
+        let path = std::env::temp_dir().join(format!("sockeye-listen-{}", std::process::id()));
+        std::fs::write(&path, "precious").unwrap();
+        assert_eq!(listen_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+        std::fs::remove_file(&path).unwrap();
+
+        let busy = UnixListener::bind(&path).unwrap();
+        assert_eq!(listen_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(busy);
+        listen_unix(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+    }
+}

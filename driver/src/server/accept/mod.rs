@@ -1,0 +1,5 @@
+//! Ports: opening sockets, accepting connections, and the runtime that does both.
+
+pub(crate) mod accept_loop;
+pub(crate) mod listen;
+pub(crate) mod runtime;

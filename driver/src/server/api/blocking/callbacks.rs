@@ -1,0 +1,190 @@
+//! A handler made of plain closures.
+
+use std::fmt;
+
+use sockeye_core::handshake::server::{Accept, Upgrade};
+use sockeye_core::http::{Request, Response};
+use sockeye_core::{CloseInfo, Frame};
+
+use super::{Handler, HttpRequest};
+use crate::server::api::callbacks::{OnFailed, Outcome};
+use crate::server::api::client::Client;
+use crate::server::api::handler::{BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
+use crate::server::log;
+
+pub use crate::server::api::callbacks::HttpExchange;
+
+/// A [`Handler`] made of closures. It begins with the one that every server must have:
+///
+/// ```
+/// use sockeye_driver::server::blocking::Callbacks;
+///
+/// let handler = Callbacks::on_message(|client, message| client.push(message))
+///     .on_open(|client, request| println!("{} asks for {}", client.id(), request.path()))
+///     .on_close(|client, info| println!("{}: {info}", client.id()));
+/// ```
+///
+/// A closure returns nothing, or a result whose error closes the connection with 1011.
+#[expect(
+    clippy::type_complexity,
+    reason = "each is the signature of a method, which may as well be read here"
+)]
+pub struct Callbacks {
+    message: Box<dyn Fn(&Client, Inbound<'_>) -> HandlerResult + Send + Sync>,
+    connect: Option<Box<dyn Fn(&Client) -> Result<(), Refused> + Send + Sync>>,
+    handshake: Option<Box<dyn Fn(&Client, &Upgrade) -> Result<Decision, BoxError> + Send + Sync>>,
+    before_handshake_response: Option<Box<BeforeHandshakeResponse>>,
+    open: Option<Box<dyn Fn(&Client, &Request) -> HandlerResult + Send + Sync>>,
+    control: Option<Box<dyn Fn(&Client, &Frame<'_>) -> HandlerResult + Send + Sync>>,
+    drained: Option<Box<dyn Fn(&Client) -> HandlerResult + Send + Sync>>,
+    close: Option<Box<dyn Fn(&Client, &CloseInfo) -> HandlerResult + Send + Sync>>,
+    disconnect: Option<Box<dyn Fn(&Client) -> HandlerResult + Send + Sync>>,
+    request: Option<Box<dyn Fn(&Client, &HttpExchange) -> Response + Send + Sync>>,
+    failed: Option<OnFailed>,
+}
+
+type BeforeHandshakeResponse = dyn Fn(&Client, &Upgrade, Accept) -> Result<Accept, Response> + Send + Sync;
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident => $field:ident($($arg:ident: $what:ty),*);)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name<O: Outcome>(mut self, f: impl Fn(&Client, $($what),*) -> O + Send + Sync + 'static) -> Self {
+            self.$field = Some(Box::new(move |client, $($arg),*| f(client, $($arg),*).into_result()));
+            self
+        }
+    )*};
+}
+
+macro_rules! decisions {
+    ($($(#[$doc:meta])* $name:ident => $field:ident($($what:ty),*) -> $output:ty;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, f: impl Fn(&Client, $($what),*) -> $output + Send + Sync + 'static) -> Self {
+            self.$field = Some(Box::new(f));
+            self
+        }
+    )*};
+}
+
+impl Callbacks {
+    /// Begins with what is done with messages: [`Handler::message`].
+    pub fn on_message<O: Outcome>(f: impl Fn(&Client, Inbound<'_>) -> O + Send + Sync + 'static) -> Self {
+        Callbacks {
+            message: Box::new(move |client, message| f(client, message).into_result()),
+            connect: None,
+            handshake: None,
+            before_handshake_response: None,
+            open: None,
+            control: None,
+            drained: None,
+            close: None,
+            disconnect: None,
+            request: None,
+            failed: None,
+        }
+    }
+
+    events! {
+        /// [`Handler::open`].
+        on_open => open(request: &Request);
+        /// [`Handler::control`].
+        on_control => control(frame: &Frame<'_>);
+        /// [`Handler::drained`].
+        on_drained => drained();
+        /// [`Handler::close`].
+        on_close => close(info: &CloseInfo);
+        /// [`Handler::disconnect`].
+        on_disconnect => disconnect();
+    }
+
+    decisions! {
+        /// [`Handler::connect`].
+        on_connect => connect() -> Result<(), Refused>;
+        /// [`Handler::handshake`].
+        on_handshake => handshake(&Upgrade) -> Result<Decision, BoxError>;
+        /// [`Handler::before_handshake_response`].
+        on_before_handshake_response => before_handshake_response(&Upgrade, Accept) -> Result<Accept, Response>;
+        /// [`Handler::request`], with the body read.
+        on_request => request(&HttpExchange) -> Response;
+    }
+}
+
+impl Callbacks {
+    /// [`Handler::failed`].
+    #[must_use]
+    pub fn on_failed(mut self, f: impl Fn(&Client, &Failure) + Send + Sync + 'static) -> Self {
+        self.failed = Some(Box::new(f));
+        self
+    }
+}
+
+impl Handler for Callbacks {
+    fn connect(&self, client: &Client) -> Result<(), Refused> {
+        self.connect.as_ref().map_or(Ok(()), |f| f(client))
+    }
+
+    fn handshake(&self, client: &Client, upgrade: &Upgrade) -> Result<Decision, BoxError> {
+        self.handshake.as_ref().map_or(Ok(Decision::Policy), |f| f(client, upgrade))
+    }
+
+    fn before_handshake_response(
+        &self,
+        client: &Client,
+        upgrade: &Upgrade,
+        accept: Accept,
+    ) -> Result<Accept, Response> {
+        match &self.before_handshake_response {
+            Some(f) => f(client, upgrade, accept),
+            None => Ok(accept),
+        }
+    }
+
+    fn open(&self, client: &Client, request: &Request) -> HandlerResult {
+        self.open.as_ref().map_or(Ok(()), |f| f(client, request))
+    }
+
+    fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        (self.message)(client, message)
+    }
+
+    fn control(&self, client: &Client, frame: &Frame<'_>) -> HandlerResult {
+        self.control.as_ref().map_or(Ok(()), |f| f(client, frame))
+    }
+
+    fn drained(&self, client: &Client) -> HandlerResult {
+        self.drained.as_ref().map_or(Ok(()), |f| f(client))
+    }
+
+    fn close(&self, client: &Client, info: &CloseInfo) -> HandlerResult {
+        self.close.as_ref().map_or(Ok(()), |f| f(client, info))
+    }
+
+    fn disconnect(&self, client: &Client) -> HandlerResult {
+        self.disconnect.as_ref().map_or(Ok(()), |f| f(client))
+    }
+
+    fn request(
+        &self,
+        client: &Client,
+        request: &mut HttpRequest<'_, '_>,
+    ) -> Result<Option<Response>, BoxError> {
+        let Some(f) = &self.request else { return Ok(None) };
+        let body = request.body()?;
+        let exchange = HttpExchange { head: (**request).clone(), body };
+        Ok(Some(f(client, &exchange)))
+    }
+
+    fn failed(&self, client: &Client, failure: &Failure) {
+        match &self.failed {
+            Some(f) => f(client, failure),
+            None => log::failed(client, failure),
+        }
+    }
+}
+
+impl fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callbacks").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! The body of a plain HTTP request, read when it is asked for.
+
+use std::fmt;
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use sockeye_core::http::{BodyError, BodyEvent, BodyReader, Request, Version};
+use sockeye_core::{Instant, RecvBuf};
+
+use crate::handshake::opening::{Opening, Waited};
+use crate::runtime::io::{Clock, Io};
+
+/// Why the body of a request could not be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HttpBodyError {
+    /// It is too big or malformed, or ended too early.
+    Body(BodyError),
+    /// It did not come in time.
+    TimedOut,
+    /// The transport broke.
+    Io(io::Error),
+}
+
+impl HttpBodyError {
+    fn status(&self) -> Option<u16> {
+        match self {
+            HttpBodyError::Body(error) => Some(error.status()),
+            HttpBodyError::TimedOut => Some(408),
+            HttpBodyError::Io(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for HttpBodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HttpBodyError::Body(error) => error.fmt(f),
+            HttpBodyError::TimedOut => f.write_str("the body did not come in time"),
+            HttpBodyError::Io(error) => write!(f, "the transport broke in a body: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for HttpBodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            HttpBodyError::Body(error) => Some(error),
+            HttpBodyError::TimedOut => None,
+            HttpBodyError::Io(error) => Some(error),
+        }
+    }
+}
+
+/// The body of a request, whatever its transport.
+pub(crate) trait PollBody {
+    /// Reads what is left of it, and gives all of it.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, HttpBodyError>>;
+}
+
+pub(crate) struct Body<'o, I, C> {
+    reader: BodyReader,
+    /// What has come of it and has not been given out.
+    content: Vec<u8>,
+    opening: &'o mut Opening<I, C>,
+    /// The client waits to be asked for it.
+    wants_continue: bool,
+    timeout: Duration,
+    deadline: Option<Instant>,
+    /// Of the 100.
+    written: usize,
+    pub(crate) failed: Option<Failed>,
+}
+
+/// What the client is told if the application fails with the error of its body.
+pub(crate) enum Failed {
+    Body(u16, String),
+    Io,
+}
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+impl<'o, I: Io, C: Clock> Body<'o, I, C> {
+    pub(crate) fn new(
+        request: &Request,
+        opening: &'o mut Opening<I, C>,
+        max_size: u64,
+        timeout: Duration,
+    ) -> Self {
+        Body {
+            reader: BodyReader::new(request.body_length(), max_size),
+            content: Vec::new(),
+            wants_continue: request.version() >= Version::Http11
+                && request.headers().contains_token("expect", "100-continue"),
+            opening,
+            timeout,
+            deadline: None,
+            written: 0,
+            failed: None,
+        }
+    }
+
+    /// Whether nothing of it is left, looking at no more than what has come.
+    pub(crate) fn is_read(&mut self) -> bool {
+        matches!(self.take(), Ok(true))
+    }
+
+    /// Takes what has come of it; `true` when that is all.
+    fn take(&mut self) -> Result<bool, BodyError> {
+        let input = &mut self.opening.input;
+        let mut view = RecvBuf::new(input.unread());
+        let result = loop {
+            match self.reader.poll_event(&mut view) {
+                Ok(Some(BodyEvent::Data(part))) => self.content.extend_from_slice(part),
+                Ok(Some(BodyEvent::End)) => break Ok(true),
+                Ok(None) => break Ok(false),
+                Err(error) => break Err(error),
+            }
+        };
+        let used = view.consumed();
+        input.consume(used);
+        result
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HttpBodyError>> {
+        loop {
+            if self.take().map_err(HttpBodyError::Body)? {
+                self.opening.clock.cancel();
+                return Poll::Ready(Ok(()));
+            }
+            let deadline = *self.deadline.get_or_insert_with(|| self.opening.clock.now() + self.timeout);
+            if self.wants_continue {
+                // RFC 9110 10.1.1: "A server MAY omit sending a 100 (Continue) response if it has already received some or all of
+                // the content".
+                let Poll::Ready(written) = self.opening.poll_write(cx, CONTINUE, &mut self.written) else {
+                    ready!(self.opening.poll_alarm(cx, deadline));
+                    // It did not even take that: there is no use in a 408.
+                    return Poll::Ready(Err(HttpBodyError::Io(io::ErrorKind::TimedOut.into())));
+                };
+                written.map_err(HttpBodyError::Io)?;
+                self.wants_continue = false;
+            }
+            match ready!(self.opening.poll_wait(cx, Some(deadline))).map_err(HttpBodyError::Io)? {
+                Waited::Bytes => self.wants_continue = false,
+                Waited::Eof => self.reader.handle_eof().map_err(HttpBodyError::Body)?,
+                Waited::Time(_) => return Poll::Ready(Err(HttpBodyError::TimedOut)),
+            }
+        }
+    }
+}
+
+impl<I: Io, C: Clock> PollBody for Body<'_, I, C> {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, HttpBodyError>> {
+        let result = ready!(self.poll_rest(cx));
+        if let Err(error) = &result {
+            self.failed = Some(match error.status() {
+                Some(status) => Failed::Body(status, format!("bad request: {error}\n")),
+                None => Failed::Io,
+            });
+        }
+        Poll::Ready(result.map(|()| std::mem::take(&mut self.content)))
+    }
+}

@@ -1,0 +1,9 @@
+//! The task of one connection: HTTP, the opening handshake, then WebSocket messages.
+
+pub(crate) mod body;
+pub(crate) mod exchange;
+pub(crate) mod guard;
+pub(crate) mod http_phase;
+pub(crate) mod line;
+pub(crate) mod served;
+pub(crate) mod task;

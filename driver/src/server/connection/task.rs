@@ -1,0 +1,308 @@
+//! The task of one connection, from accept to end.
+
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use sockeye_core::http::Request;
+use sockeye_core::{Assembled, CloseCode, CloseFrame, CloseInfo, Event, Frame, Opcode, RecvBuf, Side, State};
+
+use crate::engine::buffer::READ;
+use crate::engine::link::Heard;
+use crate::engine::receiving::Receiving;
+use crate::runtime::io::Clock;
+use crate::server::accept::runtime::{Accepted, Runtime};
+use crate::server::api::client::Client;
+use crate::server::api::handler::{Failure, Handler, HandlerResult, Inbound};
+use crate::server::api::options::{Forward, Settings};
+use crate::server::connection::guard::{guarded, guarded_alone, report};
+use crate::server::connection::http_phase::{Greeting, Met};
+use crate::server::connection::line::Line;
+use crate::server::registry::admission::Admitted;
+use crate::server::registry::entry::Flag;
+use crate::server::registry::error::PushError;
+use crate::server::registry::hub::Hub;
+use crate::server::registry::pending::Deferred;
+use crate::server::registry::push::Command;
+
+/// The whole life of a connection that was accepted.
+///
+/// What is only of its beginning, of a batch of messages or of its end is in boxes that come and go, so that the task of
+/// an idle connection is small.
+pub(crate) fn connection<R: Runtime, H: Handler>(
+    runtime: R,
+    accepted: Accepted<R::Io>,
+    admitted: Admitted,
+    port: Arc<Settings>,
+    handler: Arc<H>,
+    hub: Arc<Hub>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let Accepted { io, peer, local } = accepted;
+    let Admitted { connection, handshake, address } = admitted;
+    let entry = hub.insert(peer, local, runtime.clock().now(), port);
+    let client = Client::new(entry, hub.clone());
+    // Whatever becomes of the task, it is known no longer and not counted any more.
+    let known = Known { client: client.clone(), hub: hub.clone(), _counts: (connection, address) };
+    let greeting = Greeting { runtime, handler: handler.clone(), client, hub, io, handshake }.run();
+    async move {
+        let opened = match greeting.await {
+            Met::Opened(opened) => opened,
+            Met::Ended => return Box::pin(disconnected(known, handler)).await,
+            Met::Refused => return,
+        };
+        let Opened { receiving, line, request, deferred } = *opened;
+        let forward = known.client.entry().port.forward;
+        let mut serving = Serving::<R, H> {
+            receiving,
+            line,
+            client: known.client.clone(),
+            handler,
+            forward,
+            room: READ,
+            more: true,
+            deaf: false,
+        };
+        if request.is_some() || !deferred.is_empty() {
+            Box::pin(serving.begin(request, deferred)).await;
+        }
+        loop {
+            match poll_fn(|cx| serving.poll_next(cx)).await {
+                Next::Batch => Box::pin(serving.batch()).await,
+                Next::Drained => Box::pin(serving.drained()).await,
+                Next::End => break,
+            }
+        }
+        let Serving { receiving, line, client, handler, .. } = serving;
+        let info = line.close_info().unwrap_or_else(lost);
+        // The transport goes now, however long the application takes over the end.
+        client.entry().end();
+        drop((receiving, line));
+        Box::pin(closed(known, handler, info)).await;
+    }
+}
+
+/// What the beginning hands over.
+pub(crate) struct Opened<R: Runtime> {
+    pub(crate) receiving: Receiving,
+    pub(crate) line: Line<R::Io, R::Clock>,
+    /// For [`Handler::open`], if it is to be told.
+    pub(crate) request: Option<Request>,
+    pub(crate) deferred: Vec<Deferred>,
+}
+
+/// That the registry knows the connection and the limits count it.
+struct Known<T> {
+    client: Client,
+    hub: Arc<Hub>,
+    _counts: T,
+}
+
+impl<T> Drop for Known<T> {
+    fn drop(&mut self) {
+        self.client.entry().end();
+        self.hub.remove(self.client.id());
+    }
+}
+
+/// An open connection.
+struct Serving<R: Runtime, H> {
+    receiving: Receiving,
+    line: Line<R::Io, R::Clock>,
+    client: Client,
+    handler: Arc<H>,
+    forward: Forward,
+    /// As in [`Receiving::poll_message`](crate::engine::receiving::Receiving::poll_message).
+    room: usize,
+    /// There may be messages in what has been read already.
+    more: bool,
+    /// The handler has failed: it is told of nothing more but the end.
+    deaf: bool,
+}
+
+/// What is to be done next.
+enum Next {
+    Batch,
+    Drained,
+    End,
+}
+
+impl<R: Runtime, H: Handler> Serving<R, H> {
+    /// Waits for something to do. While nothing is, no memory is held.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if std::mem::take(&mut self.line.drained) {
+            return Poll::Ready(Next::Drained);
+        }
+        if self.client.entry().is(Flag::Paused) && self.line.state() == State::Open {
+            // A flag that is set behind this look wakes the task.
+            self.line.poll_unheard(cx);
+            if self.line.drained {
+                return self.poll_next(cx);
+            }
+            if self.client.entry().is(Flag::Paused) && self.line.state() == State::Open {
+                return Poll::Pending;
+            }
+        }
+        if std::mem::take(&mut self.more) {
+            return Poll::Ready(Next::Batch);
+        }
+        self.receiving.expect_rest();
+        match self.receiving.poll_more(&mut self.line, cx) {
+            Poll::Ready(Ok(Heard::Bytes)) => {
+                self.room = READ;
+                Poll::Ready(Next::Batch)
+            }
+            // How it ended is in its close info.
+            Poll::Ready(Ok(Heard::End(_)) | Err(_)) => Poll::Ready(Next::End),
+            Poll::Ready(Ok(Heard::Yield)) => {
+                self.receiving.release();
+                Poll::Pending
+            }
+            Poll::Pending if self.line.drained => self.poll_next(cx),
+            Poll::Pending if self.receiving.has_input() => {
+                self.room = 0;
+                Poll::Ready(Next::Batch)
+            }
+            Poll::Pending => {
+                self.receiving.release();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Hands out all messages of what was read, each when the one before it has been handled.
+    async fn batch(&mut self) {
+        let Serving { receiving, line, client, handler, forward, room, more, deaf } = self;
+        let entry = client.entry();
+        let (decoder, input) = receiving.parts();
+        let len = decoder.frame_len(input.unread());
+        input.settle(len);
+        let mut view = RecvBuf::new(input.unread());
+        while !view.is_empty() {
+            // A peer that asks and does not read is not listened to either.
+            if entry.is(Flag::Full) {
+                poll_fn(|cx| line.poll_room(cx)).await;
+            }
+            if entry.is(Flag::Aborted) {
+                break;
+            }
+            if entry.is(Flag::Paused) && line.state() == State::Open {
+                *more = true;
+                break;
+            }
+            let message: Assembled<'_> = match decoder.whole_message(&mut view) {
+                Some(message) => message.into(),
+                None => {
+                    let Some(event) = decoder.next_event(&mut view, *room, line) else { break };
+                    if let Some(frame) = control(&event, *forward).filter(|_| !*deaf) {
+                        let outcome = attend(line, client, || handler.control(client, &frame)).await;
+                        settle(&**handler, client, line, deaf, outcome);
+                    }
+                    let Some(message) = decoder.collect(event, line) else { continue };
+                    message
+                }
+            };
+            if *deaf {
+                continue;
+            }
+            let inbound = Inbound { message: message.as_ref(), compressed: message.is_compressed() };
+            let outcome = attend(line, client, || handler.message(client, inbound)).await;
+            settle(&**handler, client, line, deaf, outcome);
+        }
+        let used = view.consumed();
+        input.consume(used);
+    }
+
+    /// Behind the 101.
+    async fn begin(&mut self, request: Option<Request>, deferred: Vec<Deferred>) {
+        let Serving { line, client, handler, deaf, .. } = self;
+        let opening = || async {
+            deferred.into_iter().for_each(|deferred| deferred(client));
+            match &request {
+                Some(request) => handler.open(client, request).await,
+                None => Ok(()),
+            }
+        };
+        let outcome = attend(line, client, opening).await;
+        settle(&**handler, client, line, deaf, outcome);
+    }
+
+    async fn drained(&mut self) {
+        let Serving { line, client, handler, deaf, .. } = self;
+        if *deaf {
+            return;
+        }
+        let outcome = attend(line, client, || handler.drained(client)).await;
+        settle(&**handler, client, line, deaf, outcome);
+    }
+}
+
+/// Runs a method of the handler; what is pushed meanwhile is written. `None` if the connection was aborted first.
+async fn attend<I: crate::runtime::io::Io, C: Clock, F: Future<Output = HandlerResult>>(
+    line: &mut Line<I, C>,
+    client: &Client,
+    method: impl FnOnce() -> F,
+) -> Option<Result<(), Failure>> {
+    let beside = |cx: &mut Context<'_>| {
+        line.poll_unheard(cx);
+        if client.entry().is(Flag::Aborted) { Poll::Ready(()) } else { Poll::Pending }
+    };
+    guarded(method, beside).await
+}
+
+/// Does what follows from how a method of the handler ended.
+fn settle<I: crate::runtime::io::Io, C: Clock, H: Handler>(
+    handler: &H,
+    client: &Client,
+    line: &Line<I, C>,
+    deaf: &mut bool,
+    outcome: Option<Result<(), Failure>>,
+) {
+    if let Some(Err(failure)) = outcome {
+        *deaf = true;
+        if is_closing(&failure) && line.state() != State::Open {
+            // It could not be answered any more: that is nobody's fault.
+            return;
+        }
+        // It may be closing already; then that is its end.
+        let _ = line.push(Command::Close(&CloseFrame::new(CloseCode::INTERNAL_ERROR, "")));
+        report(handler, client, &failure);
+    }
+}
+
+fn is_closing(failure: &Failure) -> bool {
+    let Failure::Error(error) = failure else { return false };
+    matches!(error.downcast_ref(), Some(PushError::Closing))
+}
+
+/// A control frame that the handler is told of.
+fn control<'e>(event: &'e Event<'_>, forward: Forward) -> Option<Frame<'e>> {
+    match event {
+        Event::Ping(payload) if forward.ping => Some(Frame::new(Opcode::Ping, &**payload)),
+        Event::Pong(payload) if forward.pong => Some(Frame::new(Opcode::Pong, &**payload)),
+        // It was valid when it came, so it can be written again.
+        Event::Close(frame) if forward.close => Frame::close(frame).ok(),
+        _ => None,
+    }
+}
+
+async fn disconnected<T, H: Handler>(known: Known<T>, handler: Arc<H>) {
+    let client = known.client.clone();
+    known.client.entry().end();
+    known.hub.remove(client.id());
+    if let Err(failure) = guarded_alone(|| handler.disconnect(&client)).await {
+        report(&*handler, &client, &failure);
+    }
+}
+
+async fn closed<T, H: Handler>(known: Known<T>, handler: Arc<H>, info: CloseInfo) {
+    let client = known.client.clone();
+    known.hub.remove(client.id());
+    if let Err(failure) = guarded_alone(|| handler.close(&client, &info)).await {
+        report(&*handler, &client, &failure);
+    }
+}
+
+/// A connection cannot be over without its end being known; this stands in for a panic.
+fn lost() -> CloseInfo {
+    CloseInfo { by: Side::Peer, code: CloseCode::ABNORMAL, reason: String::new(), clean: false }
+}

@@ -1,0 +1,146 @@
+//! Who may come in: connections are counted while they last.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::engine::shared::lock;
+use crate::server::accept::runtime::Address;
+use crate::server::registry::hub::Hub;
+
+/// Connections refused at a time that are told so; beyond, they are just closed.
+const REFUSALS: usize = 256;
+
+/// How many there are.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) connections: AtomicUsize,
+    handshakes: AtomicUsize,
+    refusals: AtomicUsize,
+    ports: AtomicUsize,
+    /// Kept only if there is a limit.
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Hub {
+    /// Counts a connection in, if there is room.
+    pub(crate) fn admit(self: &Arc<Self>, peer: &Address) -> Option<Admitted> {
+        let connection = Count::take(self, |counts| &counts.connections, self.limits.max_connections)?;
+        let handshake = Count::take(self, |counts| &counts.handshakes, self.limits.max_handshakes)?;
+        let address = match peer.ip().filter(|_| self.limits.max_per_address != usize::MAX) {
+            None => None,
+            Some(ip) => {
+                let ip = ip.to_canonical();
+                let mut addresses = lock(&self.counts.addresses);
+                let count = addresses.entry(ip).or_default();
+                if *count >= self.limits.max_per_address {
+                    if *count == 0 {
+                        addresses.remove(&ip);
+                    }
+                    return None;
+                }
+                *count += 1;
+                Some(AddressCount { hub: self.clone(), ip })
+            }
+        };
+        Some(Admitted { connection, handshake, address })
+    }
+
+    /// Counts in a port, while it is open.
+    pub(crate) fn listen(self: &Arc<Self>) -> Option<Count> {
+        Count::take(self, |counts| &counts.ports, usize::MAX)
+    }
+
+    /// Whether nothing is accepted any more, and all that was has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.counts.ports.load(Ordering::Acquire) == 0 && self.connections() == 0
+    }
+
+    /// Counts in a connection that is told that there is no room, if there is room for that.
+    pub(crate) fn refuse(self: &Arc<Self>) -> Option<Count> {
+        Count::take(self, |counts| &counts.refusals, REFUSALS)
+    }
+}
+
+/// A connection's part of the limits.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) connection: Count,
+    pub(crate) handshake: Count,
+    pub(crate) address: Option<AddressCount>,
+}
+
+/// One of something that is limited.
+#[derive(Debug)]
+pub(crate) struct Count {
+    hub: Arc<Hub>,
+    of: fn(&Counts) -> &AtomicUsize,
+}
+
+impl Count {
+    fn take(hub: &Arc<Hub>, of: fn(&Counts) -> &AtomicUsize, limit: usize) -> Option<Self> {
+        let below = |count| (count < limit).then_some(count + 1);
+        of(&hub.counts).fetch_update(Ordering::AcqRel, Ordering::Acquire, below).ok()?;
+        Some(Count { hub: hub.clone(), of })
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        (self.of)(&self.hub.counts).fetch_sub(1, Ordering::AcqRel);
+        if self.hub.is_stopping() {
+            self.hub.bell.ring();
+        }
+    }
+}
+
+/// One of the connections of an address.
+#[derive(Debug)]
+pub(crate) struct AddressCount {
+    hub: Arc<Hub>,
+    ip: IpAddr,
+}
+
+impl Drop for AddressCount {
+    fn drop(&mut self) {
+        let mut addresses = lock(&self.hub.counts.addresses);
+        if let Some(count) = addresses.get_mut(&self.ip) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&self.ip);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::api::options::Limits;
+
+    fn address(text: &str) -> Address {
+        Address::Inet(text.parse().unwrap())
+    }
+
+    #[test]
+    fn o8_connections_handshakes_and_addresses_are_counted_in_and_out() {
+        let limits = Limits::new().max_connections(3).max_handshakes(2).max_per_address(2);
+        let hub = Arc::new(Hub::new(limits));
+        let first = hub.admit(&address("1.2.3.4:5")).unwrap();
+        let second = hub.admit(&address("[::ffff:1.2.3.4]:6")).unwrap();
+        assert!(hub.admit(&address("5.6.7.8:9")).is_none(), "two handshakes");
+        let Admitted { handshake, connection: _first, address: _address } = first;
+        drop(handshake);
+        for port in [7, 8] {
+            let third = hub.admit(&address(&format!("1.2.3.4:{port}")));
+            assert!(third.is_none(), "two of one address, however it is written");
+        }
+        assert_eq!(hub.connections(), 2, "who was not admitted is not counted");
+        drop(second);
+        let _third = hub.admit(&address("1.2.3.4:7")).unwrap();
+        let _fourth = hub.admit(&Address::Unix(None)).unwrap();
+        assert!(hub.admit(&Address::Unix(None)).is_none());
+        assert_eq!(hub.connections(), 3);
+    }
+}

@@ -1,0 +1,64 @@
+//! One message for many.
+
+use std::sync::Arc;
+
+use sockeye_core::{Payload, Prepared};
+
+use crate::engine::codec_pool::codec_pool;
+use crate::server::api::options::Settings;
+use crate::server::registry::entry::Entry;
+use crate::server::registry::error::PushError;
+use crate::server::registry::push::Command;
+
+/// What became of a [broadcast](crate::server::ServerHandle::broadcast).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Broadcast {
+    /// Connections that it was queued for.
+    pub queued: usize,
+    /// Connections that read too slowly, or for which the server had no more room.
+    pub slow: usize,
+    /// Connections that it could not be sent on for any other reason: most likely they were closing.
+    pub failed: usize,
+}
+
+/// Encodes a message once for each port: they have settings of their own, and there are few.
+pub(crate) fn encode_and_push(entries: impl Iterator<Item = Arc<Entry>>, payload: &Payload<'_>) -> Broadcast {
+    let mut prepared: Vec<(Arc<Settings>, Prepared)> = Vec::new();
+    let mut report = Broadcast::default();
+    for entry in entries.filter(|entry| entry.is_established()) {
+        let known = prepared.iter().position(|(port, _)| Arc::ptr_eq(port, &entry.port));
+        let at = known.unwrap_or_else(|| {
+            prepared.push((entry.port.clone(), prepare(&entry.port, payload.clone())));
+            prepared.len() - 1
+        });
+        report.add(entry.push(Command::Prepared(&prepared[at].1)));
+    }
+    report
+}
+
+/// The same with a message that is encoded already.
+pub(crate) fn push(entries: impl Iterator<Item = Arc<Entry>>, prepared: &Prepared) -> Broadcast {
+    let mut report = Broadcast::default();
+    for entry in entries.filter(|entry| entry.is_established()) {
+        report.add(entry.push(Command::Prepared(prepared)));
+    }
+    report
+}
+
+fn prepare(port: &Settings, payload: Payload<'_>) -> Prepared {
+    match &port.config.deflate {
+        Some(settings) => Prepared::deflated(payload, settings, Some(&*codec_pool())),
+        None => Prepared::new(payload),
+    }
+}
+
+impl Broadcast {
+    fn add(&mut self, pushed: Result<(), PushError>) {
+        match pushed {
+            Ok(()) => self.queued += 1,
+            Err(PushError::Backpressure { .. } | PushError::ServerBackpressure { .. }) => self.slow += 1,
+            Err(_) => self.failed += 1,
+        }
+    }
+}

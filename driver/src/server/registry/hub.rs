@@ -1,0 +1,222 @@
+//! What all of a server's connections share: the registry, the limits, the shutdown.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::task::Waker;
+use std::time::Duration;
+
+use sockeye_core::{CloseCode, CloseFrame, Instant};
+
+use crate::engine::shared::lock;
+use crate::server::accept::runtime::Address;
+use crate::server::api::options::{Limits, Settings};
+use crate::server::registry::admission::Counts;
+use crate::server::registry::entry::{Entry, Flag};
+use crate::server::registry::error::PushError;
+use crate::server::registry::info::ConnectionId;
+
+/// What waits is added up in so many places: in one, all cores would write to the same memory for each message.
+const SUMS: usize = 16;
+
+/// A cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Sum(AtomicUsize);
+
+/// No lock of it is held while anything is sent or any handler runs.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    entries: RwLock<HashMap<u64, Arc<Entry>>>,
+    next: AtomicU64,
+    pub(crate) limits: Limits,
+    pub(crate) counts: Counts,
+    queued: [Sum; SUMS],
+    stopping: AtomicBool,
+    grace: Mutex<Option<Duration>>,
+    over: AtomicBool,
+    /// Rung when any of the above may be news to those who wait.
+    pub(crate) bell: Bell,
+}
+
+impl Hub {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Hub {
+            entries: RwLock::default(),
+            next: AtomicU64::new(1),
+            limits,
+            counts: Counts::default(),
+            queued: Default::default(),
+            stopping: AtomicBool::new(false),
+            grace: Mutex::new(None),
+            over: AtomicBool::new(false),
+            bell: Bell::default(),
+        }
+    }
+
+    // The registry.
+
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<Arc<Entry>> {
+        self.read().get(&id.0).cloned()
+    }
+
+    /// As they are now. Who is told of them may take long.
+    pub(crate) fn snapshot(&self) -> Vec<Arc<Entry>> {
+        self.read().values().cloned().collect()
+    }
+
+    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
+        self.read().keys().map(|id| ConnectionId(*id)).collect()
+    }
+
+    pub(crate) fn insert(
+        &self,
+        peer: Address,
+        local: Address,
+        now: Instant,
+        port: Arc<Settings>,
+    ) -> Arc<Entry> {
+        // 64 bits do not run out.
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let entry = Arc::new(Entry::new(ConnectionId(id), peer, local, now, port));
+        self.write().insert(id, entry.clone());
+        entry
+    }
+
+    pub(crate) fn remove(&self, id: ConnectionId) {
+        let entry = self.write().remove(&id.0);
+        drop(entry);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<u64, Arc<Entry>>> {
+        self.entries.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<u64, Arc<Entry>>> {
+        self.entries.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    // The queues together.
+
+    /// What waits on a connection has changed.
+    pub(crate) fn count_queued(&self, id: ConnectionId, before: usize, now: usize) {
+        let Sum(sum) = &self.queued[id.0 as usize % SUMS];
+        if now >= before {
+            sum.fetch_add(now - before, Ordering::Relaxed);
+        } else {
+            sum.fetch_sub(before - now, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.iter().map(|Sum(sum)| sum.load(Ordering::Relaxed)).fold(0, usize::saturating_add)
+    }
+
+    /// Pushes at the same time may pass it by one message each.
+    pub(crate) fn check_budget(&self, len: usize) -> Result<(), PushError> {
+        if self.limits.max_queued == usize::MAX {
+            return Ok(());
+        }
+        let queued = self.queued();
+        if queued.saturating_add(len) > self.limits.max_queued {
+            return Err(PushError::ServerBackpressure { queued });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.counts.connections.load(Ordering::Acquire)
+    }
+
+    // The end.
+
+    pub(crate) fn shutdown(&self, grace: Duration) {
+        {
+            let mut set = lock(&self.grace);
+            // A second call may only shorten it.
+            *set = Some(set.map_or(grace, |before| before.min(grace)));
+        }
+        if !self.stopping.swap(true, Ordering::AcqRel) {
+            // Who is not in it yet looks at `stopping` when he is.
+            let frame = going_away();
+            self.snapshot().iter().for_each(|entry| entry.go_away(&frame));
+        }
+        self.bell.ring();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        *lock(&self.grace)
+    }
+
+    pub(crate) fn abort_all(&self) {
+        for entry in self.snapshot() {
+            let _ = entry.tell(Flag::Aborted, true);
+        }
+    }
+
+    /// Nothing runs any more.
+    pub(crate) fn finish(&self) {
+        self.over.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+}
+
+/// RFC 6455 7.4.1: "1001 indicates that an endpoint is "going away", such as a server going down".
+pub(crate) fn going_away() -> CloseFrame<'static> {
+    CloseFrame::new(CloseCode::GOING_AWAY, "the server shuts down")
+}
+
+/// Wakes all who wait.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(Mutex<Vec<Waker>>);
+
+impl Bell {
+    /// Waits for the next ring. Look at what is waited for behind this, not before.
+    pub(crate) fn register(&self, waker: &Waker) {
+        let mut wakers = lock(&self.0);
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+    }
+
+    /// This one does not wait any more. It may be another's of the same task, which then sees to it when the task next runs.
+    pub(crate) fn forget(&self, waker: &Waker) {
+        let forgotten = {
+            let mut wakers = lock(&self.0);
+            let at = wakers.iter().position(|known| known.will_wake(waker));
+            at.map(|at| wakers.swap_remove(at))
+        };
+        // Without the lock, for it may be the last of its task; and another wait of that may stand behind it.
+        forgotten.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn ring(&self) {
+        let wakers = std::mem::take(&mut *lock(&self.0));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m4_the_budget_counts_what_waits_on_all_connections() {
+        let hub = Hub::new(Limits::new().max_queued(100));
+        hub.count_queued(ConnectionId(1), 0, 60);
+        hub.count_queued(ConnectionId(17), 0, 20);
+        hub.count_queued(ConnectionId(2), 0, 10);
+        assert_eq!(hub.check_budget(10), Ok(()));
+        assert_eq!(hub.check_budget(11), Err(PushError::ServerBackpressure { queued: 90 }));
+        hub.count_queued(ConnectionId(1), 60, 0);
+        assert_eq!((hub.queued(), hub.check_budget(70)), (30, Ok(())));
+    }
+}

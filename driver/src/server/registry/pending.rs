@@ -1,0 +1,79 @@
+//! What is pushed to a connection before it is open.
+
+use std::fmt;
+
+use sockeye_core::{CloseFrame, Frame, Payload, Prepared, Sender};
+
+use crate::server::api::client::Client;
+use crate::server::registry::error::PushError;
+use crate::server::registry::push::{Command, Push};
+
+/// What has been pushed before the 101, which has to be the first.
+pub(crate) struct Waiting {
+    /// Has been given everything too: it knows what can be sent and what cannot, as the real one will.
+    rehearsal: Sender,
+    queue: Vec<Queued>,
+    deferred: Vec<Deferred>,
+}
+
+/// What is to be done behind the 101.
+pub(crate) type Deferred = Box<dyn FnOnce(&Client) + Send>;
+
+enum Queued {
+    Message(Payload<'static>),
+    Prepared(Prepared),
+    Frame(Frame<'static>),
+    Close(CloseFrame<'static>),
+}
+
+impl Waiting {
+    /// For a connection that will send as `rehearsal` does.
+    pub(crate) fn new(rehearsal: Sender) -> Self {
+        Waiting { rehearsal, queue: Vec::new(), deferred: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, command: Command<'_>) -> Result<(), PushError> {
+        command.clone().run(&mut self.rehearsal)?;
+        self.queue.push(match command {
+            Command::Message(payload) => Queued::Message(payload.into_owned()),
+            Command::Prepared(prepared) => Queued::Prepared(prepared.clone()),
+            Command::Frame(frame) => Queued::Frame(Frame {
+                opcode: frame.opcode,
+                data: frame.data.clone().into_owned().into(),
+                flags: frame.flags,
+            }),
+            Command::Close(frame) => Queued::Close(frame.clone().into_owned()),
+        });
+        Ok(())
+    }
+
+    pub(crate) fn defer(&mut self, deferred: Deferred) {
+        self.deferred.push(deferred);
+    }
+
+    /// Pushes everything to the connection, which is open now; gives what was deferred.
+    pub(crate) fn deliver(self, link: &dyn Push) -> Vec<Deferred> {
+        for queued in self.queue {
+            // The rehearsal went well; what can be in the way now is the budget of the server.
+            let _ = queued.with(|command| link.push(command));
+        }
+        self.deferred
+    }
+}
+
+impl Queued {
+    fn with<R>(&self, f: impl FnOnce(Command<'_>) -> R) -> R {
+        match self {
+            Queued::Message(payload) => f(Command::Message(payload.clone())),
+            Queued::Prepared(prepared) => f(Command::Prepared(prepared)),
+            Queued::Frame(frame) => f(Command::Frame(frame)),
+            Queued::Close(frame) => f(Command::Close(frame)),
+        }
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").field("queue", &self.queue.len()).finish_non_exhaustive()
+    }
+}

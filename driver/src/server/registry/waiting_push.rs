@@ -1,0 +1,44 @@
+//! A push that waits for room.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::server::registry::entry::Entry;
+use crate::server::registry::error::PushError;
+use crate::server::registry::push::{By, Command};
+
+/// Waits until the peer has read enough, then queues.
+#[derive(Debug)]
+pub(crate) struct Sending<'a> {
+    entry: &'a Entry,
+    command: Command<'a>,
+    by: By,
+    /// What it is woken by.
+    waker: Option<Waker>,
+}
+
+impl<'a> Sending<'a> {
+    pub(crate) fn new(entry: &'a Entry, command: Command<'a>, by: By) -> Self {
+        Sending { entry, command, by, waker: None }
+    }
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<(), PushError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A payload is cloned by reference.
+        let polled = self.entry.poll_push(cx, self.command.clone(), self.by);
+        self.waker = polled.is_pending().then(|| cx.waker().clone());
+        polled
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        if let Some(waker) = &self.waker {
+            self.entry.forget(waker);
+        }
+    }
+}
