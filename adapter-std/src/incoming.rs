@@ -42,7 +42,7 @@ impl<T> Next<T> {
 }
 
 /// What became of a wait for the peer.
-enum Heard {
+enum ReadOutcome {
     /// Bytes are in the buffer.
     Bytes,
     TimedOut,
@@ -126,9 +126,9 @@ impl Incoming {
             return Ok(Some(Next::Over));
         }
         match self.hear(link, until) {
-            Heard::Bytes => Ok(None),
-            Heard::TimedOut => Ok(Some(Next::TimedOut)),
-            Heard::End(error) => {
+            ReadOutcome::Bytes => Ok(None),
+            ReadOutcome::TimedOut => Ok(Some(Next::TimedOut)),
+            ReadOutcome::End(error) => {
                 self.over = true;
                 self.decoder.discard();
                 self.input = Input::default();
@@ -141,7 +141,7 @@ impl Incoming {
     }
 
     /// Writes what is queued, ends what is over, waits for bytes. Reading goes on while writing is blocked.
-    fn hear<L: Link>(&mut self, link: &mut L, until: Option<Instant>) -> Heard {
+    fn hear<L: Link>(&mut self, link: &mut L, until: Option<Instant>) -> ReadOutcome {
         loop {
             // An error is met again by the read, which brings first what the peer still had to say.
             let is_blocked = self.reads_first > 0 || matches!(link.write(), Ok(Written::Blocked));
@@ -150,14 +150,14 @@ impl Incoming {
                 reads => reads.saturating_sub(1),
             };
             let deadline = match link.with(look) {
-                Look::Over => return Heard::End(None),
+                Look::Over => return ReadOutcome::End(None),
                 Look::Again => continue,
                 Look::Until(deadline) => deadline,
             };
             if self.eof {
                 // Only what is queued is waited for; the end would be read again and again.
                 if is_past(until) {
-                    return Heard::TimedOut;
+                    return ReadOutcome::TimedOut;
                 }
                 thread::sleep(TURN);
                 continue;
@@ -176,14 +176,14 @@ impl Incoming {
                 Ok(n) => {
                     self.input.filled(n);
                     link.with(Sender::handle_received);
-                    return Heard::Bytes;
+                    return ReadOutcome::Bytes;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Without a timeout it is a socket that does not block: reading it again would be a busy loop.
                 Err(error) if is_timeout(&error) && timeout.is_some() => {
                     self.reads_first = 0;
                     if is_past(until) {
-                        return Heard::TimedOut;
+                        return ReadOutcome::TimedOut;
                     }
                 }
                 Err(error) => {
@@ -194,7 +194,7 @@ impl Incoming {
                         sender.handle_eof();
                         is_clean
                     });
-                    return Heard::End((!is_clean).then_some(error));
+                    return ReadOutcome::End((!is_clean).then_some(error));
                 }
             }
         }

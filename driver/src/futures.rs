@@ -94,7 +94,7 @@ impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for WebSocket<I, C> {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         // It can fail only because the end has begun already.
         let _ = self.queue_close(&CloseFrame::new(CloseCode::NORMAL, ""));
-        self.link().nudge();
+        self.link().after_queue();
         if self.link().other_receives(cx.waker()) {
             return self.link().poll_drain(cx, Half::Send, false).map_err(Error::Io);
         }

@@ -269,14 +269,14 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
     pub(crate) fn queue_message(&mut self, payload: Payload<'_>) -> Result<(), Error> {
         let mut link = lock(&self.link);
         let queued = link.sender_with_buffer().send(payload);
-        link.nudge();
+        link.after_queue();
         Ok(queued?)
     }
 
     pub(crate) fn queue_close(&mut self, frame: &CloseFrame<'_>) -> Result<(), SendError> {
         let mut link = lock(&self.link);
         let queued = link.sender.close(frame);
-        link.nudge();
+        link.after_queue();
         queued
     }
 
@@ -289,7 +289,7 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
             let mut link = lock(&self.link);
             std::task::ready!(poll_ready(&mut link, cx, Half::Send))?;
             let queued = queue(link.sender_with_buffer());
-            link.nudge();
+            link.after_queue();
             Poll::Ready(queued.map_err(Error::Send))
         })
         .await

@@ -218,7 +218,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         poll_fn(|cx| self.poll_ready(cx)).await?;
         self.link.sender_with_buffer().ping(payload)?;
-        self.link.nudge();
+        self.link.after_queue();
         self.flush().await
     }
 

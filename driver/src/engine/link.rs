@@ -43,7 +43,7 @@ pub(crate) struct Link<I, C> {
 
 /// What became of a wait for the peer.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub(crate) enum ReadOutcome {
     /// Bytes are in the buffer.
     Bytes,
     /// There may be more at once, but others are to have their turn; the task is woken again.
@@ -72,7 +72,7 @@ impl<I: Io, C: Clock> Link<I, C> {
 
     /// The waiting end of the loop: writes what is queued, ends what is over, reads what has come, sleeps.
     /// Reading goes on while writing is blocked.
-    pub(crate) fn poll_hear(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<Heard> {
+    pub(crate) fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
         if let Some(wakers) = &self.wakers {
             wakers.set(Half::Recv, cx.waker());
         }
@@ -91,7 +91,7 @@ impl<I: Io, C: Clock> Link<I, C> {
                 // A peer that is never silent must not hold off the deadlines.
                 let _ = self.poll_time(cx);
                 cx.waker().wake_by_ref();
-                return Poll::Ready(Heard::Yield);
+                return Poll::Ready(ReadOutcome::Yield);
             }
             match self.poll_read(cx, input) {
                 // What is held of a cut frame is looked at first, for it may break a rule. The caller does that when it
@@ -106,7 +106,7 @@ impl<I: Io, C: Clock> Link<I, C> {
                     self.reads += 1;
                     self.sender.handle_received();
                     input.filled(n);
-                    return Poll::Ready(Heard::Bytes);
+                    return Poll::Ready(ReadOutcome::Bytes);
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => {
@@ -128,10 +128,10 @@ impl<I: Io, C: Clock> Link<I, C> {
     }
 
     /// Nothing more will happen here; neither the alarm nor the other half is to wait for it.
-    fn end(&mut self, error: Option<io::Error>) -> Heard {
+    fn end(&mut self, error: Option<io::Error>) -> ReadOutcome {
         self.clock.cancel();
         self.wake_sender();
-        Heard::End(error)
+        ReadOutcome::End(error)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<io::Result<usize>> {
@@ -167,7 +167,7 @@ impl<I: Io, C: Clock> Link<I, C> {
         match half {
             Half::Send => {
                 self.send_waits = result.is_pending();
-                self.nudge();
+                self.after_queue();
             }
             Half::Recv if result.is_ready() || self.sender.queued() < queued => self.wake_sender(),
             Half::Recv => {}
@@ -206,7 +206,7 @@ impl<I: Io, C: Clock> Link<I, C> {
             }
             ready!(self.poll_time(cx));
             if half == Half::Send {
-                self.nudge();
+                self.after_queue();
             }
         }
     }
@@ -299,7 +299,7 @@ impl<I: Io, C: Clock> Link<I, C> {
 
     /// Something was queued or begun by a task that will not wait for the peer. If a date must be put on it that is done
     /// now, before the answer can come; and the task that waits for the peer must hear of what it has to do.
-    pub(crate) fn nudge(&mut self) {
+    pub(crate) fn after_queue(&mut self) {
         let unstamped = self.sender.poll_timeout() == Some(Instant::EPOCH);
         if unstamped {
             self.tell_time(self.clock.now());

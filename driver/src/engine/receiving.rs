@@ -7,7 +7,7 @@ use sockeye_core::{Assembled, Receiver, RecvBuf, Sender};
 
 use crate::engine::buffer::{READ, ReadBuffer};
 use crate::engine::decoder::{Decoder, Part};
-use crate::engine::link::{Heard, Link};
+use crate::engine::link::{Link, ReadOutcome};
 use crate::engine::shared::Access;
 use crate::error::Error;
 use crate::runtime::io::{Clock, Io};
@@ -62,10 +62,10 @@ impl Receiving {
             self.input.consume(used);
             self.expect_rest();
             match self.poll_more(link, cx) {
-                Poll::Ready(Ok(Heard::Bytes)) => room = READ,
-                Poll::Ready(Ok(Heard::End(_))) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(ReadOutcome::Bytes)) => room = READ,
+                Poll::Ready(Ok(ReadOutcome::End(_))) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Ready(Ok(Heard::Yield)) => {
+                Poll::Ready(Ok(ReadOutcome::Yield)) => {
                     self.input.release();
                     return Poll::Pending;
                 }
@@ -104,10 +104,10 @@ impl Receiving {
                 continue;
             }
             match self.poll_more(link, cx) {
-                Poll::Ready(Ok(Heard::Bytes)) => {}
-                Poll::Ready(Ok(Heard::End(_))) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(ReadOutcome::Bytes)) => {}
+                Poll::Ready(Ok(ReadOutcome::End(_))) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Ready(Ok(Heard::Yield)) | Poll::Pending => {
+                Poll::Ready(Ok(ReadOutcome::Yield)) | Poll::Pending => {
                     self.release();
                     return Poll::Pending;
                 }
@@ -138,17 +138,17 @@ impl Receiving {
         &mut self,
         link: &mut L,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Heard, Error>> {
+    ) -> Poll<Result<ReadOutcome, Error>> {
         if self.over {
-            return Poll::Ready(Ok(Heard::End(None)));
+            return Poll::Ready(Ok(ReadOutcome::End(None)));
         }
         match ready!(link.hear(cx, &mut self.input)) {
-            Heard::End(error) => {
+            ReadOutcome::End(error) => {
                 self.over = true;
                 self.decoder.discard();
                 self.input.consume(usize::MAX);
                 self.release();
-                Poll::Ready(self.verdict(link, error).map_or(Ok(Heard::End(None)), Err))
+                Poll::Ready(self.verdict(link, error).map_or(Ok(ReadOutcome::End(None)), Err))
             }
             heard => Poll::Ready(Ok(heard)),
         }

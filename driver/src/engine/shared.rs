@@ -7,7 +7,7 @@ use sockeye_core::Sender;
 
 use crate::engine::buffer::ReadBuffer;
 use crate::engine::decoder::Answer;
-use crate::engine::link::{Heard, Link};
+use crate::engine::link::{Link, ReadOutcome};
 use crate::runtime::io::{Clock, Io};
 
 /// Whose task is polling.
@@ -25,9 +25,9 @@ pub(crate) trait Access: Answer {
     /// Calls `f` with the link. `f` does not wait.
     fn with<R>(&mut self, f: impl FnOnce(&mut Link<Self::Io, Self::Clock>) -> R) -> R;
 
-    /// [`Link::poll_hear`].
-    fn hear(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<Heard> {
-        self.with(|link| link.poll_hear(cx, input))
+    /// [`Link::poll_io`].
+    fn hear(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
+        self.with(|link| link.poll_io(cx, input))
     }
 }
 

@@ -11,7 +11,7 @@ use sockeye_core::handshake::server::{
 use sockeye_core::http::{Request, Response};
 use sockeye_core::{Config, RecvBuf};
 
-use crate::handshake::opening::{Opening, Waited};
+use crate::handshake::opening::{Opening, WaitOutcome};
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::WebSocket;
 
@@ -79,9 +79,9 @@ pub(crate) async fn read_request<I: Io, C: Clock>(
     poll_fn(|cx| {
         loop {
             match ready!(opening.poll_wait(cx, handshake.poll_timeout()))? {
-                Waited::Bytes => {}
-                Waited::Eof => return Err(handshake.handle_eof().into()).into(),
-                Waited::Time(now) => handshake.handle_timeout(now)?,
+                WaitOutcome::Bytes => {}
+                WaitOutcome::Eof => return Err(handshake.handle_eof().into()).into(),
+                WaitOutcome::Time(now) => handshake.handle_timeout(now)?,
             }
             let mut view = RecvBuf::new(opening.input.unread());
             let request = handshake.poll_request(&mut view)?;

@@ -10,7 +10,7 @@ use sockeye_core::http::Response;
 use sockeye_core::{Config, RecvBuf};
 
 use crate::handshake::entropy;
-use crate::handshake::opening::{Opening, Waited};
+use crate::handshake::opening::{Opening, WaitOutcome};
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::WebSocket;
 
@@ -56,14 +56,14 @@ async fn client_inline<I: Io, C: Clock>(
                 }
             }
             match ready!(opening.poll_wait(cx, handshake.poll_timeout()))? {
-                Waited::Bytes => {}
-                Waited::Eof => {
+                WaitOutcome::Bytes => {}
+                WaitOutcome::Eof => {
                     return Poll::Ready(Err(match (handshake.handle_eof(), broken.take()) {
                         (HandshakeError::Eof { .. }, Some(error)) => ConnectError::Io(error),
                         (error, _) => ConnectError::Handshake(error),
                     }));
                 }
-                Waited::Time(now) => handshake.handle_timeout(now)?,
+                WaitOutcome::Time(now) => handshake.handle_timeout(now)?,
             }
             let mut view = RecvBuf::new(opening.input.unread());
             let established = handshake.poll_response(&mut view)?;

@@ -23,7 +23,7 @@ pub(crate) struct Opening<I, C> {
 
 /// What a wait during the handshake ended with.
 #[derive(Debug)]
-pub(crate) enum Waited {
+pub(crate) enum WaitOutcome {
     Bytes,
     Eof,
     /// The deadline has come; this is the time.
@@ -40,19 +40,19 @@ impl<I: Io, C: Clock> Opening<I, C> {
         &mut self,
         cx: &mut Context<'_>,
         deadline: Option<Instant>,
-    ) -> Poll<io::Result<Waited>> {
+    ) -> Poll<io::Result<WaitOutcome>> {
         loop {
             if let Some(deadline) = deadline {
                 let now = self.clock.now();
                 if deadline <= now {
-                    return Poll::Ready(Ok(Waited::Time(now)));
+                    return Poll::Ready(Ok(WaitOutcome::Time(now)));
                 }
             }
             match self.io.poll_read(cx, self.input.space()) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Waited::Eof)),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(WaitOutcome::Eof)),
                 Poll::Ready(Ok(n)) => {
                     self.input.filled(n);
-                    return Poll::Ready(Ok(Waited::Bytes));
+                    return Poll::Ready(Ok(WaitOutcome::Bytes));
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -109,9 +109,9 @@ impl<I: Io, C: Clock> Opening<I, C> {
                     self.poll_wait(cx, Some(deadline))
                 };
                 match ready!(waited)? {
-                    Waited::Bytes => self.input.consume(usize::MAX),
-                    Waited::Eof => eof = true,
-                    Waited::Time(_) => return Poll::Ready(Ok(())),
+                    WaitOutcome::Bytes => self.input.consume(usize::MAX),
+                    WaitOutcome::Eof => eof = true,
+                    WaitOutcome::Time(_) => return Poll::Ready(Ok(())),
                 }
             }
             // It talks on and on: others are to have their turn.
@@ -122,11 +122,11 @@ impl<I: Io, C: Clock> Opening<I, C> {
     }
 
     /// Waits for `deadline` only.
-    pub(crate) fn poll_alarm(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<Waited> {
+    pub(crate) fn poll_alarm(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<WaitOutcome> {
         loop {
             let now = self.clock.now();
             if deadline <= now {
-                return Poll::Ready(Waited::Time(now));
+                return Poll::Ready(WaitOutcome::Time(now));
             }
             ready!(self.clock.poll_until(cx, deadline));
         }

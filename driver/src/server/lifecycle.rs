@@ -114,7 +114,7 @@ impl<R: Runtime> Server<R> {
             })?;
         }
         let grace = poll_fn(|cx| {
-            hub.bell.register(cx.waker());
+            hub.waiters.register(cx.waker());
             if hub.is_stopping() { Poll::Ready(()) } else { Poll::Pending }
         });
         grace.await;
@@ -123,7 +123,7 @@ impl<R: Runtime> Server<R> {
         let all_ended =
             |wait: &dyn Fn() -> Duration, clock: &mut R::Clock, cx: &mut std::task::Context<'_>| {
                 loop {
-                    hub.bell.register(cx.waker());
+                    hub.waiters.register(cx.waker());
                     let deadline = begun + wait();
                     if hub.has_ended() || clock.now() >= deadline {
                         return Poll::Ready(());

@@ -5,7 +5,7 @@
 //!        ▲                                            │
 //!        │ one at a time                              ▼  registry: id ─▶ Entry
 //!   ┌────┴──── the task of a connection ────┐    Mutex<Served> ── wakes ──▶ the task
-//!   │ Greeting: HTTP, opening handshake     │         ▲   the core's Sender: its errors, its queue
+//!   │ HttpPhase: HTTP, opening handshake     │         ▲   the core's Sender: its errors, its queue
 //!   │ Serving:  batches of messages ────────┼─────────┘
 //!   └───────▲───────────────────────────────┘
 //!           │ spawn                              limits, budget, shutdown: Hub

@@ -53,7 +53,7 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>, hub: &Hub) -> Poll<Option<io::Result<Accepted<R::Io>>>> {
-        hub.bell.register(cx.waker());
+        hub.waiters.register(cx.waker());
         if hub.is_stopping() {
             return Poll::Ready(None);
         }
@@ -80,7 +80,7 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
 
 /// Waits, but not through the end of the server.
 fn poll_pause(cx: &mut Context<'_>, clock: &mut impl Clock, hub: &Hub, until: Instant) -> Poll<()> {
-    hub.bell.register(cx.waker());
+    hub.waiters.register(cx.waker());
     loop {
         if hub.is_stopping() || clock.now() >= until {
             return Poll::Ready(());

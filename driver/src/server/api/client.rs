@@ -11,7 +11,7 @@ use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info};
-use crate::server::registry::push::{By, Command};
+use crate::server::registry::push::{Command, Flusher};
 use crate::server::registry::waiting_push::Sending;
 
 /// One connection, as the events have it. Cheap to clone; it may be kept, and used from any task or thread. When the connection
@@ -93,7 +93,7 @@ impl Client {
     ///
     /// Dropped before it is ready, it has queued nothing.
     pub async fn send<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
-        Sending::new(&self.entry, Command::Message(payload.into()), By::Task).await
+        Sending::new(&self.entry, Command::Message(payload.into()), Flusher::Task).await
     }
 
     /// As [`push_prepared`](Client::push_prepared), but waits as [`send`](Client::send) does.
@@ -106,7 +106,7 @@ impl Client {
     ///
     /// As there.
     pub async fn send_prepared(&self, prepared: &Prepared) -> Result<(), PushError> {
-        Sending::new(&self.entry, Command::Prepared(prepared), By::Task).await
+        Sending::new(&self.entry, Command::Prepared(prepared), Flusher::Task).await
     }
 
     /// As [`send`](Client::send), but blocks the thread: for handlers of plain functions, and for threads. It writes what the transport
@@ -116,7 +116,7 @@ impl Client {
     ///
     /// As there.
     pub fn send_blocking<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
-        block_on(Sending::new(&self.entry, Command::Message(payload.into()), By::Waiter))
+        block_on(Sending::new(&self.entry, Command::Message(payload.into()), Flusher::Waiter))
     }
 
     /// Queues one frame as it is: `finish = false` begins a message in fragments, which continuations go on with; a Close begins
@@ -154,7 +154,7 @@ impl Client {
     ///
     /// It has ended already.
     pub fn abort(&self) -> Result<(), PushError> {
-        self.entry.tell(Flag::Aborted, true)
+        self.entry.set_flag(Flag::Aborted, true)
     }
 
     /// Exempts it from [`Config::idle_timeout`](sockeye_core::Config::idle_timeout), or no longer.
@@ -163,7 +163,7 @@ impl Client {
     ///
     /// It has ended.
     pub fn protect(&self, protect: bool) -> Result<(), PushError> {
-        self.entry.tell(Flag::Protected, protect)
+        self.entry.set_flag(Flag::Protected, protect)
     }
 
     /// Stops reading from the peer: no message will be delivered until [`resume`](Client::resume). Writing goes on; deadlines
@@ -173,7 +173,7 @@ impl Client {
     ///
     /// It has ended.
     pub fn pause(&self) -> Result<(), PushError> {
-        self.entry.tell(Flag::Paused, true)
+        self.entry.set_flag(Flag::Paused, true)
     }
 
     /// Goes on reading.
@@ -182,7 +182,7 @@ impl Client {
     ///
     /// It has ended.
     pub fn resume(&self) -> Result<(), PushError> {
-        self.entry.tell(Flag::Paused, false)
+        self.entry.set_flag(Flag::Paused, false)
     }
 
     /// Whether it is an open WebSocket.

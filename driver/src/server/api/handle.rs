@@ -101,7 +101,7 @@ impl ServerHandle {
     ///
     /// There is no such connection.
     pub fn abort(&self, id: ConnectionId) -> Result<(), PushError> {
-        self.entry(id)?.tell(Flag::Aborted, true)
+        self.entry(id)?.set_flag(Flag::Aborted, true)
     }
 
     /// As [`Client::protect`].
@@ -110,7 +110,7 @@ impl ServerHandle {
     ///
     /// There is no such connection.
     pub fn protect(&self, id: ConnectionId, protect: bool) -> Result<(), PushError> {
-        self.entry(id)?.tell(Flag::Protected, protect)
+        self.entry(id)?.set_flag(Flag::Protected, protect)
     }
 
     /// As [`Client::pause`].
@@ -119,7 +119,7 @@ impl ServerHandle {
     ///
     /// There is no such connection.
     pub fn pause(&self, id: ConnectionId) -> Result<(), PushError> {
-        self.entry(id)?.tell(Flag::Paused, true)
+        self.entry(id)?.set_flag(Flag::Paused, true)
     }
 
     /// As [`Client::resume`].
@@ -128,7 +128,7 @@ impl ServerHandle {
     ///
     /// There is no such connection.
     pub fn resume(&self, id: ConnectionId) -> Result<(), PushError> {
-        self.entry(id)?.tell(Flag::Paused, false)
+        self.entry(id)?.set_flag(Flag::Paused, false)
     }
 
     /// Whether there is a connection of this id, be it a WebSocket or not (yet).
@@ -239,7 +239,7 @@ struct Waiting<'a> {
 
 impl Waiting<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        self.hub.bell.register(cx.waker());
+        self.hub.waiters.register(cx.waker());
         self.waker = Some(cx.waker().clone());
         if self.hub.is_over() { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -248,7 +248,7 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(waker) = &self.waker {
-            self.hub.bell.forget(waker);
+            self.hub.waiters.deregister(waker);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sockeye_core::http::{BodyError, BodyEvent, BodyReader, Request, Version};
 use sockeye_core::{Instant, RecvBuf};
 
-use crate::handshake::opening::{Opening, Waited};
+use crate::handshake::opening::{Opening, WaitOutcome};
 use crate::runtime::io::{Clock, Io};
 
 /// Why the body of a request could not be read.
@@ -142,9 +142,9 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
                 self.wants_continue = false;
             }
             match ready!(self.opening.poll_wait(cx, Some(deadline))).map_err(HttpBodyError::Io)? {
-                Waited::Bytes => self.wants_continue = false,
-                Waited::Eof => self.reader.handle_eof().map_err(HttpBodyError::Body)?,
-                Waited::Time(_) => return Poll::Ready(Err(HttpBodyError::TimedOut)),
+                WaitOutcome::Bytes => self.wants_continue = false,
+                WaitOutcome::Eof => self.reader.handle_eof().map_err(HttpBodyError::Body)?,
+                WaitOutcome::Time(_) => return Poll::Ready(Err(HttpBodyError::TimedOut)),
             }
         }
     }

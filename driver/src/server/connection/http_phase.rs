@@ -11,7 +11,7 @@ use sockeye_core::http::{Request, Response};
 use crate::engine::link::Link;
 use crate::engine::receiving::Receiving;
 use crate::handshake::accept::read_request;
-use crate::handshake::opening::{Opening, Waited};
+use crate::handshake::opening::{Opening, WaitOutcome};
 use crate::runtime::io::Clock;
 use crate::server::accept::runtime::Runtime;
 use crate::server::api::client::Client;
@@ -31,7 +31,7 @@ use crate::server::registry::push::Command;
 const REQUESTS_IN_A_ROW: u32 = 16;
 
 /// All that is only of the beginning.
-pub(crate) struct Greeting<R: Runtime, H> {
+pub(crate) struct HttpPhase<R: Runtime, H> {
     pub(crate) runtime: R,
     pub(crate) handler: Arc<H>,
     pub(crate) client: Client,
@@ -41,38 +41,38 @@ pub(crate) struct Greeting<R: Runtime, H> {
     pub(crate) handshake: Count,
 }
 
-impl<R: Runtime, H: Handler> Greeting<R, H> {
+impl<R: Runtime, H: Handler> HttpPhase<R, H> {
     /// Answers requests until one of them opens a WebSocket; `None` when the connection has ended without. In a box, for a
     /// task's future is as large as its largest moment, for good.
-    pub(crate) fn run(self) -> Pin<Box<dyn Future<Output = Met<R>> + Send>> {
+    pub(crate) fn run(self) -> Pin<Box<dyn Future<Output = HttpOutcome<R>> + Send>> {
         Box::pin(async move {
             let (client, hub) = (self.client.clone(), self.hub.clone());
             let connect = guarded_alone(|| async { Ok(self.handler.connect(&self.client).await) });
             let timeout = self.client.entry().port.body_timeout;
             match interruptible(&client, &hub, connect).await {
-                None => return Met::Refused,
+                None => return HttpOutcome::Refused,
                 Some(Ok(Ok(()))) => {}
                 Some(Ok(Err(refused))) => {
                     if let Some(response) = refused.response {
                         let opening = Opening::new(self.io, self.runtime.clock());
                         end_with(opening, response, timeout).await;
                     }
-                    return Met::Refused;
+                    return HttpOutcome::Refused;
                 }
                 Some(Err(failure)) => {
                     report(&*self.handler, &self.client, &failure);
-                    return Met::Refused;
+                    return HttpOutcome::Refused;
                 }
             }
             match interruptible(&client, &hub, self.serve()).await {
-                Some(Some(opened)) => Met::Opened(opened),
-                _ => Met::Ended,
+                Some(Some(opened)) => HttpOutcome::Opened(opened),
+                _ => HttpOutcome::Ended,
             }
         })
     }
 
     async fn serve(self) -> Option<Box<Opened<R>>> {
-        let Greeting { runtime, handler, client, hub, io, handshake } = self;
+        let HttpPhase { runtime, handler, client, hub, io, handshake } = self;
         let (entry, mut handshake) = (client.entry(), Some(handshake));
         let settings = &entry.port;
         let mut opening = Opening::new(io, runtime.clock());
@@ -108,7 +108,7 @@ impl<R: Runtime, H: Handler> Greeting<R, H> {
 }
 
 /// What became of the beginning.
-pub(crate) enum Met<R: Runtime> {
+pub(crate) enum HttpOutcome<R: Runtime> {
     Opened(Box<Opened<R>>),
     /// It ended as it was.
     Ended,
@@ -160,11 +160,11 @@ async fn wait_for_next<R: crate::runtime::io::Io, C: Clock>(
     let deadline = opening.clock.now() + timeout;
     let waited = poll_fn(|cx| {
         if !opening.input.is_empty() {
-            return Poll::Ready(Ok(Waited::Bytes));
+            return Poll::Ready(Ok(WaitOutcome::Bytes));
         }
         opening.poll_wait(cx, Some(deadline))
     });
-    let came = matches!(waited.await, Ok(Waited::Bytes));
+    let came = matches!(waited.await, Ok(WaitOutcome::Bytes));
     opening.clock.cancel();
     came
 }

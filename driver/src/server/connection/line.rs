@@ -7,7 +7,7 @@ use sockeye_core::{CloseInfo, Sender, State};
 
 use crate::engine::buffer::ReadBuffer;
 use crate::engine::decoder::Answer;
-use crate::engine::link::{Heard, Link};
+use crate::engine::link::{Link, ReadOutcome};
 use crate::engine::shared::{Access, Half, lock};
 use crate::runtime::io::{Clock, Io};
 use crate::server::connection::served::{Served, release};
@@ -28,7 +28,7 @@ impl<I: Io, C: Clock> Line<I, C> {
     }
 
     /// Writes what is queued, while the peer is not listened to. A peer that takes nothing of it has its deadlines.
-    pub(crate) fn poll_unheard(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn poll_write_only(&mut self, cx: &mut Context<'_>) {
         let mut served = lock(&self.served);
         let queued = served.link.sender.queued();
         // An error is met again by the read.
@@ -88,12 +88,12 @@ impl<I: Io, C: Clock> Access for Line<I, C> {
         f(&mut lock(&self.served).link)
     }
 
-    fn hear(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<Heard> {
+    fn hear(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
         let mut served = lock(&self.served);
         served.task = None;
         let queued = served.link.sender.queued();
-        let heard = served.link.poll_hear(cx, input);
-        if let Poll::Ready(Heard::Bytes) = heard {
+        let heard = served.link.poll_io(cx, input);
+        if let Poll::Ready(ReadOutcome::Bytes) = heard {
             served.received_at = Some(served.link.now());
         }
         self.drained |= served.worked(queued, heard.is_pending().then(|| cx.waker()));

@@ -14,7 +14,7 @@ use crate::server::api::options::SlowReader;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
-use crate::server::registry::push::{By, Command, Facts, Push};
+use crate::server::registry::push::{Command, Facts, Flusher, Push};
 
 /// The link, and what a server has to know of its queue.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Served<I, C> {
     /// Who waits until the peer has read enough.
     waiters: Vec<Waker>,
     /// The transport will wake somebody who does not wait any more, in the place of one who does.
-    usurped: bool,
+    stale_waker: bool,
     /// The queue has been at its high mark and not at the low one since.
     passed: bool,
     drained: bool,
@@ -50,7 +50,7 @@ impl<I: Io, C: Clock> Served<I, C> {
             counted: 0,
             task: None,
             waiters: Vec::new(),
-            usurped: false,
+            stale_waker: false,
             passed: false,
             drained: false,
             received_at: None,
@@ -75,7 +75,7 @@ impl<I: Io, C: Clock> Served<I, C> {
                 SlowReader::Drop if is_whole => return Ok(()),
                 SlowReader::Close(code) => {
                     let _ = self.link.sender.close(&CloseFrame::new(code, "reads too slowly"));
-                    self.link.nudge();
+                    self.link.after_queue();
                     self.count();
                 }
                 SlowReader::Error | SlowReader::Drop => {}
@@ -96,7 +96,7 @@ impl<I: Io, C: Clock> Served<I, C> {
         }
         let result = command.run(&mut self.link.sender);
         if data.is_none() {
-            self.link.nudge();
+            self.link.after_queue();
         }
         self.count();
         Ok(result?)
@@ -113,7 +113,7 @@ impl<I: Io, C: Clock> Served<I, C> {
     fn write_now(&mut self) -> bool {
         let queued = self.link.sender.queued();
         let written = self.link.poll_write(&mut Context::from_waker(Waker::noop()), Half::Recv);
-        self.usurped |= written.is_pending();
+        self.stale_waker |= written.is_pending();
         self.count_written(queued);
         written.is_ready() && !self.drained && self.link.sender.state() == State::Open
     }
@@ -192,10 +192,15 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
         result
     }
 
-    fn poll_push(&self, cx: &mut Context<'_>, command: Command<'_>, by: By) -> Poll<Result<(), PushError>> {
+    fn poll_push(
+        &self,
+        cx: &mut Context<'_>,
+        command: Command<'_>,
+        flusher: Flusher,
+    ) -> Poll<Result<(), PushError>> {
         let mut served = lock(self);
         let queued = served.link.sender.queued();
-        if by == By::Waiter && !served.has_room() {
+        if flusher == Flusher::Waiter && !served.has_room() {
             // What became of it is seen below.
             let _ = served.link.poll_drain(cx, Half::Recv, true);
             served.count_written(queued);
@@ -207,12 +212,12 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
             return Poll::Pending;
         }
         let result = served.queue(command);
-        let done = match by {
-            By::Task => served.pusher_writes() && served.write_now(),
-            By::Waiter => {
+        let done = match flusher {
+            Flusher::Task => served.pusher_writes() && served.write_now(),
+            Flusher::Waiter => {
                 let queued = served.counted;
                 // The transport wakes this one from now on: the task is to ask for that again, or who still waits.
-                served.usurped |= served.link.poll_write(cx, Half::Recv).is_pending();
+                served.stale_waker |= served.link.poll_write(cx, Half::Recv).is_pending();
                 served.count_written(queued);
                 false
             }
@@ -222,12 +227,12 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
         Poll::Ready(result)
     }
 
-    fn forget(&self, waker: &Waker) {
+    fn deregister(&self, waker: &Waker) {
         let mut served = lock(self);
         let at = served.waiters.iter().position(|known| known.will_wake(waker));
         let waiter = at.map(|at| served.waiters.swap_remove(at));
         // It may stand for another push of the same task, which then asks again; and the transport may know nobody else.
-        served.usurped = true;
+        served.stale_waker = true;
         release(served, waiter);
     }
 
@@ -270,7 +275,7 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
 /// Unlocks, and wakes the task, and who waits for room, if there is some or they are to ask the transport again: without the
 /// lock, for they may run at once, and want it.
 pub(crate) fn release<I: Io, C: Clock>(mut served: MutexGuard<'_, Served<I, C>>, task: Option<Waker>) {
-    let asks_again = std::mem::take(&mut served.usurped) || served.has_room();
+    let asks_again = std::mem::take(&mut served.stale_waker) || served.has_room();
     let waiters = (asks_again && !served.waiters.is_empty()).then(|| std::mem::take(&mut served.waiters));
     drop(served);
     if let Some(task) = task {

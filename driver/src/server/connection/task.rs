@@ -8,7 +8,7 @@ use sockeye_core::http::Request;
 use sockeye_core::{Assembled, CloseCode, CloseFrame, CloseInfo, Event, Frame, Opcode, RecvBuf, Side, State};
 
 use crate::engine::buffer::READ;
-use crate::engine::link::Heard;
+use crate::engine::link::ReadOutcome;
 use crate::engine::receiving::Receiving;
 use crate::runtime::io::Clock;
 use crate::server::accept::runtime::{Accepted, Runtime};
@@ -16,7 +16,7 @@ use crate::server::api::client::Client;
 use crate::server::api::handler::{Failure, Handler, HandlerResult, Inbound};
 use crate::server::api::options::{Forward, Settings};
 use crate::server::connection::guard::{guarded, guarded_alone, report};
-use crate::server::connection::http_phase::{Greeting, Met};
+use crate::server::connection::http_phase::{HttpOutcome, HttpPhase};
 use crate::server::connection::line::Line;
 use crate::server::registry::admission::Admitted;
 use crate::server::registry::entry::Flag;
@@ -41,26 +41,27 @@ pub(crate) fn connection<R: Runtime, H: Handler>(
     let Admitted { connection, handshake, address } = admitted;
     let entry = hub.insert(peer, local, runtime.clock().now(), port);
     let client = Client::new(entry, hub.clone());
-    // Whatever becomes of the task, it is known no longer and not counted any more.
-    let known = Known { client: client.clone(), hub: hub.clone(), _counts: (connection, address) };
-    let greeting = Greeting { runtime, handler: handler.clone(), client, hub, io, handshake }.run();
+    // Whatever becomes of the task, it is registered no longer and not counted any more.
+    let registered =
+        RegistryGuard { client: client.clone(), hub: hub.clone(), _counts: (connection, address) };
+    let greeting = HttpPhase { runtime, handler: handler.clone(), client, hub, io, handshake }.run();
     async move {
         let opened = match greeting.await {
-            Met::Opened(opened) => opened,
-            Met::Ended => return Box::pin(disconnected(known, handler)).await,
-            Met::Refused => return,
+            HttpOutcome::Opened(opened) => opened,
+            HttpOutcome::Ended => return Box::pin(disconnected(registered, handler)).await,
+            HttpOutcome::Refused => return,
         };
         let Opened { receiving, line, request, deferred } = *opened;
-        let forward = known.client.entry().port.forward;
+        let forward = registered.client.entry().port.forward;
         let mut serving = Serving::<R, H> {
             receiving,
             line,
-            client: known.client.clone(),
+            client: registered.client.clone(),
             handler,
             forward,
             room: READ,
             more: true,
-            deaf: false,
+            handler_failed: false,
         };
         if request.is_some() || !deferred.is_empty() {
             Box::pin(serving.begin(request, deferred)).await;
@@ -77,7 +78,7 @@ pub(crate) fn connection<R: Runtime, H: Handler>(
         // The transport goes now, however long the application takes over the end.
         client.entry().end();
         drop((receiving, line));
-        Box::pin(closed(known, handler, info)).await;
+        Box::pin(closed(registered, handler, info)).await;
     }
 }
 
@@ -91,13 +92,13 @@ pub(crate) struct Opened<R: Runtime> {
 }
 
 /// That the registry knows the connection and the limits count it.
-struct Known<T> {
+struct RegistryGuard<T> {
     client: Client,
     hub: Arc<Hub>,
     _counts: T,
 }
 
-impl<T> Drop for Known<T> {
+impl<T> Drop for RegistryGuard<T> {
     fn drop(&mut self) {
         self.client.entry().end();
         self.hub.remove(self.client.id());
@@ -116,7 +117,7 @@ struct Serving<R: Runtime, H> {
     /// There may be messages in what has been read already.
     more: bool,
     /// The handler has failed: it is told of nothing more but the end.
-    deaf: bool,
+    handler_failed: bool,
 }
 
 /// What is to be done next.
@@ -134,7 +135,7 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
         }
         if self.client.entry().is(Flag::Paused) && self.line.state() == State::Open {
             // A flag that is set behind this look wakes the task.
-            self.line.poll_unheard(cx);
+            self.line.poll_write_only(cx);
             if self.line.drained {
                 return self.poll_next(cx);
             }
@@ -147,13 +148,13 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
         }
         self.receiving.expect_rest();
         match self.receiving.poll_more(&mut self.line, cx) {
-            Poll::Ready(Ok(Heard::Bytes)) => {
+            Poll::Ready(Ok(ReadOutcome::Bytes)) => {
                 self.room = READ;
                 Poll::Ready(Next::Batch)
             }
             // How it ended is in its close info.
-            Poll::Ready(Ok(Heard::End(_)) | Err(_)) => Poll::Ready(Next::End),
-            Poll::Ready(Ok(Heard::Yield)) => {
+            Poll::Ready(Ok(ReadOutcome::End(_)) | Err(_)) => Poll::Ready(Next::End),
+            Poll::Ready(Ok(ReadOutcome::Yield)) => {
                 self.receiving.release();
                 Poll::Pending
             }
@@ -171,7 +172,7 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
 
     /// Hands out all messages of what was read, each when the one before it has been handled.
     async fn batch(&mut self) {
-        let Serving { receiving, line, client, handler, forward, room, more, deaf } = self;
+        let Serving { receiving, line, client, handler, forward, room, more, handler_failed } = self;
         let entry = client.entry();
         let (decoder, input) = receiving.parts();
         let len = decoder.frame_len(input.unread());
@@ -193,20 +194,20 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
                 Some(message) => message.into(),
                 None => {
                     let Some(event) = decoder.next_event(&mut view, *room, line) else { break };
-                    if let Some(frame) = control(&event, *forward).filter(|_| !*deaf) {
+                    if let Some(frame) = control(&event, *forward).filter(|_| !*handler_failed) {
                         let outcome = attend(line, client, || handler.control(client, &frame)).await;
-                        settle(&**handler, client, line, deaf, outcome);
+                        settle(&**handler, client, line, handler_failed, outcome);
                     }
                     let Some(message) = decoder.collect(event, line) else { continue };
                     message
                 }
             };
-            if *deaf {
+            if *handler_failed {
                 continue;
             }
             let inbound = Inbound { message: message.as_ref(), compressed: message.is_compressed() };
             let outcome = attend(line, client, || handler.message(client, inbound)).await;
-            settle(&**handler, client, line, deaf, outcome);
+            settle(&**handler, client, line, handler_failed, outcome);
         }
         let used = view.consumed();
         input.consume(used);
@@ -214,7 +215,7 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
 
     /// Behind the 101.
     async fn begin(&mut self, request: Option<Request>, deferred: Vec<Deferred>) {
-        let Serving { line, client, handler, deaf, .. } = self;
+        let Serving { line, client, handler, handler_failed, .. } = self;
         let opening = || async {
             deferred.into_iter().for_each(|deferred| deferred(client));
             match &request {
@@ -223,16 +224,16 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
             }
         };
         let outcome = attend(line, client, opening).await;
-        settle(&**handler, client, line, deaf, outcome);
+        settle(&**handler, client, line, handler_failed, outcome);
     }
 
     async fn drained(&mut self) {
-        let Serving { line, client, handler, deaf, .. } = self;
-        if *deaf {
+        let Serving { line, client, handler, handler_failed, .. } = self;
+        if *handler_failed {
             return;
         }
         let outcome = attend(line, client, || handler.drained(client)).await;
-        settle(&**handler, client, line, deaf, outcome);
+        settle(&**handler, client, line, handler_failed, outcome);
     }
 }
 
@@ -243,7 +244,7 @@ async fn attend<I: crate::runtime::io::Io, C: Clock, F: Future<Output = HandlerR
     method: impl FnOnce() -> F,
 ) -> Option<Result<(), Failure>> {
     let beside = |cx: &mut Context<'_>| {
-        line.poll_unheard(cx);
+        line.poll_write_only(cx);
         if client.entry().is(Flag::Aborted) { Poll::Ready(()) } else { Poll::Pending }
     };
     guarded(method, beside).await
@@ -254,11 +255,11 @@ fn settle<I: crate::runtime::io::Io, C: Clock, H: Handler>(
     handler: &H,
     client: &Client,
     line: &Line<I, C>,
-    deaf: &mut bool,
+    handler_failed: &mut bool,
     outcome: Option<Result<(), Failure>>,
 ) {
     if let Some(Err(failure)) = outcome {
-        *deaf = true;
+        *handler_failed = true;
         if is_closing(&failure) && line.state() != State::Open {
             // It could not be answered any more: that is nobody's fault.
             return;
@@ -285,18 +286,18 @@ fn control<'e>(event: &'e Event<'_>, forward: Forward) -> Option<Frame<'e>> {
     }
 }
 
-async fn disconnected<T, H: Handler>(known: Known<T>, handler: Arc<H>) {
-    let client = known.client.clone();
-    known.client.entry().end();
-    known.hub.remove(client.id());
+async fn disconnected<T, H: Handler>(registered: RegistryGuard<T>, handler: Arc<H>) {
+    let client = registered.client.clone();
+    registered.client.entry().end();
+    registered.hub.remove(client.id());
     if let Err(failure) = guarded_alone(|| handler.disconnect(&client)).await {
         report(&*handler, &client, &failure);
     }
 }
 
-async fn closed<T, H: Handler>(known: Known<T>, handler: Arc<H>, info: CloseInfo) {
-    let client = known.client.clone();
-    known.hub.remove(client.id());
+async fn closed<T, H: Handler>(registered: RegistryGuard<T>, handler: Arc<H>, info: CloseInfo) {
+    let client = registered.client.clone();
+    registered.hub.remove(client.id());
     if let Err(failure) = guarded_alone(|| handler.close(&client, &info)).await {
         report(&*handler, &client, &failure);
     }

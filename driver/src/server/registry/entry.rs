@@ -13,7 +13,7 @@ use crate::server::api::options::Settings;
 use crate::server::registry::error::PushError;
 use crate::server::registry::info::{ConnectionId, Info, Status};
 use crate::server::registry::pending::{Deferred, Waiting};
-use crate::server::registry::push::{By, Command, Push};
+use crate::server::registry::push::{Command, Flusher, Push};
 
 /// What the registry has of each connection.
 #[derive(Debug)]
@@ -26,12 +26,12 @@ pub(crate) struct Entry {
     flags: AtomicU8,
     subprotocol: OnceLock<Box<str>>,
     pub(crate) port: Arc<Settings>,
-    place: Mutex<Place>,
+    phase: Mutex<Phase>,
 }
 
 /// Where a push goes.
 #[derive(Debug)]
-enum Place {
+enum Phase {
     /// Nowhere: it speaks HTTP. The task is woken by this.
     Http(Option<Waker>),
     /// To wait: the application is deciding on the handshake.
@@ -70,7 +70,7 @@ impl Entry {
             flags: AtomicU8::new(0),
             subprotocol: OnceLock::new(),
             port,
-            place: Mutex::new(Place::Http(None)),
+            phase: Mutex::new(Phase::Http(None)),
         }
     }
 
@@ -83,11 +83,11 @@ impl Entry {
     }
 
     pub(crate) fn push(&self, command: Command<'_>) -> Result<(), PushError> {
-        let link = match &mut *lock(&self.place) {
-            Place::Open(link) => link.clone(),
-            Place::Handshake(_, waiting) => return waiting.push(command),
-            Place::Http(_) => return Err(PushError::NotWebSocket),
-            Place::Over => return Err(self.over()),
+        let link = match &mut *lock(&self.phase) {
+            Phase::Open(link) => link.clone(),
+            Phase::Handshake(_, waiting) => return waiting.push(command),
+            Phase::Http(_) => return Err(PushError::NotWebSocket),
+            Phase::Over => return Err(self.over()),
         };
         // Without the lock: whom it wakes may run at once, and want it.
         link.push(command)
@@ -98,29 +98,29 @@ impl Entry {
         &self,
         cx: &mut Context<'_>,
         command: Command<'_>,
-        by: By,
+        flusher: Flusher,
     ) -> Poll<Result<(), PushError>> {
         match self.link() {
-            Some(link) => link.poll_push(cx, command, by),
+            Some(link) => link.poll_push(cx, command, flusher),
             None => Poll::Ready(self.push(command)),
         }
     }
 
     /// Who has waited does not wait any more.
-    pub(crate) fn forget(&self, waker: &Waker) {
+    pub(crate) fn deregister(&self, waker: &Waker) {
         if let Some(link) = self.link() {
-            link.forget(waker);
+            link.deregister(waker);
         }
     }
 
     fn link(&self) -> Option<Arc<dyn Push>> {
-        if let Place::Open(link) = &*lock(&self.place) { Some(link.clone()) } else { None }
+        if let Phase::Open(link) = &*lock(&self.phase) { Some(link.clone()) } else { None }
     }
 
     /// Runs `deferred` behind the 101; gives it back if that is out already.
     pub(crate) fn defer(&self, deferred: Deferred) -> Option<Deferred> {
-        match &mut *lock(&self.place) {
-            Place::Handshake(_, waiting) => {
+        match &mut *lock(&self.phase) {
+            Phase::Handshake(_, waiting) => {
                 waiting.defer(deferred);
                 None
             }
@@ -141,12 +141,12 @@ impl Entry {
     }
 
     /// Sets a flag, and makes the task look at it.
-    pub(crate) fn tell(&self, flag: Flag, on: bool) -> Result<(), PushError> {
+    pub(crate) fn set_flag(&self, flag: Flag, on: bool) -> Result<(), PushError> {
         self.set(flag, on);
-        let link = match &mut *lock(&self.place) {
-            Place::Open(link) => Ok(link.clone()),
-            Place::Http(waker) | Place::Handshake(waker, _) => Err(waker.take()),
-            Place::Over => return Err(self.over()),
+        let link = match &mut *lock(&self.phase) {
+            Phase::Open(link) => Ok(link.clone()),
+            Phase::Http(waker) | Phase::Handshake(waker, _) => Err(waker.take()),
+            Phase::Over => return Err(self.over()),
         };
         // Without the lock, as above.
         match (link, flag) {
@@ -163,17 +163,17 @@ impl Entry {
         if self.push(Command::Close(frame)) != Err(PushError::NotWebSocket) {
             return;
         }
-        let waker = if let Place::Http(waker) = &mut *lock(&self.place) { waker.take() } else { None };
+        let waker = if let Phase::Http(waker) = &mut *lock(&self.phase) { waker.take() } else { None };
         waker.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn is_established(&self) -> bool {
-        matches!(&*lock(&self.place), Place::Open(link) if link.state() == State::Open)
+        matches!(&*lock(&self.phase), Phase::Open(link) if link.state() == State::Open)
     }
 
     pub(crate) fn info(&self) -> Info {
-        let (status, facts) = match &*lock(&self.place) {
-            Place::Open(link) => {
+        let (status, facts) = match &*lock(&self.phase) {
+            Phase::Open(link) => {
                 let open = link.state() == State::Open;
                 (Some(if open { Status::Active } else { Status::Closing }), Some(link.facts()))
             }
@@ -203,7 +203,7 @@ impl Entry {
 
     /// Who is to be woken when a flag is set, until the connection is open.
     pub(crate) fn register(&self, waker: &Waker) {
-        if let Place::Http(slot) | Place::Handshake(slot, _) = &mut *lock(&self.place) {
+        if let Phase::Http(slot) | Phase::Handshake(slot, _) = &mut *lock(&self.phase) {
             slot.clone_from(&Some(waker.clone()));
         }
     }
@@ -211,21 +211,21 @@ impl Entry {
     /// The application decides on a handshake: from now on pushes wait for its 101.
     pub(crate) fn begin_handshake(&self) {
         let waiting = Box::new(Waiting::new(Sender::server(self.port.config.clone())));
-        let mut place = lock(&self.place);
-        let waker = if let Place::Http(waker) = &mut *place { waker.take() } else { None };
-        *place = Place::Handshake(waker, waiting);
+        let mut phase = lock(&self.phase);
+        let waker = if let Phase::Http(waker) = &mut *phase { waker.take() } else { None };
+        *phase = Phase::Handshake(waker, waiting);
     }
 
     /// It came to nothing.
     pub(crate) fn fail_handshake(&self) {
         self.set_status(Status::HandshakeFailed);
-        let mut place = lock(&self.place);
-        let waker = match &mut *place {
-            Place::Http(waker) | Place::Handshake(waker, _) => waker.take(),
-            Place::Open(_) | Place::Over => None,
+        let mut phase = lock(&self.phase);
+        let waker = match &mut *phase {
+            Phase::Http(waker) | Phase::Handshake(waker, _) => waker.take(),
+            Phase::Open(_) | Phase::Over => None,
         };
-        let old = std::mem::replace(&mut *place, Place::Http(waker));
-        drop(place);
+        let old = std::mem::replace(&mut *phase, Phase::Http(waker));
+        drop(phase);
         // Without the lock: what was deferred may own a client.
         drop(old);
     }
@@ -236,11 +236,11 @@ impl Entry {
             let _ = self.subprotocol.set(subprotocol.into_boxed_str());
         }
         self.set_status(Status::Active);
-        let mut place = lock(&self.place);
-        let old = std::mem::replace(&mut *place, Place::Open(link.clone()));
-        let Place::Handshake(_, waiting) = old else { return Vec::new() };
+        let mut phase = lock(&self.phase);
+        let old = std::mem::replace(&mut *phase, Phase::Open(link.clone()));
+        let Phase::Handshake(_, waiting) = old else { return Vec::new() };
         let deferred = waiting.deliver(&*link);
-        drop(place);
+        drop(phase);
         // Told before there was a link to tell.
         if self.is(Flag::Protected) {
             link.set_protected(true);
@@ -256,7 +256,7 @@ impl Entry {
         if self.status.load(Ordering::Acquire) == Status::Active.as_u8() {
             self.set_status(Status::Closing);
         }
-        let old = std::mem::replace(&mut *lock(&self.place), Place::Over);
+        let old = std::mem::replace(&mut *lock(&self.phase), Phase::Over);
         drop(old);
     }
 

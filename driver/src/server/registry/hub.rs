@@ -36,7 +36,7 @@ pub(crate) struct Hub {
     grace: Mutex<Option<Duration>>,
     over: AtomicBool,
     /// Rung when any of the above may be news to those who wait.
-    pub(crate) bell: Bell,
+    pub(crate) waiters: WakerList,
 }
 
 impl Hub {
@@ -50,7 +50,7 @@ impl Hub {
             stopping: AtomicBool::new(false),
             grace: Mutex::new(None),
             over: AtomicBool::new(false),
-            bell: Bell::default(),
+            waiters: WakerList::default(),
         }
     }
 
@@ -141,7 +141,7 @@ impl Hub {
             let frame = going_away();
             self.snapshot().iter().for_each(|entry| entry.go_away(&frame));
         }
-        self.bell.ring();
+        self.waiters.wake_all();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -154,14 +154,14 @@ impl Hub {
 
     pub(crate) fn abort_all(&self) {
         for entry in self.snapshot() {
-            let _ = entry.tell(Flag::Aborted, true);
+            let _ = entry.set_flag(Flag::Aborted, true);
         }
     }
 
     /// Nothing runs any more.
     pub(crate) fn finish(&self) {
         self.over.store(true, Ordering::Release);
-        self.bell.ring();
+        self.waiters.wake_all();
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -176,9 +176,9 @@ pub(crate) fn going_away() -> CloseFrame<'static> {
 
 /// Wakes all who wait.
 #[derive(Debug, Default)]
-pub(crate) struct Bell(Mutex<Vec<Waker>>);
+pub(crate) struct WakerList(Mutex<Vec<Waker>>);
 
-impl Bell {
+impl WakerList {
     /// Waits for the next ring. Look at what is waited for behind this, not before.
     pub(crate) fn register(&self, waker: &Waker) {
         let mut wakers = lock(&self.0);
@@ -188,7 +188,7 @@ impl Bell {
     }
 
     /// This one does not wait any more. It may be another's of the same task, which then sees to it when the task next runs.
-    pub(crate) fn forget(&self, waker: &Waker) {
+    pub(crate) fn deregister(&self, waker: &Waker) {
         let forgotten = {
             let mut wakers = lock(&self.0);
             let at = wakers.iter().position(|known| known.will_wake(waker));
@@ -198,7 +198,7 @@ impl Bell {
         forgotten.into_iter().for_each(Waker::wake);
     }
 
-    pub(crate) fn ring(&self) {
+    pub(crate) fn wake_all(&self) {
         let wakers = std::mem::take(&mut *lock(&self.0));
         wakers.into_iter().for_each(Waker::wake);
     }

@@ -53,7 +53,7 @@ impl Command<'_> {
 
 /// Who writes what a push that waits has queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum Flusher {
     /// As with any push: the connection's task.
     Task,
     /// Who waits: it may be the connection's own thread, which does nothing else meanwhile.
@@ -64,9 +64,14 @@ pub(crate) enum By {
 pub(crate) trait Push: Send + Sync {
     fn push(&self, command: Command<'_>) -> Result<(), PushError>;
     /// The same, but waits while the peer reads too slowly.
-    fn poll_push(&self, cx: &mut Context<'_>, command: Command<'_>, by: By) -> Poll<Result<(), PushError>>;
+    fn poll_push(
+        &self,
+        cx: &mut Context<'_>,
+        command: Command<'_>,
+        flusher: Flusher,
+    ) -> Poll<Result<(), PushError>>;
     /// Who has waited does not wait any more.
-    fn forget(&self, waker: &Waker);
+    fn deregister(&self, waker: &Waker);
     fn facts(&self) -> Facts;
     fn state(&self) -> State;
     fn set_protected(&self, protected: bool);

@@ -6,21 +6,21 @@ use std::task::{Context, Poll, Waker};
 
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
-use crate::server::registry::push::{By, Command};
+use crate::server::registry::push::{Command, Flusher};
 
 /// Waits until the peer has read enough, then queues.
 #[derive(Debug)]
 pub(crate) struct Sending<'a> {
     entry: &'a Entry,
     command: Command<'a>,
-    by: By,
+    flusher: Flusher,
     /// What it is woken by.
     waker: Option<Waker>,
 }
 
 impl<'a> Sending<'a> {
-    pub(crate) fn new(entry: &'a Entry, command: Command<'a>, by: By) -> Self {
-        Sending { entry, command, by, waker: None }
+    pub(crate) fn new(entry: &'a Entry, command: Command<'a>, flusher: Flusher) -> Self {
+        Sending { entry, command, flusher, waker: None }
     }
 }
 
@@ -29,7 +29,7 @@ impl Future for Sending<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A payload is cloned by reference.
-        let polled = self.entry.poll_push(cx, self.command.clone(), self.by);
+        let polled = self.entry.poll_push(cx, self.command.clone(), self.flusher);
         self.waker = polled.is_pending().then(|| cx.waker().clone());
         polled
     }
@@ -38,7 +38,7 @@ impl Future for Sending<'_> {
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
         if let Some(waker) = &self.waker {
-            self.entry.forget(waker);
+            self.entry.deregister(waker);
         }
     }
 }
