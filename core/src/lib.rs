@@ -80,8 +80,8 @@
 //!
 //! # Features
 //!
-//! `deflate` (on by default) is compression with miniz_oxide, `zlib-rs` the same with that crate, which is faster and needs the
-//! standard library: see [`deflate`].
+//! `deflate` (on by default) is compression with miniz_oxide. `zlib-rs` is compression with that crate, which is faster and needs
+//! the standard library. With both, `zlib-rs` is used: see [`deflate`].
 //!
 //! `std` (on by default) lets the SIMD code choose at run time what the processor offers; the crate uses no more of the
 //! standard library than that, and none without it.

@@ -1,5 +1,5 @@
 //! permessage-deflate received: RFC 7692 6 and 7.2.2, and what a peer may try with it.
-#![cfg(feature = "deflate")]
+#![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;

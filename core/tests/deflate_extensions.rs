@@ -1,5 +1,5 @@
 //! X1, X9: what is read out of `Sec-WebSocket-Extensions` (RFC 6455 9.1), by both ends.
-#![cfg(feature = "deflate")]
+#![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use sockeye_core::deflate::{Deflate, InvalidAnswer, accept, verify};

@@ -1,5 +1,5 @@
 //! What limits mean for messages that come compressed.
-#![cfg(feature = "deflate")]
+#![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

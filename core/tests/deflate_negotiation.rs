@@ -1,5 +1,5 @@
 //! X1, X9: what is offered, what is answered, and which answers a client fails on (RFC 7692 5 and 7.1, RFC 6455 9.1).
-#![cfg(feature = "deflate")]
+#![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use sockeye_core::deflate::{Context, Deflate, InvalidAnswer, Negotiated, accept, offer, verify};

@@ -1,5 +1,5 @@
 //! X1, X9: two ends always agree on the same, and whatever is offered, the answer fits it.
-#![cfg(feature = "deflate")]
+#![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use proptest::prelude::*;

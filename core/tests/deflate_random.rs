@@ -1,5 +1,5 @@
 //! Whatever is said with compression, however it is set and cut, is what is heard, in both directions.
-#![cfg(feature = "deflate")]
+#![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,5 +1,5 @@
 //! permessage-deflate sent: RFC 7692 7.2.1, and what is compressed at all.
-#![cfg(feature = "deflate")]
+#![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;

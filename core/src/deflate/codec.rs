@@ -190,7 +190,7 @@ impl fmt::Debug for Decompressor {
     }
 }
 
-#[cfg(all(test, feature = "deflate"))]
+#[cfg(all(test, feature = "_deflate"))]
 mod tests {
     use super::*;
     use crate::deflate::backend::Inflated;

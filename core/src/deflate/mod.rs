@@ -5,7 +5,7 @@
 //! beyond [`Config::max_message_size`](crate::Config#structfield.max_message_size).
 //!
 //! ```
-//! # #[cfg(feature = "deflate")] {
+//! # #[cfg(feature = "_deflate")] {
 //! use sockeye_core::Config;
 //! use sockeye_core::deflate::{Deflate, Policy};
 //!
@@ -38,9 +38,10 @@
 //!
 //! # The backends
 //!
-//! With the feature `zlib-rs` it is that; else miniz_oxide, which has no unsafe code and needs no standard library. The latter knows no
-//! small windows: below 15 bits its history is restarted again and again, which is correct but slow (8 MB/s at 8 bits, which a peer
-//! may ask for), and one of its constructors takes some 70 KiB of stack.
+//! The feature `zlib-rs` or `deflate` brings compression; with both, `zlib-rs` is used. `deflate` is miniz_oxide, which has no
+//! unsafe code and needs no standard library. It knows no small windows: below 15 bits its history is restarted again
+//! and again, which is correct but slow (8 MB/s at 8 bits, which a peer may ask for). One of its constructors takes
+//! some 70 KiB of stack.
 
 mod backend;
 mod codec;

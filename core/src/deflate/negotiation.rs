@@ -56,7 +56,7 @@ pub enum InvalidAnswer {
 /// What a client offers: one element of `Sec-WebSocket-Extensions`.
 ///
 /// ```
-/// # #[cfg(feature = "deflate")] {
+/// # #[cfg(feature = "_deflate")] {
 /// use sockeye_core::deflate::{Deflate, accept, offer, verify};
 ///
 /// let (client, server) = (Deflate::new().peer_window_bits(12), Deflate::new().context_takeover(false));

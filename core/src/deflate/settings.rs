@@ -70,7 +70,7 @@ pub enum Memory {
     Compressor,
 }
 
-#[cfg(feature = "deflate")]
+#[cfg(feature = "_deflate")]
 impl Default for Deflate {
     fn default() -> Self {
         Deflate {
@@ -89,7 +89,7 @@ impl Default for Deflate {
 
 impl Deflate {
     /// The defaults, as stated at each field.
-    #[cfg(feature = "deflate")]
+    #[cfg(feature = "_deflate")]
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -8,17 +8,17 @@
 
 #[cfg(all(feature = "deflate", any(not(feature = "zlib-rs"), test)))]
 mod miniz;
-#[cfg(not(feature = "deflate"))]
+#[cfg(not(feature = "_deflate"))]
 mod none;
 #[cfg(test)]
-#[cfg(feature = "deflate")]
+#[cfg(feature = "_deflate")]
 mod tests;
 #[cfg(feature = "zlib-rs")]
 mod zlib;
 
 #[cfg(all(feature = "deflate", not(feature = "zlib-rs")))]
 pub(crate) use miniz::{Available, Decoder, Encoder};
-#[cfg(not(feature = "deflate"))]
+#[cfg(not(feature = "_deflate"))]
 pub(crate) use none::{Available, Decoder, Encoder};
 #[cfg(feature = "zlib-rs")]
 pub(crate) use zlib::{Available, Decoder, Encoder};
@@ -49,7 +49,7 @@ impl From<CorruptAfter> for Corrupt {
 }
 
 /// The largest window that deflate has.
-#[cfg(feature = "deflate")]
+#[cfg(feature = "_deflate")]
 const MAX_WINDOW: usize = 1 << 15;
 
 /// A stored block of nothing, from the beginning of a byte.
@@ -57,7 +57,7 @@ const MAX_WINDOW: usize = 1 << 15;
 const EMPTY_BLOCK: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
 
 /// The last `window` bytes, if there are more.
-#[cfg(feature = "deflate")]
+#[cfg(feature = "_deflate")]
 fn tail(history: &[u8], window: usize) -> &[u8] {
     history.get(history.len().saturating_sub(window)..).unwrap_or_default()
 }

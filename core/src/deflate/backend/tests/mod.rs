@@ -64,11 +64,13 @@ macro_rules! backend {
     };
 }
 
+#[cfg(feature = "deflate")]
 backend!(MINIZ, miniz);
 #[cfg(feature = "zlib-rs")]
 backend!(ZLIB, zlib);
 
 const BACKENDS: &[Backend] = &[
+    #[cfg(feature = "deflate")]
     MINIZ,
     #[cfg(feature = "zlib-rs")]
     ZLIB,
