@@ -1,0 +1,129 @@
+//! The memory that a hostile compressed message can take, in both roles (T15, T41 of docs/requirements.md). The allocator
+//! counts per thread, and every test runs on its own thread.
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod deflate_support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use common::*;
+use deflate_support::*;
+use sockeye_core::deflate::Deflate;
+use sockeye_core::{Config, Incoming, ProtocolError, RecvBuf};
+
+struct Counting;
+
+thread_local! {
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    let live = LIVE.get() + bytes;
+    LIVE.set(live);
+    PEAK.set(PEAK.get().max(live));
+}
+
+#[allow(unsafe_code, reason = "it forwards to the system's allocator")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    // In place: the default would count the old and the new block of a growing message as two.
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count(new_size as isize - layout.size() as isize);
+        unsafe { System.realloc(ptr, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// The end of every message, which the sender removes and the receiver appends (RFC 7692 7.2.1).
+const TAIL: &[u8] = &[0x00, 0x00, 0xff, 0xff];
+
+/// One compressed message in frames of at most `size` bytes.
+fn fragments(to_server: bool, payload: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let last = payload.len().div_ceil(size) - 1;
+    let first = |n: usize| {
+        let opcode = if n == 0 { BINARY_BEGINS | RSV1 } else { GOES_ON };
+        opcode | if n == last { ENDS } else { 0 }
+    };
+    payload.chunks(size).enumerate().map(|(n, part)| frame(to_server, first(n), part)).collect()
+}
+
+/// Returns the number of message bytes received, or the error, and the peak of live bytes.
+fn peak(end: &mut End, frames: Vec<Vec<u8>>) -> (Result<usize, ProtocolError>, isize) {
+    let before = LIVE.get();
+    PEAK.set(before);
+    let mut received = 0;
+    for mut bytes in frames {
+        // The peer's frame does not count; it is freed at the end of this turn.
+        let lent = bytes.capacity() as isize;
+        let mut input = RecvBuf::new(&mut bytes);
+        loop {
+            match end.assembler.poll(&mut end.connection, &mut input) {
+                Ok(Some(Incoming::Message(message))) => received += message.as_ref().as_bytes().len(),
+                Ok(Some(Incoming::Control(_))) => {}
+                Ok(None) => break,
+                Err(error) => return (Err(error), PEAK.get() - before),
+            }
+        }
+        drop(bytes);
+        LIVE.set(LIVE.get() + lent);
+    }
+    (Ok(received), PEAK.get() - before)
+}
+
+/// A mebibyte that inflates to nearly a gibibyte of zeros.
+fn bomb() -> Vec<u8> {
+    let mut sender = deflating(true, always().context_takeover(false));
+    sender.connection.send(vec![0; 1 << 20]).unwrap();
+    let mebibyte = sender.frames().remove(0).payload;
+    let mut bomb = [&mebibyte[..], TAIL].concat().repeat(1000);
+    bomb.truncate(bomb.len() - TAIL.len());
+    bomb
+}
+
+#[test]
+fn t15_t41_a_bomb_stops_at_the_message_limit_with_1009_in_both_roles_however_it_comes() {
+    const LIMIT: usize = 2 << 20;
+    let bomb = bomb();
+    let empty_first = [&[0x00, 0x00, 0x00, 0xff, 0xff].repeat(1000)[..], &bomb].concat();
+    for server in [true, false] {
+        for (payload, size) in [(&bomb, usize::MAX), (&bomb, bomb.len() / 1000), (&empty_first, usize::MAX)] {
+            for takeover in [true, false] {
+                let deflate = Deflate::new().peer_context_takeover(takeover);
+                let mut end = deflating_with(server, Config::new().deflate(deflate));
+                end.feed(&frame(server, TEXT | RSV1, [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00])).unwrap();
+                let frames = fragments(server, payload, size.min(payload.len()));
+                let (outcome, peak) = peak(&mut end, frames);
+                assert_eq!(outcome, Err(ProtocolError::MessageTooBig { limit: LIMIT as u64 }));
+                assert!(peak <= (LIMIT + (192 << 10)) as isize, "{peak} bytes, in frames of {size}");
+                assert_eq!(end.frames().last().unwrap().close_code(), 1009);
+            }
+        }
+    }
+}
+
+#[test]
+fn t15_a_hundred_thousand_empty_blocks_are_an_empty_message_and_take_no_memory() {
+    let mut blocks = [0x00, 0x00, 0x00, 0xff, 0xff].repeat(100_000);
+    blocks.truncate(blocks.len() - TAIL.len());
+    for server in [true, false] {
+        let mut end = deflating(server, Deflate::new());
+        let (outcome, peak) = peak(&mut end, fragments(server, &blocks, usize::MAX));
+        assert_eq!(outcome, Ok(0));
+        assert!(peak <= 128 << 10, "{peak} bytes");
+    }
+}

@@ -1,0 +1,70 @@
+//! A client's mask keys, and its answers to a server's frames (K2, K4 of docs/requirements.md).
+
+mod common;
+
+use std::collections::HashSet;
+
+use common::*;
+use sockeye_core::{CloseCode, Config, Message, Opcode};
+use sockeye_driver::{mask_keys, nonce};
+
+/// 100,000 keys of 32 bits: about one pair is equal by chance, and every bit is set in half of them.
+#[test]
+fn k2_t21_mask_keys_are_drawn_anew_and_favour_no_value() {
+    const KEYS: usize = 100_000;
+    let mut draw = mask_keys();
+    let keys: Vec<u32> = (0..KEYS).map(|_| u32::from_be_bytes(draw())).collect();
+    let distinct = keys.iter().collect::<HashSet<_>>().len();
+    assert!(distinct >= KEYS - 20, "{distinct} keys of {KEYS}");
+    for bit in 0..32 {
+        let set = keys.iter().filter(|&&key| key >> bit & 1 == 1).count();
+        // Ten standard deviations of 158.
+        assert!(set.abs_diff(KEYS / 2) < 1600, "bit {bit} is set in {set} keys of {KEYS}");
+    }
+}
+
+#[test]
+fn k2_two_connections_and_two_handshakes_share_no_randomness() {
+    let (mut one, mut other) = (mask_keys(), mask_keys());
+    let draw = |keys: &mut sockeye_core::MaskKeys| (0..16).map(|_| keys()).collect::<Vec<_>>();
+    assert_ne!(draw(&mut one), draw(&mut other));
+    assert_ne!(nonce(), nonce());
+}
+
+/// A server's frames: a message in three fragments with a ping and a pong in between, and its Close.
+fn said() -> Vec<u8> {
+    let wire = Wire::to(false);
+    [
+        wire.frame(Opcode::Text, false, b"one "),
+        wire.ping(b"there?"),
+        wire.frame(Opcode::Continuation, false, b"two "),
+        wire.frame(Opcode::Pong, true, b"unasked"),
+        wire.frame(Opcode::Continuation, true, b"three"),
+        wire.close(CloseCode::GOING_AWAY, "bye"),
+    ]
+    .concat()
+}
+
+#[test]
+fn k4_a_client_merges_fragments_answers_pings_drops_pongs_and_answers_a_close() {
+    for auto_pong in [true, false] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(1 << 20);
+        let ws = client(io, &executor.time, Config::new().auto_pong(auto_pong));
+        peer.push(&said());
+        executor.spawn("client", async move {
+            let (messages, end) = drain(ws).await;
+            assert_eq!(messages, [Message::Text("one two three".into())]);
+            assert!(end.is_ok(), "{end:?}");
+        });
+        executor.run_until_idle();
+        let log = peer.take_all();
+        drop(peer);
+        executor.run();
+        let sent: Vec<_> = frames(&log).iter().map(|frame| (frame.opcode, frame.data.to_vec())).collect();
+        let pong = auto_pong.then(|| (Opcode::Pong, b"there?".to_vec()));
+        let close = (Opcode::Close, 1001_u16.to_be_bytes().to_vec());
+        assert_eq!(sent, pong.into_iter().chain([close]).collect::<Vec<_>>());
+        assert_ne!(log[1] & 0x80, 0, "a client masks its frames");
+    }
+}
