@@ -16,32 +16,9 @@ use crate::message::{MessageRef, Payload};
 use crate::outbox::Transmit;
 use crate::prepared::Prepared;
 use crate::receiver::Receiver;
+use crate::role::{MaskKeys, Role, State};
 use crate::sender::Sender;
 use crate::time::Instant;
-
-/// Which end of the connection this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The end that accepted the connection; it unmasks, and closes TCP first.
-    Server,
-    /// The end that opened the connection; it masks.
-    Client,
-}
-
-/// Where a client's mask keys come from. Each call gives a fresh key, which must be unpredictable: "derived
-/// from a strong source of entropy" (RFC 6455 5.3).
-pub type MaskKeys = Box<dyn FnMut() -> [u8; 4] + Send + Sync>;
-
-/// How far a connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Messages go both ways.
-    Open,
-    /// The end has begun: a Close was sent or received, the peer broke the rules, or the transport ended.
-    Closing,
-    /// Nothing will be received or needs to be sent: close the transport and drop the connection.
-    Closed,
-}
 
 /// An open WebSocket connection with no transport: a [`Receiver`], a [`Sender`], and the one coupling between
 /// them, which is that pings and Closes are answered and errors fail the connection.

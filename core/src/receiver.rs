@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 
 use crate::close::CloseFrame;
 use crate::config::Config;
-use crate::connection::Role;
 use crate::deflate::Inflater;
 use crate::error::ProtocolError;
 use crate::event::Event;
@@ -15,6 +14,7 @@ use crate::frame::{FrameHeader, Opcode};
 use crate::input::RecvBuf;
 use crate::mask::{advance_key, apply_mask};
 use crate::message::{MessageKind, MessageRef};
+use crate::role::Role;
 use sockeye_mask::unmask_text;
 
 mod header;

@@ -9,13 +9,13 @@ use core::time::Duration;
 
 use crate::close::{CloseFrame, CloseInfo, Side};
 use crate::config::Config;
-use crate::connection::{MaskKeys, Role, State};
 use crate::deflate::{Deflate, Deflater, Negotiated};
 use crate::error::{ProtocolError, SendError};
 use crate::frame::{Flags, Frame, Opcode};
 use crate::message::{MessageKind, Payload, PayloadData};
 use crate::outbox::{Outbox, Transmit};
 use crate::prepared::Prepared;
+use crate::role::{MaskKeys, Role, State};
 use crate::time::Instant;
 use crate::timers::Timers;
 

@@ -1,11 +1,11 @@
 //! Headers as they are read, and what is checked of them.
 
 use super::{FrameState, MessageState, Receiver, Step};
-use crate::connection::Role;
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
 use crate::input::RecvBuf;
 use crate::message::MessageKind;
+use crate::role::Role;
 
 impl Receiver {
     /// Takes the next header and checks it, unless its frame is to be left in `input` until it is whole; but a wrong one is

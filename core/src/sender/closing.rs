@@ -6,11 +6,11 @@ use alloc::string::ToString;
 
 use super::Sender;
 use crate::close::{CloseCode, CloseFrame, CloseInfo, Side};
-use crate::connection::{Role, State};
 use crate::error::{ProtocolError, SendError};
 use crate::event::Event;
 use crate::frame::{Flags, Opcode};
 use crate::message::PayloadData;
+use crate::role::{Role, State};
 use crate::time::Instant;
 use crate::timers::Due;
 
