@@ -21,9 +21,10 @@ use crate::timers::Timers;
 
 mod closing;
 mod frames;
+mod state;
 
-use closing::Closing;
 use frames::{Fragmented, LatePong, check_control};
+use state::Closing;
 
 /// Encodes what this end sends into one queue of bytes, in order, and keeps the rules of sending: no message
 /// inside another, nothing after a Close, and a bound on what waits.
@@ -40,7 +41,7 @@ pub struct Sender {
     /// The latest ping that could not be answered yet because too much waits.
     late_pong: Option<Box<LatePong>>,
     closing: Closing,
-    info: Option<Box<CloseInfo>>,
+    close_info: Option<Box<CloseInfo>>,
     deflater: Option<Box<Deflater>>,
 }
 
@@ -66,7 +67,7 @@ impl Sender {
             message: None,
             late_pong: None,
             closing: Closing::default(),
-            info: None,
+            close_info: None,
             deflater: None,
         }
     }
@@ -187,7 +188,7 @@ impl Sender {
     pub fn close(&mut self, frame: &CloseFrame<'_>) -> Result<(), SendError> {
         let payload = frame.payload()?;
         self.check_open()?;
-        self.ending(Side::Local, frame.status(), &frame.reason);
+        self.record_end(Side::Local, frame.status(), &frame.reason);
         self.write_close(&payload);
         Ok(())
     }
@@ -210,9 +211,7 @@ impl Sender {
         {
             let _ = self.pong(payload.as_bytes());
         }
-        if self.closing.eof {
-            self.settle();
-        }
+        self.end_if_drained();
     }
 
     /// As [`Connection::set_protected`](crate::Connection::set_protected).

@@ -54,7 +54,7 @@ pub(crate) enum Due {
     /// A ping was not answered.
     Unanswered,
     /// The closing handshake, or the end of the transport behind it, took too long.
-    Closed,
+    CloseTimeout,
 }
 
 impl Timers {
@@ -115,7 +115,7 @@ impl Timers {
     }
 
     /// From now on only the end counts.
-    pub(crate) fn closing(&mut self) {
+    pub(crate) fn start_closing(&mut self) {
         self.idle_check = Deadline::OFF;
         self.ping = Deadline::OFF;
         self.pong = Deadline::OFF;
@@ -125,7 +125,7 @@ impl Timers {
     }
 
     pub(crate) fn stop(&mut self) {
-        self.closing();
+        self.start_closing();
         self.close = Deadline::OFF;
         self.outstanding = Outstanding::None;
     }
@@ -147,7 +147,7 @@ impl Timers {
             _ => {}
         }
         if self.close.handle(now, config.close_timeout) {
-            return Due::Closed;
+            return Due::CloseTimeout;
         }
         if config.idle_timeout.is_some_and(|timeout| self.is_idle(now, timeout)) {
             return Due::Idle;
