@@ -114,6 +114,14 @@ impl Config {
         deflate: Deflate,
     }
 
+    /// Returns whether a queue of this many bytes has reached [`high_water_mark`](Config#structfield.high_water_mark). A mark of
+    /// 0 counts as 1: an empty queue always has room.
+    #[must_use]
+    #[inline]
+    pub fn reaches_high_water_mark(&self, queued: usize) -> bool {
+        queued >= self.high_water_mark.max(1)
+    }
+
     /// Sets [`keepalive`](Config#structfield.keepalive): a ping every `interval`, an answer within `timeout`.
     #[must_use]
     pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {

@@ -21,9 +21,11 @@ use crate::timers::Timers;
 
 mod closing;
 mod frames;
+mod pong;
 mod state;
 
-use frames::{Fragmented, LatePong, check_control};
+use frames::{Fragmented, check_control};
+use pong::PendingPong;
 use state::Closing;
 
 /// Encodes what this end sends into one queue of bytes, in order, and keeps the rules of sending: no message
@@ -38,8 +40,7 @@ pub struct Sender {
     timers: Timers,
     /// The fragmented message being sent.
     message: Option<Box<Fragmented>>,
-    /// The latest ping that could not be answered yet because too much waits.
-    late_pong: Option<Box<LatePong>>,
+    pending_pong: Option<Box<PendingPong>>,
     closing: Closing,
     close_info: Option<Box<CloseInfo>>,
     deflater: Option<Box<Deflater>>,
@@ -65,7 +66,7 @@ impl Sender {
             masks,
             outbox: Outbox::default(),
             message: None,
-            late_pong: None,
+            pending_pong: None,
             closing: Closing::default(),
             close_info: None,
             deflater: None,
@@ -160,26 +161,6 @@ impl Sender {
         Ok(())
     }
 
-    /// As [`Connection::pong`](crate::Connection::pong).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        check_control(payload)?;
-        self.check_open()?;
-        // "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping
-        // frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame."
-        // (RFC 6455 5.5.3) So a peer that pings and does not read takes no memory.
-        if self.check_room().is_err() {
-            self.late_pong = Some(Box::new(LatePong::new(payload)));
-        } else {
-            self.late_pong = None;
-            self.write_frame(Opcode::Pong, Flags::default(), PayloadData::Borrowed(payload));
-        }
-        Ok(())
-    }
-
     /// As [`Connection::close`](crate::Connection::close).
     ///
     /// # Errors
@@ -205,12 +186,7 @@ impl Sender {
     #[inline]
     pub fn transmitted(&mut self, n: usize) {
         self.outbox.transmitted(n);
-        if self.late_pong.is_some()
-            && self.check_room().is_ok()
-            && let Some(payload) = self.late_pong.take()
-        {
-            let _ = self.pong(payload.as_bytes());
-        }
+        self.queue_pending_pong();
         self.end_if_drained();
     }
 

@@ -57,7 +57,7 @@ impl Sender {
             return;
         }
         self.record_end(Side::Peer, CloseCode::ABNORMAL, "");
-        self.late_pong = None;
+        self.discard_pending_pong();
         self.discard_queue();
         self.closing.handle(ClosingEvent::WriteError);
         self.timers.start_closing();
@@ -127,7 +127,7 @@ impl Sender {
 
     /// Queues a Close, whatever the length of the queue.
     pub(super) fn write_close(&mut self, payload: &[u8]) {
-        self.late_pong = None;
+        self.discard_pending_pong();
         self.write_frame(Opcode::Close, Flags::default(), PayloadData::Borrowed(payload));
         self.closing.handle(ClosingEvent::CloseSent);
         self.message = None;

@@ -18,17 +18,11 @@ pub(super) struct Fragmented {
     compressed: bool,
 }
 
-/// A ping's payload.
-pub(super) struct LatePong {
-    bytes: [u8; MAX_CONTROL_PAYLOAD],
-    len: u8,
-}
-
 impl Sender {
     #[inline]
     pub(super) fn check_room(&self) -> Result<(), SendError> {
         let queued = self.outbox.len();
-        if queued >= self.config.high_water_mark.max(1) {
+        if self.config.reaches_high_water_mark(queued) {
             return Err(SendError::Backpressure { queued });
         }
         Ok(())
@@ -71,9 +65,9 @@ impl Sender {
         self.check_size(size)?;
         self.check_room()?;
         if kind == MessageKind::Text {
-            let checked = utf8.push(part, |_| ());
-            if checked.is_err() || finish && !utf8.is_complete() {
-                return Err(SendError::InvalidUtf8);
+            utf8.push(part, |_| ())?;
+            if finish {
+                utf8.finish()?;
             }
         }
         let opcode = begin.map_or(Opcode::Continuation, MessageKind::opcode);
@@ -181,22 +175,6 @@ impl Sender {
             buffer.extend_from_slice(payload);
             apply_mask(buffer.get_mut(start..).unwrap_or_default(), key);
         });
-    }
-}
-
-impl LatePong {
-    pub(super) fn new(payload: &[u8]) -> Self {
-        let mut bytes = [0; MAX_CONTROL_PAYLOAD];
-        let mut len = 0u8;
-        for (slot, byte) in bytes.iter_mut().zip(payload) {
-            *slot = *byte;
-            len = len.saturating_add(1);
-        }
-        LatePong { bytes, len }
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 
