@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::input::RecvBuf;
 use crate::message::{Message, MessageKind, MessageRef};
 use crate::receiver::Receiver;
-use crate::utf8::Utf8Stream;
+use crate::utf8::{Utf8Stream, check_text};
 
 /// Puts the [`Data`](Event::Data) of a connection together into whole messages, and checks text as it comes
 /// (RFC 6455 8.1), so that bad text fails the connection inside a frame that is still arriving.
@@ -272,8 +272,7 @@ impl Assembler {
                 Ok(Progress::Whole(MessageRef::Binary(payload)))
             }
             Event::Data { kind: MessageKind::Text, payload, ascii, first: true, last: true, .. } => {
-                let checked = ascii.map_or_else(|| simdutf8::basic::from_utf8(payload), Ok);
-                let text = checked.map_err(|_| ProtocolError::InvalidUtf8)?;
+                let text = ascii.map_or_else(|| check_text(payload), Ok)?;
                 Ok(Progress::Whole(MessageRef::Text(text)))
             }
             Event::Data { kind, payload, ascii, first, last, .. } => {
@@ -299,16 +298,15 @@ impl Assembler {
             (Buffer::Binary(bytes), _) => bytes.extend_from_slice(part),
             (Buffer::Text(text), Some(ascii)) if self.utf8.is_complete() => text.push_str(ascii),
             (Buffer::Text(text), _) => {
-                let checked = self.utf8.push(part, |valid| text.push_str(valid));
-                checked.map_err(|_| ProtocolError::InvalidUtf8)?;
+                self.utf8.push(part, |valid| text.push_str(valid))?;
             }
         }
         Ok(())
     }
 
     fn advance<'a>(&mut self, last: bool) -> Result<Progress<'a>, ProtocolError> {
-        if last && !self.utf8.is_complete() {
-            return Err(ProtocolError::InvalidUtf8);
+        if last {
+            self.utf8.finish()?;
         }
         self.progress = if last { Merging::Delivered } else { Merging::Begun };
         Ok(if last { Progress::Merged } else { Progress::Partial })

@@ -223,6 +223,15 @@ pub struct CloseInfo {
     pub clean: bool,
 }
 
+impl CloseInfo {
+    /// Returns the end of a connection that recorded none: the peer vanished (1006). A connection that is over always has
+    /// its own [`CloseInfo`], so this only takes the place of a panic where the type system cannot show that.
+    #[must_use]
+    pub fn unknown() -> Self {
+        CloseInfo { by: Side::Peer, code: CloseCode::ABNORMAL, reason: String::new(), clean: false }
+    }
+}
+
 impl fmt::Display for CloseInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = match self.by {

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::close::CloseCode;
+use crate::utf8::InvalidUtf8;
 
 /// The peer broke the protocol or passed a limit: the connection is failed (RFC 6455 7.1.7).
 ///
@@ -103,6 +104,12 @@ impl fmt::Display for ProtocolError {
 
 impl core::error::Error for ProtocolError {}
 
+impl From<InvalidUtf8> for ProtocolError {
+    fn from(InvalidUtf8: InvalidUtf8) -> Self {
+        ProtocolError::InvalidUtf8
+    }
+}
+
 /// A send that cannot be done. Nothing was sent, and the connection goes on as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -174,3 +181,9 @@ impl fmt::Display for SendError {
 }
 
 impl core::error::Error for SendError {}
+
+impl From<InvalidUtf8> for SendError {
+    fn from(InvalidUtf8: InvalidUtf8) -> Self {
+        SendError::InvalidUtf8
+    }
+}

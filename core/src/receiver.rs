@@ -15,6 +15,7 @@ use crate::input::RecvBuf;
 use crate::mask::{advance_key, apply_mask};
 use crate::message::{MessageKind, MessageRef};
 use crate::role::Role;
+use crate::utf8::check_text;
 use sockeye_mask::unmask_text;
 
 mod header;
@@ -126,10 +127,10 @@ impl Receiver {
         match (kind, ascii) {
             (MessageKind::Binary, _) => Some(MessageRef::Binary(payload)),
             (MessageKind::Text, Some(text)) => Some(MessageRef::Text(text)),
-            (MessageKind::Text, None) => match simdutf8::basic::from_utf8(payload) {
+            (MessageKind::Text, None) => match check_text(payload) {
                 Ok(text) => Some(MessageRef::Text(text)),
-                Err(_) => {
-                    self.fail(ProtocolError::InvalidUtf8);
+                Err(error) => {
+                    self.fail(error.into());
                     None
                 }
             },

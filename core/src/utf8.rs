@@ -42,6 +42,16 @@ impl Utf8Stream {
         self.len == 0
     }
 
+    /// Checks that the text may end here.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the last character is incomplete.
+    #[inline]
+    pub fn finish(&self) -> Result<(), InvalidUtf8> {
+        if self.is_complete() { Ok(()) } else { Err(InvalidUtf8) }
+    }
+
     /// The bytes of a character that is not complete yet.
     pub(crate) fn cut(&self) -> &[u8] {
         self.cut.get(..usize::from(self.len)).unwrap_or_default()
@@ -56,7 +66,7 @@ impl Utf8Stream {
     pub fn push(&mut self, piece: &[u8], mut valid: impl FnMut(&str)) -> Result<(), InvalidUtf8> {
         let piece = if self.len == 0 { piece } else { self.complete(piece, &mut valid)? };
         let (whole, cut) = split_cut_character(piece);
-        let text = simdutf8::basic::from_utf8(whole).map_err(|_| InvalidUtf8)?;
+        let text = check_text(whole)?;
         if !text.is_empty() {
             valid(text);
         }
@@ -108,6 +118,12 @@ impl Utf8Stream {
             _ => Err(InvalidUtf8),
         }
     }
+}
+
+/// Checks a whole text.
+#[inline]
+pub(crate) fn check_text(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8)
 }
 
 /// Splits off a character at the end whose lead byte announces more bytes than there are.

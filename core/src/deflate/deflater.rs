@@ -7,6 +7,7 @@ use crate::message::Payload;
 
 use super::codec::Owner;
 use super::history::History;
+use super::params::clamp_window_bits;
 use super::{CodecPool, Compressor, CompressorSettings, Deflate, Memory, Negotiated, Policy};
 
 /// The sending direction of a connection that has agreed on compression.
@@ -143,7 +144,7 @@ pub(crate) fn deflate_once<R>(
     if !deflate.policy.wants(bytes.len(), payload.compress) {
         return None;
     }
-    let settings = CompressorSettings::new(deflate, deflate.window_bits.clamp(8, 15));
+    let settings = CompressorSettings::new(deflate, clamp_window_bits(deflate.window_bits));
     let mut codec = Compressor::take(pool, settings);
     codec.encoder.reset(&[]);
     let compressed = codec.compress(bytes, true);

@@ -8,6 +8,7 @@ use core::fmt;
 use super::backend::{Available, Corrupt, CorruptAfter, Inflated};
 use super::codec::Owner;
 use super::history::History;
+use super::params::MAX_WINDOW_BITS;
 use super::{CodecPool, Context, Decompressor, Negotiated};
 use crate::error::ProtocolError;
 
@@ -19,8 +20,6 @@ const CHUNK: usize = 4 << 10;
 /// come there often.
 const LARGE_CHUNK: usize = 64 << 10;
 const LARGE_PAYLOAD: usize = 1 << 10;
-
-const MAX_WINDOW_BITS: u8 = 15;
 
 /// The receiving direction of a connection that has agreed on compression.
 pub(crate) struct Inflater {

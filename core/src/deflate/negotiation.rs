@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::Deflate;
 use super::backend::Available;
-use super::params::{MAX_WINDOW_BITS, MIN_WINDOW_BITS, NAME, Params};
+use super::params::{MAX_WINDOW_BITS, NAME, Params, clamp_window_bits};
 use crate::handshake::extensions::extensions;
 
 /// What both ends agreed on.
@@ -204,10 +204,7 @@ impl Params {
 
 /// What this end wants of its own direction, and of its peer's.
 fn wanted(settings: &Deflate) -> (Context, Context) {
-    let context = |bits: u8, takeover: bool| Context {
-        window_bits: bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS),
-        takeover,
-    };
+    let context = |bits: u8, takeover: bool| Context { window_bits: clamp_window_bits(bits), takeover };
     let own = context(settings.window_bits, settings.context_takeover);
     let peer = context(settings.peer_window_bits, settings.peer_context_takeover);
     (own, peer)

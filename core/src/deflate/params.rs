@@ -7,13 +7,18 @@ use super::InvalidAnswer;
 use crate::handshake::extensions::{Extension, Param, Value};
 
 pub(super) const NAME: &str = "permessage-deflate";
-pub(super) const MIN_WINDOW_BITS: u8 = 8;
+const MIN_WINDOW_BITS: u8 = 8;
 pub(super) const MAX_WINDOW_BITS: u8 = 15;
 
 const SERVER_NO_CONTEXT_TAKEOVER: &str = "server_no_context_takeover";
 const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
 const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
+
+/// Limits a setting to the windows that RFC 7692 7.1.2 allows.
+pub(super) fn clamp_window_bits(bits: u8) -> u8 {
+    bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS)
+}
 
 /// The parameters of one offer or answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use miniz_oxide::inflate::core::{DecompressorOxide, decompress_with_limit};
 
 use super::{Corrupt, CorruptAfter, Inflated, MAX_WINDOW, tail};
 use crate::deflate::CompressorSettings;
+use crate::deflate::params::clamp_window_bits;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Available;
@@ -42,7 +43,7 @@ impl Encoder {
         let mut deflate = Box::<CompressorOxide>::default();
         let level = settings.level.clamp(1, 9);
         deflate.set_format_and_level(DataFormat::Raw, level);
-        let window = 1 << settings.window_bits.clamp(8, 15);
+        let window = 1 << clamp_window_bits(settings.window_bits);
         Encoder { deflate, level, window, known: 0, recent: Vec::new(), through: 0 }
     }
 
