@@ -75,6 +75,8 @@ def build(adapter, examples, rebuild=True, features=None):
         command += ["--example", example]
     if features:
         command += ["--no-default-features", "--features", features]
+    if adapter == "std" and "chat" in examples:
+        command += ["--features", "server"]
     say(f"building {', '.join(examples)} of sockeye-{adapter}")
     try:
         built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)
@@ -271,7 +273,7 @@ def fill(template, values):
 
 
 def start_server(log, binary=None, template=None, args=(), wait=20.0, env=None, port=0):
-    """Starts `binary` by the command line of the examples `echo` and `chat`, or a user's `template`.
+    """Starts `binary` by the command line of the examples `autobahn_server` and `chat`, or a user's `template`.
 
     Returns the program and the port, when it is ready: when it says `listening on ws://…:PORT`, or, of a
     template, when its port accepts.

@@ -1,4 +1,4 @@
-//! A WebSocket in the terminal: each line of the input is sent as a text message, what comes is printed.
+//! A WebSocket client in the terminal: sends each input line as a text message and prints the messages it receives.
 //!
 //! `cargo run -p sockeye-smol --example connect -- ws://127.0.0.1:9501/`
 
@@ -17,16 +17,16 @@ use sockeye_smol::{CloseCode, Config, ConnectError, Request, Url};
 
 #[derive(Parser)]
 struct Args {
-    /// Where to connect to: a `ws://` URL.
+    /// The `ws://` URL to connect to.
     url: String,
-    /// A subprotocol to offer; may be given several times, the best first.
+    /// A subprotocol to offer. Repeat the option for several, in order of preference.
     #[arg(long)]
     subprotocol: Vec<String>,
-    /// A header of the request, as 'Name: value'; may be given several times.
+    /// A request header, as 'Name: value'. Repeat the option for several.
     #[arg(long)]
     header: Vec<String>,
-    /// How long to wait for answers behind the last line before saying goodbye, in milliseconds: a peer may drop those
-    /// that it has not sent when it is told to close.
+    /// The time to wait for answers after the last line before closing, in milliseconds. A peer may drop answers that it
+    /// has not sent when the Close arrives.
     #[arg(long, default_value_t = 500)]
     wait: u64,
     /// Do not offer compression.
@@ -51,7 +51,7 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         request = request.subprotocol(name)?;
     }
     for header in &args.header {
-        let (name, value) = header.split_once(':').ok_or("a header is written 'Name: value'")?;
+        let (name, value) = header.split_once(':').ok_or("a header must have the form 'Name: value'")?;
         request = request.header(name, value.trim())?;
     }
     let config = Config::new();
@@ -60,8 +60,8 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let compression = if ws.deflate().is_some() { "compressed" } else { "not compressed" };
     eprintln!("connected to {url}, subprotocol {}, {compression}", ws.subprotocol().unwrap_or("none"));
 
-    // Two tasks, so that neither direction waits for the other. At the end of the input the one says goodbye; what the
-    // peer still says before it does too is for the other.
+    // Two tasks, so that neither direction waits for the other. At the end of the input the sending task closes; the
+    // receiving task prints everything that arrives before the peer's Close.
     let (mut incoming, mut outgoing) = ws.split();
     let lines = read_lines();
     let wait = Duration::from_millis(args.wait);
@@ -87,12 +87,12 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The lines of the input, read by a thread that the end of the program does not wait for.
+/// Reads the lines of the input on a thread of its own, which the program does not wait for when it ends.
 fn read_lines() -> Receiver<String> {
     let (sender, lines) = channel::bounded(1);
     thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
-            let Ok(line) = line else { return eprintln!("the input is not text") };
+            let Ok(line) = line else { return eprintln!("the input is not valid UTF-8") };
             if sender.send_blocking(line).is_err() {
                 return;
             }
@@ -101,7 +101,7 @@ fn read_lines() -> Receiver<String> {
     lines
 }
 
-/// What the page of a refusal says.
+/// Prints the body of the response if the server refused.
 fn explain(error: &ConnectError) {
     if let ConnectError::Handshake(HandshakeError::Refused(response)) = error {
         eprint!("{}", String::from_utf8_lossy(response.content()));

@@ -1,106 +1,53 @@
-//! An echo server: sends back every message it gets.
+//! An echo server.
 //!
-//! `cargo run --release -p sockeye-smol --example echo -- --help`
+//! `cargo run --release -p sockeye-smol --example echo`, optionally followed by `-- ADDRESS`.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use clap::Parser;
-use smol::channel::{self, Receiver};
-use smol::future::{self, FutureExt};
+use smol::Timer;
 use smol::net::{TcpListener, TcpStream};
-use smol::{Executor, Timer};
-use sockeye_smol::{AcceptError, Config, Origins, Policy, Upgrade};
-
-#[path = "../../adapter-tokio/examples/options/mod.rs"]
-mod options;
-use options::Options;
-
-#[derive(Parser)]
-struct Args {
-    /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:9501")]
-    addr: SocketAddr,
-    #[command(flatten)]
-    options: Options,
-    /// A subprotocol that the server speaks; may be given several times, the best first.
-    #[arg(long)]
-    subprotocol: Vec<String>,
-}
+use sockeye_smol::core::deflate::Deflate;
+use sockeye_smol::{Config, Origins, Policy, Upgrade};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let args = Args::parse();
-    // An echo has nothing to protect: pages of any origin may use it.
-    let mut policy = Policy::new().origins(Origins::Any);
-    for name in &args.subprotocol {
-        policy = policy.subprotocol(name)?;
-    }
-    let (config, policy) = (Arc::new(args.options.config()), Arc::new(policy));
-
-    let (stop, stopped) = channel::bounded(1);
-    ctrlc::set_handler(move || {
-        // Full means that it has been told already.
-        let _ = stop.try_send(());
-    })?;
-    let executor = Arc::new(Executor::new());
-    for _ in 1..thread::available_parallelism()?.get() {
-        let executor = executor.clone();
-        thread::spawn(move || future::block_on(executor.run(future::pending::<()>())));
-    }
-    future::block_on(executor.run(serve(args.addr, &executor, stopped, config, policy)))
+    smol::block_on(serve())
 }
 
-async fn serve(
-    addr: SocketAddr,
-    executor: &Executor<'static>,
-    stopped: Receiver<()>,
-    config: Arc<Config>,
-    policy: Arc<Policy>,
-) -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind(addr).await?;
+async fn serve() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9501".to_owned());
+    let config = Arc::new(Config::new().deflate(Deflate::new()));
+    let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}", listener.local_addr()?);
-    let stop = async {
-        // An error means that nobody is left to stop it.
-        let _ = stopped.recv().await;
-        None
-    };
-    let mut stop = std::pin::pin!(stop);
     loop {
-        match (&mut stop).or(async { Some(listener.accept().await) }).await {
-            Some(Ok((stream, _))) => executor.spawn(echo(stream, config.clone(), policy.clone())).detach(),
-            Some(Err(error)) => {
-                // Most likely out of descriptors: let some connections end first.
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let config = config.clone();
+                smol::spawn(async move {
+                    if let Err(error) = echo(stream, config).await {
+                        eprintln!("{peer}: {error}");
+                    }
+                })
+                .detach();
+            }
+            Err(error) => {
+                // Most likely out of file descriptors: give some connections time to end.
                 eprintln!("cannot accept: {error}");
                 Timer::after(Duration::from_millis(100)).await;
             }
-            None => return Ok(()),
         }
     }
 }
 
-async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
-    let result = async {
-        stream.set_nodelay(true)?;
-        let decide = async |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
-        sockeye_smol::accept_with(stream, config, decide).await
-    };
-    let mut ws = match result.await {
-        Ok(ws) => ws,
-        Err(AcceptError::Io(_)) => return,
-        Err(error) => return eprintln!("no WebSocket: {error}"),
-    };
-    loop {
-        match ws.recv().await {
-            Ok(Some(message)) => {
-                if ws.feed(message).await.is_err() {
-                    return;
-                }
-            }
-            Ok(None) => return,
-            Err(error) => return eprintln!("{error}"),
-        }
+async fn echo(stream: TcpStream, config: Arc<Config>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    stream.set_nodelay(true)?;
+    // An echo server has nothing to protect, so pages of any origin may use it.
+    let policy = Policy::new().origins(Origins::Any);
+    let decide = async |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
+    let mut ws = sockeye_smol::accept_with(stream, config, decide).await?;
+    while let Some(message) = ws.recv().await? {
+        ws.feed(message).await?;
     }
+    Ok(())
 }

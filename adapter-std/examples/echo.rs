@@ -1,77 +1,47 @@
-//! An echo server: sends back every message it gets.
+//! An echo server with a thread for each connection.
 //!
-//! `cargo run --release -p sockeye-std --example echo -- --help`
+//! `cargo run --release -p sockeye-std --example echo`, optionally followed by `-- ADDRESS`.
 
 use std::error::Error;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use clap::Parser;
-use sockeye_std::{AcceptError, Config, Origins, Policy, Upgrade};
-
-#[path = "../../adapter-tokio/examples/options/mod.rs"]
-mod options;
-use options::Options;
-
-#[derive(Parser)]
-struct Args {
-    /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:9501")]
-    addr: SocketAddr,
-    #[command(flatten)]
-    options: Options,
-    /// A subprotocol that the server speaks; may be given several times, the best first.
-    #[arg(long)]
-    subprotocol: Vec<String>,
-}
+use sockeye_std::core::deflate::Deflate;
+use sockeye_std::{Config, Origins, Policy};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let args = Args::parse();
-    // An echo has nothing to protect: pages of any origin may use it.
-    let mut policy = Policy::new().origins(Origins::Any);
-    for name in &args.subprotocol {
-        policy = policy.subprotocol(name)?;
-    }
-    let (config, policy) = (Arc::new(args.options.config()), Arc::new(policy));
-
-    ctrlc::set_handler(|| std::process::exit(0))?;
-    let listener = TcpListener::bind(args.addr)?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9501".to_owned());
+    let config = Arc::new(Config::new().deflate(Deflate::new()));
+    let listener = TcpListener::bind(address)?;
     println!("listening on ws://{}", listener.local_addr()?);
     loop {
-        let (config, policy) = (config.clone(), policy.clone());
-        let accepted = listener
-            .accept()
-            .and_then(|(stream, _)| thread::Builder::new().spawn(move || echo(stream, config, &policy)));
+        let config = config.clone();
+        let accepted = listener.accept().and_then(|(stream, peer)| {
+            thread::Builder::new().spawn(move || {
+                if let Err(error) = echo(stream, config) {
+                    eprintln!("{peer}: {error}");
+                }
+            })
+        });
         if let Err(error) = accepted {
-            // Most likely out of descriptors or threads: let some connections end first.
+            // Most likely out of file descriptors or threads: give some connections time to end.
             eprintln!("cannot accept: {error}");
             thread::sleep(Duration::from_millis(100));
         }
     }
 }
 
-fn echo(stream: TcpStream, config: Arc<Config>, policy: &Policy) {
-    let decide = |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
-    let result = match stream.set_nodelay(true) {
-        Ok(()) => sockeye_std::accept_with(stream, config, decide),
-        Err(error) => Err(error.into()),
-    };
-    let mut ws = match result {
-        Ok(ws) => ws,
-        Err(AcceptError::Io(_)) => return,
-        Err(error) => return eprintln!("no WebSocket: {error}"),
-    };
-    loop {
-        match ws.recv() {
-            Ok(Some(message)) => {
-                if ws.feed(message).is_err() {
-                    return;
-                }
-            }
-            Ok(None) => return,
-            Err(error) => return eprintln!("{error}"),
-        }
+fn echo(stream: TcpStream, config: Arc<Config>) -> Result<(), Box<dyn Error>> {
+    stream.set_nodelay(true)?;
+    // An echo server has nothing to protect, so pages of any origin may use it.
+    let policy = Policy::new().origins(Origins::Any);
+    let mut ws = sockeye_std::accept_with(stream, config, |upgrade| {
+        policy.decide(upgrade).map_err(|refusal| refusal.response())
+    })?;
+    while let Some(message) = ws.recv()? {
+        ws.feed(message)?;
     }
+    Ok(())
 }

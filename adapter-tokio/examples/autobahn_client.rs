@@ -1,4 +1,5 @@
-//! The client under test of the Autobahn test suite: asks its server for the number of cases, then echoes in each.
+//! The client that the Autobahn test suite tests. It asks the fuzzing server for the number of cases, then echoes every
+//! message of each case.
 //!
 //! `cargo run --release -p sockeye-tokio --example autobahn_client -- --help`
 
@@ -6,17 +7,16 @@ use std::error::Error;
 use std::sync::Arc;
 
 use clap::Parser;
+use sockeye_examples::Options;
+use sockeye_tokio::core::deflate::Deflate;
 use sockeye_tokio::{Config, Request, Url, WebSocket};
-
-mod options;
-use options::Options;
 
 #[derive(Parser)]
 struct Args {
-    /// The fuzzing server.
+    /// The URL of the fuzzing server.
     #[arg(long, default_value = "ws://127.0.0.1:9001")]
     url: String,
-    /// The name that the report gives this client.
+    /// The name of this client in the report.
     #[arg(long, default_value = "sockeye-tokio")]
     agent: String,
     #[command(flatten)]
@@ -26,17 +26,17 @@ struct Args {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let config = Arc::new(args.options.config());
+    let config = Arc::new(args.options.config(Deflate::new()));
     let mut counter = open(&args.url, "/getCaseCount", &config).await?;
     let count: u32 = match counter.recv().await? {
-        Some(message) => message.as_text().ok_or("the number of cases is not text")?.parse()?,
-        None => return Err("the server closed before it told the number of cases".into()),
+        Some(message) => message.as_text().ok_or("the server sent the number of cases as binary")?.parse()?,
+        None => return Err("the server closed the connection without sending the number of cases".into()),
     };
-    // The server closes after its answer.
+    // The server closes the connection after its answer.
     while counter.recv().await?.is_some() {}
     for case in 1..=count {
         let mut ws = open(&args.url, &format!("/runCase?case={case}&agent={}", args.agent), &config).await?;
-        // How a case ends is for the server to judge.
+        // The server judges how a case ends, so errors are ignored here.
         while let Ok(Some(message)) = ws.recv().await {
             if ws.feed(message).await.is_err() {
                 break;

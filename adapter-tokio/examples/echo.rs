@@ -1,79 +1,48 @@
-//! An echo server: sends back every message it gets.
+//! An echo server.
 //!
-//! `cargo run --release -p sockeye-tokio --example echo -- --help`
+//! `cargo run --release -p sockeye-tokio --example echo`, optionally followed by `-- ADDRESS`.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use clap::Parser;
-use sockeye_tokio::{AcceptError, Config, Origins, Policy, Upgrade};
+use sockeye_tokio::core::deflate::Deflate;
+use sockeye_tokio::{Config, Origins, Policy, Upgrade};
 use tokio::net::{TcpListener, TcpStream};
-
-mod options;
-use options::Options;
-
-#[derive(Parser)]
-struct Args {
-    /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:9501")]
-    addr: SocketAddr,
-    #[command(flatten)]
-    options: Options,
-    /// A subprotocol that the server speaks; may be given several times, the best first.
-    #[arg(long)]
-    subprotocol: Vec<String>,
-}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let args = Args::parse();
-    // An echo has nothing to protect: pages of any origin may use it.
-    let mut policy = Policy::new().origins(Origins::Any);
-    for name in &args.subprotocol {
-        policy = policy.subprotocol(name)?;
-    }
-    let (config, policy) = (Arc::new(args.options.config()), Arc::new(policy));
-
-    let listener = TcpListener::bind(args.addr).await?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9501".to_owned());
+    let config = Arc::new(Config::new().deflate(Deflate::new()));
+    let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}", listener.local_addr()?);
     loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Most likely out of descriptors: let some connections end first.
-                    eprintln!("cannot accept: {error}");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-        };
-        tokio::spawn(echo(stream, config.clone(), policy.clone()));
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let config = config.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = echo(stream, config).await {
+                        eprintln!("{peer}: {error}");
+                    }
+                });
+            }
+            Err(error) => {
+                // Most likely out of file descriptors: give some connections time to end.
+                eprintln!("cannot accept: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
     }
 }
 
-async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
-    let result = async {
-        stream.set_nodelay(true)?;
-        let decide = async |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
-        sockeye_tokio::accept_with(stream, config, decide).await
-    };
-    let mut ws = match result.await {
-        Ok(ws) => ws,
-        Err(AcceptError::Io(_)) => return,
-        Err(error) => return eprintln!("no WebSocket: {error}"),
-    };
-    loop {
-        match ws.recv().await {
-            Ok(Some(message)) => {
-                if ws.feed(message).await.is_err() {
-                    return;
-                }
-            }
-            Ok(None) => return,
-            Err(error) => return eprintln!("{error}"),
-        }
+async fn echo(stream: TcpStream, config: Arc<Config>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    stream.set_nodelay(true)?;
+    // An echo server has nothing to protect, so pages of any origin may use it.
+    let policy = Policy::new().origins(Origins::Any);
+    let decide = async |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
+    let mut ws = sockeye_tokio::accept_with(stream, config, decide).await?;
+    while let Some(message) = ws.recv().await? {
+        ws.feed(message).await?;
     }
+    Ok(())
 }

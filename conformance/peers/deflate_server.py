@@ -1,4 +1,4 @@
-"""Checks of `echo --compress` on raw sockets: parameters, windows, sizes, bombs and streams that are wrong."""
+"""Checks of `autobahn_server --compress` on raw sockets: parameters, windows, sizes, bombs and streams that are wrong."""
 
 import itertools
 import random

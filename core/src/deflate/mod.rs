@@ -25,7 +25,7 @@
 //! | and [`Memory::Compressor`] | 380,032 bytes (zlib-rs), 319,326 (miniz_oxide) | the same |
 //!
 //! Windows and [`mem_level`](Deflate#structfield.mem_level) make a compressor of zlib-rs smaller, down to 137,216 bytes; those of
-//! miniz_oxide have one size. Of 5,000 idle connections of the `echo` example on tokio, after a message of 60 kB each, 1.40 KiB
+//! miniz_oxide have one size. Of 5,000 idle connections of the `autobahn_server` example on tokio, after a message of 60 kB each, 1.40 KiB
 //! each were resident without compression, 1.75 without context takeover, 9.8 with windows of 12 bits and 37.7 with the
 //! defaults, 32 of which are what the peer may refer back to.
 //!

@@ -1,4 +1,4 @@
-//! Who is in which room, and what was said there. All that comes from a peer has a limit here. It knows nothing of sockets.
+//! The rooms: their people, their history, and a limit on everything that comes from a client. This module knows no sockets.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -6,85 +6,88 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-/// In characters, as the two below.
-const MAX_ROOM: usize = 32;
+/// The lengths are in characters.
+const MAX_ROOM_NAME: usize = 32;
 const MAX_NAME: usize = 32;
 const MAX_TEXT: usize = 1000;
-/// Rooms are kept when all have left, so that who comes back finds what was said.
+/// Empty rooms count: they are kept so that people who return find the history.
 const MAX_ROOMS: usize = 100;
 const MAX_PEOPLE: usize = 200;
 const MAX_HISTORY: usize = 100;
 
-/// Connections are known by their ids: in a server `ConnectionId`, in tests any number.
+/// All rooms. A connection is known by its id: a `ConnectionId` in a server, a number in the tests.
+#[derive(Debug)]
 pub(crate) struct Rooms<Id> {
     rooms: HashMap<String, Room<Id>>,
-    /// Where everybody is.
-    places: HashMap<Id, String>,
-    last: u64,
+    /// The room that each connection is in.
+    room_of: HashMap<Id, String>,
+    last_timestamp: u64,
 }
 
+#[derive(Debug)]
 pub(crate) struct Room<Id> {
     pub(crate) people: HashMap<Id, String>,
-    pub(crate) history: VecDeque<Said>,
-    /// When something last happened.
-    active: u64,
+    pub(crate) history: VecDeque<ChatMessage>,
+    /// The time of the latest join or message.
+    last_active: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Said {
-    /// Microseconds since 1970, and later than anything said before: a time and a name in one.
+pub(crate) struct ChatMessage {
+    /// Microseconds since 1970, later than every message before it: both a time and a unique id.
     pub(crate) at: u64,
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) text: String,
 }
 
-/// Why something cannot be done, in words for the person who asked for it.
-pub(crate) type Sorry = &'static str;
+/// The reason for a refusal, as shown to the person.
+pub(crate) type Reason = &'static str;
 
 impl<Id> Default for Rooms<Id> {
     fn default() -> Self {
-        Rooms { rooms: HashMap::new(), places: HashMap::new(), last: 0 }
+        Rooms { rooms: HashMap::new(), room_of: HashMap::new(), last_timestamp: 0 }
     }
 }
 
 impl<Id: Copy + Eq + Hash + ToString> Rooms<Id> {
-    /// Who is somewhere else has to leave first.
-    pub(crate) fn join(&mut self, id: Id, room: &str, name: &str) -> Result<&Room<Id>, Sorry> {
-        let room = tidy(room, MAX_ROOM).ok_or("A room has a name of 1 to 32 characters.")?;
-        let name = tidy(name, MAX_NAME).ok_or("A name has 1 to 32 characters.")?;
-        if !self.rooms.contains_key(&room) {
+    /// Adds a connection to a room, which is created if necessary. The connection must have left its previous room.
+    pub(crate) fn join(&mut self, id: Id, room: &str, name: &str) -> Result<&Room<Id>, Reason> {
+        let room_name = clean(room, MAX_ROOM_NAME).ok_or("A room has a name of 1 to 32 characters.")?;
+        let name = clean(name, MAX_NAME).ok_or("A name has 1 to 32 characters.")?;
+        if !self.rooms.contains_key(&room_name) {
             self.make_space()?;
         }
-        let active = self.now();
-        let place = self.rooms.entry(room.clone()).or_default();
-        if place.people.len() >= MAX_PEOPLE {
+        let now = self.timestamp();
+        let room = self.rooms.entry(room_name.clone()).or_default();
+        if room.people.len() >= MAX_PEOPLE {
             return Err("This room is full.");
         }
-        place.active = active;
-        place.people.insert(id, name);
-        self.places.insert(id, room);
-        Ok(place)
+        room.last_active = now;
+        room.people.insert(id, name);
+        self.room_of.insert(id, room_name);
+        Ok(room)
     }
 
-    /// The room that was left, if there was one.
+    /// Removes a connection from its room and returns the room; `None` if the connection was in no room.
     pub(crate) fn leave(&mut self, id: Id) -> Option<&Room<Id>> {
-        let room = self.rooms.get_mut(&self.places.remove(&id)?)?;
+        let room = self.rooms.get_mut(&self.room_of.remove(&id)?)?;
         room.people.remove(&id);
         Some(room)
     }
 
-    pub(crate) fn say(&mut self, id: Id, text: &str) -> Result<(&Room<Id>, &Said), Sorry> {
-        let text = self::text(text).ok_or("A message has 1 to 1000 characters.")?;
-        let at = self.now();
-        let room = self.places.get(&id).and_then(|room| self.rooms.get_mut(room));
+    /// Adds a message to the history of the connection's room.
+    pub(crate) fn say(&mut self, id: Id, text: &str) -> Result<(&Room<Id>, &ChatMessage), Reason> {
+        let text = clean_text(text).ok_or("A message has 1 to 1000 characters.")?;
+        let at = self.timestamp();
+        let room = self.room_of.get(&id).and_then(|room| self.rooms.get_mut(room));
         let room = room.ok_or("Join a room first.")?;
         let name = room.people[&id].clone();
-        room.active = at;
+        room.last_active = at;
         if room.history.len() == MAX_HISTORY {
             room.history.pop_front();
         }
-        room.history.push_back(Said { at, id: id.to_string(), name, text });
+        room.history.push_back(ChatMessage { at, id: id.to_string(), name, text });
         Ok((room, &room.history[room.history.len() - 1]))
     }
 
@@ -92,38 +95,39 @@ impl<Id: Copy + Eq + Hash + ToString> Rooms<Id> {
         self.rooms.len()
     }
 
-    /// Forgets the room that has been empty and silent for longest, if there are too many.
-    fn make_space(&mut self) -> Result<(), Sorry> {
+    /// Removes the empty room that has been inactive for longest, if the number of rooms is at its limit.
+    fn make_space(&mut self) -> Result<(), Reason> {
         if self.rooms.len() < MAX_ROOMS {
             return Ok(());
         }
         let empty = self.rooms.iter().filter(|(_, room)| room.people.is_empty());
-        let oldest = empty.min_by_key(|(_, room)| room.active).map(|(name, _)| name.clone());
+        let oldest = empty.min_by_key(|(_, room)| room.last_active).map(|(name, _)| name.clone());
         let oldest = oldest.ok_or("There are too many rooms.")?;
         self.rooms.remove(&oldest);
         Ok(())
     }
 
-    fn now(&mut self) -> u64 {
+    fn timestamp(&mut self) -> u64 {
         let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_micros() as u64);
-        self.last = now.max(self.last + 1);
-        self.last
+        self.last_timestamp = now.max(self.last_timestamp + 1);
+        self.last_timestamp
     }
 }
 
 impl<Id> Default for Room<Id> {
     fn default() -> Self {
-        Room { people: HashMap::new(), history: VecDeque::new(), active: 0 }
+        Room { people: HashMap::new(), history: VecDeque::new(), last_active: 0 }
     }
 }
 
-/// A text as it may be shown; `None` if there is none, or too much of it.
-pub(crate) fn text(text: &str) -> Option<String> {
-    tidy(text, MAX_TEXT)
+/// Returns the text of a message ready for display; `None` if it is empty or too long.
+pub(crate) fn clean_text(text: &str) -> Option<String> {
+    clean(text, MAX_TEXT)
 }
 
-/// Without control characters, but for line breaks, and without space around it; `None` if nothing is left, or too much.
-fn tidy(text: &str, max: usize) -> Option<String> {
+/// Removes control characters except line breaks, and surrounding whitespace. Returns `None` if the rest is empty or longer
+/// than `max` characters.
+fn clean(text: &str, max: usize) -> Option<String> {
     let text: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
     let text = text.trim();
     (1..=max).contains(&text.chars().count()).then(|| text.to_owned())
@@ -134,22 +138,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_heard_in_its_room_and_kept() {
+    fn a_message_reaches_its_room_and_the_history() {
         let mut rooms = Rooms::default();
         rooms.join(1, "garden", " Ann ").unwrap();
         rooms.join(2, "garden", "Bob").unwrap();
         rooms.join(3, "cellar", "Eve").unwrap();
-        let (room, said) = rooms.say(1, " hi\n\u{7}there ").unwrap();
+        let (room, message) = rooms.say(1, " hi\n\u{7}there ").unwrap();
         assert_eq!(room.people, HashMap::from([(1, "Ann".into()), (2, "Bob".into())]));
-        assert_eq!((&*said.id, &*said.name, &*said.text), ("1", "Ann", "hi\nthere"));
-        let said = said.clone();
+        assert_eq!((&*message.id, &*message.name, &*message.text), ("1", "Ann", "hi\nthere"));
+        let message = message.clone();
         assert_eq!(rooms.leave(1).unwrap().people, HashMap::from([(2, "Bob".into())]));
-        assert_eq!(rooms.join(4, "garden", "Dan").unwrap().history, [said]);
+        assert_eq!(rooms.join(4, "garden", "Dan").unwrap().history, [message]);
         assert_eq!(rooms.join(5, "cellar", "Dan").unwrap().history, []);
     }
 
     #[test]
-    fn nobody_speaks_from_outside() {
+    fn a_connection_in_no_room_cannot_speak() {
         let mut rooms = Rooms::default();
         assert!(rooms.say(1, "hi").is_err() && rooms.leave(1).is_none());
         rooms.join(1, "garden", "Ann").unwrap();
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_texts_have_a_length() {
+    fn names_and_texts_have_a_maximum_length() {
         let mut rooms = Rooms::default();
         for bad in ["", " \t", "\u{0}", &"ä".repeat(33)] {
             assert!(rooms.join(1, bad, "Ann").is_err() && rooms.join(1, "garden", bad).is_err(), "{bad:?}");
@@ -169,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_history_the_latest_is_kept_and_every_time_is_later() {
+    fn the_history_keeps_the_latest_messages_with_increasing_times() {
         let mut rooms = Rooms::default();
         rooms.join(0, "garden", "Ann").unwrap();
         for n in 0..=MAX_HISTORY {
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn rooms_and_people_have_a_number() {
+    fn the_numbers_of_rooms_and_people_are_limited() {
         let mut rooms = Rooms::default();
         for n in 0..MAX_ROOMS {
             rooms.join(n, &n.to_string(), "Ann").unwrap();

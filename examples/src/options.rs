@@ -1,49 +1,53 @@
-//! Options that several examples have.
+//! The command-line options of `autobahn_server` and `autobahn_client`.
 
 use clap::Args;
 use sockeye_core::Config;
 use sockeye_core::deflate::{Deflate, Policy};
 
-#[derive(Args)]
-pub(crate) struct Options {
-    /// Largest frame accepted, in bytes.
+/// Limits and compression of a connection.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The largest frame to accept, in bytes.
     #[arg(long, default_value_t = 2 << 20)]
     max_frame: u64,
-    /// Largest message accepted, in bytes; also of a compressed one when it is inflated.
+    /// The largest message to accept, in bytes, measured after decompression.
     #[arg(long, default_value_t = 2 << 20)]
     max_message: u64,
-    /// Most fragments of a message.
+    /// The largest number of fragments in a message.
     #[arg(long, default_value_t = 16_384)]
     max_fragments: u32,
-    /// Compress messages if the peer can do that too (permessage-deflate).
+    /// Compress messages if the peer supports it (permessage-deflate).
     #[arg(long)]
     compress: bool,
-    /// With --compress: no message, in either direction, refers back to those before it.
+    /// With --compress: compress every message independently, in both directions.
     #[arg(long)]
     no_context_takeover: bool,
-    /// With --compress: the largest window in either direction, in bits.
+    /// With --compress: the largest window in both directions, in bits.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u8).range(8..=15))]
     window_bits: u8,
-    /// With --compress: from 1, the fastest, to 9, the smallest output.
+    /// With --compress: the level, from 1 (fastest) to 9 (smallest output).
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=9))]
     level: u8,
-    /// With --compress: messages shorter than this go as they are, in bytes.
+    /// With --compress: send messages shorter than this uncompressed, in bytes.
     #[arg(long, default_value_t = 128)]
     threshold: usize,
 }
 
 impl Options {
-    pub(crate) fn config(&self) -> Config {
+    /// Returns the configuration that the options describe. `deflate` is the starting point for compression: the adapter
+    /// creates it, because its features choose the backend.
+    #[must_use]
+    pub fn config(&self, deflate: Deflate) -> Config {
         let config = Config::new()
             .max_frame_size(self.max_frame)
             .max_message_size(self.max_message)
             .max_send_size(self.max_message)
             .max_fragments(self.max_fragments);
-        if self.compress { config.deflate(self.deflate()) } else { config }
+        if self.compress { config.deflate(self.deflate(deflate)) } else { config }
     }
 
-    fn deflate(&self) -> Deflate {
-        Deflate::new()
+    fn deflate(&self, deflate: Deflate) -> Deflate {
+        deflate
             .policy(Policy::Above(self.threshold))
             .level(self.level)
             .window_bits(self.window_bits)

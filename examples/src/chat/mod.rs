@@ -1,26 +1,32 @@
-//! The chat: what is done when something happens, once for all runtimes. Nothing here waits.
+//! A chat with rooms, for every adapter. No function here blocks.
+
+mod args;
+mod handlers;
+mod rooms;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use sockeye::core::http::{Request, Response};
-use sockeye::server::{BoxError, Client, ConnectionId, Inbound, ServerHandle};
-use sockeye::{CloseCode, Payload};
+use sockeye_core::http::{Request, Response};
+use sockeye_core::{CloseCode, Payload};
+use sockeye_driver::server::{BoxError, Client, ConnectionId, Inbound, ServerHandle};
 
-use crate::rooms::{self, Room, Rooms, Said};
+use rooms::{ChatMessage, Room, Rooms};
 
-/// What all connections share.
+pub use args::{Args, GRACE, SLOW_READER, limits};
+
+/// The state that all connections share, and their handler.
 ///
-/// It is locked while something is told, so that all in a room hear the same in the same order. That is no long time, for a push
-/// only queues. It needs no care for slow readers: `SlowReader::Close` ends their connections, their pages connect again, and the history
-/// tells what they have missed.
-#[derive(Default)]
-pub(crate) struct Chat {
+/// The lock is held while an event is sent, so that everyone in a room sees the same events in the same order. That takes
+/// little time, because a push only queues. Slow readers need no care here: `SlowReader::Close` disconnects them, their pages
+/// reconnect, and the history contains what they missed.
+#[derive(Debug, Default)]
+pub struct Chat {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     rooms: Rooms<ConnectionId>,
     connections: usize,
@@ -28,26 +34,26 @@ struct State {
     bytes: u64,
 }
 
-/// What a page may ask for.
+/// A message from a page.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Ask {
+enum Command {
     Join { room: String, name: String },
     Say { text: String },
     Ping { at: f64 },
 }
 
-/// What a page is told.
+/// A message to a page.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Tell<'a> {
-    Welcome { id: String, people: Vec<Person<'a>>, history: &'a VecDeque<Said> },
-    Came(Person<'a>),
+enum Event<'a> {
+    Welcome { id: String, people: Vec<Person<'a>>, history: &'a VecDeque<ChatMessage> },
+    Joined(Person<'a>),
     Left { id: String },
-    Said(&'a Said),
+    Message(&'a ChatMessage),
     Notice { text: String },
     Pong { at: f64, stats: Stats },
-    Sorry { text: &'a str },
+    Error { text: &'a str },
 }
 
 #[derive(Serialize)]
@@ -65,54 +71,54 @@ struct Stats {
 }
 
 impl Chat {
-    pub(crate) fn opened(&self) {
+    fn on_open(&self) {
         self.state().connections += 1;
     }
 
-    pub(crate) fn heard(&self, client: &Client, message: Inbound<'_>) {
+    fn on_message(&self, client: &Client, message: Inbound<'_>) {
         let Some(text) = message.as_text() else {
-            // An error means that it is closing already.
+            // An error means that the connection is closing already.
             let _ = client.close(CloseCode::UNSUPPORTED_DATA, "text only");
             return;
         };
         let mut state = self.state();
-        let done = match serde_json::from_str(text) {
-            Ok(Ask::Join { room, name }) => state.join(client, &room, &name),
-            Ok(Ask::Say { text }) => state.say(client, &text),
-            Ok(Ask::Ping { at }) => {
-                tell(client, &Tell::Pong { at, stats: state.stats() });
+        let result = match serde_json::from_str(text) {
+            Ok(Command::Join { room, name }) => state.join(client, &room, &name),
+            Ok(Command::Say { text }) => state.say(client, &text),
+            Ok(Command::Ping { at }) => {
+                push(client, &Event::Pong { at, stats: state.stats() });
                 Ok(())
             }
             Err(_) => Err(r#"Begin with {"type": "join", "room": "lobby", "name": "…"}."#),
         };
-        if let Err(text) = done {
-            tell(client, &Tell::Sorry { text });
+        if let Err(text) = result {
+            push(client, &Event::Error { text });
         }
     }
 
-    pub(crate) fn closed(&self, client: &Client) {
+    fn on_close(&self, client: &Client) {
         let mut state = self.state();
         state.connections -= 1;
         state.leave(client);
     }
 
-    /// Plain HTTP.
-    pub(crate) fn answer(&self, server: &ServerHandle, request: &Request) -> Result<Response, BoxError> {
+    /// Answers a plain HTTP request.
+    fn respond(&self, server: &ServerHandle, request: &Request) -> Result<Response, BoxError> {
         match (request.method(), request.path()) {
             ("GET" | "HEAD", "/") => page(),
             ("GET" | "HEAD", "/stats") => {
                 let stats = serde_json::to_vec(&self.state().stats())?;
                 Ok(Response::new(200).body(stats).header("Content-Type", "application/json")?)
             }
-            // Changes something, so it is no HEAD.
-            ("GET", "/push") => match request.param("message").as_deref().and_then(rooms::text) {
+            // GET only: the request has an effect, which HEAD must not have.
+            ("GET", "/push") => match request.param("message").as_deref().and_then(rooms::clean_text) {
                 Some(text) => {
-                    let reached = server.broadcast(|_| true, json(&Tell::Notice { text })).queued;
+                    let reached = server.broadcast(|_| true, json(&Event::Notice { text })).queued;
                     Ok(Response::text(200, format!("reached {reached}\n")))
                 }
-                None => Ok(Response::text(400, "as /push?message=… with 1 to 1000 characters\n")),
+                None => Ok(Response::text(400, "use /push?message=… with 1 to 1000 characters\n")),
             },
-            _ => Ok(Response::text(404, "there is nothing here\n")),
+            _ => Ok(Response::text(404, "not found\n")),
         }
     }
 
@@ -127,23 +133,23 @@ impl State {
         let id = client.id();
         let room = self.rooms.join(id, room, name)?;
         let people = room.people.iter().map(|(id, name)| Person { id: id.to_string(), name }).collect();
-        tell(client, &Tell::Welcome { id: id.to_string(), people, history: &room.history });
+        push(client, &Event::Welcome { id: id.to_string(), people, history: &room.history });
         let person = Person { id: id.to_string(), name: &room.people[&id] };
-        tell_room(client, room, &Tell::Came(person));
+        push_to_room(client, room, &Event::Joined(person));
         Ok(())
     }
 
     fn say(&mut self, client: &Client, text: &str) -> Result<(), &'static str> {
-        let (room, said) = self.rooms.say(client.id(), text)?;
+        let (room, message) = self.rooms.say(client.id(), text)?;
         self.messages += 1;
-        self.bytes += said.text.len() as u64;
-        tell_room(client, room, &Tell::Said(said));
+        self.bytes += message.text.len() as u64;
+        push_to_room(client, room, &Event::Message(message));
         Ok(())
     }
 
     fn leave(&mut self, client: &Client) {
         if let Some(room) = self.rooms.leave(client.id()) {
-            tell_room(client, room, &Tell::Left { id: client.id().to_string() });
+            push_to_room(client, room, &Event::Left { id: client.id().to_string() });
         }
     }
 
@@ -157,21 +163,21 @@ impl State {
     }
 }
 
-/// Encodes, and compresses, once for all.
-fn tell_room(client: &Client, room: &Room<ConnectionId>, what: &Tell<'_>) {
-    client.server().broadcast_to(room.people.keys().copied(), json(what));
+/// Encodes and compresses the event once for everyone in the room.
+fn push_to_room(client: &Client, room: &Room<ConnectionId>, event: &Event<'_>) {
+    client.server().broadcast_to(room.people.keys().copied(), json(event));
 }
 
-fn tell(client: &Client, what: &Tell<'_>) {
-    // An error means that it is leaving, or too slow and therefore made to.
-    let _ = client.push(json(what));
+fn push(client: &Client, event: &Event<'_>) {
+    // An error means that the client is leaving or is being disconnected as a slow reader.
+    let _ = client.push(json(event));
 }
 
-fn json(what: &Tell<'_>) -> Payload<'static> {
-    serde_json::to_string(what).unwrap_or_default().into()
+fn json(event: &Event<'_>) -> Payload<'static> {
+    serde_json::to_string(event).unwrap_or_default().into()
 }
 
-/// The page, which may load nothing but itself: what it shows cannot become a script, whatever it is.
+/// Returns the page. Its policy forbids every script but its own, so no chat message can become one.
 fn page() -> Result<Response, BoxError> {
     let nonce = format!("{:032x}", rand::random::<u128>());
     let policy = format!(

@@ -1,0 +1,32 @@
+//! A chat with rooms, and its web page on the same port.
+//!
+//! `cargo run --release -p sockeye-tokio --example chat`, then open http://127.0.0.1:9501/ in two windows. To send a notice
+//! to everyone: `curl 'http://127.0.0.1:9501/push?message=hello'`.
+//!
+//! The chat itself is in `examples/src/chat`, because all adapters run the same one.
+
+use std::error::Error;
+
+use clap::Parser;
+use sockeye_examples::chat::{self, Args, Chat};
+use sockeye_tokio::core::deflate::Deflate;
+use sockeye_tokio::server::{Port, Server};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    let config = args.config(Deflate::new());
+    let port = Port::new(Chat::default()).config(config).slow_reader(chat::SLOW_READER);
+    let server = Server::builder().limits(chat::limits()).listen(args.addr, port)?.build();
+    for address in server.addresses() {
+        println!("listening on ws://{address}, with its page at http://{address}/");
+    }
+
+    let handle = server.handle();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            handle.shutdown(chat::GRACE);
+        }
+    });
+    Ok(server.run().await?)
+}
