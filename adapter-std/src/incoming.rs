@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 
 use sockeye_core::{Assembled, CloseInfo, Instant, Receiver, RecvBuf, Sender};
-use sockeye_driver::{Answer, Decoder, Error, Part};
+use sockeye_driver::{Decoded, Decoder, Error, Part, SenderAccess};
 
 use crate::clock::{is_timeout, now};
 use crate::input::Input;
@@ -65,16 +65,8 @@ impl Incoming {
         let mut has_read = false;
         loop {
             let mut view = RecvBuf::new(self.input.unread());
-            while !view.is_empty() {
-                let mut coupled = Coupled(link);
-                let message = match self.decoder.whole_message(&mut view) {
-                    Some(message) => message.into(),
-                    None => {
-                        let Some(event) = self.decoder.next_event(&mut view, 0, &mut coupled) else { break };
-                        let Some(message) = self.decoder.collect(event, &mut coupled) else { continue };
-                        message
-                    }
-                };
+            while let Some(decoded) = self.decoder.decode(&mut view, 0, &mut Coupled(link)) {
+                let Decoded::Message(message) = decoded else { continue };
                 let delivered = deliver(message, link);
                 let used = view.consumed();
                 self.input.consume(used);
@@ -95,21 +87,17 @@ impl Incoming {
     /// The same for whatever has arrived of a message.
     pub(crate) fn part<L: Link>(&mut self, link: &mut L) -> Result<Next<Part>, Error> {
         // What a receive of whole messages had begun when its time was up.
-        if let Some(part) = self.decoder.begun_part() {
+        if let Some(part) = self.decoder.take_partial_message() {
             return Ok(Next::Item(part));
         }
         loop {
             let mut view = RecvBuf::new(self.decoder.part_input(self.input.unread()));
-            let mut coupled = Coupled(link);
-            while let Some(event) = self.decoder.next_event(&mut view, 0, &mut coupled) {
-                if let Some(part) = self.decoder.part(event, &mut coupled) {
-                    let used = view.consumed();
-                    self.input.consume(used);
-                    return Ok(Next::Item(part));
-                }
-            }
+            let part = self.decoder.decode_part(&mut view, &mut Coupled(link));
             let used = view.consumed();
             self.input.consume(used);
+            if let Some(part) = part {
+                return Ok(Next::Item(part));
+            }
             if !self.input.is_empty() {
                 continue;
             }
@@ -219,8 +207,8 @@ fn is_past(until: Option<Instant>) -> bool {
 /// The link as the decoder sees it.
 struct Coupled<'l, L>(&'l mut L);
 
-impl<L: Link> Answer for Coupled<'_, L> {
-    fn answer(&mut self, f: impl FnOnce(&mut Sender)) {
+impl<L: Link> SenderAccess for Coupled<'_, L> {
+    fn with_sender(&mut self, f: impl FnOnce(&mut Sender)) {
         self.0.with(f);
     }
 }

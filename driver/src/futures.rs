@@ -27,7 +27,7 @@ use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
 use sockeye_core::{CloseCode, CloseFrame, Message, Payload};
 
-use crate::engine::shared::Half;
+use crate::engine::wakers::Half;
 use crate::error::Error;
 use crate::runtime::io::{Clock, Io};
 use crate::split::{RecvHalf, SendHalf};

@@ -3,8 +3,8 @@
 //! ```text
 //!        recv ▲        │ send, feed           recv ▲ RecvHalf      │ SendHalf
 //!    ┌────────┴────────▼────────┐         ┌────────┴──────┐  ┌─────▼──────┐
-//!    │ WebSocket                │  split  │   Receiving   │  │            │
-//!    │   Receiving ── react ─▶ Link       │               └──▶ Mutex<Link>│
+//!    │ WebSocket                │  split  │   Reader   │  │            │
+//!    │   Reader ── react ─▶ Link       │               └──▶ Mutex<Link>│
 //!    └───────▲──────────────────┬──┘      └──────────▲────────┴─────┬──────┘
 //!     bytes  │                  │ bytes, time        │              │
 //!         Io::poll_read    Io::poll_write, Clock   (as on the left)
@@ -34,7 +34,7 @@ mod websocket;
 mod writer;
 
 pub use engine::codec_pool::{codec_pool, shared_codec_pool};
-pub use engine::decoder::{Answer, Decoder, Part};
+pub use engine::decoder::{Decoded, Decoder, Part, SenderAccess};
 pub use error::Error;
 pub use handshake::accept::{AcceptError, PendingUpgrade, accept_with, read_upgrade};
 pub use handshake::connect::{ConnectError, client};

@@ -11,8 +11,9 @@ use sockeye_core::{
 
 use crate::engine::decoder::Part;
 use crate::engine::link::Link;
-use crate::engine::receiving::Receiving;
-use crate::engine::shared::{Half, Receives, lock};
+use crate::engine::lock::lock;
+use crate::engine::reader::Reader;
+use crate::engine::wakers::{Half, RecvHalfGuard};
 use crate::error::Error;
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::{WebSocket, poll_ready};
@@ -26,10 +27,10 @@ type Shared<I, C> = Arc<Mutex<Link<I, C>>>;
 /// decode messages, and never holds it while it waits.
 #[derive(Debug)]
 pub struct RecvHalf<I, C> {
-    receiving: Receiving,
+    reader: Reader,
     subprotocol: Option<Box<str>>,
     link: Shared<I, C>,
-    receives: Receives,
+    guard: RecvHalfGuard,
 }
 
 /// The sending half of a [`WebSocket`].
@@ -41,13 +42,13 @@ pub struct SendHalf<I, C> {
 }
 
 pub(crate) fn split<I: Io, C: Clock>(
-    receiving: Receiving,
+    reader: Reader,
     mut link: Link<I, C>,
     subprotocol: Option<Box<str>>,
 ) -> (RecvHalf<I, C>, SendHalf<I, C>) {
-    let receives = Receives(link.share().clone());
+    let guard = RecvHalfGuard(link.share().clone());
     let link = Arc::new(Mutex::new(link));
-    (RecvHalf { receiving, subprotocol, link: link.clone(), receives }, SendHalf { link })
+    (RecvHalf { reader, subprotocol, link: link.clone(), guard }, SendHalf { link })
 }
 
 impl<I: Io, C: Clock> RecvHalf<I, C> {
@@ -74,7 +75,7 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
     ///
     /// Nothing is lost.
     pub async fn recv_with<R>(&mut self, mut f: impl FnMut(MessageRef<'_>) -> R) -> Result<Option<R>, Error> {
-        poll_fn(|cx| self.receiving.poll_message(&mut self.link, cx, |message, _| f(message.as_ref()))).await
+        poll_fn(|cx| self.reader.poll_message(&mut self.link, cx, |message, _| f(message.as_ref()))).await
     }
 
     /// As [`WebSocket::recv_part`].
@@ -87,7 +88,7 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
     ///
     /// Nothing is lost.
     pub async fn recv_part(&mut self) -> Result<Option<Part>, Error> {
-        poll_fn(|cx| self.receiving.poll_part(&mut self.link, cx)).await
+        poll_fn(|cx| self.reader.poll_part(&mut self.link, cx)).await
     }
 
     /// How the connection ended or is ending; `None` while it is open.
@@ -98,13 +99,13 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
 
     /// [`recv`](RecvHalf::recv), polled.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        self.receiving.poll_message(&mut self.link, cx, |message, _| message.into_message())
+        self.reader.poll_message(&mut self.link, cx, |message, _| message.into_message())
     }
 
     /// The end has been told.
     #[cfg(feature = "futures")]
     pub(crate) fn is_over(&self) -> bool {
-        self.receiving.is_over()
+        self.reader.is_terminated()
     }
 
     /// Whether the two are halves of one connection.
@@ -123,17 +124,17 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
         if !self.is_pair_of(&other) {
             return Err((self, other));
         }
-        let RecvHalf { receiving, subprotocol, link, receives } = self;
+        let RecvHalf { reader, subprotocol, link, guard } = self;
         drop(link);
         match Arc::try_unwrap(other.link) {
             Ok(link) => {
                 let mut link = link.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
                 link.unshare();
-                Ok(WebSocket::join(receiving, link, subprotocol))
+                Ok(WebSocket::join(reader, link, subprotocol))
             }
             // Nobody else holds it; should it be so, nothing is lost.
             Err(link) => {
-                let recv = RecvHalf { receiving, subprotocol, link: link.clone(), receives };
+                let recv = RecvHalf { reader, subprotocol, link: link.clone(), guard };
                 Err((recv, SendHalf { link }))
             }
         }
@@ -223,7 +224,7 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
-    /// Sends a Close and returns when it has been written; the other half receives what still comes, then the end.
+    /// Sends a Close and returns when it has been written; the other half guard what still comes, then the end.
     ///
     /// # Errors
     ///

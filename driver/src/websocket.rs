@@ -14,8 +14,8 @@ use crate::engine::buffer::ReadBuffer;
 use crate::engine::codec_pool::codec_pool;
 use crate::engine::decoder::Part;
 use crate::engine::link::Link;
-use crate::engine::receiving::{Receiving, sender_of};
-use crate::engine::shared::Half;
+use crate::engine::reader::Reader;
+use crate::engine::wakers::Half;
 use crate::error::Error;
 use crate::runtime::io::{Clock, Io};
 use crate::split::{RecvHalf, SendHalf, split};
@@ -43,7 +43,7 @@ use crate::writer::MessageWriter;
 /// is queued whole or not at all, and what is queued is written by whichever call comes next.
 #[derive(Debug)]
 pub struct WebSocket<I, C> {
-    receiving: Receiving,
+    reader: Reader,
     link: Link<I, C>,
     subprotocol: Option<Box<str>>,
 }
@@ -59,14 +59,14 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         connection.set_codec_pool(&codec_pool());
         let (receiver, sender) = connection.split();
         WebSocket {
-            receiving: Receiving::new(receiver, input),
+            reader: Reader::new(receiver, input),
             link: Link::new(sender, io, clock),
             subprotocol: None,
         }
     }
 
-    pub(crate) fn join(receiving: Receiving, link: Link<I, C>, subprotocol: Option<Box<str>>) -> Self {
-        WebSocket { receiving, link, subprotocol }
+    pub(crate) fn join(reader: Reader, link: Link<I, C>, subprotocol: Option<Box<str>>) -> Self {
+        WebSocket { reader, link, subprotocol }
     }
 
     pub(crate) fn set_subprotocol(&mut self, subprotocol: Option<String>) {
@@ -126,7 +126,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     ///
     /// Nothing is lost.
     pub async fn recv_part(&mut self) -> Result<Option<Part>, Error> {
-        poll_fn(|cx| self.receiving.poll_part(&mut self.link, cx)).await
+        poll_fn(|cx| self.reader.poll_part(&mut self.link, cx)).await
     }
 
     /// Sends a message: queues it, then writes all that is queued.
@@ -301,14 +301,14 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// Takes the connection apart, so that one task can receive while another sends.
     #[must_use]
     pub fn split(self) -> (RecvHalf<I, C>, SendHalf<I, C>) {
-        split(self.receiving, self.link, self.subprotocol)
+        split(self.reader, self.link, self.subprotocol)
     }
 
     // The same by polling, for those who write futures by hand.
 
     /// [`recv`](WebSocket::recv), polled.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        self.receiving.poll_message(&mut self.link, cx, |message, _| message.into_message())
+        self.reader.poll_message(&mut self.link, cx, |message, _| message.into_message())
     }
 
     /// [`recv_with`](WebSocket::recv_with), polled.
@@ -322,7 +322,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
             // A broken transport is told by the receive.
             let _ = ready!(self.link.poll_drain(cx, Half::Recv, true));
         }
-        self.receiving.poll_message(&mut self.link, cx, |message, link| f(message.as_ref(), sender_of(link)))
+        self.reader
+            .poll_message(&mut self.link, cx, |message, link| f(message.as_ref(), link.sender_with_buffer()))
     }
 
     /// Ready when [`feed`](WebSocket::feed) would not wait.
@@ -364,7 +365,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// The end has been told.
     #[cfg(feature = "futures")]
     pub(crate) fn is_over(&self) -> bool {
-        self.receiving.is_over()
+        self.reader.is_terminated()
     }
 
     /// Discards messages until the connection is over.

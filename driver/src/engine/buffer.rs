@@ -84,7 +84,7 @@ impl ReadBuffer {
     }
 
     /// What is unread is the beginning of a frame of `len` bytes.
-    pub(crate) fn expect(&mut self, len: Option<u64>) {
+    pub(crate) fn limit_read_to_frame(&mut self, len: Option<u64>) {
         let missing = len.and_then(|len| usize::try_from(len).ok()?.checked_sub(self.end - self.start));
         self.limit = missing.filter(|missing| *missing >= EXACT);
     }
@@ -98,7 +98,7 @@ impl ReadBuffer {
 
     /// What begins with a frame of `len` bytes is looked at where it lies, by somebody who may take long: if that frame is here
     /// whole, the memory is from now on in proportion to what is unread.
-    pub(crate) fn settle(&mut self, len: Option<u64>) {
+    pub(crate) fn release_if_whole(&mut self, len: Option<u64>) {
         if len.is_some_and(|len| len <= (self.end - self.start) as u64) {
             self.release();
         }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use sockeye_core::{
-    Assembled, Assembler, Begun, Event, Incoming, MessageKind, MessageRef, ProtocolError, Receiver, RecvBuf,
-    Sender, Utf8Stream,
+    Assembled, Assembler, Begun, Event, Incoming, MessageKind, ProtocolError, Receiver, RecvBuf, Sender,
+    Utf8Stream,
 };
 
 use crate::engine::buffer;
@@ -34,10 +34,22 @@ struct Parts {
     first: bool,
 }
 
-/// The way to the sender of the same connection, for what is received and has to be answered.
-pub trait Answer {
-    /// Calls `f` with the sender. `f` does not wait.
-    fn answer(&mut self, f: impl FnOnce(&mut Sender));
+/// LinkAccess to the sender of the same connection, so that the decoder can answer control frames and
+/// report protocol errors.
+pub trait SenderAccess {
+    /// Calls `f` with the sender. `f` must not block.
+    fn with_sender(&mut self, f: impl FnOnce(&mut Sender));
+}
+
+/// What one call of [`Decoder::decode`] took from the input.
+#[derive(Debug)]
+pub enum Decoded<'a, 'm> {
+    /// A whole message.
+    Message(Assembled<'m>),
+    /// A ping, pong or Close, already answered.
+    Control(Event<'a>),
+    /// A piece of a message that is still incomplete, or that is being skipped.
+    Incomplete,
 }
 
 /// What makes messages, or parts of them, of bytes: for loops that read. Pings and Closes are answered, and what is wrong fails both
@@ -57,31 +69,58 @@ impl Decoder {
         Decoder { receiver, assembler: Assembler::new(), parts: None }
     }
 
-    /// The short way for what is nearly everything: a message that lies whole in `input`. `None` says nothing.
+    /// Decodes one step from `input`; returns `None` when it needs more bytes or the connection has
+    /// failed.
+    ///
+    /// A frame of at most `hold` bytes stays in `input` until it is complete, see
+    /// [`Receiver::poll_whole_event`].
     #[inline(always)]
-    pub fn whole_message<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
-        if self.parts.is_some() {
+    pub fn decode<'a: 'm, 'm, A: SenderAccess>(
+        &'m mut self,
+        input: &mut RecvBuf<'a>,
+        hold: usize,
+        sender: &mut A,
+    ) -> Option<Decoded<'a, 'm>> {
+        if input.is_empty() {
             return None;
         }
-        self.receiver.poll_message(input)
+        // Nearly every message lies whole in the input. Skip the event for those.
+        if self.parts.is_none()
+            && let Some(message) = self.receiver.poll_message(input)
+        {
+            return Some(Decoded::Message(message.into()));
+        }
+        let event = self.next_event(input, hold, sender)?;
+        Some(self.collect(event, sender))
+    }
+
+    /// Decodes the next part of a message from `input`; returns `None` when it needs more bytes or
+    /// the connection has failed.
+    pub fn decode_part<A: SenderAccess>(&mut self, input: &mut RecvBuf<'_>, sender: &mut A) -> Option<Part> {
+        while let Some(event) = self.next_event(input, 0, sender) {
+            if let Some(part) = self.part(event, sender) {
+                return Some(part);
+            }
+        }
+        None
     }
 
     /// The next event, answered; a broken rule fails the connection. `room` is as in [`Receiver::poll_whole_event`].
-    pub fn next_event<'a, A: Answer>(
+    fn next_event<'a, A: SenderAccess>(
         &mut self,
         input: &mut RecvBuf<'a>,
-        room: usize,
+        hold: usize,
         sender: &mut A,
     ) -> Option<Event<'a>> {
         // The short way may have taken all there was and found it wrong.
         if input.is_empty() && self.receiver.failure().is_none() {
             return None;
         }
-        match self.receiver.poll_whole_event(input, room) {
+        match self.receiver.poll_whole_event(input, hold) {
             Ok(event) => {
                 // Data needs no answer: the other half's lock is not taken for it.
                 if let Some(Event::Ping(_) | Event::Pong(_) | Event::Close(_)) = &event {
-                    sender.answer(|sender| event.iter().for_each(|event| sender.react(event)));
+                    sender.with_sender(|sender| event.iter().for_each(|event| sender.react(event)));
                 }
                 event
             }
@@ -92,12 +131,12 @@ impl Decoder {
         }
     }
 
-    /// Takes an event that is not a whole message by itself; gives the message that it completes.
-    pub fn collect<'a: 'm, 'm, A: Answer>(
+    /// Adds an event to the message being assembled.
+    fn collect<'a: 'm, 'm, A: SenderAccess>(
         &'m mut self,
         mut event: Event<'a>,
         sender: &mut A,
-    ) -> Option<Assembled<'m>> {
+    ) -> Decoded<'a, 'm> {
         if let Event::Data { payload, first, last, compressed, .. } = &mut event {
             if let Some(Parts { first: true, .. }) = &self.parts {
                 // Nothing of it has been given out, for nothing had come of it: this is where it begins.
@@ -112,24 +151,25 @@ impl Decoder {
                 if *last {
                     self.parts = None;
                 }
-                return None;
+                return Decoded::Incomplete;
             }
             if *first && (*compressed || !*last) {
                 self.assembler.lend_buffer(|| buffer::take_message(payload.len()));
             }
         }
         match self.assembler.push(event, &mut self.receiver) {
-            Ok(Some(Incoming::Message(message))) => Some(message),
-            Ok(_) => None,
+            Ok(Some(Incoming::Message(message))) => Decoded::Message(message),
+            Ok(Some(Incoming::Control(event))) => Decoded::Control(event),
+            Ok(None) => Decoded::Incomplete,
             Err(error) => {
                 fail(&mut self.receiver, error, sender);
-                None
+                Decoded::Incomplete
             }
         }
     }
 
     /// Takes an event as a part of a message, if it is one, inflated; its text is checked with what came before it.
-    pub fn part<A: Answer>(&mut self, event: Event<'_>, sender: &mut A) -> Option<Part> {
+    fn part<A: SenderAccess>(&mut self, event: Event<'_>, sender: &mut A) -> Option<Part> {
         let Event::Data { kind, payload, first, last, compressed, .. } = event else { return None };
         let Parts { mut utf8, first: is_due } = self.parts.take().unwrap_or_default();
         let first = first || is_due;
@@ -158,7 +198,7 @@ impl Decoder {
     }
 
     /// What has arrived of a message that was to be received whole, as its first part.
-    pub fn begun_part(&mut self) -> Option<Part> {
+    pub fn take_partial_message(&mut self) -> Option<Part> {
         let Begun { kind, bytes, utf8, compressed, .. } = self.assembler.take_begun()?;
         self.parts = Some(Parts { utf8, first: false });
         Some(Part { kind, data: Bytes::from(bytes), first: true, last: false, compressed })
@@ -195,13 +235,13 @@ impl Decoder {
         self.assembler = Assembler::new();
     }
 
-    fn fail<A: Answer>(&mut self, error: ProtocolError, sender: &mut A) {
+    fn fail<A: SenderAccess>(&mut self, error: ProtocolError, sender: &mut A) {
         fail(&mut self.receiver, error, sender);
     }
 }
 
 /// Fails both sides.
-fn fail<A: Answer>(receiver: &mut Receiver, error: ProtocolError, sender: &mut A) {
+fn fail<A: SenderAccess>(receiver: &mut Receiver, error: ProtocolError, sender: &mut A) {
     receiver.fail(error);
-    sender.answer(|sender| sender.fail(&error));
+    sender.with_sender(|sender| sender.fail(&error));
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use sockeye_core::{Instant, Sender, State};
 
 use crate::engine::buffer::{self, ReadBuffer};
-use crate::engine::shared::{Half, Wakers};
+use crate::engine::wakers::{Half, HalfWakers};
 use crate::handshake::opening::poll_close;
 use crate::runtime::io::{Clock, Io};
 
@@ -30,7 +30,7 @@ pub(crate) struct Link<I, C> {
     eof: bool,
     reads: u8,
     /// Set when two tasks share the link.
-    wakers: Option<Arc<Wakers>>,
+    wakers: Option<Arc<HalfWakers>>,
     /// The transport takes nothing more at present.
     blocked: bool,
     /// It has taken something after that.
@@ -340,7 +340,7 @@ impl<I: Io, C: Clock> Link<I, C> {
         self.clock.now()
     }
 
-    pub(crate) fn share(&mut self) -> &Arc<Wakers> {
+    pub(crate) fn share(&mut self) -> &Arc<HalfWakers> {
         self.wakers.get_or_insert_default()
     }
 

@@ -1,8 +1,10 @@
-//! The poll loop: what reads, what writes, and the buffers that they borrow.
+//! The poll loop: the side that reads, the side that writes, and the buffers that they borrow.
 
+pub(crate) mod access;
 pub(crate) mod buffer;
 pub(crate) mod codec_pool;
 pub(crate) mod decoder;
 pub(crate) mod link;
-pub(crate) mod receiving;
-pub(crate) mod shared;
+pub(crate) mod lock;
+pub(crate) mod reader;
+pub(crate) mod wakers;

@@ -9,7 +9,7 @@ use sockeye_core::handshake::server::{Accepted, Upgrade};
 use sockeye_core::http::{Request, Response};
 
 use crate::engine::link::Link;
-use crate::engine::receiving::Receiving;
+use crate::engine::reader::Reader;
 use crate::handshake::accept::read_request;
 use crate::handshake::opening::{Opening, WaitOutcome};
 use crate::runtime::io::Clock;
@@ -223,7 +223,7 @@ async fn upgrade<R: Runtime, H: Handler>(
         let _ = line.push(Command::Close(&going_away()));
     }
     Some(Box::new(Opened {
-        receiving: Receiving::new(receiver, input),
+        reader: Reader::new(receiver, input),
         line,
         request: told.then_some(request),
         deferred,

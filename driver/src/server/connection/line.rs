@@ -5,10 +5,12 @@ use std::task::{Context, Poll};
 
 use sockeye_core::{CloseInfo, Sender, State};
 
+use crate::engine::access::LinkAccess;
 use crate::engine::buffer::ReadBuffer;
-use crate::engine::decoder::Answer;
+use crate::engine::decoder::SenderAccess;
 use crate::engine::link::{Link, ReadOutcome};
-use crate::engine::shared::{Access, Half, lock};
+use crate::engine::lock::lock;
+use crate::engine::wakers::Half;
 use crate::runtime::io::{Clock, Io};
 use crate::server::connection::served::{Served, release};
 use crate::server::registry::error::PushError;
@@ -74,30 +76,30 @@ impl<I: Io, C: Clock> Line<I, C> {
     }
 }
 
-impl<I: Io, C: Clock> Answer for Line<I, C> {
-    fn answer(&mut self, f: impl FnOnce(&mut Sender)) {
+impl<I: Io, C: Clock> SenderAccess for Line<I, C> {
+    fn with_sender(&mut self, f: impl FnOnce(&mut Sender)) {
         f(lock(&self.served).link.sender_with_buffer());
     }
 }
 
-impl<I: Io, C: Clock> Access for Line<I, C> {
+impl<I: Io, C: Clock> LinkAccess for Line<I, C> {
     type Io = I;
     type Clock = C;
 
-    fn with<R>(&mut self, f: impl FnOnce(&mut Link<I, C>) -> R) -> R {
+    fn with_link<R>(&mut self, f: impl FnOnce(&mut Link<I, C>) -> R) -> R {
         f(&mut lock(&self.served).link)
     }
 
-    fn hear(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
+    fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
         let mut served = lock(&self.served);
         served.task = None;
         let queued = served.link.sender.queued();
-        let heard = served.link.poll_io(cx, input);
-        if let Poll::Ready(ReadOutcome::Bytes) = heard {
+        let outcome = served.link.poll_io(cx, input);
+        if let Poll::Ready(ReadOutcome::Bytes) = outcome {
             served.received_at = Some(served.link.now());
         }
-        self.drained |= served.worked(queued, heard.is_pending().then(|| cx.waker()));
+        self.drained |= served.worked(queued, outcome.is_pending().then(|| cx.waker()));
         release(served, None);
-        heard
+        outcome
     }
 }

@@ -8,7 +8,8 @@ use sockeye_core::{CloseFrame, Instant, State};
 
 use crate::engine::buffer;
 use crate::engine::link::Link;
-use crate::engine::shared::{Half, lock};
+use crate::engine::lock::lock;
+use crate::engine::wakers::Half;
 use crate::runtime::io::{Clock, Io};
 use crate::server::api::options::SlowReader;
 use crate::server::registry::entry::{Entry, Flag};

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use sockeye_core::http::Request;
-use sockeye_core::{Assembled, CloseCode, CloseFrame, CloseInfo, Event, Frame, Opcode, RecvBuf, Side, State};
+use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Event, Frame, Opcode, RecvBuf, Side, State};
 
 use crate::engine::buffer::READ;
+use crate::engine::decoder::Decoded;
 use crate::engine::link::ReadOutcome;
-use crate::engine::receiving::Receiving;
+use crate::engine::reader::Reader;
 use crate::runtime::io::Clock;
 use crate::server::accept::runtime::{Accepted, Runtime};
 use crate::server::api::client::Client;
@@ -51,10 +52,10 @@ pub(crate) fn connection<R: Runtime, H: Handler>(
             HttpOutcome::Ended => return Box::pin(disconnected(registered, handler)).await,
             HttpOutcome::Refused => return,
         };
-        let Opened { receiving, line, request, deferred } = *opened;
+        let Opened { reader, line, request, deferred } = *opened;
         let forward = registered.client.entry().port.forward;
         let mut serving = Serving::<R, H> {
-            receiving,
+            reader,
             line,
             client: registered.client.clone(),
             handler,
@@ -73,18 +74,18 @@ pub(crate) fn connection<R: Runtime, H: Handler>(
                 Next::End => break,
             }
         }
-        let Serving { receiving, line, client, handler, .. } = serving;
+        let Serving { reader, line, client, handler, .. } = serving;
         let info = line.close_info().unwrap_or_else(lost);
         // The transport goes now, however long the application takes over the end.
         client.entry().end();
-        drop((receiving, line));
+        drop((reader, line));
         Box::pin(closed(registered, handler, info)).await;
     }
 }
 
 /// What the beginning hands over.
 pub(crate) struct Opened<R: Runtime> {
-    pub(crate) receiving: Receiving,
+    pub(crate) reader: Reader,
     pub(crate) line: Line<R::Io, R::Clock>,
     /// For [`Handler::open`], if it is to be told.
     pub(crate) request: Option<Request>,
@@ -107,12 +108,12 @@ impl<T> Drop for RegistryGuard<T> {
 
 /// An open connection.
 struct Serving<R: Runtime, H> {
-    receiving: Receiving,
+    reader: Reader,
     line: Line<R::Io, R::Clock>,
     client: Client,
     handler: Arc<H>,
     forward: Forward,
-    /// As in [`Receiving::poll_message`](crate::engine::receiving::Receiving::poll_message).
+    /// As in [`Reader::poll_message`](crate::engine::reader::Reader::poll_message).
     room: usize,
     /// There may be messages in what has been read already.
     more: bool,
@@ -146,8 +147,8 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
         if std::mem::take(&mut self.more) {
             return Poll::Ready(Next::Batch);
         }
-        self.receiving.expect_rest();
-        match self.receiving.poll_more(&mut self.line, cx) {
+        self.reader.limit_read_to_frame();
+        match self.reader.poll_input(&mut self.line, cx) {
             Poll::Ready(Ok(ReadOutcome::Bytes)) => {
                 self.room = READ;
                 Poll::Ready(Next::Batch)
@@ -155,16 +156,16 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
             // How it ended is in its close info.
             Poll::Ready(Ok(ReadOutcome::End(_)) | Err(_)) => Poll::Ready(Next::End),
             Poll::Ready(Ok(ReadOutcome::Yield)) => {
-                self.receiving.release();
+                self.reader.release();
                 Poll::Pending
             }
             Poll::Pending if self.line.drained => self.poll_next(cx),
-            Poll::Pending if self.receiving.has_input() => {
+            Poll::Pending if self.reader.has_unread_input() => {
                 self.room = 0;
                 Poll::Ready(Next::Batch)
             }
             Poll::Pending => {
-                self.receiving.release();
+                self.reader.release();
                 Poll::Pending
             }
         }
@@ -172,11 +173,11 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
 
     /// Hands out all messages of what was read, each when the one before it has been handled.
     async fn batch(&mut self) {
-        let Serving { receiving, line, client, handler, forward, room, more, handler_failed } = self;
+        let Serving { reader, line, client, handler, forward, room, more, handler_failed } = self;
         let entry = client.entry();
-        let (decoder, input) = receiving.parts();
+        let (decoder, input) = reader.decoder_and_input();
         let len = decoder.frame_len(input.unread());
-        input.settle(len);
+        input.release_if_whole(len);
         let mut view = RecvBuf::new(input.unread());
         while !view.is_empty() {
             // A peer that asks and does not read is not listened to either.
@@ -190,17 +191,17 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
                 *more = true;
                 break;
             }
-            let message: Assembled<'_> = match decoder.whole_message(&mut view) {
-                Some(message) => message.into(),
-                None => {
-                    let Some(event) = decoder.next_event(&mut view, *room, line) else { break };
+            let message = match decoder.decode(&mut view, *room, line) {
+                None => break,
+                Some(Decoded::Message(message)) => message,
+                Some(Decoded::Control(event)) => {
                     if let Some(frame) = control(&event, *forward).filter(|_| !*handler_failed) {
                         let outcome = attend(line, client, || handler.control(client, &frame)).await;
                         settle(&**handler, client, line, handler_failed, outcome);
                     }
-                    let Some(message) = decoder.collect(event, line) else { continue };
-                    message
+                    continue;
                 }
+                Some(Decoded::Incomplete) => continue,
             };
             if *handler_failed {
                 continue;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::engine::shared::lock;
+use crate::engine::lock::lock;
 use crate::server::accept::runtime::Address;
 use crate::server::registry::hub::Hub;
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use sockeye_core::{CloseFrame, Instant, Sender, State};
 
-use crate::engine::shared::lock;
+use crate::engine::lock::lock;
 use crate::runtime::clock::to_std_instant;
 use crate::server::accept::runtime::Address;
 use crate::server::api::options::Settings;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sockeye_core::{CloseCode, CloseFrame, Instant};
 
-use crate::engine::shared::lock;
+use crate::engine::lock::lock;
 use crate::server::accept::runtime::Address;
 use crate::server::api::options::{Limits, Settings};
 use crate::server::registry::admission::Counts;

@@ -1,0 +1,58 @@
+//! Access to a link that one task owns or several tasks share.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use sockeye_core::Sender;
+
+use crate::engine::buffer::ReadBuffer;
+use crate::engine::decoder::SenderAccess;
+use crate::engine::link::{Link, ReadOutcome};
+use crate::engine::lock::lock;
+use crate::runtime::io::{Clock, Io};
+
+/// Access to a [`Link`], locked first if it is shared.
+pub(crate) trait LinkAccess: SenderAccess {
+    type Io: Io;
+    type Clock: Clock;
+
+    /// Calls `f` with the link. `f` must not block.
+    fn with_link<R>(&mut self, f: impl FnOnce(&mut Link<Self::Io, Self::Clock>) -> R) -> R;
+
+    /// Runs [`Link::poll_io`].
+    fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
+        self.with_link(|link| link.poll_io(cx, input))
+    }
+}
+
+impl<I: Io, C: Clock> LinkAccess for Link<I, C> {
+    type Io = I;
+    type Clock = C;
+
+    #[inline]
+    fn with_link<R>(&mut self, f: impl FnOnce(&mut Link<I, C>) -> R) -> R {
+        f(self)
+    }
+}
+
+impl<I: Io, C: Clock> LinkAccess for Arc<Mutex<Link<I, C>>> {
+    type Io = I;
+    type Clock = C;
+
+    fn with_link<R>(&mut self, f: impl FnOnce(&mut Link<I, C>) -> R) -> R {
+        f(&mut lock(self))
+    }
+}
+
+impl<I: Io, C: Clock> SenderAccess for Link<I, C> {
+    #[inline]
+    fn with_sender(&mut self, f: impl FnOnce(&mut Sender)) {
+        f(self.sender_with_buffer());
+    }
+}
+
+impl<I: Io, C: Clock> SenderAccess for Arc<Mutex<Link<I, C>>> {
+    fn with_sender(&mut self, f: impl FnOnce(&mut Sender)) {
+        f(lock(self).sender_with_buffer());
+    }
+}

@@ -1,0 +1,166 @@
+//! The side of a connection that reads: bytes in, messages out.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use sockeye_core::{Assembled, Receiver, RecvBuf};
+
+use crate::engine::access::LinkAccess;
+use crate::engine::buffer::{READ, ReadBuffer};
+use crate::engine::decoder::{Decoded, Decoder, Part};
+use crate::engine::link::ReadOutcome;
+use crate::error::Error;
+
+/// The reading side: the decoder and the bytes that it has not decoded yet.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    decoder: Decoder,
+    input: ReadBuffer,
+    /// The caller knows how the connection ended. From here on every receive returns `None`.
+    end_reported: bool,
+}
+
+impl Reader {
+    pub(crate) fn new(receiver: Receiver, mut input: ReadBuffer) -> Self {
+        input.release();
+        Reader { decoder: Decoder::new(receiver), input, end_reported: false }
+    }
+
+    /// Returns true once a receive has reported the end of the connection.
+    #[cfg(feature = "futures")]
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.end_reported
+    }
+
+    /// Waits for the next message and passes it to `deliver`, together with the link.
+    pub(crate) fn poll_message<L: LinkAccess, R>(
+        &mut self,
+        link: &mut L,
+        cx: &mut Context<'_>,
+        deliver: impl FnOnce(Assembled<'_>, &mut L) -> R,
+    ) -> Poll<Result<Option<R>, Error>> {
+        // Read a frame that fits the buffer to its end before decoding it, so that it comes out in
+        // one piece. But decode what the buffer holds before the task waits: it must be empty then.
+        let mut hold = READ;
+        loop {
+            let mut view = RecvBuf::new(self.input.unread());
+            while let Some(decoded) = self.decoder.decode(&mut view, hold, link) {
+                let Decoded::Message(message) = decoded else { continue };
+                let delivered = deliver(message, link);
+                let used = view.consumed();
+                self.input.consume(used);
+                self.input.release();
+                return Poll::Ready(Ok(Some(delivered)));
+            }
+            let used = view.consumed();
+            self.input.consume(used);
+            self.limit_read_to_frame();
+            match self.poll_input(link, cx) {
+                Poll::Ready(Ok(ReadOutcome::Bytes)) => hold = READ,
+                Poll::Ready(Ok(ReadOutcome::End(_))) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(ReadOutcome::Yield)) => {
+                    self.input.release();
+                    return Poll::Pending;
+                }
+                Poll::Pending if self.input.is_empty() => {
+                    self.release();
+                    return Poll::Pending;
+                }
+                Poll::Pending => hold = 0,
+            }
+        }
+    }
+
+    /// Waits for the next part of a message.
+    pub(crate) fn poll_part<L: LinkAccess>(
+        &mut self,
+        link: &mut L,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Part>, Error>> {
+        // A receive of a whole message may have been dropped halfway: return what it has collected.
+        if let Some(part) = self.decoder.take_partial_message() {
+            return Poll::Ready(Ok(Some(part)));
+        }
+        loop {
+            let mut view = RecvBuf::new(self.decoder.part_input(self.input.unread()));
+            let part = self.decoder.decode_part(&mut view, link);
+            let used = view.consumed();
+            self.input.consume(used);
+            if let Some(part) = part {
+                self.input.release();
+                return Poll::Ready(Ok(Some(part)));
+            }
+            if !self.input.is_empty() {
+                continue;
+            }
+            match self.poll_input(link, cx) {
+                Poll::Ready(Ok(ReadOutcome::Bytes)) => {}
+                Poll::Ready(Ok(ReadOutcome::End(_))) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(ReadOutcome::Yield)) | Poll::Pending => {
+                    self.release();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Returns the decoder and its input, for a caller that decodes between calls of
+    /// [`poll_input`](Reader::poll_input) itself.
+    pub(crate) fn decoder_and_input(&mut self) -> (&mut Decoder, &mut ReadBuffer) {
+        (&mut self.decoder, &mut self.input)
+    }
+
+    /// Returns true if bytes have been read and not decoded.
+    pub(crate) fn has_unread_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Limits the next read to the rest of the frame at the front of the input, if that rest is long.
+    pub(crate) fn limit_read_to_frame(&mut self) {
+        if !self.input.is_empty() {
+            let len = self.decoder.frame_len(self.input.unread());
+            self.input.limit_read_to_frame(len);
+        }
+    }
+
+    /// Waits for bytes or for the end of the connection. Returns an abnormal end as an error, once.
+    pub(crate) fn poll_input<L: LinkAccess>(
+        &mut self,
+        link: &mut L,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ReadOutcome, Error>> {
+        if self.end_reported {
+            return Poll::Ready(Ok(ReadOutcome::End(None)));
+        }
+        match ready!(link.poll_io(cx, &mut self.input)) {
+            ReadOutcome::End(error) => {
+                self.end_reported = true;
+                self.decoder.discard();
+                self.input.consume(usize::MAX);
+                self.release();
+                Poll::Ready(self.verdict(link, error).map_or(Ok(ReadOutcome::End(None)), Err))
+            }
+            outcome => Poll::Ready(Ok(outcome)),
+        }
+    }
+
+    /// Frees all memory that an idle connection does not need.
+    pub(crate) fn release(&mut self) {
+        self.input.release();
+        self.decoder.release();
+    }
+
+    /// Returns why the connection ended abnormally: the peer's fault comes before the transport's.
+    fn verdict<L: LinkAccess>(&mut self, link: &mut L, error: Option<io::Error>) -> Option<Error> {
+        if let Some(error) = self.decoder.failure() {
+            return Some(Error::Protocol(error));
+        }
+        if let Some(error) = error {
+            return Some(Error::Io(error));
+        }
+        let info = link.with_link(|link| link.sender.close_info().cloned())?;
+        (!info.clean).then_some(Error::Abnormal(info))
+    }
+}

@@ -1,0 +1,83 @@
+//! The wakers of the tasks that share one connection.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Wake, Waker};
+
+use crate::engine::lock::lock;
+
+/// The half of a connection that a task polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Half {
+    Recv,
+    Send,
+}
+
+/// The wakers of both halves of a split connection.
+///
+/// A transport stores a single waker for writing, but both halves may wait for it. It gets this one,
+/// which wakes both.
+#[derive(Debug, Default)]
+pub(crate) struct HalfWakers {
+    recv: Mutex<Option<Waker>>,
+    send: Mutex<Option<Waker>>,
+}
+
+impl HalfWakers {
+    /// Stores the waker of the task that polls `half`.
+    pub(crate) fn set(&self, half: Half, waker: &Waker) {
+        let mut slot = lock(self.slot(half));
+        if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            let old = slot.replace(waker.clone());
+            drop(slot);
+            // Drop the old waker without the lock: it may hold the last reference to its task, and
+            // dropping that task may lock this slot.
+            drop(old);
+        }
+    }
+
+    /// Wakes the task of `half`, if it has polled.
+    pub(crate) fn wake_half(&self, half: Half) {
+        let waker = lock(self.slot(half)).clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Returns true if `half` has been polled, by a task other than that of `waker`.
+    pub(crate) fn is_other(&self, half: Half, waker: &Waker) -> bool {
+        lock(self.slot(half)).as_ref().is_some_and(|half| !half.will_wake(waker))
+    }
+
+    fn slot(&self, half: Half) -> &Mutex<Option<Waker>> {
+        match half {
+            Half::Recv => &self.recv,
+            Half::Send => &self.send,
+        }
+    }
+}
+
+impl Wake for HalfWakers {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_half(Half::Recv);
+        self.wake_half(Half::Send);
+    }
+}
+
+/// A guard that the receiving half holds.
+///
+/// While it lives, the receiving half keeps the deadlines. When it is dropped, the sending half, if
+/// it waits, wakes up and keeps them itself.
+#[derive(Debug)]
+pub(crate) struct RecvHalfGuard(pub(crate) Arc<HalfWakers>);
+
+impl Drop for RecvHalfGuard {
+    fn drop(&mut self) {
+        let waker = lock(&self.0.recv).take();
+        drop(waker);
+        self.0.wake_half(Half::Send);
+    }
+}
