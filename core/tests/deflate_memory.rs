@@ -56,8 +56,8 @@ const TAIL: &[u8] = &[0x00, 0x00, 0xff, 0xff];
 fn fragments(to_server: bool, payload: &[u8], size: usize) -> Vec<Vec<u8>> {
     let last = payload.len().div_ceil(size) - 1;
     let first = |n: usize| {
-        let opcode = if n == 0 { BINARY_BEGINS | RSV1 } else { GOES_ON };
-        opcode | if n == last { ENDS } else { 0 }
+        let opcode = if n == 0 { BINARY_START | RSV1 } else { CONTINUATION };
+        opcode | if n == last { LAST_CONTINUATION } else { 0 }
     };
     payload.chunks(size).enumerate().map(|(n, part)| frame(to_server, first(n), part)).collect()
 }

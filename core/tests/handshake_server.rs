@@ -74,10 +74,10 @@ fn h2_each_refusal_names_its_rule() {
             "Version: 13\r\nSec-WebSocket-Version: 13",
             Refusal::RepeatedVersion,
             400,
-            "more than one",
+            "only once",
         ),
         ("Sec-WebSocket-Key", "X", Refusal::MissingKey, 400, "missing"),
-        ("Version: 13", "Version: 13\r\nSec-WebSocket-Key: x", Refusal::RepeatedKey, 400, "more than one"),
+        ("Version: 13", "Version: 13\r\nSec-WebSocket-Key: x", Refusal::RepeatedKey, 400, "only once"),
         ("ZQ==", "ZR==", Refusal::InvalidKey, 400, "base64"),
         ("Version: 13", "Version: 13\r\nSec-WebSocket-Protocol: a/b", Refusal::Subprotocol, 400, "tokens"),
         (
@@ -85,9 +85,9 @@ fn h2_each_refusal_names_its_rule() {
             "Version: 13\r\nSec-WebSocket-Extensions: a; b=\"c",
             Refusal::Extensions,
             400,
-            "grammar",
+            "list of extensions",
         ),
-        ("Version: 13", "Version: 13\r\nContent-Length: 2", Refusal::Body, 400, "no body"),
+        ("Version: 13", "Version: 13\r\nContent-Length: 2", Refusal::Body, 400, "not have a body"),
     ];
     for (from, to, refusal, status, word) in table {
         let head = open_with("").replace(from, to);

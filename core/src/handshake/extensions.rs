@@ -1,5 +1,5 @@
-//! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 9.1), read in place, in one pass and a second one over the
-//! parameters that are asked for.
+//! Parsing `Sec-WebSocket-Extensions` (RFC 6455 9.1) in place: one pass checks the grammar, and a
+//! second one reads the parameters of the extensions that are of interest.
 //!
 //! ```text
 //! extension-list  = 1#extension
@@ -7,8 +7,9 @@
 //! extension-param = token [ "=" (token | quoted-string) ]
 //! ```
 //!
-//! "Note that this section is using ABNF syntax/rules from [RFC2616], including the "implied *LWS rule"": blanks may stand around
-//! every `,`, `;` and `=`, and "null elements are allowed" in a list (RFC 2616 2.1). Parameters are no list; none may be empty.
+//! "Note that this section is using ABNF syntax/rules from [RFC2616], including the "implied *LWS
+//! rule"": blanks are allowed around every `,`, `;` and `=`, and "null elements are allowed" in a
+//! list (RFC 2616 2.1). The parameters are not such a list, so none may be empty.
 
 use crate::http::{is_blank, is_tchar};
 
@@ -16,7 +17,8 @@ use crate::http::{is_blank, is_tchar};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extension<'a> {
     name: &'a [u8],
-    /// What follows the name, up to the end of the line. The part of it that is this element's has been checked.
+    /// The rest of the line after the name. The part that belongs to this element has been
+    /// validated.
     rest: &'a [u8],
 }
 
@@ -27,19 +29,19 @@ pub(crate) struct Param<'a> {
     pub(crate) value: Option<Value<'a>>,
 }
 
-/// A token, or what stands between the quotes.
+/// The value of a parameter: a token, or the text between the quotes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Value<'a>(&'a [u8]);
 
-/// The list does not conform to the grammar.
+/// The error for a list that does not conform to the grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// The elements of all lines, which are one list (RFC 6455 9.1: "this header field MAY be split or combined across multiple lines").
-/// What follows an error in its line is not looked at.
+/// Returns the elements of all lines, which form one list (RFC 6455 9.1: "this header field MAY be
+/// split or combined across multiple lines"). After an error, the rest of that line is skipped.
 ///
-/// Line by line is as good as all in one: a quoted string that goes on in the next line would have the comma in it that joins the
-/// lines, and so be no token.
+/// Parsing line by line is equivalent to joining the lines first: a quoted string that spans two
+/// lines would contain the joining comma, and a value with a comma is not a token.
 pub(crate) fn extensions<'a>(
     lines: impl IntoIterator<Item = &'a [u8]>,
 ) -> impl Iterator<Item = Result<Extension<'a>, Malformed>> {
@@ -47,8 +49,10 @@ pub(crate) fn extensions<'a>(
 }
 
 impl<'a> Extension<'a> {
-    /// RFC 6455 does not say how names compare. No two registered ones differ by case alone, so nothing is mistaken if it is
-    /// ignored, as HTTP does with most tokens.
+    /// Returns whether the extension has this name, ignoring case.
+    ///
+    /// RFC 6455 does not define how names compare. No two registered names differ by case alone, so
+    /// ignoring it is safe, and HTTP does the same for most tokens.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
@@ -60,20 +64,21 @@ impl<'a> Extension<'a> {
 }
 
 impl Param<'_> {
-    /// As [`Extension::is`].
+    /// Returns whether the parameter has this name, ignoring case (see [`Extension::is`]).
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 }
 
 impl Value<'_> {
-    /// The token that it means. A `\` is none of its characters, so each one here is that of a quoted-pair.
+    /// Returns the bytes of the token, without quoting. A token cannot contain `\`, so each `\`
+    /// here begins a quoted-pair.
     pub(crate) fn bytes(&self) -> impl Iterator<Item = u8> {
         self.0.iter().copied().filter(|&byte| byte != b'\\')
     }
 }
 
-/// Takes the next element of a line and the comma behind it.
+/// Takes the next element of a line, and the comma after it.
 fn extension<'a>(rest: &mut &'a [u8]) -> Result<Option<Extension<'a>>, Malformed> {
     while take(rest, b',') {}
     if rest.is_empty() {
@@ -90,7 +95,7 @@ fn extension<'a>(rest: &mut &'a [u8]) -> Result<Option<Extension<'a>>, Malformed
     parsed
 }
 
-/// Takes a parameter and the semicolon before it; `None` where no semicolon is.
+/// Takes a parameter and the semicolon before it; returns `None` if no semicolon follows.
 fn param<'a>(rest: &mut &'a [u8]) -> Result<Option<Param<'a>>, Malformed> {
     if !take(rest, b';') {
         return Ok(None);
@@ -100,7 +105,8 @@ fn param<'a>(rest: &mut &'a [u8]) -> Result<Option<Param<'a>>, Malformed> {
     Ok(Some(Param { name, value }))
 }
 
-/// "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST conform to the 'token' ABNF."
+/// Takes a value. RFC 6455 9.1: "When using the quoted-string syntax variant, the value after
+/// quoted-string unescaping MUST conform to the 'token' ABNF."
 fn value<'a>(rest: &mut &'a [u8]) -> Result<Value<'a>, Malformed> {
     if !take(rest, b'"') {
         return token(rest).map(Value);
@@ -133,7 +139,7 @@ fn token<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     }
 }
 
-/// Skips blanks, and takes this byte if it follows them.
+/// Skips blanks, then takes this byte if it comes next.
 fn take(rest: &mut &[u8], byte: u8) -> bool {
     skip_blanks(rest);
     match *rest {

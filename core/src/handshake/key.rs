@@ -1,4 +1,4 @@
-//! The key of a handshake and the answer to it.
+//! The `Sec-WebSocket-Key` of a handshake and the `Sec-WebSocket-Accept` that answers it.
 
 use alloc::string::String;
 
@@ -6,8 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-/// The `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` (RFC 6455 1.3, 4.2.2): the key with a fixed GUID behind
-/// it, hashed with SHA-1, in base64. It proves that the server speaks WebSocket, and protects nothing.
+/// Returns the `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` (RFC 6455 1.3, 4.2.2).
+///
+/// This is the SHA-1 of the key followed by a fixed GUID, in base64. It proves that the server
+/// speaks WebSocket; it is not a security measure.
 ///
 /// ```
 /// use sockeye_core::handshake::accept_key;
@@ -19,11 +21,11 @@ pub fn accept_key(key: &str) -> String {
     accept(key.as_bytes())
 }
 
-/// Whether this can be a `Sec-WebSocket-Key`: "a nonce consisting of a randomly selected 16-byte value that has
-/// been base64-encoded" (RFC 6455 4.1).
+/// Returns whether this is a valid `Sec-WebSocket-Key`: "a nonce consisting of a randomly selected
+/// 16-byte value that has been base64-encoded" (RFC 6455 4.1).
 ///
-/// That is 22 characters of base64 and `==`; of the last of the 22 only two bits are used, and RFC 4648 3.5 has
-/// the others be zero, which leaves `A`, `Q`, `g` and `w`.
+/// A valid key has 22 characters of base64 and `==`. The last of the 22 carries only two bits, and
+/// RFC 4648 3.5 requires its other bits to be zero, which leaves `A`, `Q`, `g` and `w`.
 #[must_use]
 pub fn is_valid_key(key: &str) -> bool {
     is_key(key.as_bytes())

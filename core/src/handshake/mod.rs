@@ -3,14 +3,15 @@
 //! ```text
 //!   server:  Handshake ─▶ Request ─▶ Upgrade ─▶ Accepted { connection, .. }
 //!               │                       ├─────▶ Policy::decide ─▶ Accept
-//!               └─▶ HandshakeError      └─────▶ Rejection, or a Response of your own
+//!               └─▶ HandshakeError      └─────▶ Rejection, or any Response
 //!
 //!   client:  Url ─▶ Request ─▶ Handshake ─▶ Established { connection, .. }
 //!                                  └──────▶ HandshakeError
 //! ```
 //!
-//! Each step is a value that the next one consumes, so a request can be looked at for as long as one likes. Bytes
-//! behind a head stay in the [`RecvBuf`](crate::RecvBuf) and are the connection's first frames.
+//! Each step is a value that the next one consumes, so the application can take its time between
+//! two steps. Bytes after a head stay in the [`RecvBuf`](crate::RecvBuf): they are the connection's
+//! first frames.
 
 pub mod client;
 pub(crate) mod extensions;
@@ -19,8 +20,8 @@ pub mod server;
 
 pub use key::{accept_key, is_valid_key};
 
-/// Whether this header is part of the handshake itself, in either direction: those are written by the library
-/// alone. A wrong one would break the handshake, or end the head's body somewhere else.
+/// Returns whether this header belongs to the handshake itself, in either direction. The library
+/// alone writes these: a wrong one would break the handshake, or change where the message ends.
 fn is_own_header(name: &str) -> bool {
     const OWN: [&str; 4] = ["upgrade", "connection", "content-length", "transfer-encoding"];
     const PREFIX: &[u8] = b"sec-websocket-";

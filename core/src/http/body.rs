@@ -1,4 +1,4 @@
-//! The body of a message, as it comes (RFC 9112 6 and 7).
+//! Reading the body of a message (RFC 9112 6 and 7).
 
 use core::fmt;
 
@@ -6,12 +6,13 @@ use super::BodyLength;
 use super::grammar::is_field_byte;
 use crate::RecvBuf;
 
-/// Most bytes of chunk extensions in one body. Nobody uses them; a peer could send them without end.
+/// The limit in bytes on all chunk extensions of one body. They are unused in practice, and without
+/// a limit a peer could send them forever.
 const MAX_EXTENSIONS: u16 = 1024;
-/// Most bytes of trailer fields, which are read over.
+/// The limit in bytes on trailer fields, which are skipped.
 const MAX_TRAILERS: u16 = 8192;
 
-/// Takes the body of one message from the bytes that follow its head, and stops where it ends.
+/// Reads the body of one message from the bytes that follow its head, and stops where it ends.
 ///
 /// ```
 /// use sockeye_core::RecvBuf;
@@ -21,7 +22,7 @@ const MAX_TRAILERS: u16 = 8192;
 /// let mut input = RecvBuf::new(&mut bytes);
 /// let mut reader = BodyReader::new(BodyLength::Chunked, 1000);
 /// let mut body = Vec::new();
-/// // None would mean: more bytes are needed.
+/// // `None` would mean that more bytes are needed.
 /// while let Some(BodyEvent::Data(part)) = reader.poll_event(&mut input)? {
 ///     body.extend_from_slice(part);
 /// }
@@ -32,36 +33,37 @@ const MAX_TRAILERS: u16 = 8192;
 #[derive(Debug, Clone)]
 pub struct BodyReader {
     state: State,
-    /// How many more bytes of body may come.
+    /// The bytes of body that may still arrive.
     budget: u64,
     limit: u64,
     extensions: u16,
     trailers: u16,
 }
 
-/// What has come of a body.
+/// A step in reading a body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BodyEvent<'a> {
-    /// The next bytes of it, never none.
+    /// The next bytes of the body, at least one.
     Data(&'a mut [u8]),
-    /// It is complete. Every further poll says so again.
+    /// The body is complete. Every further poll returns this again.
     End,
 }
 
-/// Why a body cannot be read. Where it would have ended is unknown then: the connection must be closed.
+/// The reason why a body cannot be read. The end of the body is then unknown, so the connection
+/// must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// It is longer than the limit, or its head says so.
+    /// The body, or the length that its head announces, is above the limit.
     TooBig {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// A chunk's size is not 1 to 16 hexadecimal digits and the end of the line (RFC 9112 7.1).
+    /// A chunk does not begin with 1 to 16 hexadecimal digits and CR LF (RFC 9112 7.1).
     ChunkSize,
-    /// The extensions of the chunks are too long or have control characters (RFC 9112 7.1.1).
+    /// The chunk extensions are too long or have control characters (RFC 9112 7.1.1).
     ChunkExtension,
-    /// A chunk is not followed by the end of its line.
+    /// A chunk is not followed by CR LF.
     ChunkEnd,
     /// The trailer fields are too long or malformed (RFC 9112 7.1.2).
     Trailer,
@@ -86,12 +88,12 @@ enum State {
 }
 
 impl BodyReader {
-    /// For a body of this length, of which at most `limit` bytes are wanted.
+    /// Creates a reader for a body of this length, with a limit in bytes on its data.
     #[must_use]
     pub fn new(length: BodyLength, limit: u64) -> Self {
         let state = match length {
             BodyLength::None | BodyLength::Length(0) => State::End,
-            // Refused by what the head says, before a byte of it is read.
+            // The announced length alone is reason to refuse, before any byte is read.
             BodyLength::Length(length) if length > limit => State::Failed(BodyError::TooBig { limit }),
             BodyLength::Length(length) => State::Length(length),
             BodyLength::Chunked => State::Size { size: 0, digits: 0 },
@@ -100,11 +102,13 @@ impl BodyReader {
         BodyReader { state, budget: limit, limit, extensions: 0, trailers: 0 }
     }
 
-    /// What comes next, in place; `None` when more bytes are needed. What follows the body is not touched.
+    /// Returns the next event, whose data borrows from `input`, or `None` if more bytes are needed.
+    /// Bytes after the body stay in `input`.
     ///
     /// # Errors
     ///
-    /// [`BodyError`]; the same one again however often it is asked.
+    /// Returns a [`BodyError`] if the body is malformed or too big, and the same one on every
+    /// further call.
     pub fn poll_event<'a>(&mut self, input: &mut RecvBuf<'a>) -> Result<Option<BodyEvent<'a>>, BodyError> {
         loop {
             match self.state {
@@ -127,11 +131,11 @@ impl BodyReader {
         }
     }
 
-    /// Tells that no more bytes will come.
+    /// Handles the end of the stream.
     ///
     /// # Errors
     ///
-    /// [`BodyError::Eof`] when the body has an end that was not reached.
+    /// Returns [`BodyError::Eof`] if the body is incomplete, or the error that has ended it before.
     pub fn handle_eof(&mut self) -> Result<(), BodyError> {
         match self.state {
             State::End | State::UntilClose => self.state = State::End,
@@ -144,7 +148,8 @@ impl BodyReader {
         }
     }
 
-    /// Hands out up to `left` bytes and goes on with what is left of them.
+    /// Returns up to `left` bytes, and continues in the state that `rest` makes of the remaining
+    /// count.
     fn data<'a>(
         &mut self,
         input: &mut RecvBuf<'a>,
@@ -167,14 +172,15 @@ impl BodyReader {
         Ok(BodyEvent::Data(data))
     }
 
-    /// Takes one byte of what stands around the chunks (RFC 9112 7.1).
+    /// Advances by one byte of chunked framing (RFC 9112 7.1).
     fn step(&mut self, state: State, byte: u8) -> Result<State, BodyError> {
         match (state, byte) {
             (State::Size { size, digits: 1.. }, b'\r') => Ok(State::SizeLf { size }),
             (State::Size { size, digits: 1.. }, b';') => Ok(State::Extension { size }),
             (State::Size { size, digits }, _) => {
-                // RFC 9112 7.1: "recipients MUST anticipate potentially large hexadecimal numerals and prevent
-                // parsing errors due to integer conversion overflows". 16 digits cannot overflow.
+                // RFC 9112 7.1: "recipients MUST anticipate potentially large hexadecimal numerals
+                // and prevent parsing errors due to integer conversion overflows". 16 digits cannot
+                // overflow.
                 let digit = char::from(byte).to_digit(16).filter(|_| digits < 16);
                 let digit = digit.ok_or(BodyError::ChunkSize)?;
                 Ok(State::Size { size: (size << 4) | u64::from(digit), digits: digits.saturating_add(1) })
@@ -213,7 +219,7 @@ impl BodyReader {
 }
 
 impl BodyError {
-    /// The status that a server answers with: 413 above the limit, else 400.
+    /// Returns the status for a server's response: 413 above the limit, otherwise 400.
     #[must_use]
     pub fn status(self) -> u16 {
         if matches!(self, BodyError::TooBig { .. }) { 413 } else { 400 }
@@ -224,11 +230,11 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BodyError::TooBig { limit } => return write!(f, "the body is longer than {limit} bytes"),
-            BodyError::ChunkSize => "a chunk must begin with its size in hexadecimal and CR LF",
+            BodyError::ChunkSize => "a chunk must begin with its size in hexadecimal, followed by CR LF",
             BodyError::ChunkExtension => "the chunk extensions are too long or malformed",
-            BodyError::ChunkEnd => "a chunk must be followed by CR LF",
+            BodyError::ChunkEnd => "a chunk must end with CR LF",
             BodyError::Trailer => "the trailer fields are too long or malformed",
-            BodyError::Eof => "the connection ended in the middle of the body",
+            BodyError::Eof => "the connection ended before the body was complete",
         })
     }
 }

@@ -1,47 +1,50 @@
-//! Where the body of a message ends (RFC 9112 6.3).
+//! Determining where the body of a message ends (RFC 9112 6.3).
 
 use super::grammar::trim;
 use super::{HeadError, Headers, Version};
 
-/// How long the body of a message is, as its head says.
+/// The length of a message's body, as its head announces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyLength {
-    /// There is none.
+    /// The message has no body.
     None,
-    /// `Content-Length`: this many bytes.
+    /// `Content-Length`: the body has this many bytes.
     Length(u64),
-    /// `Transfer-Encoding: chunked`: it says itself where it ends.
+    /// `Transfer-Encoding: chunked`: the last chunk ends the body.
     Chunked,
-    /// Up to the end of the connection; responses only.
+    /// The end of the connection ends the body. Responses only.
     UntilClose,
 }
 
 impl BodyLength {
-    /// Whether no byte of a body follows the head.
+    /// Returns whether no bytes of a body follow the head.
     #[must_use]
     pub fn is_empty(self) -> bool {
         matches!(self, BodyLength::None | BodyLength::Length(0))
     }
 }
 
-/// RFC 9112 6.3, for a request: without either field there is no body.
+/// Applies RFC 9112 6.3 to a request: without either field it has no body.
 pub(super) fn of_request(headers: &Headers, version: Version) -> Result<BodyLength, HeadError> {
     match (transfer_encoding(headers), content_length(headers)?) {
         (Coding::None, None) => Ok(BodyLength::None),
         (Coding::None, Some(length)) => Ok(BodyLength::Length(length)),
-        // RFC 9112 6.1: "A server MAY reject a request that contains both Content-Length and Transfer-Encoding".
+        // RFC 9112 6.1: "A server MAY reject a request that contains both Content-Length and
+        // Transfer-Encoding".
         (_, Some(_)) => Err(HeadError::TwoBodyLengths),
-        // RFC 9112 6.1: in HTTP/1.0 "a server or client that receives [it] MUST treat the message as if the
-        // framing is faulty".
+        // RFC 9112 6.1: in HTTP/1.0 "a server or client that receives [it] MUST treat the message
+        // as if the framing is faulty".
         _ if version == Version::Http10 => Err(HeadError::TransferEncoding),
         (Coding::Chunked, None) => Ok(BodyLength::Chunked),
         (Coding::ThenChunked, None) => Err(HeadError::UnknownTransferCoding),
-        // RFC 9112 6.3: "the server MUST respond with the 400 (Bad Request) status code and then close".
+        // RFC 9112 6.3: "the server MUST respond with the 400 (Bad Request) status code and then
+        // close".
         (Coding::Other, None) => Err(HeadError::TransferEncoding),
     }
 }
 
-/// RFC 9112 6.3, for the response to a GET: without either field it ends with the connection.
+/// Applies RFC 9112 6.3 to the response to a GET: without either field its body ends with the
+/// connection.
 pub(super) fn of_response(headers: &Headers, status: u16) -> Result<BodyLength, HeadError> {
     if matches!(status, 100..=199 | 204 | 304) {
         return Ok(BodyLength::None);
@@ -59,7 +62,7 @@ pub(super) fn of_response(headers: &Headers, status: u16) -> Result<BodyLength, 
 enum Coding {
     None,
     Chunked,
-    /// Something, and `chunked` around it.
+    /// Another coding, with `chunked` around it.
     ThenChunked,
     Other,
 }
@@ -69,7 +72,7 @@ fn transfer_encoding(headers: &Headers) -> Coding {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     let times = headers.elements(NAME).filter(|coding| is_chunked(coding)).count();
     match headers.elements(NAME).last() {
-        // A field that names no coding still says that there is one.
+        // An empty field still announces a transfer coding.
         None if headers.contains(NAME) => Coding::Other,
         None => Coding::None,
         // RFC 9112 6.1: "A sender MUST NOT apply the chunked transfer coding more than once".
@@ -84,7 +87,8 @@ fn transfer_encoding(headers: &Headers) -> Coding {
     }
 }
 
-/// RFC 9112 6.3: a list of equal numbers counts as one; anything else is "an unrecoverable error".
+/// Reads `Content-Length`. RFC 9112 6.3: a list of equal numbers counts as one; any other list is
+/// "an unrecoverable error".
 fn content_length(headers: &Headers) -> Result<Option<u64>, HeadError> {
     let mut length = None;
     for number in headers.all("content-length").flat_map(|value| value.split(|&b| b == b',')) {
@@ -97,7 +101,7 @@ fn content_length(headers: &Headers) -> Result<Option<u64>, HeadError> {
     Ok(length)
 }
 
-/// `1*DIGIT`, and nothing of what `str::parse` takes besides (a plus sign).
+/// Parses `1*DIGIT`. Unlike `str::parse`, this refuses a plus sign.
 fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;

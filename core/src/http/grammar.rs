@@ -1,4 +1,4 @@
-//! The characters of HTTP: tokens, field values, authorities.
+//! The grammar of HTTP: tokens, field values, authorities.
 
 use core::net::Ipv6Addr;
 
@@ -29,7 +29,7 @@ pub(crate) const fn is_tchar(byte: u8) -> bool {
         )
 }
 
-/// RFC 9110 5.5: visible characters, obs-text, SP and HTAB; every other control character is out.
+/// RFC 9110 5.5: visible characters, obs-text, SP and HTAB, but no other control character.
 pub(crate) const fn is_field_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
@@ -53,10 +53,10 @@ pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// A host and its port as they stand in `Host`, in an origin and in a URL (RFC 3986 3.2, without userinfo).
+/// A host with an optional port, as in `Host`, an origin or a URL (RFC 3986 3.2, without userinfo).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Authority<'a> {
-    /// With its brackets when it is an IPv6 address.
+    /// The host; an IPv6 address has its brackets.
     pub(crate) host: &'a str,
     pub(crate) port: Option<u16>,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Authority<'a> {
 impl<'a> Authority<'a> {
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
         let text = core::str::from_utf8(text).ok()?;
-        // An IPv6 address has colons of its own, so its end is the bracket.
+        // An IPv6 address contains colons, so it ends at its bracket.
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((address, port)) => {
                 let _: Ipv6Addr = address.parse().ok()?;
@@ -77,7 +77,7 @@ impl<'a> Authority<'a> {
                 (host, port)
             }
         };
-        // RFC 3986 3.2.3: `port = *DIGIT`; an empty one is the default.
+        // RFC 3986 3.2.3: `port = *DIGIT`; an empty port means the default.
         if !port.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
@@ -86,7 +86,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// RFC 3986 3.2.2, but not empty (RFC 9110 4.2.1).
+/// RFC 3986 3.2.2, except that the name must not be empty (RFC 9110 4.2.1).
 fn is_reg_name(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&b))
 }

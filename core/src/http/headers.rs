@@ -1,4 +1,4 @@
-//! The fields of a head.
+//! The header fields of a head.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -6,10 +6,11 @@ use core::fmt;
 use super::InvalidHeader;
 use super::grammar::{is_blank, is_field_byte, is_token, trim};
 
-/// The header fields of a message, in the order they came; names compare without case (RFC 9110 5.1).
+/// The header fields of a message, in order. Names are case-insensitive (RFC 9110 5.1).
 ///
-/// They are a plain list: there are at most [`Config::max_headers`](crate::Config::max_headers) of them, and a
-/// list cannot be flooded with names that collide.
+/// The fields are a plain list rather than a hash map: a message has at most
+/// [`Config::max_headers`](crate::Config::max_headers) of them, and a peer cannot flood a list with
+/// names that collide.
 ///
 /// ```
 /// use sockeye_core::http::Response;
@@ -23,19 +24,20 @@ use super::grammar::{is_blank, is_field_byte, is_token, trim};
 /// ```
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// Received: the whole head as it came. To be sent: the fields, as they go out.
+    /// The whole head if it was received; otherwise the fields as they are sent.
     text: Vec<u8>,
     fields: Vec<Field>,
 }
 
-/// Where in its text a field stands. Offsets, because a value cannot borrow from its own text.
+/// The position of a field in `Headers::text`. Offsets rather than references, because a struct
+/// cannot borrow from itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
     pub(super) name: Span,
     pub(super) value: Span,
 }
 
-/// A part of a text of less than 4 GiB.
+/// A range of `Headers::text`, which is shorter than 4 GiB.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Span {
     start: u32,
@@ -43,61 +45,66 @@ pub(super) struct Span {
 }
 
 impl Headers {
-    /// How many fields there are.
+    /// Returns the number of fields.
     #[must_use]
     pub fn len(&self) -> usize {
         self.fields.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether the message has no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
-    /// All fields: their names as they were written, and their values without the blanks around them.
+    /// Returns all fields: names as they were written, values without surrounding blanks.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter().map(|field| (as_str(self.part(field.name)), self.part(field.value)))
     }
 
-    /// The values of all fields of this name.
+    /// Returns the values of all fields with this name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        // On bytes: names need no check as UTF-8 to be compared.
+        // Comparing bytes saves validating each name as UTF-8.
         let same = |field: &&Field| self.part(field.name).eq_ignore_ascii_case(name.as_bytes());
         self.fields.iter().filter(same).map(|field| self.part(field.value))
     }
 
-    /// The value of the first field of this name; `None` as well when it is not UTF-8 (see [`all`](Headers::all)).
+    /// Returns the value of the first field with this name, or `None` if the field is missing or
+    /// its value is not UTF-8 (see [`all`](Headers::all) for bytes).
     #[must_use]
     pub fn first<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.all(name).next().and_then(|value| core::str::from_utf8(value).ok())
     }
 
-    /// Whether there is a field of this name.
+    /// Returns whether a field with this name is present.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.all(name).next().is_some()
     }
 
-    /// The elements of the comma-separated list that all fields of this name make together (RFC 9110 5.3, 5.6.1);
-    /// empty elements are left out, as 5.6.1.2 wants, and so are those that are not UTF-8.
+    /// Returns the elements of the comma-separated list that all fields with this name form
+    /// together (RFC 9110 5.3, 5.6.1).
+    ///
+    /// Empty elements are skipped, as 5.6.1.2 requires, and so are elements that are not UTF-8.
     pub fn tokens<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.elements(name).filter_map(|element| core::str::from_utf8(element).ok())
     }
 
-    /// Whether the list of this name has the token, in whatever case.
+    /// Returns whether the list with this name contains the token, ignoring case.
     #[must_use]
     pub fn contains_token(&self, name: &str, token: &str) -> bool {
         self.elements(name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    /// As [`tokens`](Headers::tokens), but those that are not UTF-8 too, so that a check sees them.
+    /// Like [`tokens`](Headers::tokens), but includes elements that are not UTF-8, so that
+    /// validation sees them.
     pub(crate) fn elements<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let all = self.all(name).flat_map(|value| value.split(|&b| b == b','));
         all.map(trim).filter(|element| !element.is_empty())
     }
 
-    /// The value of the only field of this name: `Ok(None)` without one, an error with several.
+    /// Returns the value of the only field with this name, `Ok(None)` if there is none, or an error
+    /// if the field is repeated.
     pub(crate) fn only<'a>(&'a self, name: &'a str) -> Result<Option<&'a [u8]>, Several> {
         let mut all = self.all(name);
         match (all.next(), all.next()) {
@@ -106,7 +113,7 @@ impl Headers {
         }
     }
 
-    /// Adds a field that goes out as `name: value`, if it comes back from a parser as just that.
+    /// Adds a field, provided that a parser reads it back as exactly this one field.
     pub(crate) fn push(&mut self, name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
         if !is_token(name.as_bytes()) {
             return Err(InvalidHeader::Name);
@@ -118,7 +125,7 @@ impl Headers {
         Ok(())
     }
 
-    /// As [`push`](Headers::push), for what this crate writes itself or has checked before.
+    /// Adds a field that this crate writes itself or has validated before.
     pub(crate) fn push_checked(&mut self, name: &str, value: &[u8]) {
         let name_start = self.text.len();
         self.text.extend_from_slice(name.as_bytes());
@@ -133,7 +140,7 @@ impl Headers {
         }
     }
 
-    /// Appends all fields to a head that is being written, except those whose name `skip` wants left out.
+    /// Appends all fields to a head that is being written, except those whose name `skip` selects.
     pub(crate) fn write(&self, out: &mut Vec<u8>, skip: impl Fn(&str) -> bool) {
         for (name, value) in self.iter().filter(|(name, _)| !skip(name)) {
             for part in [name.as_bytes(), b": ", value, b"\r\n"] {
@@ -161,7 +168,7 @@ impl Headers {
     }
 }
 
-/// There are several fields where one is allowed.
+/// A field that may appear only once is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Several;
 
@@ -170,21 +177,21 @@ impl Span {
         Some(Span { start: u32::try_from(start).ok()?, len: u32::try_from(len).ok()? })
     }
 
-    /// Where `part`, which a parser cut out of `text`, stands in it.
+    /// Returns the range of `part`, which a parser borrowed from `text`.
     pub(super) fn of(text: &[u8], part: &[u8]) -> Option<Self> {
         Span::new(part.as_ptr().addr().checked_sub(text.as_ptr().addr())?, part.len())
     }
 }
 
-/// Everything that this is asked for is ASCII, by the parser or by `push`.
+/// Converts a part that is ASCII: the parser or `push` has checked it.
 fn as_str(bytes: &[u8]) -> &str {
     core::str::from_utf8(bytes).unwrap_or_default()
 }
 
-/// The first byte that keeps a value from coming back as it was given.
+/// Returns the first byte that a parser would refuse or strip from the value.
 fn misplaced_byte(value: &[u8]) -> Option<(usize, u8)> {
     let last = value.len().wrapping_sub(1);
-    // RFC 9110 5.5: "A field value does not include leading or trailing whitespace", so it would be lost.
+    // RFC 9110 5.5: "A field value does not include leading or trailing whitespace".
     let misplaced = |at: usize, byte: u8| !is_field_byte(byte) || (is_blank(byte) && (at == 0 || at == last));
     value.iter().copied().enumerate().find(|&(at, byte)| misplaced(at, byte))
 }

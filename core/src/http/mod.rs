@@ -1,10 +1,11 @@
-//! The part of HTTP/1.1 that an opening handshake needs, and a plain HTTP answer on the same port.
+//! The part of HTTP/1.1 that an opening handshake and plain HTTP on the same port need.
 //!
-//! It is as small as that: heads (RFC 9112 2 to 5), the fields in them (RFC 9110 5), bodies (RFC 9112 6 and 7).
-//! A [`Request`] or a parsed [`Response`] owns one copy of its head's bytes and one index into it.
+//! It covers heads (RFC 9112 2 to 5), the fields in them (RFC 9110 5) and bodies (RFC 9112 6 and
+//! 7). A [`Request`] or a parsed [`Response`] owns one copy of its head's bytes and one index into
+//! it.
 //!
-//! What is ambiguous is refused, never guessed: two readers of the same bytes who disagree on where a message
-//! ends are how requests are smuggled (RFC 9112 11.2).
+//! Ambiguous input is refused, never guessed at: request smuggling (RFC 9112 11.2) works when two
+//! recipients of the same bytes disagree on where a message ends.
 
 mod body;
 mod error;

@@ -1,4 +1,4 @@
-//! From the bytes of a head to an index of its parts.
+//! Parsing the bytes of a head into an index of its parts.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -7,10 +7,10 @@ use super::headers::{Field, Span};
 use super::request::Version;
 use super::{HeadError, Headers, Request, Response};
 
-/// Heads of up to this many fields need no allocation while they are parsed; browsers send about 15.
+/// Heads with up to this many fields are parsed without an allocation. Browsers send about 15.
 const FEW: usize = 32;
 
-/// Parses a head that is complete and has `fields` lines behind its first one.
+/// Parses a complete head, which has `fields` lines after its first.
 pub(super) fn parse_request(head: Vec<u8>, fields: usize) -> Result<Request, HeadError> {
     let (mut few, mut many) = ([httparse::EMPTY_HEADER; FEW], Vec::new());
     let mut parsed = httparse::Request::new(slots(fields, &mut few, &mut many));
@@ -27,12 +27,12 @@ pub(super) fn parse_request(head: Vec<u8>, fields: usize) -> Result<Request, Hea
     Request::checked(Headers::received(head, index), method, target, version(minor))
 }
 
-/// As [`parse_request`], for a response.
+/// Parses the complete head of a response, which has `fields` lines after its first.
 pub(super) fn parse_response(head: Vec<u8>, fields: usize) -> Result<Response, HeadError> {
     let (mut few, mut many) = ([httparse::EMPTY_HEADER; FEW], Vec::new());
     let mut parsed = httparse::Response::new(slots(fields, &mut few, &mut many));
     check_whole(parsed.parse(&head).map_err(fault)?, &head)?;
-    // RFC 9110 15: three digits, the first of them 1 to 5; what begins with another is up to its reader.
+    // RFC 9110 15: three digits, the first from 1 to 5. The recipient decides about 600 and above.
     let (Some(status @ 100..), Some(minor)) = (parsed.code, parsed.version) else {
         return Err(HeadError::StatusLine);
     };
@@ -40,7 +40,7 @@ pub(super) fn parse_response(head: Vec<u8>, fields: usize) -> Result<Response, H
     Ok(Response::received(status, version(minor), Headers::received(head, index)))
 }
 
-/// Room for the fields that the scan has counted, which is at most `max_headers`.
+/// Returns room for the fields that the scan has counted, at most `max_headers`.
 fn slots<'s, 'b>(
     fields: usize,
     few: &'s mut [httparse::Header<'b>; FEW],
@@ -53,7 +53,8 @@ fn slots<'s, 'b>(
     many
 }
 
-/// The scan and the parser must agree on where the head ends, or one of them has read something else.
+/// Checks that the scan and the parser agree on where the head ends. If they differ, one has
+/// misread it.
 fn check_whole(status: httparse::Status<usize>, head: &[u8]) -> Result<(), HeadError> {
     match status {
         httparse::Status::Complete(length) if length == head.len() => Ok(()),
@@ -83,9 +84,9 @@ fn fault(error: httparse::Error) -> HeadError {
         httparse::Error::HeaderValue => HeadError::FieldValue,
         httparse::Error::NewLine => HeadError::BareCr,
         httparse::Error::Status => HeadError::StatusLine,
-        // The scan has seen a method and a space, so that it is the target which is wrong.
+        // The scan has already seen a method and a space, so the target is wrong.
         httparse::Error::Token => HeadError::Target,
-        // The scan has counted the lines; the parser cannot find more of them.
+        // The scan has counted the lines, so the parser cannot find more.
         httparse::Error::TooManyHeaders => HeadError::FieldName,
         httparse::Error::Version => HeadError::Version,
     }

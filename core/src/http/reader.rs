@@ -1,4 +1,4 @@
-//! Finding the end of a head in bytes that come in any pieces.
+//! Finding the end of a head that arrives in pieces of any size.
 
 use alloc::vec::Vec;
 
@@ -7,30 +7,31 @@ use super::parse::{parse_request, parse_response};
 use super::{HeadError, Request, Response};
 use crate::{Config, RecvBuf};
 
-/// RFC 9112 2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at least one
-/// empty line (CRLF) received prior to the request-line". Old clients send one behind a body; this is a few.
+/// RFC 9112 2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at
+/// least one empty line (CRLF) received prior to the request-line". Old clients send one after a
+/// body; this allows for a few.
 const EMPTY_LINES: u8 = 4;
 
-/// Collects a head up to its empty line and stops there; what follows stays where it is.
+/// Collects a head up to its empty line. Bytes after it stay in the input.
 ///
 /// ```text
 ///   read 1        read 2              read 3
 ///   GET / HT      TP/1.1\r\nHost: a   \r\n\r\n|frames
-///   scanned ──▶   scanned ──────────▶ ──────▶ ^ end: one httparse pass over the whole
+///   scanned ──▶   scanned ──────────▶ ──────▶ ^ end: one httparse pass over all
 /// ```
 ///
-/// Each byte is looked at by the scan once, when it comes, and by the parser once. A head that comes in one
-/// read is copied once.
+/// The scan examines each byte once, when it arrives, and the parser once more. A head that arrives
+/// in one read is copied once.
 #[derive(Debug)]
 pub(crate) struct HeadReader {
     kept: Vec<u8>,
     scan: Scan,
-    /// How often a byte has been looked at, by the scan or by the parser.
+    /// The number of bytes that the scan and the parser have examined together.
     #[cfg(test)]
     pub(crate) looked_at: usize,
 }
 
-/// Which start line is expected.
+/// The kind of message whose head is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Request,
@@ -47,7 +48,7 @@ impl HeadReader {
         }
     }
 
-    /// How many bytes of the head have been kept so far.
+    /// Returns the number of bytes of the incomplete head.
     pub(crate) fn received(&self) -> usize {
         self.kept.len()
     }
@@ -86,11 +87,11 @@ impl HeadReader {
             Some(end) if self.kept.is_empty() => Ok(Some(input.take(end).to_vec())),
             Some(end) => {
                 self.kept.extend_from_slice(input.take(end));
-                // It may live as long as its connection, so the room left by growing goes back.
+                // The head may live as long as its connection, so spare capacity is freed.
                 self.kept.shrink_to_fit();
                 Ok(Some(core::mem::take(&mut self.kept)))
             }
-            // The last byte that fits is here, and the end is not.
+            // The limit is reached, and the head has not ended.
             None if arrived == room => Err(HeadError::TooBig { limit }),
             None => {
                 self.kept.extend_from_slice(input.take(arrived));
@@ -100,26 +101,27 @@ impl HeadReader {
     }
 }
 
-/// How far the search has come. It looks at no byte twice, so a peer gains nothing by sending single bytes.
+/// The progress of the search for the end of the head. It examines no byte twice, so a peer gains
+/// nothing by sending single bytes.
 #[derive(Debug)]
 struct Scan {
     phase: Phase,
-    /// Bytes of the current line so far.
+    /// The bytes of the current line so far.
     line: usize,
-    /// The byte before the next one.
+    /// The byte examined last.
     last: u8,
-    /// Lines complete, the start line among them.
+    /// The number of complete lines, including the start line.
     lines: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// Before a request line, with so many empty lines behind.
+    /// Before a request line, after this many empty lines.
     Empty(u8),
     Method,
-    /// In the first bytes of a status line, which are always the same.
+    /// In the fixed first bytes of a status line.
     StatusLine,
-    /// Past what shows whether this is HTTP at all; only ends of lines matter.
+    /// After the bytes that identify HTTP. From here on only line ends matter.
     Lines,
 }
 
@@ -133,7 +135,7 @@ impl Scan {
         self.lines.saturating_sub(1)
     }
 
-    /// Looks through the bytes that have come; answers how many of them belong to the head once it has ended.
+    /// Scans new bytes; returns how many of them belong to the head once it has ended.
     fn run(&mut self, bytes: &[u8], max_fields: usize) -> Result<Option<usize>, HeadError> {
         let mut rest = bytes;
         while let [byte, behind @ ..] = rest {
@@ -156,8 +158,8 @@ impl Scan {
         Ok(None)
     }
 
-    /// Takes one byte of what comes before the first space. Whatever can never become HTTP is refused here,
-    /// so that nobody has to wait for the deadline to learn it.
+    /// Advances by one byte before the first space. Input that can never become HTTP is refused
+    /// here, at its first wrong byte rather than at the deadline.
     fn start_line(&mut self, byte: u8, next: Option<u8>) -> Result<(), HeadError> {
         match self.phase {
             Phase::Empty(lines) if self.line == 0 && byte == b'\r' => {
@@ -200,14 +202,15 @@ impl Scan {
         Ok(())
     }
 
-    /// Takes the rest of a line, with its LF; `true` when it was the empty one that ends the head.
+    /// Advances by the rest of a line, up to its LF. Returns true if the line is the empty one that
+    /// ends the head.
     fn end_line(&mut self, line: &[u8], max_fields: usize) -> Result<bool, HeadError> {
         let before = match line {
             [.., before, _] => *before,
             _ => self.last,
         };
-        // RFC 9112 2.2: "a recipient MAY recognize a single LF as a line terminator". It need not, and where
-        // two recipients differ in it requests are smuggled.
+        // RFC 9112 2.2: "a recipient MAY recognize a single LF as a line terminator". This one does
+        // not: two recipients that differ in this make request smuggling possible.
         if before != b'\r' {
             return Err(HeadError::BareLf);
         }

@@ -9,7 +9,8 @@ fn reader() -> HeadReader {
     HeadReader::new(Kind::Request)
 }
 
-/// Feeds `bytes` in pieces of `piece` until something comes of it; answers that and how many bytes it took.
+/// Feeds `bytes` in pieces of `piece` bytes until the reader returns a request or an error. Returns
+/// that and the number of bytes consumed.
 fn feed(
     reader: &mut HeadReader,
     bytes: &[u8],
@@ -25,13 +26,13 @@ fn feed(
         if !matches!(polled, Ok(None)) {
             return (polled, taken);
         }
-        assert!(input.is_empty(), "an unfinished head takes everything");
+        assert!(input.is_empty(), "an incomplete head consumes all input");
     }
     (Ok(None), taken)
 }
 
 #[test]
-fn t3_each_byte_is_looked_at_twice_in_all_however_it_comes() {
+fn t3_each_byte_is_examined_twice_in_total_at_any_read_size() {
     for piece in [1, 2, 3, 7, HEAD.len(), HEAD.len() + 9] {
         let mut reader = reader();
         let bytes = [HEAD, b"not the head"].concat();
@@ -43,14 +44,14 @@ fn t3_each_byte_is_looked_at_twice_in_all_however_it_comes() {
 }
 
 #[test]
-fn t3_a_head_without_end_is_refused_at_the_limit_and_each_byte_looked_at_once() {
+fn t3_an_endless_head_is_refused_at_the_limit_with_each_byte_examined_once() {
     let config = Config::new();
     let mut megabyte = b"GET / HTTP/1.1\r\nX: ".to_vec();
     megabyte.resize(1 << 20, b'x');
     let mut reader = reader();
     let (refused, taken) = feed(&mut reader, &megabyte, 1, &config);
     assert_eq!(refused.unwrap_err(), HeadError::TooBig { limit: 16 << 10 });
-    assert_eq!(taken, (16 << 10) - 1, "the byte that fills the limit decides");
+    assert_eq!(taken, (16 << 10) - 1, "the byte that reaches the limit is refused");
     assert_eq!(reader.looked_at, 16 << 10);
     assert!(reader.kept.capacity() <= 32 << 10);
 }
@@ -74,7 +75,7 @@ fn h6_a_head_of_exactly_the_limit_is_accepted_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn h12_as_many_fields_as_the_limit_are_accepted_and_one_more_is_refused_when_its_line_ends() {
+fn h12_as_many_fields_as_the_limit_are_accepted_and_one_more_is_refused_at_the_end_of_its_line() {
     for (fields, fits) in
         [(0, false), (31, true), (32, true), (33, true), (40, true), (41, false), (1000, false)]
     {
@@ -97,17 +98,17 @@ fn h12_as_many_fields_as_the_limit_are_accepted_and_one_more_is_refused_when_its
 }
 
 #[test]
-fn a_head_that_comes_in_one_read_is_kept_in_its_own_size() {
+fn a_parsed_head_has_no_spare_capacity() {
     for piece in [1, 10, 1000] {
         let (request, _) = feed(&mut reader(), HEAD, piece, &Config::new());
-        let text = request.unwrap().unwrap();
-        // What is kept of a head for as long as its connection lives has no room to grow.
-        assert_eq!(text.headers().capacity(), HEAD.len());
+        let request = request.unwrap().unwrap();
+        // A head may live as long as its connection, so spare capacity would be wasted memory.
+        assert_eq!(request.headers().capacity(), HEAD.len());
     }
 }
 
 #[test]
-fn what_can_never_become_a_request_is_refused_at_its_first_wrong_byte() {
+fn input_that_cannot_become_a_request_is_refused_at_its_first_wrong_byte() {
     let table: &[(&[u8], usize, HeadError)] = &[
         (b"\x16\x03\x01\x02\x00\x01", 0, HeadError::LooksLikeTls),
         (b"\x16", 0, HeadError::LooksLikeTls),
@@ -127,7 +128,7 @@ fn what_can_never_become_a_request_is_refused_at_its_first_wrong_byte() {
     ];
     for &(bytes, at, error) in table {
         for piece in [1, 100] {
-            // In one piece a byte and its successor are seen together; alone, 0x16 is taken for TLS.
+            // In one piece the reader sees both bytes; on its own, 0x16 counts as TLS.
             if bytes == b"\x16\x04" && piece == 1 {
                 continue;
             }
@@ -139,7 +140,7 @@ fn what_can_never_become_a_request_is_refused_at_its_first_wrong_byte() {
 }
 
 #[test]
-fn what_can_never_become_a_response_is_refused_at_its_first_wrong_byte() {
+fn input_that_cannot_become_a_response_is_refused_at_its_first_wrong_byte() {
     for (bytes, at) in
         [(&b"\x15\x03\x01"[..], 0), (b"HTTX", 3), (b"HTTP/2", 5), (b"\r\nHTTP/1.1", 0), (b"SSH-", 0)]
     {

@@ -1,4 +1,4 @@
-//! A request that was received.
+//! HTTP requests, as received by a server.
 
 use alloc::borrow::Cow;
 use core::fmt;
@@ -6,7 +6,7 @@ use core::fmt;
 use super::headers::{Several, Span};
 use super::{Authority, BodyLength, HeadError, Headers, framing};
 
-/// The version of HTTP that a message was written in.
+/// The HTTP version of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// HTTP/1.0
@@ -15,10 +15,10 @@ pub enum Version {
     Http11,
 }
 
-/// The head of a request, checked as RFC 9112 wants a server to check it.
+/// The head of a request, validated as RFC 9112 requires of a server.
 ///
-/// The target is a path or an absolute `http` URI, `Host` is there once (in HTTP/1.1) and is a host, and the
-/// fields that say where the body ends agree with one another.
+/// The target is a path or an absolute `http` URI; `Host` is a valid host, and HTTP/1.1 requests
+/// have it exactly once; the fields that say where the body ends agree with one another.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -43,19 +43,19 @@ pub struct Request {
 }
 
 impl Request {
-    /// The method, such as `GET`; its case matters (RFC 9110 9.1).
+    /// Returns the method, such as `GET`. Methods are case-sensitive (RFC 9110 9.1).
     #[must_use]
     pub fn method(&self) -> &str {
         self.headers.part_str(self.method)
     }
 
-    /// The target as it was sent: path and query, or an absolute URI.
+    /// Returns the target as it was sent: path and query, or an absolute URI.
     #[must_use]
     pub fn target(&self) -> &str {
         self.headers.part_str(self.target)
     }
 
-    /// The path, not decoded; `/` when an absolute URI has none.
+    /// Returns the path without decoding it, or `/` if an absolute URI has none.
     #[must_use]
     pub fn path(&self) -> &str {
         let target = self.path_and_query();
@@ -65,13 +65,14 @@ impl Request {
         }
     }
 
-    /// What stands behind the first `?`, not decoded.
+    /// Returns the query, which follows the first `?`, without decoding it.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.path_and_query().split_once('?').map(|(_, query)| query)
     }
 
-    /// The parameters of the query, decoded as those of forms: `?message=a+b%21` is `("message", "a b!")`.
+    /// Returns the parameters of the query, decoded like those of forms: `?message=a+b%21` yields
+    /// `("message", "a b!")`.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -79,7 +80,7 @@ impl Request {
     /// # let mut bytes = *b"GET /chat?room=a+b&name=J%C3%B6 HTTP/1.1\r\nHost: example.com\r\n\r\n";
     /// # let mut reader = Handshake::new(Arc::new(Config::new()));
     /// # let request = reader.poll_request(&mut RecvBuf::new(&mut bytes))?.expect("a whole head");
-    /// // of GET /chat?room=a+b&name=J%C3%B6
+    /// // For GET /chat?room=a+b&name=J%C3%B6:
     /// assert_eq!(request.param("name").as_deref(), Some("J\u{f6}"));
     /// assert_eq!(request.params().map(|(name, _)| name).collect::<Vec<_>>(), ["room", "name"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -88,40 +89,41 @@ impl Request {
         form_urlencoded::parse(self.query().unwrap_or_default().as_bytes())
     }
 
-    /// The first parameter of this name.
+    /// Returns the first query parameter with this name, decoded.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<Cow<'_, str>> {
         self.params().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// The version of HTTP.
+    /// Returns the HTTP version.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The header fields.
+    /// Returns the header fields.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// The host that was asked for, and its port if one was named: `example.com:8080`.
+    /// Returns the requested host, with its port if the client named one: `example.com:8080`.
     ///
-    /// It is that of an absolute target, else `Host` (RFC 9112 3.2.2: "the origin server MUST ignore the received
-    /// Host header field (if any) and instead use the host information of the request-target").
+    /// The host of an absolute target takes precedence over `Host` (RFC 9112 3.2.2: "the origin
+    /// server MUST ignore the received Host header field (if any) and instead use the host
+    /// information of the request-target").
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         split_absolute(self.target()).map(|(host, _)| host).or_else(|| self.headers.first("host"))
     }
 
-    /// How long the body is that follows the head; see [`BodyReader`](super::BodyReader).
+    /// Returns the length of the body, to be read with a [`BodyReader`](super::BodyReader).
     #[must_use]
     pub fn body_length(&self) -> BodyLength {
         self.body_length
     }
 
-    /// The cookies, as pairs of name and value, both as they were sent (RFC 6265 4.2.1).
+    /// Returns the cookies as pairs of name and value, without decoding them (RFC 6265 4.2.1).
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         let lines = self.headers.all("cookie").filter_map(|line| core::str::from_utf8(line).ok());
         lines.flat_map(|line| line.split(';')).filter_map(|pair| {
@@ -130,7 +132,7 @@ impl Request {
         })
     }
 
-    /// Checks what a parser of lines does not: the target, `Host`, and the length of the body.
+    /// Validates what the line parser does not: the target, `Host`, and the length of the body.
     pub(super) fn checked(
         headers: Headers,
         method: Span,
@@ -142,9 +144,9 @@ impl Request {
         if !is_target(request.method(), request.target()) {
             return Err(HeadError::Target);
         }
-        // RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request
-        // message that lacks a Host header field and to any request message that contains more than one Host
-        // header field line or a Host header field with an invalid field value."
+        // RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
+        // request message that lacks a Host header field and to any request message that contains
+        // more than one Host header field line or a Host header field with an invalid field value."
         match request.headers.only("host") {
             Err(Several) => Err(HeadError::RepeatedHost),
             Ok(None) if version == Version::Http11 => Err(HeadError::MissingHost),
@@ -159,8 +161,9 @@ impl Request {
     }
 }
 
-/// RFC 9112 3.2: origin-form, absolute-form, or the forms of CONNECT and OPTIONS; and RFC 3986 2: "a URI is
-/// composed from a limited set of characters" of ASCII, with no fragment on its way to a server.
+/// Returns whether the target has a form of RFC 9112 3.2 (origin-form, absolute-form, or the forms
+/// of CONNECT and OPTIONS), is ASCII (RFC 3986 2: "a URI is composed from a limited set of
+/// characters"), and has no fragment, which clients never send.
 fn is_target(method: &str, target: &str) -> bool {
     if !target.is_ascii() || target.contains('#') {
         return false;
@@ -173,7 +176,7 @@ fn is_target(method: &str, target: &str) -> bool {
     }
 }
 
-/// The authority of an absolute target, and what follows it.
+/// Splits an absolute target after its authority; returns `None` for any other target.
 fn split_absolute(target: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = target.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {

@@ -1,4 +1,4 @@
-//! A response: written by a server, or received by a client.
+//! HTTP responses: written by a server, or received by a client.
 
 use alloc::format;
 use alloc::string::ToString;
@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{BodyLength, HeadError, Headers, InvalidHeader, Request, Version, framing};
 
-/// An HTTP response, to be sent or as it was received.
+/// An HTTP response, to be sent or received.
 ///
 /// ```
 /// use sockeye_core::http::Response;
@@ -17,7 +17,7 @@ use super::{BodyLength, HeadError, Headers, InvalidHeader, Request, Version, fra
 ///     b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\
 ///       Connection: close\r\n\r\nnot from there"
 /// );
-/// // A line break would begin a header of its own.
+/// // A line break would begin another header.
 /// assert!(Response::new(200).header("Location", "/\r\nSet-Cookie: a=b").is_err());
 /// # Ok::<(), sockeye_core::http::InvalidHeader>(())
 /// ```
@@ -28,20 +28,20 @@ pub struct Response {
     headers: Headers,
     content: Vec<u8>,
     truncated: bool,
-    /// It answers a HEAD.
+    /// Whether the response answers a HEAD request.
     head_only: bool,
 }
 
 impl Response {
-    /// A response with this status and nothing else. A number that is no status (RFC 9110 15: 100 to 599)
-    /// becomes 500.
+    /// Creates a response with this status, no headers and no body. A number that is not a status
+    /// (RFC 9110 15: 100 to 599) becomes 500.
     #[must_use]
     pub fn new(status: u16) -> Self {
         let status = if matches!(status, 100..=599) { status } else { 500 };
         Response::received(status, Version::Http11, Headers::default())
     }
 
-    /// A page of plain text.
+    /// Creates a response with a body of plain text.
     #[must_use]
     pub fn text(status: u16, text: impl Into<Vec<u8>>) -> Self {
         let mut response = Response::new(status).body(text);
@@ -49,7 +49,7 @@ impl Response {
         response
     }
 
-    /// A page of HTML.
+    /// Creates a response with a body of HTML.
     #[must_use]
     pub fn html(status: u16, html: impl Into<Vec<u8>>) -> Self {
         let mut response = Response::new(status).body(html);
@@ -57,12 +57,13 @@ impl Response {
         response
     }
 
-    /// Adds a header; one of the same name stays beside it.
+    /// Adds a header. Headers with the same name are kept.
     ///
     /// # Errors
     ///
-    /// [`InvalidHeader`] when it would not come out of a parser as the same one field (RFC 9110 5.1, 5.5), or for
-    /// `Content-Length` and `Transfer-Encoding`, which follow from the body.
+    /// Returns [`InvalidHeader`] if a parser would not read it back as exactly this one field (RFC
+    /// 9110 5.1, 5.5), and for `Content-Length` and `Transfer-Encoding`, which follow from the
+    /// body.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
         if is_framing(name) {
             return Err(InvalidHeader::Reserved);
@@ -78,55 +79,58 @@ impl Response {
         self
     }
 
-    /// The response as an answer to this request: where it is a HEAD, [`encode`](Response::encode) leaves the body out
-    /// (RFC 9110 9.3.2: "the server MUST NOT send content in the response").
+    /// Marks the response as the answer to this request: for a HEAD request,
+    /// [`encode`](Response::encode) omits the body (RFC 9110 9.3.2: "the server MUST NOT send
+    /// content in the response").
     #[must_use]
     pub fn in_answer_to(mut self, request: &Request) -> Self {
         self.head_only = request.method() == "HEAD";
         self
     }
 
-    /// The status, such as 101.
+    /// Returns the status, such as 101.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The usual phrase for the status, such as `Switching Protocols`; empty for one that has none.
+    /// Returns the reason phrase of the status, such as `Switching Protocols`, or an empty string
+    /// if the status is unknown.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         reason_phrase(self.status)
     }
 
-    /// The version of HTTP that it was written in.
+    /// Returns the HTTP version that the response was written in.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The header fields.
+    /// Returns the header fields.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// The body, with its transfer coding taken off (RFC 9110 6.4: content).
+    /// Returns the body without its transfer coding (RFC 9110 6.4 calls this the content).
     #[must_use]
     pub fn content(&self) -> &[u8] {
         &self.content
     }
 
-    /// Whether more of the body was announced or sent than [`content`](Response::content) has: it passed the
-    /// limit, was malformed, or the connection or the time ended before it.
+    /// Returns whether [`content`](Response::content) is only a part of the body, because the body
+    /// passed the limit, was malformed, or was cut off by the end of the connection or by the
+    /// timeout.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
         self.truncated
     }
 
-    /// The whole response as it goes over the wire.
+    /// Returns the whole response as it is sent.
     ///
-    /// `Content-Length` is added where a response has one, and `Connection: close` unless there is a
-    /// `Connection` already. 1xx, 204 and 304 have no body (RFC 9110 6.4.1), whatever was set.
+    /// This adds `Content-Length` if the status allows a body, and `Connection: close` if the
+    /// response has no `Connection`. A body set on a 1xx, 204 or 304 is omitted (RFC 9110 6.4.1).
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = self.encode_head();
@@ -136,13 +140,13 @@ impl Response {
         out
     }
 
-    /// The head alone.
+    /// Returns the head as it is sent, without the body.
     #[must_use]
     pub fn encode_head(&self) -> Vec<u8> {
         let mut out = format!("HTTP/1.1 {:03} {}\r\n", self.status, self.reason()).into_bytes();
         self.headers.write(&mut out, is_framing);
-        // RFC 9110 8.6: "A server MUST NOT send a Content-Length header field in any response with a status
-        // code of 1xx (Informational) or 204 (No Content)."
+        // RFC 9110 8.6: "A server MUST NOT send a Content-Length header field in any response with
+        // a status code of 1xx (Informational) or 204 (No Content)."
         if self.may_have_body() {
             out.extend_from_slice(b"Content-Length: ");
             out.extend_from_slice(self.content.len().to_string().as_bytes());
@@ -159,13 +163,13 @@ impl Response {
         Response { status, version, headers, content: Vec::new(), truncated: false, head_only: false }
     }
 
-    /// Adds a header that is known to be valid.
+    /// Adds a header that this crate writes itself.
     pub(crate) fn header_checked(mut self, name: &str, value: &str) -> Self {
         self.headers.push_checked(name, value.as_bytes());
         self
     }
 
-    /// Adds fields that were checked when they were given.
+    /// Adds headers that have been validated before.
     pub(crate) fn headers_checked(mut self, fields: &Headers) -> Self {
         for (name, value) in fields.iter() {
             self.headers.push_checked(name, value);
@@ -173,12 +177,12 @@ impl Response {
         self
     }
 
-    /// What its head says of its body.
+    /// Returns the length of the body, as the head announces it.
     pub(crate) fn body_length(&self) -> Result<BodyLength, HeadError> {
         framing::of_response(&self.headers, self.status)
     }
 
-    /// Adds to the body, up to `limit` bytes of it in all; `false` when not everything fitted.
+    /// Appends to the body up to `limit` bytes in total; returns false if some bytes did not fit.
     pub(crate) fn append(&mut self, bytes: &[u8], limit: usize) -> bool {
         let room = limit.saturating_sub(self.content.len());
         self.content.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
@@ -195,7 +199,8 @@ impl Response {
     }
 }
 
-/// Where the message ends is said by what is sent, not by a header that might say otherwise.
+/// Returns whether this field says where the message ends. Such fields follow from the body that is
+/// actually sent.
 fn is_framing(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
 }

@@ -1,53 +1,54 @@
-//! How a client's handshake can fail.
+//! Errors of the client's handshake.
 
 use core::fmt;
 
 use crate::deflate::InvalidAnswer;
 use crate::http::{HeadError, Response};
 
-/// Why there is no connection.
+/// The reason why a handshake failed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The server answered with another status than 101: here is all of it, with its body.
+    /// The server responded with a status other than 101. The response includes its body.
     Refused(Response),
-    /// What came is not a valid answer to the handshake (RFC 6455 4.1).
+    /// The server sent an invalid response (RFC 6455 4.1).
     BadResponse(BadResponse),
-    /// The time for the handshake was up.
+    /// The response was not complete within
+    /// [`Config::handshake_timeout`](crate::Config::handshake_timeout).
     TimedOut {
-        /// How many bytes had come.
+        /// The bytes that arrived.
         received: usize,
     },
-    /// The server closed the connection before its answer was complete.
+    /// The server closed the connection before its response was complete.
     Eof {
-        /// How many bytes had come.
+        /// The bytes that arrived.
         received: usize,
     },
-    /// The outcome was handed out before; this `Handshake` has nothing more to give.
+    /// This `Handshake` has already returned its outcome.
     Over,
 }
 
-/// The rule that a response broke.
+/// The rule that a server's response broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadResponse {
-    /// It is not a valid HTTP/1 head, or passes a limit.
+    /// The head is not valid HTTP/1, or passes a limit.
     Head(HeadError),
     /// The 101 is not HTTP/1.1.
     HttpVersion,
-    /// `Upgrade` is not there once with the value `websocket`.
+    /// `Upgrade` is missing, repeated or not `websocket`.
     Upgrade,
-    /// `Connection` does not have the token `upgrade`.
+    /// `Connection` does not contain the token `upgrade`.
     Connection,
-    /// `Sec-WebSocket-Accept` is not there once with the value that follows from the key.
+    /// `Sec-WebSocket-Accept` is missing, repeated or does not match the key.
     Accept,
-    /// The subprotocol is none that was offered, or there are several.
+    /// The server chose a subprotocol that was not offered, or several.
     Subprotocol,
-    /// An extension that was not offered.
+    /// The server uses an extension that was not offered.
     Extension,
-    /// An answer that does not fit the compression that was offered.
+    /// The server's answer does not match the offer of compression.
     Deflate(InvalidAnswer),
-    /// One interim response (1xx) followed another without end.
+    /// The server sent too many interim responses (1xx).
     TooManyInterim,
 }
 
@@ -61,16 +62,23 @@ impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HandshakeError::Refused(response) => {
-                write!(f, "the server refused with {} {}", response.status(), response.reason())
+                write!(f, "the server refused the handshake with {} {}", response.status(), response.reason())
             }
-            HandshakeError::BadResponse(fault) => write!(f, "not a valid WebSocket response: {fault}"),
+            HandshakeError::BadResponse(fault) => {
+                write!(f, "the server sent an invalid handshake response: {fault}")
+            }
             HandshakeError::TimedOut { received } => {
-                write!(f, "no answer within the handshake timeout; {received} bytes came")
+                write!(
+                    f,
+                    "the server did not respond within the handshake timeout; received {received} bytes"
+                )
             }
             HandshakeError::Eof { received } => {
-                write!(f, "the server closed the connection during the handshake; {received} bytes came")
+                write!(f, "the server closed the connection during the handshake; received {received} bytes")
             }
-            HandshakeError::Over => f.write_str("the handshake is over; its outcome was given before"),
+            HandshakeError::Over => {
+                f.write_str("this handshake is over; it has already returned its outcome")
+            }
         }
     }
 }
@@ -90,12 +98,12 @@ impl fmt::Display for BadResponse {
             BadResponse::Head(error) => return error.fmt(f),
             BadResponse::Deflate(error) => return error.fmt(f),
             BadResponse::HttpVersion => "the 101 is not HTTP/1.1",
-            BadResponse::Upgrade => "the Upgrade header must be 'websocket', once",
-            BadResponse::Connection => "the Connection header must have the token 'Upgrade'",
-            BadResponse::Accept => "the Sec-WebSocket-Accept header does not answer the key that was sent",
+            BadResponse::Upgrade => "the Upgrade header must appear once, with the value 'websocket'",
+            BadResponse::Connection => "the Connection header must contain the token 'Upgrade'",
+            BadResponse::Accept => "the Sec-WebSocket-Accept header does not match the key that was sent",
             BadResponse::Subprotocol => "the server chose a subprotocol that was not offered",
             BadResponse::Extension => "the server uses an extension that was not offered",
-            BadResponse::TooManyInterim => "too many 1xx responses before the final one",
+            BadResponse::TooManyInterim => "the server sent too many 1xx responses",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The client's side of the opening handshake (RFC 6455 4.1).
+//! The client side of the opening handshake (RFC 6455 4.1).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -6,17 +6,20 @@
 //! use sockeye_core::{Config, RecvBuf};
 //!
 //! let url: Url = "ws://example.com/chat".parse()?;
-//! let (nonce, masks) = (*b"the sample nonce", Box::new(|| [1, 2, 3, 4])); // from a real source of randomness
-//! let mut handshake = Request::new(&url).subprotocol("chat")?.start(nonce, masks, Arc::new(Config::new()));
+//! // Both must come from a secure random generator.
+//! let (nonce, masks) = (*b"the sample nonce", Box::new(|| [1, 2, 3, 4]));
+//! let request = Request::new(&url).subprotocol("chat")?;
+//! let mut handshake = request.start(nonce, masks, Arc::new(Config::new()));
 //!
-//! // To the transport, connected to (url.host(), url.port()):
+//! // Write to the transport, which is connected to (url.host(), url.port()).
 //! while let Some(bytes) = handshake.poll_transmit() {
 //!     let written = bytes.len();
 //!     handshake.transmitted(written);
 //! }
-//! // And from it:
-//! let mut received = *b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-//!     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
+//! // Read from it.
+//! let mut received = *b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+//!     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+//!     Sec-WebSocket-Protocol: chat\r\n\r\n";
 //! if let Some(established) = handshake.poll_response(&mut RecvBuf::new(&mut received))? {
 //!     assert_eq!(established.subprotocol.as_deref(), Some("chat"));
 //! }

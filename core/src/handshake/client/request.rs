@@ -1,4 +1,4 @@
-//! The request that a client sends.
+//! Building the request that a client sends.
 
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -31,7 +31,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request for this URL.
+    /// Creates a request for this URL.
     #[must_use]
     pub fn new(url: &Url) -> Self {
         Request {
@@ -42,12 +42,13 @@ impl Request {
         }
     }
 
-    /// Adds a header; one of the same name stays beside it.
+    /// Adds a header. Headers with the same name are kept.
     ///
     /// # Errors
     ///
-    /// [`InvalidHeader`] for what would not arrive as this one field (RFC 9110 5.1, 5.5), and for the headers of
-    /// the handshake itself: `Host`, `Upgrade`, `Connection`, `Sec-WebSocket-*` and those that announce a body.
+    /// Returns [`InvalidHeader`] if the server would not read it as exactly this one field (RFC
+    /// 9110 5.1, 5.5), and for the headers of the handshake itself: `Host`, `Upgrade`,
+    /// `Connection`, `Sec-WebSocket-*` and those that announce a body.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
         if is_own_header(name) || name.eq_ignore_ascii_case("host") {
             return Err(InvalidHeader::Reserved);
@@ -56,12 +57,12 @@ impl Request {
         Ok(self)
     }
 
-    /// Offers a subprotocol, less preferred than those before it.
+    /// Offers a subprotocol, in descending order of preference.
     ///
     /// # Errors
     ///
-    /// [`InvalidHeader::Subprotocol`] when it is not a token, or was offered before (RFC 6455 4.1, item 10: "MUST
-    /// all be unique strings").
+    /// Returns [`InvalidHeader::Subprotocol`] if the name is not a token, or was offered before
+    /// (RFC 6455 4.1, item 10: "MUST all be unique strings").
     pub fn subprotocol(mut self, name: &str) -> Result<Self, InvalidHeader> {
         if !is_token(name.as_bytes()) || self.subprotocols.iter().any(|known| known == name) {
             return Err(InvalidHeader::Subprotocol);
@@ -70,10 +71,10 @@ impl Request {
         Ok(self)
     }
 
-    /// Begins the handshake.
+    /// Starts the handshake.
     ///
-    /// `nonce` must be random, and new for each connection (RFC 6455 4.1, item 7); `masks` gives the keys that the
-    /// frames of the connection are masked with.
+    /// `nonce` must be random, and new for each connection (RFC 6455 4.1, item 7). `masks`
+    /// generates the masking key of each frame.
     #[must_use]
     pub fn start(self, nonce: [u8; 16], masks: MaskKeys, config: Arc<Config>) -> Handshake {
         let key = key::encode_nonce(nonce);
@@ -82,7 +83,7 @@ impl Request {
         Handshake::new(head, key::accept(key.as_bytes()), self.subprotocols, masks, config)
     }
 
-    /// RFC 6455 4.1, the items of the client's handshake.
+    /// Encodes the request with the headers that RFC 6455 4.1 lists.
     fn encode(&self, key: &str, extensions: Option<&str>) -> Vec<u8> {
         let mut head = Headers::default();
         let mut push = |name: &str, value: &str| head.push_checked(name, value.as_bytes());

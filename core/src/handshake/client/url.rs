@@ -7,7 +7,9 @@ use core::str::FromStr;
 
 use crate::http::Authority;
 
-/// A WebSocket URL (RFC 6455 3), parsed strictly: what would have to be repaired or guessed is an error.
+/// A WebSocket URL (RFC 6455 3).
+///
+/// Parsing is strict: it returns an error rather than repairing or guessing.
 ///
 /// ```
 /// use sockeye_core::handshake::client::Url;
@@ -21,7 +23,8 @@ use crate::http::Authority;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Url {
     secure: bool,
-    /// In lower case, and as `Host` has it: brackets around IPv6, the port only if it is not the default.
+    /// The value of `Host`: in lower case, with brackets around an IPv6 address, and with the port
+    /// only if it is not the default.
     authority: String,
     host_len: usize,
     port: u16,
@@ -29,24 +32,25 @@ pub struct Url {
 }
 
 impl Url {
-    /// Parses it.
+    /// Parses a `ws://` or `wss://` URL.
     ///
     /// # Errors
     ///
-    /// [`UrlError`], which says what is wrong and what to write instead.
+    /// Returns a [`UrlError`], which says what is wrong and what to write instead.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         if let Some((at, char)) = text.char_indices().find(|(_, char)| !char.is_ascii_graphic()) {
             return Err(UrlError::Character { at, char });
         }
         // RFC 6455 3: "ws-URI = "ws:" "//" host [ ":" port ] path [ "?" query ]".
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
-        // RFC 3986 3.1: schemes compare without case.
+        // RFC 3986 3.1: schemes are case-insensitive.
         let secure = match scheme {
             _ if scheme.eq_ignore_ascii_case("ws") => false,
             _ if scheme.eq_ignore_ascii_case("wss") => true,
             _ => return Err(UrlError::Scheme),
         };
-        // RFC 6455 3: "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used".
+        // RFC 6455 3: "Fragment identifiers are meaningless in the context of WebSocket URIs and
+        // MUST NOT be used".
         if rest.contains('#') {
             return Err(UrlError::Fragment);
         }
@@ -59,31 +63,32 @@ impl Url {
         Ok(Url { secure, authority, host_len, port, target: format!("{slash}{target}") })
     }
 
-    /// Whether it is `wss`, that is, over TLS.
+    /// Returns whether the scheme is `wss`, which means TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.secure
     }
 
-    /// The host to connect to, in lower case; an IPv6 address without its brackets.
+    /// Returns the host to connect to, in lower case. An IPv6 address has no brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         self.bracketed_host().trim_matches(['[', ']'])
     }
 
-    /// The port to connect to; by default 80, and 443 for `wss`.
+    /// Returns the port to connect to. The default is 80 for `ws` and 443 for `wss`.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The value of `Host`: the port is there only if it is not the default (RFC 6455 4.1, item 4).
+    /// Returns the value for `Host`, which has the port only if it is not the default (RFC 6455
+    /// 4.1, item 4).
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The path and query, which are the target of the request; at least `/`.
+    /// Returns the target for the request: the path, at least `/`, and the query.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.target
@@ -109,69 +114,76 @@ impl fmt::Display for Url {
     }
 }
 
-/// Why a text is no WebSocket URL.
+/// The reason why a text is not a WebSocket URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// It does not begin with `ws://` or `wss://`.
+    /// The text does not begin with `ws://` or `wss://`.
     Scheme,
-    /// A character that a URL has not.
+    /// A character is not allowed in a URL.
     Character {
-        /// Where, in bytes.
+        /// The position in bytes.
         at: usize,
         /// The character.
         char: char,
     },
-    /// A `%` that is not followed by two hexadecimal digits.
+    /// A `%` is not followed by two hexadecimal digits.
     Percent {
-        /// Where, in bytes.
+        /// The position in bytes.
         at: usize,
     },
-    /// A user name or password; a WebSocket URL has none (RFC 6455 3).
+    /// The URL has a user name or password, which WebSocket URLs do not allow (RFC 6455 3).
     UserInfo,
-    /// The host is missing, or neither a name nor an address.
+    /// The host is missing, or is neither a name nor an address.
     Host,
     /// The port is not a number from 1 to 65535.
     Port,
-    /// A fragment; a WebSocket URL has none (RFC 6455 3).
+    /// The URL has a fragment, which WebSocket URLs do not allow (RFC 6455 3).
     Fragment,
 }
 
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            UrlError::Scheme => "a WebSocket URL begins with ws:// or wss://",
+            UrlError::Scheme => "a WebSocket URL must begin with ws:// or wss://",
             UrlError::Character { at, char } => {
                 return write!(
                     f,
-                    "{char:?} at {at} cannot stand in a URL; percent-encode it (in a host: write it as punycode)"
+                    "{char:?} at position {at} is not allowed in a URL; percent-encode it, or use punycode in a host"
                 );
             }
             UrlError::Percent { at } => {
-                return write!(f, "the % at {at} must be followed by two hexadecimal digits; % itself is %25");
+                return write!(
+                    f,
+                    "the % at position {at} must be followed by two hexadecimal digits; write % itself as %25"
+                );
             }
-            UrlError::UserInfo => "a WebSocket URL has no user name; send an Authorization header instead",
+            UrlError::UserInfo => {
+                "a WebSocket URL must not have a user name or password; send an Authorization header instead"
+            }
             UrlError::Host => "the host must be a name of letters, digits, '-', '.' and '_', or an address",
             UrlError::Port => "the port must be a number from 1 to 65535",
-            UrlError::Fragment => "a WebSocket URL has no #fragment; in a path or query write # as %23",
+            UrlError::Fragment => {
+                "a WebSocket URL must not have a #fragment; write # in a path or query as %23"
+            }
         })
     }
 }
 
 impl core::error::Error for UrlError {}
 
-/// The value of `Host`, the length of the host in it, and the port to connect to.
+/// Returns the value of `Host`, the length of the host in it, and the port to connect to.
 fn parse_authority(text: &str, secure: bool) -> Result<(String, usize, u16), UrlError> {
     if text.contains('@') {
         return Err(UrlError::UserInfo);
     }
     let (host, port) = match text.rsplit_once(':') {
-        // The last colon may be one of an IPv6 address.
+        // The last colon may belong to an IPv6 address.
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ => (text, ""),
     };
     let default = if secure { 443 } else { 80 };
-    // RFC 3986 3.2.3: an empty port is the default.
+    // RFC 3986 3.2.3: an empty port means the default.
     let port = match port {
         "" => default,
         _ if !port.bytes().all(|b| b.is_ascii_digit()) => return Err(UrlError::Port),
@@ -182,7 +194,7 @@ fn parse_authority(text: &str, secure: bool) -> Result<(String, usize, u16), Url
         return Err(UrlError::Host);
     }
     match Authority::parse(host.as_bytes()) {
-        // The whole of it: nothing stands between the bracket of an address and the colon of its port.
+        // Nothing may stand between the bracket of an IPv6 address and the colon of the port.
         Some(Authority { host: whole, port: None }) if whole == host => {
             let mut authority = host.to_ascii_lowercase();
             if port != default {
@@ -195,7 +207,8 @@ fn parse_authority(text: &str, secure: bool) -> Result<(String, usize, u16), Url
     }
 }
 
-/// RFC 3986 3.3, 3.4: pchar, `/` and `?`; what else is visible in ASCII has to be percent-encoded.
+/// Checks that the target has only the characters of RFC 3986 3.3 and 3.4 (pchar, `/` and `?`).
+/// Other visible ASCII characters must be percent-encoded.
 fn check_target(target: &str, offset: usize) -> Result<(), UrlError> {
     let mut rest = target.as_bytes();
     while let [byte, behind @ ..] = rest {

@@ -1,4 +1,4 @@
-//! Whether a 101 is the answer to the request that was sent (RFC 6455 4.1).
+//! Verifying that a 101 answers the request that was sent (RFC 6455 4.1).
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -8,40 +8,42 @@ use crate::deflate::{self, Deflate, Negotiated};
 use crate::handshake::extensions::extensions;
 use crate::http::{Response, Version};
 
-/// What the response is held against.
+/// The values that the response must match.
 #[derive(Debug)]
 pub(super) struct Expected {
     pub(super) accept: String,
     pub(super) subprotocols: Vec<String>,
 }
 
-/// Checks the rules of RFC 6455 4.1, "The client MUST validate the server's response as follows", items 2 to 6;
-/// answers the subprotocol.
+/// Checks items 2, 3, 4 and 6 of RFC 6455 4.1, "The client MUST validate the server's response as
+/// follows". Returns the subprotocol.
 pub(super) fn verify(response: &Response, expected: &Expected) -> Result<Option<String>, BadResponse> {
     let headers = response.headers();
-    // 4.2.2: "The status line is HTTP/1.1 101"; in HTTP/1.0 there is no 1xx (RFC 9110 15.2).
+    // 4.2.2: "The status line is HTTP/1.1 101"; HTTP/1.0 has no 1xx (RFC 9110 15.2).
     if response.version() < Version::Http11 {
         return Err(BadResponse::HttpVersion);
     }
-    // "If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a value that is not
-    // an ASCII case-insensitive match for the value "websocket""
+    // "If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a
+    // value that is not an ASCII case-insensitive match for the value "websocket""
     match headers.only("upgrade") {
         Ok(Some(value)) if value.eq_ignore_ascii_case(b"websocket") => {}
         _ => return Err(BadResponse::Upgrade),
     }
-    // "If the response lacks a |Connection| header field or the |Connection| header field doesn't contain a token
-    // that is an ASCII case-insensitive match for the value "Upgrade""
+    // "If the response lacks a |Connection| header field or the |Connection| header field doesn't
+    // contain a token that is an ASCII case-insensitive match for the value "Upgrade""
     if !headers.contains_token("connection", "upgrade") {
         return Err(BadResponse::Connection);
     }
-    // "If the response lacks a |Sec-WebSocket-Accept| header field or the |Sec-WebSocket-Accept| contains a value
-    // other than the base64-encoded SHA-1 of the concatenation"; 11.3.3: it "MUST NOT appear more than once".
+    // "If the response lacks a |Sec-WebSocket-Accept| header field or the |Sec-WebSocket-Accept|
+    // contains a value other than the base64-encoded SHA-1 of the concatenation"; 11.3.3: it "MUST
+    // NOT appear more than once".
     match headers.only("sec-websocket-accept") {
         Ok(Some(value)) if value == expected.accept.as_bytes() => {}
         _ => return Err(BadResponse::Accept),
     }
-    // "If the response includes a |Sec-WebSocket-Protocol| header field and this header field indicates the use of
-    // a subprotocol that was not present in the client's handshake"; 11.3.4: once in a response.
+    // "If the response includes a |Sec-WebSocket-Protocol| header field and this header field
+    // indicates the use of a subprotocol that was not present in the client's handshake"; 11.3.4
+    // allows the field only once in a response.
     match headers.only("sec-websocket-protocol") {
         Ok(None) => Ok(None),
         Ok(Some(value)) => {
@@ -52,8 +54,9 @@ pub(super) fn verify(response: &Response, expected: &Expected) -> Result<Option<
     }
 }
 
-/// Item 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this header field indicates the use of an extension
-/// that was not present in the client's handshake". Compression is the only one that can be offered.
+/// Checks item 5: "If the response includes a |Sec-WebSocket-Extensions| header field and this
+/// header field indicates the use of an extension that was not present in the client's handshake".
+/// Compression is the only extension that can be offered.
 pub(super) fn verify_extensions(
     response: &Response,
     offered: Option<&Deflate>,

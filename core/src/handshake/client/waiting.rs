@@ -12,18 +12,20 @@ use crate::http::{BodyEvent, BodyReader, HeadReader, Kind, Response};
 use crate::time::Deadline;
 use crate::{Config, Connection, Instant, MaskKeys, RecvBuf};
 
-/// As much of the body of a refusal is kept: enough for any page that explains it.
+/// The limit in bytes on the body of a refusal, which is enough for any error page.
 const MAX_REFUSAL: usize = 64 << 10;
-/// RFC 9110 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response".
-/// A server that sends more of them than this has nothing to say.
+/// The limit on 1xx responses. RFC 9110 15.2: "A client MUST be able to parse one or more 1xx
+/// responses received prior to a final response".
 const MAX_INTERIM: u8 = 8;
 
-/// An opening handshake under way: a request to send, and a response to wait for.
+/// An opening handshake in progress: a request to send, and a response to wait for.
 ///
-/// *Asking*: [`poll_transmit`](Handshake::poll_transmit), [`poll_response`](Handshake::poll_response),
-/// [`poll_timeout`](Handshake::poll_timeout). *Telling*: [`transmitted`](Handshake::transmitted),
-/// [`handle_timeout`](Handshake::handle_timeout), [`handle_eof`](Handshake::handle_eof). It ends with a connection
-/// or with one error. Redirects are not followed: the request may carry credentials that another host must not see.
+/// Poll it with [`poll_transmit`](Handshake::poll_transmit),
+/// [`poll_response`](Handshake::poll_response) and [`poll_timeout`](Handshake::poll_timeout);
+/// notify it with [`transmitted`](Handshake::transmitted),
+/// [`handle_timeout`](Handshake::handle_timeout) and [`handle_eof`](Handshake::handle_eof). It ends
+/// with a connection or one error. It does not follow redirects, because the request may carry
+/// credentials that another host must not see.
 pub struct Handshake {
     request: Vec<u8>,
     sent: usize,
@@ -40,20 +42,20 @@ pub struct Handshake {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Established {
-    /// The connection. Frames that came right behind the response are still in the `RecvBuf`, for it to read.
+    /// The connection. Frames that arrived right after the response are still in the `RecvBuf`.
     pub connection: Connection,
     /// The 101.
     pub response: Response,
     /// The subprotocol that the server chose.
     pub subprotocol: Option<String>,
-    /// The compression agreed on.
+    /// The compression that both ends agreed on.
     pub deflate: Option<Negotiated>,
 }
 
 #[derive(Debug)]
 enum State {
     Head(HeadReader),
-    /// Not a 101: its body explains why.
+    /// The final response is not a 101. Its body may explain why.
     Refused {
         response: Response,
         body: BodyReader,
@@ -82,23 +84,24 @@ impl Handshake {
         }
     }
 
-    /// The bytes of the request that are still to be written.
+    /// Returns the bytes of the request that have not been written yet.
     #[must_use]
     pub fn poll_transmit(&self) -> Option<&[u8]> {
         self.request.get(self.sent..).filter(|rest| !rest.is_empty())
     }
 
-    /// Tells how many of those bytes have been written.
+    /// Records that the first `n` of those bytes have been written.
     pub fn transmitted(&mut self, n: usize) {
         self.sent = self.sent.saturating_add(n).min(self.request.len());
     }
 
-    /// The connection, once a valid 101 has come; `None` when more bytes are needed.
+    /// Returns the connection once a valid 101 has arrived, or `None` if more bytes are needed.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Refused`] with any other response and its body, [`HandshakeError::BadResponse`] for one
-    /// that RFC 6455 4.1 has the client fail on. The handshake is over with either.
+    /// Returns [`HandshakeError::Refused`] with the response and its body if the status is not 101,
+    /// and [`HandshakeError::BadResponse`] if RFC 6455 4.1 requires the client to fail. Either ends
+    /// the handshake.
     pub fn poll_response(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Established>, HandshakeError> {
         let before = input.consumed();
         let polled = self.poll_state(input);
@@ -109,19 +112,20 @@ impl Handshake {
         polled
     }
 
-    /// When [`handle_timeout`](Handshake::handle_timeout) is to be called; `None` once the handshake is over. At
-    /// first it is due at once, to learn the time.
+    /// Returns when to call [`handle_timeout`](Handshake::handle_timeout), or `None` once the
+    /// handshake is over. The first call is due immediately, because the handshake needs to know
+    /// the time.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.deadline.poll()
     }
 
-    /// Tells the time.
+    /// Handles the passing of time. Calling it early has no effect.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::TimedOut`] when the time is up, or [`HandshakeError::Refused`] when only the rest of a
-    /// refusal's body was missing.
+    /// Once [`Config::handshake_timeout`] has passed, returns [`HandshakeError::TimedOut`], or
+    /// [`HandshakeError::Refused`] if the rest of a refusal's body was all that was missing.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
         if !self.deadline.handle(now, self.config.handshake_timeout) {
             return Ok(());
@@ -132,8 +136,10 @@ impl Handshake {
         })
     }
 
-    /// Tells that the server will send no more, which ends the handshake with the error that it answers:
-    /// [`HandshakeError::Eof`], or [`HandshakeError::Refused`] when a refusal's body was under way.
+    /// Handles the end of the server's stream, which ends the handshake.
+    ///
+    /// Returns [`HandshakeError::Eof`], or [`HandshakeError::Refused`] if the body of a refusal was
+    /// being received.
     pub fn handle_eof(&mut self) -> HandshakeError {
         match self.end() {
             State::Head(_) => HandshakeError::Eof { received: self.received },
@@ -160,7 +166,7 @@ impl Handshake {
                 }
                 _ => {
                     let length = response.body_length().map_err(BadResponse::Head)?;
-                    // Any length will do: it is cut where enough of it has come.
+                    // No limit here: `poll_refusal` cuts the body at `MAX_REFUSAL`.
                     self.state = State::Refused { response, body: BodyReader::new(length, u64::MAX) };
                 }
             }
@@ -186,7 +192,7 @@ impl Handshake {
                 Ok(None) => return Ok(None),
                 Ok(Some(BodyEvent::End)) => break true,
                 Ok(Some(BodyEvent::Data(part))) if response.append(part, MAX_REFUSAL) => {}
-                // Too much of it, or a malformed rest: the refusal stands all the same.
+                // The body is too long or malformed. The refusal itself is still valid.
                 Ok(Some(BodyEvent::Data(_))) | Err(_) => break false,
             }
         };
@@ -197,7 +203,7 @@ impl Handshake {
         }
     }
 
-    /// Nothing is sent, expected or timed any more.
+    /// Ends the handshake: stops sending, receiving and the timeout.
     fn end(&mut self) -> State {
         self.deadline = Deadline::OFF;
         self.sent = self.request.len();
@@ -207,7 +213,7 @@ impl Handshake {
 
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the request: it may have credentials in it.
+        // The request may contain credentials, so it is not printed.
         f.debug_struct("Handshake")
             .field("sent", &self.sent)
             .field("state", &self.state)

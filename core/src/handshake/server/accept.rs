@@ -1,4 +1,4 @@
-//! Saying yes to a handshake.
+//! Accepting a handshake.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -11,7 +11,7 @@ use crate::handshake::is_own_header;
 use crate::http::{Headers, InvalidHeader, Request, Response};
 use crate::{Config, Connection, deflate};
 
-/// What goes into the 101 besides what has to: a subprotocol, and headers such as cookies.
+/// The optional parts of the 101 response: a subprotocol, and headers such as cookies.
 ///
 /// ```
 /// use sockeye_core::handshake::server::Accept;
@@ -27,25 +27,27 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// Nothing besides.
+    /// Creates an `Accept` without a subprotocol and without headers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Chooses a subprotocol. It must be one of those the client offers, which is checked where it is accepted.
+    /// Chooses a subprotocol. It must be one that the client offers; [`Upgrade::accept`] checks
+    /// this.
     #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.subprotocol = Some(name.into());
         self
     }
 
-    /// Adds a header; one of the same name stays beside it.
+    /// Adds a header. Headers with the same name are kept.
     ///
     /// # Errors
     ///
-    /// [`InvalidHeader`] for what would not arrive as this one field (RFC 9110 5.1, 5.5), and for the headers of
-    /// the handshake itself: `Upgrade`, `Connection`, `Sec-WebSocket-*` and those that announce a body.
+    /// Returns [`InvalidHeader`] if the client would not read it as exactly this one field (RFC
+    /// 9110 5.1, 5.5), and for the headers of the handshake itself: `Upgrade`, `Connection`,
+    /// `Sec-WebSocket-*` and those that announce a body.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
         if is_own_header(name) {
             return Err(InvalidHeader::Reserved);
@@ -55,29 +57,31 @@ impl Accept {
     }
 }
 
-/// What a handshake has become.
+/// The outcome of an accepted handshake.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Accepted {
-    /// The connection; its first bytes to send are the 101.
+    /// The connection. The first bytes it sends are the 101.
     pub connection: Connection,
     /// The request that was accepted.
     pub request: Request,
     /// The subprotocol that the 101 names.
     pub subprotocol: Option<String>,
-    /// The compression agreed on.
+    /// The compression that both ends agreed on.
     pub deflate: Option<Negotiated>,
 }
 
 impl Upgrade {
-    /// Accepts it: queues the 101 (RFC 6455 4.2.2) in a new connection, in front of all frames.
+    /// Accepts the handshake: creates a connection and queues the 101 (RFC 6455 4.2.2) before all
+    /// frames.
     ///
     /// # Errors
     ///
-    /// [`SubprotocolNotOffered`], which has the `Upgrade` again: it is not answered yet.
+    /// Returns [`SubprotocolNotOffered`] if the client did not offer the chosen subprotocol. The
+    /// error returns the `Upgrade`, which still has to be answered.
     pub fn accept(self, accept: &Accept, config: Arc<Config>) -> Result<Accepted, SubprotocolNotOffered> {
-        // RFC 6455 4.2.2: "The value chosen MUST be derived from the client's handshake, specifically by selecting
-        // one of the values from the |Sec-WebSocket-Protocol| field".
+        // RFC 6455 4.2.2: "The value chosen MUST be derived from the client's handshake,
+        // specifically by selecting one of the values from the |Sec-WebSocket-Protocol| field".
         if let Some(name) = &accept.subprotocol
             && !self.subprotocols().any(|offered| offered == name)
         {
@@ -96,14 +100,15 @@ impl Upgrade {
         Ok(Accepted { connection, request: self.into_request(), subprotocol, deflate })
     }
 
-    /// RFC 6455 4.2.2, "/5./ If the server chooses to accept the incoming connection".
+    /// Builds the 101: RFC 6455 4.2.2, "/5./ If the server chooses to accept the incoming
+    /// connection".
     fn head(&self, accept: &Accept, extensions: Option<&str>) -> Response {
         let head = Response::new(101)
             .header_checked("Upgrade", "websocket")
             .header_checked("Connection", "Upgrade")
             .header_checked("Sec-WebSocket-Accept", &self.accept_key());
         let head = match &accept.subprotocol {
-            // A token: it equals one of those that were checked.
+            // This is a valid token: it equals one that the client offered.
             Some(name) => head.header_checked("Sec-WebSocket-Protocol", name),
             None => head,
         };
@@ -115,23 +120,31 @@ impl Upgrade {
     }
 }
 
-/// The subprotocol chosen is none that the client offered, so that the client would have to fail the connection
-/// (RFC 6455 4.1). Accept again without it, or reject.
+/// The error for a chosen subprotocol that the client did not offer.
+///
+/// The client would have to fail the connection (RFC 6455 4.1). Accept again with another choice,
+/// or send [`response`](SubprotocolNotOffered::response).
 #[derive(Debug, Clone)]
 pub struct SubprotocolNotOffered {
     name: String,
-    // In a box, to keep a result small that is nearly always the other one.
+    // Boxed, to keep the `Result` of `Upgrade::accept` small.
     upgrade: Box<Upgrade>,
 }
 
 impl SubprotocolNotOffered {
-    /// The subprotocol that was chosen.
+    /// Returns the subprotocol that was chosen.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The handshake, which still waits for its answer.
+    /// Returns the response to send to the client: 500, because the mistake is the server's.
+    #[must_use]
+    pub fn response(&self) -> Response {
+        Response::text(500, "the server chose a subprotocol that was not offered\n")
+    }
+
+    /// Returns the handshake, which still has to be answered.
     #[must_use]
     pub fn into_upgrade(self) -> Upgrade {
         *self.upgrade
@@ -140,11 +153,7 @@ impl SubprotocolNotOffered {
 
 impl fmt::Display for SubprotocolNotOffered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the client did not offer the subprotocol {:?}; choose one that it offers, or none",
-            self.name
-        )
+        write!(f, "the client did not offer the subprotocol {:?}; choose an offered one, or none", self.name)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The server's side of the opening handshake (RFC 6455 4.2).
+//! The server side of the opening handshake (RFC 6455 4.2).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -13,7 +13,7 @@
 //!
 //! let mut handshake = Handshake::new(Arc::clone(&config));
 //! let request = handshake.poll_request(&mut RecvBuf::new(&mut received))?.expect("a whole head");
-//! // An error here has a response() to send.
+//! // The error has a `response()` to send.
 //! let upgrade = Upgrade::new(request)?;
 //! let accept = policy.decide(&upgrade)?;
 //! let accepted = upgrade.accept(&accept, config)?;

@@ -1,4 +1,4 @@
-//! Which pages may connect (RFC 6454, RFC 6455 10.2).
+//! Checking the origin of the page that connects (RFC 6454, RFC 6455 10.2).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,31 +8,32 @@ use core::str::FromStr;
 use super::Upgrade;
 use crate::http::Authority;
 
-/// Which origins may connect.
+/// The origins that may connect.
 ///
-/// A browser lets the script of any page open a WebSocket to any server, sends the user's cookies along, and
-/// says in `Origin` which page it was. It is the server that has to look. Clients that are no browsers send no
-/// `Origin` (or any they like), so none is allowed by all three: this protects users, it does not authenticate.
+/// A browser lets a script on any page open a WebSocket to any server, sends the user's cookies
+/// with the request, and names the page in `Origin`. The server has to check it. Other clients send
+/// no `Origin`, or one of their choice, so every variant accepts a request without it: this check
+/// protects users of browsers, it does not authenticate clients.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Origins {
-    /// Every page.
+    /// Any page may connect.
     Any,
-    /// Pages that came from the host which they connect to.
+    /// Pages from the same host and port that they connect to.
     ///
-    /// The server does not know whether a proxy took TLS off in front of it, so the scheme is not compared; it
-    /// only says which port is meant where none is written.
+    /// A proxy may have terminated TLS, unknown to the server, so the scheme is not compared. It
+    /// only determines the default port.
     #[default]
     SameHost,
-    /// Pages of these origins, compared as a whole: no suffixes, no wildcards.
+    /// Pages of exactly these origins. Suffixes and wildcards are not supported.
     List(Vec<Origin>),
 }
 
 impl Origins {
-    /// The origins written as `scheme://host[:port]`.
+    /// Allows the given origins, each written as `scheme://host[:port]`.
     ///
     /// # Errors
     ///
-    /// [`InvalidOrigin`] for the first one that is not.
+    /// Returns [`InvalidOrigin`] if one of them is not an origin.
     ///
     /// ```
     /// use sockeye_core::handshake::server::Origins;
@@ -54,7 +55,7 @@ impl Origins {
             Ok(Some(origin)) => core::str::from_utf8(origin).ok().and_then(|text| text.parse().ok()),
             Err(_) => None,
         };
-        // "null" (RFC 6454 7.1: a sandboxed frame, a file, a redirect) is no origin and has no host.
+        // "null" (RFC 6454 7.1: a sandboxed frame, a file, a redirect) does not parse as an origin.
         let Some(origin) = origin else { return false };
         match self {
             Origins::Any => true,
@@ -64,7 +65,9 @@ impl Origins {
     }
 }
 
-/// An origin: a scheme, a host, and a port that is not the scheme's default (RFC 6454 4). In lower case.
+/// The origin of a page: a scheme, a host and a port (RFC 6454 4).
+///
+/// Scheme and host are stored in lower case, and the scheme's default port is omitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     scheme: String,
@@ -75,11 +78,11 @@ pub struct Origin {
 impl FromStr for Origin {
     type Err = InvalidOrigin;
 
-    /// RFC 6454 6.2: `scheme://host[:port]`, and nothing behind it.
+    /// Parses `scheme://host[:port]` (RFC 6454 6.2). Nothing may follow it.
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
         let (scheme, authority) = text.split_once("://").ok_or(InvalidOrigin)?;
-        // A star may stand in a host (RFC 3986 3.2.2) and never does; who lists one means a wildcard, and would wait
-        // in vain for it to match.
+        // RFC 3986 3.2.2 allows a star in a host, but real hosts have none. In a list it would be
+        // meant as a wildcard, and would silently never match.
         let authority = Some(authority).filter(|text| !text.contains('*'));
         let authority = authority.and_then(|text| Authority::parse(text.as_bytes())).ok_or(InvalidOrigin)?;
         // RFC 3986 3.1.
@@ -102,19 +105,22 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Not an origin.
+/// The error for a text that is not an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidOrigin;
 
 impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an origin is scheme://host or scheme://host:port, without wildcard or path, and no slash at its end")
+        f.write_str(
+            "an origin must be scheme://host or scheme://host:port, without wildcard, path or trailing slash",
+        )
     }
 }
 
 impl core::error::Error for InvalidOrigin {}
 
-/// Where one of the two names no port, the default of the origin's scheme is meant.
+/// Compares host and port. If either names no port, it means the default port of the origin's
+/// scheme.
 fn is_same_host(origin: &Origin, host: &str) -> bool {
     let Some(default) = default_port(&origin.scheme) else { return false };
     Authority::parse(host.as_bytes()).is_some_and(|host| {

@@ -1,4 +1,4 @@
-//! What most servers want decided by configuration.
+//! A configurable decision that fits most servers.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -6,7 +6,10 @@ use alloc::vec::Vec;
 use super::{Accept, Origins, Refusal, Upgrade};
 use crate::http::{InvalidHeader, is_token};
 
-/// Decides on handshakes: which subprotocol, and which origins. By default none, and the same host.
+/// A rule for answering handshakes: which subprotocols the server speaks, and which origins may
+/// connect.
+///
+/// By default the server speaks no subprotocol, and pages from the same host may connect.
 ///
 /// ```
 /// use sockeye_core::handshake::server::{Origins, Policy};
@@ -24,17 +27,17 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// No subprotocol, and only the same host.
+    /// Creates a policy without subprotocols that accepts pages from the same host.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a subprotocol, less preferred than those before it.
+    /// Adds a subprotocol, in descending order of preference.
     ///
     /// # Errors
     ///
-    /// [`InvalidHeader::Subprotocol`] when it is not a token, or was added before.
+    /// Returns [`InvalidHeader::Subprotocol`] if the name is not a token, or was added before.
     pub fn subprotocol(mut self, name: &str) -> Result<Self, InvalidHeader> {
         if !is_token(name.as_bytes()) || self.subprotocols.iter().any(|known| known == name) {
             return Err(InvalidHeader::Subprotocol);
@@ -50,15 +53,17 @@ impl Policy {
         self
     }
 
-    /// The answer to a handshake, to be passed to [`Upgrade::accept`].
+    /// Decides on a handshake. Pass the result to [`Upgrade::accept`].
     ///
-    /// Of its subprotocols it chooses the first that the client offers, else none (RFC 6455 4.2.2: "if the server
-    /// does not wish to agree to one of the suggested subprotocols, it MUST NOT send back a
+    /// The subprotocol is the policy's first that the client offers, or none (RFC 6455 4.2.2: "if
+    /// the server does not wish to agree to one of the suggested subprotocols, it MUST NOT send
+    /// back a
     /// |Sec-WebSocket-Protocol| header field").
     ///
     /// # Errors
     ///
-    /// [`Refusal::Origin`], to be passed to [`Upgrade::reject`]: status 403.
+    /// Returns [`Refusal::Origin`] (status 403) if the origin may not connect. Pass it to
+    /// [`Upgrade::reject`], or convert it into a [`Response`](crate::http::Response) with `?`.
     pub fn decide(&self, upgrade: &Upgrade) -> Result<Accept, Refusal> {
         if !self.origins.allow(upgrade) {
             return Err(Refusal::Origin);

@@ -8,13 +8,15 @@ use crate::http::{HeadError, HeadReader, Kind, Request, Response};
 use crate::time::Deadline;
 use crate::{Config, Instant, RecvBuf};
 
-/// Waits for the head of one request, within limits of size and of time.
+/// A reader for the head of one request, with limits on size and time.
 ///
-/// *Asking*: [`poll_request`](Handshake::poll_request), [`poll_timeout`](Handshake::poll_timeout). *Telling*:
-/// [`handle_timeout`](Handshake::handle_timeout), [`handle_eof`](Handshake::handle_eof). It ends with one request
-/// or one error; a further request on the same transport, behind a plain HTTP answer, takes a new `Handshake`.
+/// Poll it with [`poll_request`](Handshake::poll_request) and
+/// [`poll_timeout`](Handshake::poll_timeout); notify it with
+/// [`handle_timeout`](Handshake::handle_timeout) and [`handle_eof`](Handshake::handle_eof). It ends
+/// with one request or one error. The next request on the same transport, after a plain HTTP
+/// response, needs a new `Handshake`.
 ///
-/// The time is that of the whole handshake, [`Config::handshake_timeout`]; bytes that arrive do not extend it.
+/// [`Config::handshake_timeout`] limits the whole handshake; bytes that arrive do not extend it.
 #[derive(Debug)]
 pub struct Handshake {
     config: Arc<Config>,
@@ -29,7 +31,8 @@ enum State {
 }
 
 impl Handshake {
-    /// Begins one; its time runs from the first [`handle_timeout`](Handshake::handle_timeout).
+    /// Creates a handshake. The timeout starts with the first
+    /// [`handle_timeout`](Handshake::handle_timeout).
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
         Handshake {
@@ -39,13 +42,15 @@ impl Handshake {
         }
     }
 
-    /// The request, once its head is complete; `None` when more bytes are needed.
+    /// Returns the request once its head is complete, or `None` if more bytes are needed.
     ///
-    /// It takes the bytes of the head and no more: a body, or the frames of a hasty client, stay in `input`.
+    /// This consumes the bytes of the head only. A body, or frames that the client sends early,
+    /// stay in `input`.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Head`] as soon as it is clear that no valid head can come. An error stays.
+    /// Returns [`HandshakeError::Head`] as soon as the input can no longer become a valid head, and
+    /// the same error on every further call. Returns [`HandshakeError::Over`] after the request.
     pub fn poll_request(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Request>, HandshakeError> {
         match &mut self.state {
             State::Over(error) => Err(*error),
@@ -60,18 +65,19 @@ impl Handshake {
         }
     }
 
-    /// When [`handle_timeout`](Handshake::handle_timeout) is to be called; `None` once the handshake is over. At
-    /// first it is due at once, to learn the time.
+    /// Returns when to call [`handle_timeout`](Handshake::handle_timeout), or `None` once the
+    /// handshake is over. The first call is due immediately, because the handshake needs to know
+    /// the time.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.deadline.poll()
     }
 
-    /// Tells the time.
+    /// Handles the passing of time. Calling it early has no effect.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::TimedOut`] when the time is up; before that nothing happens.
+    /// Returns [`HandshakeError::TimedOut`] once [`Config::handshake_timeout`] has passed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
         if self.deadline.handle(now, self.config.handshake_timeout) {
             let received = self.received();
@@ -80,8 +86,9 @@ impl Handshake {
         Ok(())
     }
 
-    /// Tells that the client will send no more, which ends the handshake with the error that it answers:
-    /// [`HandshakeError::Eof`], or that which had ended it before.
+    /// Handles the end of the client's stream, which ends the handshake.
+    ///
+    /// Returns [`HandshakeError::Eof`], or the error that has ended the handshake before.
     pub fn handle_eof(&mut self) -> HandshakeError {
         match self.state {
             State::Over(error) => error,
@@ -99,7 +106,7 @@ impl Handshake {
         }
     }
 
-    /// Ends it; the memory of a half-read head goes with that.
+    /// Ends the handshake and frees an incomplete head.
     fn end(&mut self, error: HandshakeError) -> HandshakeError {
         self.state = State::Over(error);
         self.deadline = Deadline::OFF;
@@ -107,34 +114,36 @@ impl Handshake {
     }
 }
 
-/// Why no request came.
+/// The reason why a handshake yielded no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// What came is not a head that may be answered (RFC 9112).
+    /// The client sent an invalid head (RFC 9112).
     Head(HeadError),
-    /// The time for the handshake was up.
+    /// The request was not complete within [`Config::handshake_timeout`].
     TimedOut {
-        /// How many bytes of the head had come.
+        /// The bytes of the head that arrived.
         received: usize,
     },
-    /// The client closed the connection before its head was complete.
+    /// The client closed the connection before its request was complete.
     Eof {
-        /// How many bytes of the head had come.
+        /// The bytes of the head that arrived.
         received: usize,
     },
-    /// The request was handed out before; this `Handshake` has nothing more to give.
+    /// This `Handshake` has already returned its request.
     Over,
 }
 
 impl HandshakeError {
-    /// What to send before the connection is closed; `None` when it is just to be closed.
+    /// Returns the response to send before closing the connection, or `None` to close it without
+    /// one.
     #[must_use]
     pub fn response(&self) -> Option<Response> {
         let status = match self {
             HandshakeError::Head(error) => error.status(),
-            // RFC 9110 15.5.9: 408 is for a request that was not complete in time. Who sent nothing asked nothing:
-            // a browser that opened the connection as a reserve would take it for the answer to its next request.
+            // RFC 9110 15.5.9: 408 is for a request that was not complete in time. A client that
+            // has sent nothing gets no response: a browser that opened the connection in advance
+            // would take it for the response to its next request.
             HandshakeError::TimedOut { received: 1.. } => 408,
             HandshakeError::TimedOut { .. } | HandshakeError::Eof { .. } | HandshakeError::Over => {
                 return None;
@@ -149,13 +158,16 @@ impl fmt::Display for HandshakeError {
         match self {
             HandshakeError::Head(error) => write!(f, "bad request: {error}"),
             HandshakeError::TimedOut { received } => {
-                write!(f, "the request was not complete in time; {received} bytes of it came")
+                write!(f, "the request was not complete in time; received {received} bytes")
             }
             HandshakeError::Eof { received } => {
-                write!(f, "the client left before its request was complete; {received} bytes of it came")
+                write!(
+                    f,
+                    "the client closed the connection before its request was complete; received {received} bytes"
+                )
             }
             HandshakeError::Over => {
-                f.write_str("the handshake is over; a further request takes a new Handshake")
+                f.write_str("this handshake is over; the next request needs a new Handshake")
             }
         }
     }

@@ -1,10 +1,10 @@
-//! Saying no to a handshake.
+//! Rejecting a handshake.
 
 use core::fmt;
 
 use crate::http::{Request, Response};
 
-/// A request that does not become a WebSocket, and why.
+/// A request that does not become a WebSocket, with the reason.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -13,9 +13,9 @@ use crate::http::{Request, Response};
 /// # let request = Handshake::new(Arc::new(Config::new()))
 /// #     .poll_request(&mut RecvBuf::new(&mut bytes))?.expect("a whole head");
 /// match Upgrade::new(request) {
-///     Ok(_upgrade) => { /* accept it */ }
+///     Ok(_upgrade) => { /* Accept it. */ }
 ///     Err(rejection) => {
-///         // A plain HTTP request: answer it as HTTP, or send the page that says what belongs here.
+///         // A plain HTTP request: answer it as HTTP, or send the default response.
 ///         let _bytes: Vec<u8> = rejection.response().encode();
 ///         assert_eq!(rejection.status(), 400);
 ///     }
@@ -33,31 +33,31 @@ impl Rejection {
         Rejection { request, refusal }
     }
 
-    /// Which rule it broke.
+    /// Returns the rule that the request broke.
     #[must_use]
     pub fn reason(&self) -> Refusal {
         self.refusal
     }
 
-    /// The status of the response.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.refusal.status()
     }
 
-    /// The response to send before the connection is closed.
+    /// Returns the response to send before closing the connection.
     #[must_use]
     pub fn response(&self) -> Response {
         self.refusal.response().in_answer_to(&self.request)
     }
 
-    /// The request.
+    /// Returns the request.
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
     }
 
-    /// The request, to be answered as plain HTTP.
+    /// Returns the request by value, to be answered as plain HTTP.
     #[must_use]
     pub fn into_request(self) -> Request {
         self.request
@@ -72,25 +72,26 @@ impl fmt::Display for Rejection {
 
 impl core::error::Error for Rejection {}
 
-/// The rule of the opening handshake (RFC 6455 4.2.1) that a request broke, or the policy that it did not meet.
+/// The reason for rejecting a handshake: a rule of RFC 6455 4.2.1 that the request broke, or the
+/// server's policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// There is no `Upgrade: websocket`: a plain HTTP request.
+    /// The request has no `Upgrade: websocket`: it is plain HTTP.
     NotWebSocket,
     /// The method is not GET.
     Method,
-    /// The version is lower than HTTP/1.1.
+    /// The version is below HTTP/1.1.
     HttpVersion,
-    /// `Connection` does not have the token `upgrade`.
+    /// `Connection` does not contain the token `upgrade`.
     Connection,
-    /// `Sec-WebSocket-Version` is not 13, or missing.
+    /// `Sec-WebSocket-Version` is missing, or is not 13.
     Version,
-    /// There is more than one `Sec-WebSocket-Version`.
+    /// `Sec-WebSocket-Version` is repeated.
     RepeatedVersion,
-    /// There is no `Sec-WebSocket-Key`.
+    /// `Sec-WebSocket-Key` is missing.
     MissingKey,
-    /// There is more than one `Sec-WebSocket-Key`.
+    /// `Sec-WebSocket-Key` is repeated.
     RepeatedKey,
     /// `Sec-WebSocket-Key` is not 16 bytes in base64.
     InvalidKey,
@@ -100,34 +101,39 @@ pub enum Refusal {
     Extensions,
     /// The request announces a body.
     Body,
-    /// Pages of this origin may not connect (RFC 6455 10.2).
+    /// The server's policy does not allow the origin (RFC 6455 10.2).
     Origin,
 }
 
 impl Refusal {
-    /// The status of the response: 405, 426, 403 for the origin, else 400.
+    /// Returns the status of the response: 405 for the method, 426 for the version, 403 for the
+    /// origin, otherwise 400.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
             Refusal::Method => 405,
             // RFC 6455 4.2.2: "an appropriate HTTP error code (such as 426 Upgrade Required) and a
-            // |Sec-WebSocket-Version| header field indicating the version(s) the server is capable of".
+            // |Sec-WebSocket-Version| header field indicating the version(s) the server is capable
+            // of".
             Refusal::Version => 426,
-            // RFC 6455 4.2.2: "it MUST return an appropriate HTTP error code (e.g., 403 Forbidden)".
+            // RFC 6455 4.2.2: "it MUST return an appropriate HTTP error code (e.g., 403
+            // Forbidden)".
             Refusal::Origin => 403,
             _ => 400,
         }
     }
 
-    /// The response, with a text that says what is wrong.
+    /// Returns the response to send, whose text explains the reason.
     #[must_use]
     pub fn response(self) -> Response {
         let response = Response::text(self.status(), alloc::format!("{self}\n"));
         match self {
-            // RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405 response".
+            // RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405
+            // response".
             Refusal::Method => response.header_checked("Allow", "GET"),
-            // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response", and 7.8: its
-            // sender "MUST also send an "Upgrade" connection option in the Connection header field".
+            // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response",
+            // and 7.8: its sender "MUST also send an "Upgrade" connection option in the Connection
+            // header field".
             Refusal::Version => response
                 .header_checked("Sec-WebSocket-Version", "13")
                 .header_checked("Upgrade", "websocket")
@@ -147,18 +153,28 @@ impl fmt::Display for Refusal {
             }
             Refusal::Method => "a WebSocket handshake must be a GET request",
             Refusal::HttpVersion => "a WebSocket handshake needs HTTP/1.1",
-            Refusal::Connection => "the Connection header must have the token 'Upgrade'",
+            Refusal::Connection => "the Connection header must contain the token 'Upgrade'",
             Refusal::Version => "the Sec-WebSocket-Version header must be 13",
-            Refusal::RepeatedVersion => "there is more than one Sec-WebSocket-Version header",
+            Refusal::RepeatedVersion => "the Sec-WebSocket-Version header must appear only once",
             Refusal::MissingKey => "the Sec-WebSocket-Key header is missing",
-            Refusal::RepeatedKey => "there is more than one Sec-WebSocket-Key header",
+            Refusal::RepeatedKey => "the Sec-WebSocket-Key header must appear only once",
             Refusal::InvalidKey => "the Sec-WebSocket-Key header must be 16 bytes in base64",
             Refusal::Subprotocol => "the Sec-WebSocket-Protocol header must be a list of tokens",
-            Refusal::Extensions => "the Sec-WebSocket-Extensions header does not follow its grammar",
-            Refusal::Body => "a WebSocket handshake has no body: no Content-Length, no Transfer-Encoding",
-            Refusal::Origin => "pages of this origin may not connect here",
+            Refusal::Extensions => "the Sec-WebSocket-Extensions header must be a list of extensions",
+            Refusal::Body => {
+                "a WebSocket handshake must not have a body: remove Content-Length and Transfer-Encoding"
+            }
+            Refusal::Origin => "pages of this origin may not connect to this server",
         })
     }
 }
 
 impl core::error::Error for Refusal {}
+
+/// Converts into [`Refusal::response`], so that a function that returns a [`Response`] as its error
+/// can refuse with `?`.
+impl From<Refusal> for Response {
+    fn from(refusal: Refusal) -> Self {
+        refusal.response()
+    }
+}

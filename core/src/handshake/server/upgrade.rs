@@ -1,4 +1,4 @@
-//! Whether a request is a valid opening handshake.
+//! Validating that a request is an opening handshake.
 
 use alloc::string::String;
 
@@ -7,21 +7,22 @@ use crate::handshake::extensions::extensions;
 use crate::handshake::key;
 use crate::http::{Headers, Request, Version, is_token};
 
-/// A request that is a valid opening handshake (RFC 6455 4.2.1), not answered yet.
+/// A valid opening handshake (RFC 6455 4.2.1) that has not been answered yet.
 ///
-/// Answer it with [`accept`](Upgrade::accept), with [`reject`](Upgrade::reject), or with a response of your own
-/// behind [`into_request`](Upgrade::into_request).
+/// Answer it with [`accept`](Upgrade::accept), with [`reject`](Upgrade::reject), or call
+/// [`into_request`](Upgrade::into_request) and send any other response.
 #[derive(Debug, Clone)]
 pub struct Upgrade {
     request: Request,
 }
 
 impl Upgrade {
-    /// Checks a request.
+    /// Validates a request.
     ///
     /// # Errors
     ///
-    /// [`Rejection`], which has the request again, the rule that it broke and the response to send.
+    /// Returns a [`Rejection`] if the request is not a valid handshake. It has the request, the
+    /// rule that was broken and the response to send.
     pub fn new(request: Request) -> Result<Self, Rejection> {
         match check(&request) {
             Ok(()) => Ok(Upgrade { request }),
@@ -29,42 +30,43 @@ impl Upgrade {
         }
     }
 
-    /// The request.
+    /// Returns the request.
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
     }
 
-    /// The request, to be answered with a response of your own.
+    /// Returns the request by value, to be answered with any response.
     #[must_use]
     pub fn into_request(self) -> Request {
         self.request
     }
 
-    /// The path asked for, not decoded.
+    /// Returns the requested path, without decoding it.
     #[must_use]
     pub fn path(&self) -> &str {
         self.request.path()
     }
 
-    /// The host asked for, with its port if one was named.
+    /// Returns the requested host, with its port if the client named one.
     #[must_use]
     pub fn host(&self) -> &str {
         self.request.host().unwrap_or_default()
     }
 
-    /// The origin of the page whose script connects, as the browser says; other clients send none.
+    /// Returns the origin of the page whose script connects. Clients other than browsers need not
+    /// send it.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
         self.request.headers().first("origin")
     }
 
-    /// The subprotocols offered, in the client's order of preference.
+    /// Returns the offered subprotocols, in the client's order of preference.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         self.request.headers().tokens(PROTOCOL)
     }
 
-    /// The lines of `Sec-WebSocket-Extensions`, as they came (RFC 6455 9.1).
+    /// Returns the lines of `Sec-WebSocket-Extensions` without parsing them (RFC 6455 9.1).
     pub fn extension_offers(&self) -> impl Iterator<Item = &str> {
         self.extension_lines().filter_map(|offer| core::str::from_utf8(offer).ok())
     }
@@ -73,7 +75,7 @@ impl Upgrade {
         self.request.headers().all(EXTENSIONS)
     }
 
-    /// Refuses it.
+    /// Rejects the handshake for this reason.
     #[must_use]
     pub fn reject(self, refusal: Refusal) -> Rejection {
         Rejection::new(self.request, refusal)
@@ -88,23 +90,25 @@ const KEY: &str = "sec-websocket-key";
 const PROTOCOL: &str = "sec-websocket-protocol";
 const EXTENSIONS: &str = "sec-websocket-extensions";
 
-/// RFC 6455 4.2.1, in the order in which a wrong answer would mislead least: what is no WebSocket request at all
-/// is told so, whatever else it lacks.
+/// Checks the rules of RFC 6455 4.2.1, in the order that makes the most helpful error: a plain HTTP
+/// request is refused as such, regardless of the other headers that it lacks.
 fn check(request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
-    // "An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive value."
+    // "An |Upgrade| header field containing the value "websocket", treated as an ASCII
+    // case-insensitive value."
     if !headers.contains_token("upgrade", "websocket") {
         return Err(Refusal::NotWebSocket);
     }
-    // "An HTTP/1.1 or higher GET request"; RFC 9110 7.8: "A server MUST ignore an Upgrade header field that is
-    // received in an HTTP/1.0 request."
+    // "An HTTP/1.1 or higher GET request"; RFC 9110 7.8: "A server MUST ignore an Upgrade header
+    // field that is received in an HTTP/1.0 request."
     if request.method() != "GET" {
         return Err(Refusal::Method);
     }
     if request.version() < Version::Http11 {
         return Err(Refusal::HttpVersion);
     }
-    // "A |Connection| header field that includes the token "Upgrade", treated as an ASCII case-insensitive value."
+    // "A |Connection| header field that includes the token "Upgrade", treated as an ASCII
+    // case-insensitive value."
     if !headers.contains_token("connection", "upgrade") {
         return Err(Refusal::Connection);
     }
@@ -112,8 +116,8 @@ fn check(request: &Request) -> Result<(), Refusal> {
     check_key(headers)?;
     check_subprotocols(headers)?;
     check_extensions(headers)?;
-    // A handshake has no body. What would stand in its place are frames, or a request in the hands of a
-    // proxy that counts differently.
+    // A handshake has no body. The bytes after the head are frames, and a proxy that counts a body
+    // differently could take them for another request.
     if !request.body_length().is_empty() {
         return Err(Refusal::Body);
     }
@@ -141,15 +145,16 @@ fn check_key(headers: &Headers) -> Result<(), Refusal> {
 }
 
 fn check_extensions(headers: &Headers) -> Result<(), Refusal> {
-    // RFC 6455 9.1: "If a value is received by either the client or the server during negotiation that does not conform to the ABNF
-    // below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_."
+    // RFC 6455 9.1: "If a value is received by either the client or the server during negotiation
+    // that does not conform to the ABNF below, the recipient of such malformed data MUST
+    // immediately _Fail the WebSocket Connection_."
     let is_malformed = extensions(headers.all(EXTENSIONS)).any(|extension| extension.is_err());
     if is_malformed { Err(Refusal::Extensions) } else { Ok(()) }
 }
 
 fn check_subprotocols(headers: &Headers) -> Result<(), Refusal> {
-    // 4.1: "The elements that comprise this value MUST be non-empty strings with characters in the range U+0021 to
-    // U+007E not including separator characters": 1#token.
+    // RFC 6455 4.1: "The elements that comprise this value MUST be non-empty strings with
+    // characters in the range U+0021 to U+007E not including separator characters": 1#token.
     let mut offered = headers.elements(PROTOCOL).peekable();
     if headers.contains(PROTOCOL) && (offered.peek().is_none() || !offered.all(is_token)) {
         return Err(Refusal::Subprotocol);
