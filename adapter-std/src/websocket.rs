@@ -7,7 +7,7 @@ use std::time::Duration;
 use sockeye_core::deflate::Negotiated;
 use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Config, Connection, Frame, Message, MessageKind, MessageRef, Payload,
-    Prepared, SendError, Sender, Side, State,
+    Prepared, SendError, Sender, State,
 };
 use sockeye_driver::{Error, Part, shared_codec_pool};
 
@@ -243,10 +243,7 @@ impl<S: Stream> WebSocket<S> {
         }
         // How it ended is in the info, an error too.
         while !matches!(self.incoming.message(&mut self.own, None, |_, _| ()), Ok(Next::Over)) {}
-        // It cannot be missing; this stands in for a panic.
-        let unknown =
-            || CloseInfo { by: Side::Peer, code: CloseCode::ABNORMAL, reason: String::new(), clean: false };
-        Ok(self.close_info().cloned().unwrap_or_else(unknown))
+        Ok(self.close_info().cloned().unwrap_or_else(CloseInfo::unknown))
     }
 
     /// Takes the connection apart, so that one thread can receive while another sends.

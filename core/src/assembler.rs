@@ -115,7 +115,7 @@ impl Assembled<'_> {
 /// What has arrived of a message.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Begun {
+pub struct PartialMessage {
     /// Text or binary.
     pub kind: MessageKind,
     /// Its bytes so far, inflated.
@@ -232,7 +232,7 @@ impl Assembler {
 
     /// Takes away what has arrived of a message that is not whole yet, for those who go on with it in parts. The rest of it is not to
     /// be pushed.
-    pub fn take_begun(&mut self) -> Option<Begun> {
+    pub fn take_partial(&mut self) -> Option<PartialMessage> {
         if self.progress != Merging::Begun {
             return None;
         }
@@ -242,7 +242,7 @@ impl Assembler {
             Buffer::Text(text) => (MessageKind::Text, text.into_bytes()),
         };
         bytes.extend_from_slice(utf8.cut());
-        Some(Begun { kind, bytes, utf8, compressed })
+        Some(PartialMessage { kind, bytes, utf8, compressed })
     }
 
     /// Lends memory for a message that comes in parts, if the assembler has none.

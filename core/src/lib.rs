@@ -112,7 +112,7 @@ mod time;
 mod timers;
 mod utf8;
 
-pub use assembler::{Assembled, Assembler, Begun, Incoming};
+pub use assembler::{Assembled, Assembler, Incoming, PartialMessage};
 pub use close::{CloseCode, CloseFrame, CloseInfo, MAX_CLOSE_REASON, Side};
 pub use config::{Config, Keepalive};
 pub use connection::Connection;

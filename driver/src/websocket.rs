@@ -371,7 +371,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// Discards messages until the connection is over.
     pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<CloseInfo> {
         while !matches!(ready!(self.poll_recv_with(cx, |_, _| ())), Ok(None)) {}
-        Poll::Ready(self.close_info().cloned().unwrap_or_else(unknown_end))
+        Poll::Ready(self.close_info().cloned().unwrap_or_else(CloseInfo::unknown))
     }
 }
 
@@ -386,9 +386,4 @@ pub(crate) fn poll_ready<I: Io, C: Clock>(
         return Poll::Ready(Ok(()));
     }
     link.poll_drain(cx, half, true).map_err(Error::Io)
-}
-
-/// A connection cannot be over without its end being known; this stands in for a panic.
-fn unknown_end() -> CloseInfo {
-    CloseInfo { by: sockeye_core::Side::Peer, code: CloseCode::ABNORMAL, reason: String::new(), clean: false }
 }

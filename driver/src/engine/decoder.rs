@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use sockeye_core::{
-    Assembled, Assembler, Begun, Event, Incoming, MessageKind, ProtocolError, Receiver, RecvBuf, Sender,
-    Utf8Stream,
+    Assembled, Assembler, Event, Incoming, MessageKind, PartialMessage, ProtocolError, Receiver, RecvBuf,
+    Sender, Utf8Stream,
 };
 
 use crate::engine::buffer;
@@ -176,15 +176,14 @@ impl Decoder {
         let mut data = Vec::new();
         let mut take = |bytes: &[u8]| {
             data.extend_from_slice(bytes);
-            let is_valid = kind == MessageKind::Binary || utf8.push(bytes, |_| ()).is_ok();
-            if is_valid { Ok(()) } else { Err(ProtocolError::InvalidUtf8) }
+            if kind == MessageKind::Text {
+                utf8.push(bytes, |_| ())?;
+            }
+            Ok(())
         };
         let taken = if compressed { self.receiver.inflate(payload, last, &mut take) } else { take(payload) };
-        let whole = taken.and_then(|()| match last && !utf8.is_complete() {
-            true => Err(ProtocolError::InvalidUtf8),
-            false => Ok(()),
-        });
-        if let Err(error) = whole {
+        let checked = taken.and_then(|()| if last { Ok(utf8.finish()?) } else { Ok(()) });
+        if let Err(error) = checked {
             self.fail(error, sender);
             return None;
         }
@@ -199,7 +198,7 @@ impl Decoder {
 
     /// What has arrived of a message that was to be received whole, as its first part.
     pub fn take_partial_message(&mut self) -> Option<Part> {
-        let Begun { kind, bytes, utf8, compressed, .. } = self.assembler.take_begun()?;
+        let PartialMessage { kind, bytes, utf8, compressed, .. } = self.assembler.take_partial()?;
         self.parts = Some(Parts { utf8, first: false });
         Some(Part { kind, data: Bytes::from(bytes), first: true, last: false, compressed })
     }

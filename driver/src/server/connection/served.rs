@@ -131,7 +131,7 @@ impl<I: Io, C: Clock> Served<I, C> {
             self.hub.count_queued(self.entry.id(), self.counted, queued);
             self.counted = queued;
         }
-        if queued >= self.entry.port.config.high_water_mark.max(1) {
+        if self.entry.port.config.reaches_high_water_mark(queued) {
             self.passed = true;
             self.entry.set(Flag::Full, true);
         } else if self.passed && queued <= self.entry.port.low_water_mark {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use sockeye_core::http::Request;
-use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Event, Frame, Opcode, RecvBuf, Side, State};
+use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Event, Frame, Opcode, RecvBuf, State};
 
 use crate::engine::buffer::READ;
 use crate::engine::decoder::Decoded;
@@ -75,7 +75,7 @@ pub(crate) fn connection<R: Runtime, H: Handler>(
             }
         }
         let Serving { reader, line, client, handler, .. } = serving;
-        let info = line.close_info().unwrap_or_else(lost);
+        let info = line.close_info().unwrap_or_else(CloseInfo::unknown);
         // The transport goes now, however long the application takes over the end.
         client.entry().end();
         drop((reader, line));
@@ -302,9 +302,4 @@ async fn closed<T, H: Handler>(registered: RegistryGuard<T>, handler: Arc<H>, in
     if let Err(failure) = guarded_alone(|| handler.close(&client, &info)).await {
         report(&*handler, &client, &failure);
     }
-}
-
-/// A connection cannot be over without its end being known; this stands in for a panic.
-fn lost() -> CloseInfo {
-    CloseInfo { by: Side::Peer, code: CloseCode::ABNORMAL, reason: String::new(), clean: false }
 }
