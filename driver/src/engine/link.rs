@@ -9,6 +9,7 @@ use sockeye_core::{Instant, Sender, State};
 use crate::engine::buffer::{self, ReadBuffer};
 use crate::engine::wakers::{Half, HalfWakers};
 use crate::handshake::opening::poll_close;
+use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{Clock, Io};
 
 /// Slices in one vectored write.
@@ -324,16 +325,11 @@ impl<I: Io, C: Clock> Link<I, C> {
         cx: &mut Context<'_>,
         deadline: Instant,
     ) -> Poll<io::Result<()>> {
-        loop {
-            if let Poll::Ready(result) = self.poll_write(cx, Half::Recv) {
-                self.clock.cancel();
-                return Poll::Ready(result);
-            }
-            if self.clock.now() >= deadline {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            ready!(self.clock.poll_until(cx, deadline));
+        if let Poll::Ready(result) = self.poll_write(cx, Half::Recv) {
+            self.clock.cancel();
+            return Poll::Ready(result);
         }
+        poll_deadline(&mut self.clock, cx, deadline).map(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     pub(crate) fn now(&self) -> Instant {

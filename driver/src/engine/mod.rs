@@ -7,4 +7,5 @@ pub(crate) mod decoder;
 pub(crate) mod link;
 pub(crate) mod lock;
 pub(crate) mod reader;
+pub(crate) mod waker_list;
 pub(crate) mod wakers;

@@ -9,6 +9,7 @@ use sockeye_core::Instant;
 
 use crate::engine::buffer::ReadBuffer;
 use crate::engine::link::READS_IN_A_ROW;
+use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{Clock, Io};
 
 /// How long a refused peer may take to read why, before the transport is dropped under it.
@@ -59,7 +60,8 @@ impl<I: Io, C: Clock> Opening<I, C> {
                 Poll::Pending => {
                     self.input.release();
                     let Some(deadline) = deadline else { return Poll::Pending };
-                    ready!(self.clock.poll_until(cx, deadline));
+                    let now = ready!(poll_deadline(&mut self.clock, cx, deadline));
+                    return Poll::Ready(Ok(WaitOutcome::Time(now)));
                 }
             }
         }
@@ -104,7 +106,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
                     return Poll::Ready(Ok(()));
                 }
                 let waited = if eof {
-                    self.poll_alarm(cx, deadline).map(Ok)
+                    poll_deadline(&mut self.clock, cx, deadline).map(|now| Ok(WaitOutcome::Time(now)))
                 } else {
                     self.poll_wait(cx, Some(deadline))
                 };
@@ -119,17 +121,6 @@ impl<I: Io, C: Clock> Opening<I, C> {
             Poll::Pending
         })
         .await
-    }
-
-    /// Waits for `deadline` only.
-    pub(crate) fn poll_alarm(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<WaitOutcome> {
-        loop {
-            let now = self.clock.now();
-            if deadline <= now {
-                return Poll::Ready(WaitOutcome::Time(now));
-            }
-            ready!(self.clock.poll_until(cx, deadline));
-        }
     }
 }
 

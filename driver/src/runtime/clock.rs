@@ -1,9 +1,29 @@
 //! The time of the standard library in the core's terms.
 
 use std::sync::OnceLock;
+use std::task::{Context, Poll, ready};
 use std::time::Instant as StdInstant;
 
 use sockeye_core::Instant;
+
+use crate::runtime::io::Clock;
+
+/// Waits until `deadline` has passed, and returns the time.
+///
+/// The clock decides, not the alarm: an alarm may ring early.
+pub(crate) fn poll_deadline<C: Clock>(
+    clock: &mut C,
+    cx: &mut Context<'_>,
+    deadline: Instant,
+) -> Poll<Instant> {
+    loop {
+        let now = clock.now();
+        if deadline <= now {
+            return Poll::Ready(now);
+        }
+        ready!(clock.poll_until(cx, deadline));
+    }
+}
 
 /// The one epoch of the process, so that instants of different connections compare.
 fn epoch() -> StdInstant {

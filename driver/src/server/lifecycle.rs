@@ -6,9 +6,10 @@ use std::io;
 use std::net::ToSocketAddrs;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
+use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
 use crate::server::accept::accept_loop::Bound;
 use crate::server::accept::listen;
@@ -114,7 +115,7 @@ impl<R: Runtime> Server<R> {
             })?;
         }
         let grace = poll_fn(|cx| {
-            hub.waiters.register(cx.waker());
+            hub.register_waiter(cx.waker());
             if hub.is_stopping() { Poll::Ready(()) } else { Poll::Pending }
         });
         grace.await;
@@ -122,14 +123,12 @@ impl<R: Runtime> Server<R> {
         let begun = clock.now();
         let all_ended =
             |wait: &dyn Fn() -> Duration, clock: &mut R::Clock, cx: &mut std::task::Context<'_>| {
-                loop {
-                    hub.waiters.register(cx.waker());
-                    let deadline = begun + wait();
-                    if hub.has_ended() || clock.now() >= deadline {
-                        return Poll::Ready(());
-                    }
-                    ready!(clock.poll_until(cx, deadline));
+                hub.register_waiter(cx.waker());
+                if hub.has_ended() {
+                    return Poll::Ready(());
                 }
+                // A second call of `shutdown` may have shortened the grace.
+                poll_deadline(clock, cx, begun + wait()).map(drop)
             };
         let grace = || hub.grace().unwrap_or_default();
         poll_fn(|cx| all_ended(&grace, &mut clock, cx)).await;

@@ -3,13 +3,14 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sockeye_core::Instant;
 use sockeye_core::http::Response;
 
 use crate::handshake::opening::Opening;
+use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
 use crate::server::accept::runtime::{Accepted, Listener, Runtime};
 use crate::server::api::handler::Handler;
@@ -53,7 +54,7 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>, hub: &Hub) -> Poll<Option<io::Result<Accepted<R::Io>>>> {
-        hub.waiters.register(cx.waker());
+        hub.register_waiter(cx.waker());
         if hub.is_stopping() {
             return Poll::Ready(None);
         }
@@ -80,13 +81,8 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
 
 /// Waits, but not through the end of the server.
 fn poll_pause(cx: &mut Context<'_>, clock: &mut impl Clock, hub: &Hub, until: Instant) -> Poll<()> {
-    hub.waiters.register(cx.waker());
-    loop {
-        if hub.is_stopping() || clock.now() >= until {
-            return Poll::Ready(());
-        }
-        ready!(clock.poll_until(cx, until));
-    }
+    hub.register_waiter(cx.waker());
+    if hub.is_stopping() { Poll::Ready(()) } else { poll_deadline(clock, cx, until).map(drop) }
 }
 
 /// Whether it is the connection that failed, and not the socket that listens.

@@ -239,7 +239,7 @@ struct Waiting<'a> {
 
 impl Waiting<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        self.hub.waiters.register(cx.waker());
+        self.hub.register_waiter(cx.waker());
         self.waker = Some(cx.waker().clone());
         if self.hub.is_over() { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -248,7 +248,7 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(waker) = &self.waker {
-            self.hub.waiters.deregister(waker);
+            self.hub.deregister_waiter(waker);
         }
     }
 }

@@ -9,6 +9,7 @@ use sockeye_core::http::{BodyError, BodyEvent, BodyReader, Request, Version};
 use sockeye_core::{Instant, RecvBuf};
 
 use crate::handshake::opening::{Opening, WaitOutcome};
+use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{Clock, Io};
 
 /// Why the body of a request could not be read.
@@ -134,7 +135,7 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
                 // RFC 9110 10.1.1: "A server MAY omit sending a 100 (Continue) response if it has already received some or all of
                 // the content".
                 let Poll::Ready(written) = self.opening.poll_write(cx, CONTINUE, &mut self.written) else {
-                    ready!(self.opening.poll_alarm(cx, deadline));
+                    ready!(poll_deadline(&mut self.opening.clock, cx, deadline));
                     // It did not even take that: there is no use in a 408.
                     return Poll::Ready(Err(HttpBodyError::Io(io::ErrorKind::TimedOut.into())));
                 };

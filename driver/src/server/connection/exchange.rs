@@ -4,13 +4,14 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::ops::Deref;
-use std::task::{Poll, ready};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use sockeye_core::handshake::server::Refusal;
 use sockeye_core::http::{Request, Response, Version};
 
 use crate::handshake::opening::Opening;
+use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{Clock, Io};
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
@@ -160,15 +161,10 @@ async fn write<I: Io, C: Clock>(
     let deadline = opening.clock.now() + timeout;
     let mut written = 0;
     let result = poll_fn(|cx| {
-        loop {
-            if let Poll::Ready(result) = opening.poll_write(cx, bytes, &mut written) {
-                return Poll::Ready(result);
-            }
-            if opening.clock.now() >= deadline {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            ready!(opening.clock.poll_until(cx, deadline));
+        if let Poll::Ready(result) = opening.poll_write(cx, bytes, &mut written) {
+            return Poll::Ready(result);
         }
+        poll_deadline(&mut opening.clock, cx, deadline).map(|_| Err(io::ErrorKind::TimedOut.into()))
     })
     .await;
     opening.clock.cancel();

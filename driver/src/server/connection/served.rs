@@ -9,6 +9,7 @@ use sockeye_core::{CloseFrame, Instant, State};
 use crate::engine::buffer;
 use crate::engine::link::Link;
 use crate::engine::lock::lock;
+use crate::engine::waker_list::WakerList;
 use crate::engine::wakers::Half;
 use crate::runtime::io::{Clock, Io};
 use crate::server::api::options::SlowReader;
@@ -31,7 +32,7 @@ pub(crate) struct Served<I, C> {
     /// The task, while it waits. Whoever queues something takes it and wakes it, so that it is woken once for many pushes.
     pub(crate) task: Option<Waker>,
     /// Who waits until the peer has read enough.
-    waiters: Vec<Waker>,
+    waiters: WakerList,
     /// The transport will wake somebody who does not wait any more, in the place of one who does.
     stale_waker: bool,
     /// The queue has been at its high mark and not at the low one since.
@@ -50,7 +51,7 @@ impl<I: Io, C: Clock> Served<I, C> {
             thread,
             counted: 0,
             task: None,
-            waiters: Vec::new(),
+            waiters: WakerList::default(),
             stale_waker: false,
             passed: false,
             drained: false,
@@ -170,7 +171,7 @@ impl<I: Io, C: Clock> Served<I, C> {
 impl<I, C> Drop for Served<I, C> {
     fn drop(&mut self) {
         self.hub.count_queued(self.entry.id(), self.counted, 0);
-        self.waiters.drain(..).for_each(Waker::wake);
+        self.waiters.take().wake_all();
     }
 }
 
@@ -207,9 +208,7 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
             served.count_written(queued);
         }
         if !served.has_room() {
-            if !served.waiters.iter().any(|known| known.will_wake(cx.waker())) {
-                served.waiters.push(cx.waker().clone());
-            }
+            served.waiters.register(cx.waker());
             return Poll::Pending;
         }
         let result = served.queue(command);
@@ -230,8 +229,7 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
 
     fn deregister(&self, waker: &Waker) {
         let mut served = lock(self);
-        let at = served.waiters.iter().position(|known| known.will_wake(waker));
-        let waiter = at.map(|at| served.waiters.swap_remove(at));
+        let waiter = served.waiters.deregister(waker);
         // It may stand for another push of the same task, which then asks again; and the transport may know nobody else.
         served.stale_waker = true;
         release(served, waiter);
@@ -277,12 +275,12 @@ impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
 /// lock, for they may run at once, and want it.
 pub(crate) fn release<I: Io, C: Clock>(mut served: MutexGuard<'_, Served<I, C>>, task: Option<Waker>) {
     let asks_again = std::mem::take(&mut served.stale_waker) || served.has_room();
-    let waiters = (asks_again && !served.waiters.is_empty()).then(|| std::mem::take(&mut served.waiters));
+    let waiters = (asks_again && !served.waiters.is_empty()).then(|| served.waiters.take());
     drop(served);
     if let Some(task) = task {
         task.wake();
     }
     if let Some(waiters) = waiters {
-        waiters.into_iter().for_each(Waker::wake);
+        waiters.wake_all();
     }
 }

@@ -90,7 +90,7 @@ impl Drop for Count {
     fn drop(&mut self) {
         (self.of)(&self.hub.counts).fetch_sub(1, Ordering::AcqRel);
         if self.hub.is_stopping() {
-            self.hub.waiters.wake_all();
+            self.hub.wake_waiters();
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sockeye_core::{CloseCode, CloseFrame, Instant};
 
 use crate::engine::lock::lock;
+use crate::engine::waker_list::WakerList;
 use crate::server::accept::runtime::Address;
 use crate::server::api::options::{Limits, Settings};
 use crate::server::registry::admission::Counts;
@@ -35,8 +36,8 @@ pub(crate) struct Hub {
     stopping: AtomicBool,
     grace: Mutex<Option<Duration>>,
     over: AtomicBool,
-    /// Rung when any of the above may be news to those who wait.
-    pub(crate) waiters: WakerList,
+    /// The tasks that wait for a change of the counts or of the shutdown.
+    waiters: Mutex<WakerList>,
 }
 
 impl Hub {
@@ -50,7 +51,7 @@ impl Hub {
             stopping: AtomicBool::new(false),
             grace: Mutex::new(None),
             over: AtomicBool::new(false),
-            waiters: WakerList::default(),
+            waiters: Mutex::default(),
         }
     }
 
@@ -141,7 +142,7 @@ impl Hub {
             let frame = going_away();
             self.snapshot().iter().for_each(|entry| entry.go_away(&frame));
         }
-        self.waiters.wake_all();
+        self.wake_waiters();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -161,47 +162,34 @@ impl Hub {
     /// Nothing runs any more.
     pub(crate) fn finish(&self) {
         self.over.store(true, Ordering::Release);
-        self.waiters.wake_all();
+        self.wake_waiters();
     }
 
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
+    }
+
+    /// Wakes the task at the next change of the counts or of the shutdown.
+    ///
+    /// Register first and then check: the other order misses a change in between.
+    pub(crate) fn register_waiter(&self, waker: &Waker) {
+        lock(&self.waiters).register(waker);
+    }
+
+    pub(crate) fn deregister_waiter(&self, waker: &Waker) {
+        let removed = lock(&self.waiters).deregister(waker);
+        removed.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn wake_waiters(&self) {
+        let waiters = lock(&self.waiters).take();
+        waiters.wake_all();
     }
 }
 
 /// RFC 6455 7.4.1: "1001 indicates that an endpoint is "going away", such as a server going down".
 pub(crate) fn going_away() -> CloseFrame<'static> {
     CloseFrame::new(CloseCode::GOING_AWAY, "the server shuts down")
-}
-
-/// Wakes all who wait.
-#[derive(Debug, Default)]
-pub(crate) struct WakerList(Mutex<Vec<Waker>>);
-
-impl WakerList {
-    /// Waits for the next ring. Look at what is waited for behind this, not before.
-    pub(crate) fn register(&self, waker: &Waker) {
-        let mut wakers = lock(&self.0);
-        if !wakers.iter().any(|known| known.will_wake(waker)) {
-            wakers.push(waker.clone());
-        }
-    }
-
-    /// This one does not wait any more. It may be another's of the same task, which then sees to it when the task next runs.
-    pub(crate) fn deregister(&self, waker: &Waker) {
-        let forgotten = {
-            let mut wakers = lock(&self.0);
-            let at = wakers.iter().position(|known| known.will_wake(waker));
-            at.map(|at| wakers.swap_remove(at))
-        };
-        // Without the lock, for it may be the last of its task; and another wait of that may stand behind it.
-        forgotten.into_iter().for_each(Waker::wake);
-    }
-
-    pub(crate) fn wake_all(&self) {
-        let wakers = std::mem::take(&mut *lock(&self.0));
-        wakers.into_iter().for_each(Waker::wake);
-    }
 }
 
 #[cfg(test)]
