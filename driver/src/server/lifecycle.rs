@@ -13,11 +13,14 @@ use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
 use crate::server::accept::accept_loop::Bound;
 use crate::server::accept::listen;
-use crate::server::accept::runtime::{Address, Runtime};
+use crate::server::accept::listen::ListenOptions;
 use crate::server::api::handle::ServerHandle;
 use crate::server::api::handler::Handler;
-use crate::server::api::options::{Limits, ListenOptions, Port};
+use crate::server::api::port::Port;
+use crate::server::registry::address::Address;
 use crate::server::registry::hub::Hub;
+use crate::server::registry::settings::Limits;
+use crate::server::runtime::Runtime;
 
 /// What is left when the grace is over has this long to see that it is aborted.
 const LAST: Duration = Duration::from_secs(1);

@@ -1,16 +1,16 @@
 //! What a server tells its operator, if the feature `tracing` is on.
 #![cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody is told"))]
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
-use crate::server::accept::runtime::Address;
-use crate::server::api::client::Client;
-use crate::server::api::handler::Failure;
+use crate::server::registry::address::Address;
+use crate::server::registry::info::ConnectionId;
 
-pub(crate) fn failed(client: &Client, failure: &Failure) {
+pub(crate) fn failed(id: ConnectionId, peer: &Address, failure: &impl Display) {
     #[cfg(feature = "tracing")]
-    tracing::error!(connection = %client.id(), peer = %client.peer(), %failure, "a handler has failed");
+    tracing::error!(connection = %id, %peer, %failure, "a handler has failed");
 }
 
 pub(crate) fn cannot_accept(error: &io::Error, pause: Duration) {

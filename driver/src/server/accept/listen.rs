@@ -5,7 +5,63 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::server::api::options::ListenOptions;
+/// How a listening socket is opened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ListenOptions {
+    /// Whether an address may be taken of which old connections still linger (`SO_REUSEADDR`; yes, except on Windows, where it means
+    /// something else).
+    pub reuse_address: bool,
+    /// Whether several sockets may listen on the same port, among which the system divides the connections (`SO_REUSEPORT`,
+    /// where there is one; no).
+    pub reuse_port: bool,
+    /// Whether an IPv6 socket takes IPv6 only (`IPV6_V6ONLY`; as the system has it).
+    pub only_v6: Option<bool>,
+    /// How many connections may wait to be accepted (1024).
+    pub backlog: u32,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        ListenOptions { reuse_address: cfg!(not(windows)), reuse_port: false, only_v6: None, backlog: 1024 }
+    }
+}
+
+impl ListenOptions {
+    /// The defaults, as stated at each field.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`reuse_address`](ListenOptions#structfield.reuse_address).
+    #[must_use]
+    pub fn reuse_address(mut self, reuse: bool) -> Self {
+        self.reuse_address = reuse;
+        self
+    }
+
+    /// Sets [`reuse_port`](ListenOptions#structfield.reuse_port).
+    #[must_use]
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.reuse_port = reuse;
+        self
+    }
+
+    /// Sets [`only_v6`](ListenOptions#structfield.only_v6).
+    #[must_use]
+    pub fn only_v6(mut self, only: bool) -> Self {
+        self.only_v6 = Some(only);
+        self
+    }
+
+    /// Sets [`backlog`](ListenOptions#structfield.backlog).
+    #[must_use]
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = connections;
+        self
+    }
+}
 
 /// Listens on `address`, without blocking.
 ///

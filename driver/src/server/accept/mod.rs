@@ -2,4 +2,3 @@
 
 pub(crate) mod accept_loop;
 pub(crate) mod listen;
-pub(crate) mod runtime;

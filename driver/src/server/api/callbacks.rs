@@ -11,7 +11,7 @@ use sockeye_core::{CloseInfo, Frame, Message};
 
 use crate::server::api::client::Client;
 use crate::server::api::handler::{BoxError, Decision, Failure, Handler, HandlerResult, Inbound, Refused};
-use crate::server::connection::exchange::HttpRequest;
+use crate::server::api::http_request::HttpRequest;
 use crate::server::log;
 
 /// A [`Handler`] made of closures, each of which gets what it needs as its own, so that it may be moved into an async block. It
@@ -252,7 +252,7 @@ impl Handler for Callbacks {
     fn failed(&self, client: &Client, failure: &Failure) {
         match &self.failed {
             Some(f) => f(client, failure),
-            None => log::failed(client, failure),
+            None => log::failed(client.id(), client.peer(), failure),
         }
     }
 }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, Payload, Prepared};
 
-use crate::server::accept::runtime::Address;
-use crate::server::api::blocking::block_on;
+use crate::server::api::block_on::block_on;
 use crate::server::api::handle::ServerHandle;
+use crate::server::registry::address::Address;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info};
-use crate::server::registry::push::{Command, Flusher};
-use crate::server::registry::waiting_push::Sending;
+use crate::server::registry::push_target::{Command, Flusher};
+use crate::server::registry::send_future::Sending;
 
 /// One connection, as the events have it. Cheap to clone; it may be kept, and used from any task or thread. When the connection
 /// has ended, its methods say so.
@@ -200,8 +200,17 @@ impl Client {
     /// Calls `f` when the 101 has gone out: for a [custom handshake](crate::server::Handler::handshake), whose connections have no
     /// [`open`](crate::server::Handler::open). Anywhere else `f` is called at once. If the handshake fails it never is.
     pub fn defer(&self, f: impl FnOnce(&Client) + Send + 'static) {
-        if let Some(f) = self.entry.defer(Box::new(f)) {
-            f(self);
+        let client = self.clone();
+        if let Some(deferred) = self.entry.defer(Box::new(move || f(&client))) {
+            deferred();
         }
+    }
+}
+
+impl ServerHandle {
+    /// A connection, as handlers have it.
+    #[must_use]
+    pub fn client(&self, id: ConnectionId) -> Option<Client> {
+        self.hub().get(id).map(|entry| Client::new(entry, self.hub().clone()))
     }
 }

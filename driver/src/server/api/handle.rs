@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, Payload, Prepared};
 
-use crate::server::api::client::Client;
 use crate::server::registry::broadcast::{self, Broadcast};
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info};
-use crate::server::registry::push::Command;
+use crate::server::registry::push_target::Command;
 
 /// A running server, to push from anywhere: from handlers, tasks and threads, of connections that are named by their id. Cheap
 /// to clone.
@@ -39,7 +38,7 @@ use crate::server::registry::push::Command;
 /// }
 /// ```
 ///
-/// Nothing here waits, but [`stopped`](ServerHandle::stopped); for a [push that waits](Client::send) there is [`client`](ServerHandle::client).
+/// Nothing here waits, but [`stopped`](ServerHandle::stopped); for a [push that waits](crate::server::Client::send) there is [`client`](ServerHandle::client).
 #[derive(Debug, Clone)]
 pub struct ServerHandle {
     hub: Arc<Hub>,
@@ -50,7 +49,11 @@ impl ServerHandle {
         ServerHandle { hub }
     }
 
-    /// As [`Client::push`].
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// As [`Client::push`](crate::server::Client::push).
     ///
     /// # Errors
     ///
@@ -59,7 +62,7 @@ impl ServerHandle {
         self.entry(id)?.push(Command::Message(payload.into()))
     }
 
-    /// As [`Client::push_prepared`].
+    /// As [`Client::push_prepared`](crate::server::Client::push_prepared).
     ///
     /// # Errors
     ///
@@ -68,7 +71,7 @@ impl ServerHandle {
         self.entry(id)?.push(Command::Prepared(prepared))
     }
 
-    /// As [`Client::push_frame`].
+    /// As [`Client::push_frame`](crate::server::Client::push_frame).
     ///
     /// # Errors
     ///
@@ -77,7 +80,7 @@ impl ServerHandle {
         self.entry(id)?.push(Command::Frame(frame))
     }
 
-    /// As [`Client::ping`].
+    /// As [`Client::ping`](crate::server::Client::ping).
     ///
     /// # Errors
     ///
@@ -86,7 +89,7 @@ impl ServerHandle {
         self.push_frame(id, &Frame::new(Opcode::Ping, payload))
     }
 
-    /// As [`Client::close`].
+    /// As [`Client::close`](crate::server::Client::close).
     ///
     /// # Errors
     ///
@@ -95,7 +98,7 @@ impl ServerHandle {
         self.entry(id)?.push(Command::Close(&CloseFrame::new(code, reason)))
     }
 
-    /// As [`Client::abort`].
+    /// As [`Client::abort`](crate::server::Client::abort).
     ///
     /// # Errors
     ///
@@ -104,7 +107,7 @@ impl ServerHandle {
         self.entry(id)?.set_flag(Flag::Aborted, true)
     }
 
-    /// As [`Client::protect`].
+    /// As [`Client::protect`](crate::server::Client::protect).
     ///
     /// # Errors
     ///
@@ -113,7 +116,7 @@ impl ServerHandle {
         self.entry(id)?.set_flag(Flag::Protected, protect)
     }
 
-    /// As [`Client::pause`].
+    /// As [`Client::pause`](crate::server::Client::pause).
     ///
     /// # Errors
     ///
@@ -122,7 +125,7 @@ impl ServerHandle {
         self.entry(id)?.set_flag(Flag::Paused, true)
     }
 
-    /// As [`Client::resume`].
+    /// As [`Client::resume`](crate::server::Client::resume).
     ///
     /// # Errors
     ///
@@ -147,12 +150,6 @@ impl ServerHandle {
     #[must_use]
     pub fn info(&self, id: ConnectionId) -> Option<Info> {
         self.hub.get(id).map(|entry| entry.info())
-    }
-
-    /// A connection, as handlers have it.
-    #[must_use]
-    pub fn client(&self, id: ConnectionId) -> Option<Client> {
-        self.hub.get(id).map(|entry| Client::new(entry, self.hub.clone()))
     }
 
     /// The ids of all connections as they are now, WebSockets and others, in no order.

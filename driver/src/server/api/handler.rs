@@ -9,7 +9,7 @@ use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseInfo, Frame, Message, MessageKind, MessageRef, Payload};
 
 use crate::server::api::client::Client;
-use crate::server::connection::exchange::HttpRequest;
+use crate::server::api::http_request::HttpRequest;
 use crate::server::log;
 
 /// Any error.
@@ -174,7 +174,7 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Another method has failed. By default that is logged, if the feature `tracing` is on.
     fn failed(&self, client: &Client, failure: &Failure) {
-        log::failed(client, failure);
+        log::failed(client.id(), client.peer(), failure);
     }
 }
 

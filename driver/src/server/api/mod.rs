@@ -1,8 +1,10 @@
 //! What applications touch: handlers, handles and options.
 
+pub(crate) mod block_on;
 pub mod blocking;
 pub(crate) mod callbacks;
 pub(crate) mod client;
 pub(crate) mod handle;
 pub(crate) mod handler;
-pub(crate) mod options;
+pub(crate) mod http_request;
+pub(crate) mod port;

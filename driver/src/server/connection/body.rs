@@ -1,6 +1,5 @@
 //! The body of a plain HTTP request, read when it is asked for.
 
-use std::fmt;
 use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -11,54 +10,7 @@ use sockeye_core::{Instant, RecvBuf};
 use crate::handshake::opening::{Opening, WaitOutcome};
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{Clock, Io};
-
-/// Why the body of a request could not be read.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum HttpBodyError {
-    /// It is too big or malformed, or ended too early.
-    Body(BodyError),
-    /// It did not come in time.
-    TimedOut,
-    /// The transport broke.
-    Io(io::Error),
-}
-
-impl HttpBodyError {
-    fn status(&self) -> Option<u16> {
-        match self {
-            HttpBodyError::Body(error) => Some(error.status()),
-            HttpBodyError::TimedOut => Some(408),
-            HttpBodyError::Io(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for HttpBodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            HttpBodyError::Body(error) => error.fmt(f),
-            HttpBodyError::TimedOut => f.write_str("the body did not come in time"),
-            HttpBodyError::Io(error) => write!(f, "the transport broke in a body: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for HttpBodyError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            HttpBodyError::Body(error) => Some(error),
-            HttpBodyError::TimedOut => None,
-            HttpBodyError::Io(error) => Some(error),
-        }
-    }
-}
-
-/// The body of a request, whatever its transport.
-pub(crate) trait PollBody {
-    /// Reads what is left of it, and gives all of it.
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, HttpBodyError>>;
-}
+use crate::server::api::http_request::{HttpBodyError, PollBody};
 
 pub(crate) struct Body<'o, I, C> {
     reader: BodyReader,

@@ -1,9 +1,7 @@
 //! Plain HTTP on the port: one request and its answer at a time.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::ops::Deref;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
@@ -15,45 +13,10 @@ use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{Clock, Io};
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
-use crate::server::connection::body::{Body, Failed, HttpBodyError, PollBody};
+use crate::server::api::http_request::HttpRequest;
+use crate::server::connection::body::{Body, Failed};
 use crate::server::connection::guard::{guarded_alone, report};
 use crate::server::registry::admission::Count;
-
-/// A plain HTTP request: its head, as a [`Request`], and its body, if it is asked for.
-pub struct HttpRequest<'a> {
-    head: &'a Request,
-    body: &'a mut (dyn PollBody + Send + 'a),
-}
-
-impl HttpRequest<'_> {
-    /// The whole body; a second call gives nothing. A client that waits to be asked for it (`Expect: 100-continue`) is asked.
-    ///
-    /// # Errors
-    ///
-    /// It is above [`Port::max_body_size`](crate::server::Port::max_body_size), malformed, or did not come in time. Return the error: the
-    /// client is told.
-    ///
-    /// # Cancel safety
-    ///
-    /// What has come when the future is dropped is part of what the next call gives.
-    pub async fn body(&mut self) -> Result<Vec<u8>, HttpBodyError> {
-        poll_fn(|cx| self.body.poll_body(cx)).await
-    }
-}
-
-impl Deref for HttpRequest<'_> {
-    type Target = Request;
-
-    fn deref(&self) -> &Request {
-        self.head
-    }
-}
-
-impl fmt::Debug for HttpRequest<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpRequest").field("head", &self.head).finish_non_exhaustive()
-    }
-}
 
 /// Makes a response ready to be sent, and says whether the connection goes on.
 pub(crate) fn finished(response: Response, goes_on: bool) -> Response {
@@ -104,7 +67,7 @@ pub(crate) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
         return None;
     }
     let mut body = Body::new(&request, &mut opening, settings.max_body_size, timeout);
-    let mut asked = HttpRequest { head: &request, body: &mut body };
+    let mut asked = HttpRequest::new(&request, &mut body);
     let answer = guarded_alone(|| handler.request(client, &mut asked)).await;
     let (failed, skipped) = (body.failed.take(), !body.is_read());
     let (response, mut goes_on) = match (answer, failed) {

@@ -13,7 +13,6 @@ use crate::engine::reader::Reader;
 use crate::handshake::accept::read_request;
 use crate::handshake::opening::{Opening, WaitOutcome};
 use crate::runtime::io::Clock;
-use crate::server::accept::runtime::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Decision, Failure, Handler};
 use crate::server::connection::exchange::{end_with, exchange, server_error};
@@ -25,7 +24,8 @@ use crate::server::registry::admission::Count;
 use crate::server::registry::entry::Flag;
 use crate::server::registry::hub::{Hub, going_away};
 use crate::server::registry::info::Status;
-use crate::server::registry::push::Command;
+use crate::server::registry::push_target::Command;
+use crate::server::runtime::Runtime;
 
 /// Requests that were there already, answered before others have their turn.
 const REQUESTS_IN_A_ROW: u32 = 16;

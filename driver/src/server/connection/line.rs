@@ -14,7 +14,7 @@ use crate::engine::wakers::Half;
 use crate::runtime::io::{Clock, Io};
 use crate::server::connection::served::{Served, release};
 use crate::server::registry::error::PushError;
-use crate::server::registry::push::Command;
+use crate::server::registry::push_target::Command;
 
 /// The task's way to its link.
 #[derive(Debug)]

@@ -12,11 +12,11 @@ use crate::engine::lock::lock;
 use crate::engine::waker_list::WakerList;
 use crate::engine::wakers::Half;
 use crate::runtime::io::{Clock, Io};
-use crate::server::api::options::SlowReader;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
-use crate::server::registry::push::{Command, Facts, Flusher, Push};
+use crate::server::registry::push_target::{Command, Facts, Flusher, PushTarget};
+use crate::server::registry::settings::SlowReader;
 
 /// The link, and what a server has to know of its queue.
 #[derive(Debug)]
@@ -175,7 +175,7 @@ impl<I, C> Drop for Served<I, C> {
     }
 }
 
-impl<I: Io + Send, C: Clock + Send> Push for Mutex<Served<I, C>> {
+impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<Served<I, C>> {
     fn push(&self, command: Command<'_>) -> Result<(), PushError> {
         let mut served = lock(self);
         let before = served.counted;

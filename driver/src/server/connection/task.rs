@@ -12,19 +12,19 @@ use crate::engine::decoder::Decoded;
 use crate::engine::link::ReadOutcome;
 use crate::engine::reader::Reader;
 use crate::runtime::io::Clock;
-use crate::server::accept::runtime::{Accepted, Runtime};
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Failure, Handler, HandlerResult, Inbound};
-use crate::server::api::options::{Forward, Settings};
 use crate::server::connection::guard::{guarded, guarded_alone, report};
 use crate::server::connection::http_phase::{HttpOutcome, HttpPhase};
 use crate::server::connection::line::Line;
 use crate::server::registry::admission::Admitted;
+use crate::server::registry::early_pushes::Deferred;
 use crate::server::registry::entry::Flag;
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
-use crate::server::registry::pending::Deferred;
-use crate::server::registry::push::Command;
+use crate::server::registry::push_target::Command;
+use crate::server::registry::settings::{Forward, Settings};
+use crate::server::runtime::{Accepted, Runtime};
 
 /// The whole life of a connection that was accepted.
 ///
@@ -218,7 +218,7 @@ impl<R: Runtime, H: Handler> Serving<R, H> {
     async fn begin(&mut self, request: Option<Request>, deferred: Vec<Deferred>) {
         let Serving { line, client, handler, handler_failed, .. } = self;
         let opening = || async {
-            deferred.into_iter().for_each(|deferred| deferred(client));
+            deferred.into_iter().for_each(|deferred| deferred());
             match &request {
                 Some(request) => handler.open(client, request).await,
                 None => Ok(()),

@@ -1,27 +1,16 @@
 //! Who may come in: connections are counted while they last.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use crate::engine::lock::lock;
-use crate::server::accept::runtime::Address;
+use crate::server::registry::address::Address;
+use crate::server::registry::counts::Counts;
 use crate::server::registry::hub::Hub;
 
 /// Connections refused at a time that are told so; beyond, they are just closed.
 const REFUSALS: usize = 256;
-
-/// How many there are.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) connections: AtomicUsize,
-    handshakes: AtomicUsize,
-    refusals: AtomicUsize,
-    ports: AtomicUsize,
-    /// Kept only if there is a limit.
-    addresses: Mutex<HashMap<IpAddr, usize>>,
-}
 
 impl Hub {
     /// Counts a connection in, if there is room.
@@ -117,7 +106,7 @@ impl Drop for AddressCount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::api::options::Limits;
+    use crate::server::registry::settings::Limits;
 
     fn address(text: &str) -> Address {
         Address::Inet(text.parse().unwrap())

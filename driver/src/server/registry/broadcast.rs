@@ -5,10 +5,10 @@ use std::sync::Arc;
 use sockeye_core::{Payload, Prepared};
 
 use crate::engine::codec_pool::codec_pool;
-use crate::server::api::options::Settings;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
-use crate::server::registry::push::Command;
+use crate::server::registry::push_target::Command;
+use crate::server::registry::settings::Settings;
 
 /// What became of a [broadcast](crate::server::ServerHandle::broadcast).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,12 +8,12 @@ use sockeye_core::{CloseFrame, Instant, Sender, State};
 
 use crate::engine::lock::lock;
 use crate::runtime::clock::to_std_instant;
-use crate::server::accept::runtime::Address;
-use crate::server::api::options::Settings;
+use crate::server::registry::address::Address;
+use crate::server::registry::early_pushes::{Deferred, Waiting};
 use crate::server::registry::error::PushError;
 use crate::server::registry::info::{ConnectionId, Info, Status};
-use crate::server::registry::pending::{Deferred, Waiting};
-use crate::server::registry::push::{Command, Flusher, Push};
+use crate::server::registry::push_target::{Command, Flusher, PushTarget};
+use crate::server::registry::settings::Settings;
 
 /// What the registry has of each connection.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ enum Phase {
     Http(Option<Waker>),
     /// To wait: the application is deciding on the handshake.
     Handshake(Option<Waker>, Box<Waiting>),
-    Open(Arc<dyn Push>),
+    Open(Arc<dyn PushTarget>),
     Over,
 }
 
@@ -113,7 +113,7 @@ impl Entry {
         }
     }
 
-    fn link(&self) -> Option<Arc<dyn Push>> {
+    fn link(&self) -> Option<Arc<dyn PushTarget>> {
         if let Phase::Open(link) = &*lock(&self.phase) { Some(link.clone()) } else { None }
     }
 
@@ -231,7 +231,7 @@ impl Entry {
     }
 
     /// The 101 has gone out: pushes that waited follow it, then all others. Gives what was deferred.
-    pub(crate) fn open(&self, link: Arc<dyn Push>, subprotocol: Option<String>) -> Vec<Deferred> {
+    pub(crate) fn open(&self, link: Arc<dyn PushTarget>, subprotocol: Option<String>) -> Vec<Deferred> {
         if let Some(subprotocol) = subprotocol {
             let _ = self.subprotocol.set(subprotocol.into_boxed_str());
         }

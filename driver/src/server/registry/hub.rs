@@ -10,12 +10,12 @@ use sockeye_core::{CloseCode, CloseFrame, Instant};
 
 use crate::engine::lock::lock;
 use crate::engine::waker_list::WakerList;
-use crate::server::accept::runtime::Address;
-use crate::server::api::options::{Limits, Settings};
-use crate::server::registry::admission::Counts;
+use crate::server::registry::address::Address;
+use crate::server::registry::counts::Counts;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::info::ConnectionId;
+use crate::server::registry::settings::{Limits, Settings};
 
 /// What waits is added up in so many places: in one, all cores would write to the same memory for each message.
 const SUMS: usize = 16;

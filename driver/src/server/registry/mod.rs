@@ -1,11 +1,14 @@
 //! What the server knows of its connections, and how a push reaches one.
 
+pub(crate) mod address;
 pub(crate) mod admission;
 pub(crate) mod broadcast;
+pub(crate) mod counts;
+pub(crate) mod early_pushes;
 pub(crate) mod entry;
 pub(crate) mod error;
 pub(crate) mod hub;
 pub(crate) mod info;
-pub(crate) mod pending;
-pub(crate) mod push;
-pub(crate) mod waiting_push;
+pub(crate) mod push_target;
+pub(crate) mod send_future;
+pub(crate) mod settings;

@@ -178,7 +178,7 @@ impl Handler for Callbacks {
     fn failed(&self, client: &Client, failure: &Failure) {
         match &self.failed {
             Some(f) => f(client, failure),
-            None => log::failed(client, failure),
+            None => log::failed(client.id(), client.peer(), failure),
         }
     }
 }

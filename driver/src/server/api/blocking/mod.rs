@@ -5,12 +5,7 @@
 
 mod callbacks;
 
-use std::future::Future;
 use std::ops::Deref;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 
 use sockeye_core::handshake::server::{Accept, Upgrade};
 use sockeye_core::http::{Request, Response};
@@ -18,10 +13,11 @@ use sockeye_core::{CloseInfo, Frame};
 
 use crate::server::api::client::Client;
 use crate::server::api::handler::{self, BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
-use crate::server::api::options::Port;
-use crate::server::connection::body::HttpBodyError;
+use crate::server::api::http_request::HttpBodyError;
+use crate::server::api::port::Port;
 use crate::server::log;
 
+pub use crate::server::api::block_on::block_on;
 pub use callbacks::{Callbacks, HttpExchange};
 
 /// The events of a server, as plain functions: each is that of [`server::Handler`](crate::server::Handler) with the same name, and runs on its
@@ -158,7 +154,7 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Another method has failed. By default that is logged, if the feature `tracing` is on.
     fn failed(&self, client: &Client, failure: &Failure) {
-        log::failed(client, failure);
+        log::failed(client.id(), client.peer(), failure);
     }
 }
 
@@ -249,31 +245,5 @@ impl Deref for HttpRequest<'_, '_> {
 
     fn deref(&self) -> &Request {
         self.0
-    }
-}
-
-/// Runs a future on this thread, which sleeps while it waits.
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut cx = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-            return output;
-        }
-        // Who unparks before this makes it return at once.
-        std::thread::park();
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
     }
 }

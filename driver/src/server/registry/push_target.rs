@@ -61,7 +61,7 @@ pub(crate) enum Flusher {
 }
 
 /// An open connection, whatever its transport.
-pub(crate) trait Push: Send + Sync {
+pub(crate) trait PushTarget: Send + Sync {
     fn push(&self, command: Command<'_>) -> Result<(), PushError>;
     /// The same, but waits while the peer reads too slowly.
     fn poll_push(
@@ -80,9 +80,9 @@ pub(crate) trait Push: Send + Sync {
     fn wake(&self);
 }
 
-impl fmt::Debug for dyn Push {
+impl fmt::Debug for dyn PushTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Push")
+        f.write_str("PushTarget")
     }
 }
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
-use crate::server::registry::push::{Command, Flusher};
+use crate::server::registry::push_target::{Command, Flusher};
 
 /// Waits until the peer has read enough, then queues.
 #[derive(Debug)]

@@ -1,10 +1,7 @@
 //! What a runtime brings for a server: sockets that listen, and tasks.
 
-use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread::ThreadId;
@@ -13,6 +10,7 @@ use sockeye_core::deflate::CodecPool;
 
 use crate::engine::codec_pool::codec_pool;
 use crate::runtime::io::{Clock, Io};
+use crate::server::registry::address::Address;
 
 /// A runtime that servers can run on.
 pub trait Runtime: Clone + Send + Sync + 'static {
@@ -82,56 +80,6 @@ pub struct Accepted<I> {
     pub peer: Address,
     /// What to.
     pub local: Address,
-}
-
-/// The address of one end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Address {
-    /// Of a TCP socket.
-    Inet(SocketAddr),
-    /// Of a Unix socket, if it has a name.
-    Unix(Option<Arc<Path>>),
-}
-
-impl Address {
-    /// The IP address and port, of a TCP socket.
-    #[must_use]
-    pub fn as_inet(&self) -> Option<SocketAddr> {
-        match self {
-            Address::Inet(address) => Some(*address),
-            Address::Unix(_) => None,
-        }
-    }
-
-    /// The IP address, of a TCP socket.
-    #[must_use]
-    pub fn ip(&self) -> Option<IpAddr> {
-        self.as_inet().map(|address| address.ip())
-    }
-}
-
-impl From<SocketAddr> for Address {
-    fn from(address: SocketAddr) -> Self {
-        Address::Inet(address)
-    }
-}
-
-#[cfg(unix)]
-impl From<std::os::unix::net::SocketAddr> for Address {
-    fn from(address: std::os::unix::net::SocketAddr) -> Self {
-        Address::Unix(address.as_pathname().map(Arc::from))
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Inet(address) => address.fmt(f),
-            Address::Unix(Some(path)) => write!(f, "unix:{}", path.display()),
-            Address::Unix(None) => f.write_str("unix:"),
-        }
-    }
 }
 
 /// A connection of either kind, for runtimes that have a type for each.

@@ -4,9 +4,8 @@ use std::fmt;
 
 use sockeye_core::{CloseFrame, Frame, Payload, Prepared, Sender};
 
-use crate::server::api::client::Client;
 use crate::server::registry::error::PushError;
-use crate::server::registry::push::{Command, Push};
+use crate::server::registry::push_target::{Command, PushTarget};
 
 /// What has been pushed before the 101, which has to be the first.
 pub(crate) struct Waiting {
@@ -17,7 +16,7 @@ pub(crate) struct Waiting {
 }
 
 /// What is to be done behind the 101.
-pub(crate) type Deferred = Box<dyn FnOnce(&Client) + Send>;
+pub(crate) type Deferred = Box<dyn FnOnce() + Send>;
 
 enum Queued {
     Message(Payload<'static>),
@@ -52,7 +51,7 @@ impl Waiting {
     }
 
     /// Pushes everything to the connection, which is open now; gives what was deferred.
-    pub(crate) fn deliver(self, link: &dyn Push) -> Vec<Deferred> {
+    pub(crate) fn deliver(self, link: &dyn PushTarget) -> Vec<Deferred> {
         for queued in self.queue {
             // The rehearsal went well; what can be in the way now is the budget of the server.
             let _ = queued.with(|command| link.push(command));
