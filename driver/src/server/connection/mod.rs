@@ -5,5 +5,8 @@ pub(crate) mod exchange;
 pub(crate) mod guard;
 pub(crate) mod http_phase;
 pub(crate) mod line;
+pub(crate) mod message_phase;
+pub(crate) mod response;
 pub(crate) mod served;
 pub(crate) mod task;
+pub(crate) mod upgrade;

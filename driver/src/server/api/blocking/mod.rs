@@ -13,7 +13,7 @@ use sockeye_core::{CloseInfo, Frame};
 
 use crate::server::api::client::Client;
 use crate::server::api::handler::{self, BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
-use crate::server::api::http_request::HttpBodyError;
+use crate::server::api::http_request::{self, HttpBodyError};
 use crate::server::api::port::Port;
 use crate::server::log;
 
@@ -215,7 +215,7 @@ impl<H: Handler> handler::Handler for Blocking<H> {
     async fn request(
         &self,
         client: &Client,
-        request: &mut crate::server::HttpRequest<'_>,
+        request: &mut http_request::HttpRequest<'_>,
     ) -> Result<Option<Response>, BoxError> {
         self.0.request(client, &mut HttpRequest(request))
     }
@@ -227,7 +227,7 @@ impl<H: Handler> handler::Handler for Blocking<H> {
 
 /// A plain HTTP request whose body is read by blocking.
 #[derive(Debug)]
-pub struct HttpRequest<'r, 'a>(&'r mut crate::server::HttpRequest<'a>);
+pub struct HttpRequest<'r, 'a>(&'r mut http_request::HttpRequest<'a>);
 
 impl HttpRequest<'_, '_> {
     /// As [`HttpRequest::body`](crate::server::HttpRequest::body).
