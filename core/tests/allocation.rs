@@ -2,14 +2,12 @@
 //! and every test is one.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
-use common::*;
 use sockeye_core::{Assembler, Config, Connection, Incoming, RecvBuf};
+use sockeye_testkit::frames::*;
 
 struct Counting;
 

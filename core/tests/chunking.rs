@@ -1,11 +1,10 @@
 //! How the transport cuts the bytes changes nothing (T32), and no bytes make the core panic or spin (T33, T34).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
-use common::*;
 use proptest::prelude::*;
 use sockeye_core::{Config, Event, MessageKind, ProtocolError, RecvBuf, State};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 /// Everything there is: text cut inside characters, control frames in between, empty fragments, every form of
 /// length, the Close, and data behind it.

@@ -1,10 +1,9 @@
 //! The closing handshake: who, why, and what still comes (M5, M6, W9-W11, E5, T27).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
-use common::*;
 use sockeye_core::{CloseCode, CloseFrame, Config, Frame, Opcode, ProtocolError, SendError, State};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 /// The rule of rows M5 and F4.
 fn may_be_sent(code: u16) -> bool {

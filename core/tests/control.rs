@@ -1,10 +1,9 @@
 //! Pings and pongs: answered by themselves, in order, and never at the price of memory (E3, W4, T13, T14).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
-use common::*;
 use sockeye_core::{Config, Frame, Opcode, ProtocolError, SendError, State};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 const MARK: usize = 64 << 10;
 

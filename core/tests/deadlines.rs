@@ -1,13 +1,12 @@
 //! Everything that depends on time, on a clock that only moves when told (O7, M5).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
 use proptest::prelude::*;
 use sockeye_core::{CloseCode, Config, Instant, State};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 const SECOND: u64 = 1_000_000_000;
 const fn secs(n: u64) -> Duration {

@@ -2,13 +2,14 @@
 #![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
 mod deflate_support;
 
-use common::*;
 use deflate_support::*;
 use sockeye_core::deflate::Deflate;
 use sockeye_core::{Config, Event, Incoming, ProtocolError, RecvBuf};
+use sockeye_testkit::deflate::*;
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 /// RFC 7692 7.2.3.1: "Hello" in one block.
 const HELLO: &[u8] = &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];

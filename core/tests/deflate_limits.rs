@@ -2,13 +2,13 @@
 #![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
 mod deflate_support;
 
-use common::*;
 use deflate_support::*;
 use sockeye_core::Config;
 use sockeye_core::deflate::Deflate;
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 /// A peer that compresses everything sends what cannot be compressed in stored blocks (RFC 1951 3.2.4), five bytes longer for each
 /// 16 KiB or so: its application, which knows the limit, cannot know of that.

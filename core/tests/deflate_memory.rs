@@ -3,16 +3,16 @@
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
 mod deflate_support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use common::*;
 use deflate_support::*;
 use sockeye_core::deflate::Deflate;
 use sockeye_core::{Config, Incoming, ProtocolError, RecvBuf};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 struct Counting;
 

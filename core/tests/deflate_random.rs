@@ -2,14 +2,14 @@
 #![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
 mod deflate_support;
 
-use common::*;
 use deflate_support::*;
 use proptest::prelude::*;
 use sockeye_core::deflate::{Deflate, Memory, Policy};
 use sockeye_core::{Config, Flags, Frame, Opcode, Payload, Prepared};
+use sockeye_testkit::deflate::*;
+use sockeye_testkit::pair::*;
 
 #[derive(Debug, Clone)]
 struct Said {

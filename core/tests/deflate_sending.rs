@@ -2,15 +2,16 @@
 #![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
 mod deflate_support;
 
 use std::sync::Arc;
 
-use common::*;
 use deflate_support::*;
 use sockeye_core::deflate::{Deflate, Memory, Policy};
 use sockeye_core::{Config, Flags, Frame, Opcode, Payload, Prepared, SendError};
+use sockeye_testkit::deflate::*;
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 const CONTINUATION_ENDS: u8 = LAST_CONTINUATION;
 

@@ -2,13 +2,13 @@
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
 mod deflate_support;
 
-use common::*;
 use deflate_support::*;
 use sockeye_core::Payload;
 use sockeye_core::deflate::Deflate;
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 /// Long enough that compressing it pays: a message that would not become shorter is sent as it is.
 const SECRET: &str = "user=ann; user-session=ann; session=5f2c9d71e8";

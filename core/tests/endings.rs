@@ -1,13 +1,12 @@
 //! Every other end: the peer breaks the rules, the transport breaks, this end gives up (W13, E5, T26, T27).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::*;
 use sockeye_core::{CloseCode, CloseFrame, Config, Event, ProtocolError, SendError, Sender, State};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 /// One fault of each kind, and the code that answers it.
 fn faults(server: bool) -> Vec<(Vec<u8>, u16)> {

@@ -1,10 +1,9 @@
 //! Fragments, received (W6-W8, T12) and sent (M2).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-
-use common::*;
 use sockeye_core::{Config, Connection, Event, Frame, Incoming, Opcode, ProtocolError, RecvBuf, SendError};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 /// What comes of these frames at a server and a client; both must agree.
 fn receive(frames: &[(u8, &[u8])]) -> (Vec<Got>, Option<ProtocolError>) {

@@ -1,10 +1,9 @@
 //! Frames with no connection (M10, F1, F2, F5, T24), and every header that a peer can send (W1-W5, T9, T20, T25).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
-use common::*;
 use sockeye_core::{CloseCode, CloseFrame, Config, Flags, Frame, Opcode, ProtocolError, State};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 const OPCODES: [(u8, Opcode); 6] = [
     (0, Opcode::Continuation),

@@ -5,27 +5,25 @@ mod handshake_support;
 
 use core::time::Duration;
 
-use handshake_support::{ACCEPT, accept, config, transmitted};
+use handshake_support::{accept, config, transmitted};
 use sockeye_core::handshake::client::{BadResponse, Established, Handshake, HandshakeError, Request, Url};
 use sockeye_core::handshake::server::Accept;
 use sockeye_core::http::{HeadError, InvalidHeader, Response};
 use sockeye_core::{Instant, RecvBuf, Role};
-
-/// The nonce whose key is the sample of RFC 6455 1.3.
-const NONCE: [u8; 16] = *b"the sample nonce";
+use sockeye_testkit::handshake::{SAMPLE_ACCEPT, SAMPLE_KEY, SAMPLE_NONCE};
 
 fn request() -> Request {
     Request::new(&Url::parse("ws://server.example.com/chat").unwrap())
 }
 
 fn start(request: Request) -> Handshake {
-    request.start(NONCE, Box::new(|| [1, 2, 3, 4]), config())
+    request.start(SAMPLE_NONCE, Box::new(|| [1, 2, 3, 4]), config())
 }
 
 fn valid_with(fields: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {ACCEPT}\r\n{fields}\r\n"
+         Sec-WebSocket-Accept: {SAMPLE_ACCEPT}\r\n{fields}\r\n"
     )
 }
 
@@ -145,7 +143,7 @@ fn k1_each_rule_that_a_101_can_break() {
         assert!(valid_with("").contains(from));
         valid_with("").replace(from, to)
     };
-    let accept_line = &format!("Sec-WebSocket-Accept: {ACCEPT}\r\n");
+    let accept_line = &format!("Sec-WebSocket-Accept: {SAMPLE_ACCEPT}\r\n");
     let table = [
         (replaced("HTTP/1.1", "HTTP/1.0"), HttpVersion),
         (replaced("Upgrade: websocket\r\n", ""), Upgrade),
@@ -159,12 +157,12 @@ fn k1_each_rule_that_a_101_can_break() {
         (replaced("Connection: Upgrade", "Connection: close"), Connection),
         (replaced("Connection: Upgrade", "Connection: Upgraded"), Connection),
         (replaced(accept_line, ""), Accept),
-        (replaced(ACCEPT, ""), Accept),
-        (replaced(ACCEPT, &ACCEPT.to_lowercase()), Accept),
-        (replaced(ACCEPT, &ACCEPT[..27]), Accept),
-        (replaced(ACCEPT, &format!("{ACCEPT}=")), Accept),
-        (replaced(ACCEPT, "dGhlIHNhbXBsZSBub25jZQ=="), Accept),
-        (replaced(ACCEPT, "Kfh9QIsMVZcl6xEPYxPHzW8SZ8w="), Accept),
+        (replaced(SAMPLE_ACCEPT, ""), Accept),
+        (replaced(SAMPLE_ACCEPT, &SAMPLE_ACCEPT.to_lowercase()), Accept),
+        (replaced(SAMPLE_ACCEPT, &SAMPLE_ACCEPT[..27]), Accept),
+        (replaced(SAMPLE_ACCEPT, &format!("{SAMPLE_ACCEPT}=")), Accept),
+        (replaced(SAMPLE_ACCEPT, SAMPLE_KEY), Accept),
+        (replaced(SAMPLE_ACCEPT, "Kfh9QIsMVZcl6xEPYxPHzW8SZ8w="), Accept),
         (valid_with(accept_line), Accept),
         (valid_with("Sec-WebSocket-Accept: x\r\n"), Accept),
         (valid_with("Sec-WebSocket-Protocol: other\r\n"), Subprotocol),

@@ -13,6 +13,7 @@ use sockeye_core::handshake::server::{
 use sockeye_core::handshake::{accept_key, is_valid_key};
 use sockeye_core::http::{BodyLength, InvalidHeader, Version};
 use sockeye_core::{Config, Instant, RecvBuf};
+use sockeye_testkit::handshake::{SAMPLE_ACCEPT, SAMPLE_KEY};
 
 fn head_of(text: &str, options: &Accept) -> String {
     String::from_utf8(transmitted(&mut accept(text, options).connection)).unwrap()
@@ -24,7 +25,7 @@ fn h1_the_101_has_what_it_must_have_and_nothing_else() {
         head_of(&open_with(""), &Accept::new()),
         format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {ACCEPT}\r\n\r\n"
+             Sec-WebSocket-Accept: {SAMPLE_ACCEPT}\r\n\r\n"
         )
     );
 }
@@ -130,17 +131,17 @@ fn h2_the_responses_have_the_headers_that_http_wants() {
 
 #[test]
 fn h3_the_sample_of_the_rfc() {
-    assert_eq!(accept_key(KEY), ACCEPT);
+    assert_eq!(accept_key(SAMPLE_KEY), SAMPLE_ACCEPT);
     // Any text has an answer; only valid keys get one from a server.
     assert_eq!(accept_key(""), "Kfh9QIsMVZcl6xEPYxPHzW8SZ8w=");
 }
 
 #[test]
 fn h3_every_byte_in_every_place_of_a_key() {
-    assert!(is_valid_key(KEY));
+    assert!(is_valid_key(SAMPLE_KEY));
     for place in 0..24 {
         for byte in 0..=255u8 {
-            let mut key = KEY.as_bytes().to_vec();
+            let mut key = SAMPLE_KEY.as_bytes().to_vec();
             key[place] = byte;
             let valid = match place {
                 0..21 => byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/',
@@ -160,9 +161,9 @@ fn h3_a_key_has_24_characters() {
         let key = format!("{}A==", "x".repeat(len));
         assert_eq!(is_valid_key(&key), len == 21, "{key}");
     }
-    assert!(!is_valid_key(&KEY.replace("==", "")));
-    assert!(!is_valid_key(&format!("{KEY}=")));
-    assert!(!is_valid_key(&format!(" {KEY}")));
+    assert!(!is_valid_key(&SAMPLE_KEY.replace("==", "")));
+    assert!(!is_valid_key(&format!("{SAMPLE_KEY}=")));
+    assert!(!is_valid_key(&format!(" {SAMPLE_KEY}")));
 }
 
 #[test]

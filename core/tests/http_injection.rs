@@ -9,12 +9,11 @@ use sockeye_core::RecvBuf;
 use sockeye_core::handshake::client::{Established, HandshakeError, Request, Url};
 use sockeye_core::handshake::server::Accept;
 use sockeye_core::http::{Headers, InvalidHeader, Response};
-
-const NONCE: [u8; 16] = *b"the sample nonce";
+use sockeye_testkit::handshake::SAMPLE_NONCE;
 
 fn respond(bytes: &[u8]) -> Result<Option<Established>, HandshakeError> {
     let request = Request::new(&Url::parse("ws://a/").unwrap());
-    let mut handshake = request.start(NONCE, Box::new(|| [0; 4]), config());
+    let mut handshake = request.start(SAMPLE_NONCE, Box::new(|| [0; 4]), config());
     handshake.poll_response(&mut RecvBuf::new(&mut bytes.to_vec()))
 }
 
@@ -113,7 +112,7 @@ proptest! {
     fn t6_a_clients_request_comes_back_as_it_was_given(fields in prop::collection::vec(field(), 0..6)) {
         let start = Request::new(&Url::parse("ws://a/b?c").unwrap());
         let (request, taken) = fill(&fields, start, is_own, |r, n, v| r.header(n, v));
-        let handshake = request.start(NONCE, Box::new(|| [0; 4]), config());
+        let handshake = request.start(SAMPLE_NONCE, Box::new(|| [0; 4]), config());
         let parsed = read_request(handshake.poll_transmit().unwrap()).unwrap().unwrap();
         prop_assert_eq!(parsed.target(), "/b?c");
         prop_assert_eq!(with_names(parsed.headers(), 5), taken);
@@ -123,7 +122,7 @@ proptest! {
     fn t6_a_subprotocol_is_a_token_or_an_error(name in prop_oneof!["[ -~\r\n]{0,8}", ".{0,4}"]) {
         let url = Url::parse("ws://a/").unwrap();
         if let Ok(request) = Request::new(&url).subprotocol(&name) {
-            let handshake = request.start(NONCE, Box::new(|| [0; 4]), config());
+            let handshake = request.start(SAMPLE_NONCE, Box::new(|| [0; 4]), config());
             let parsed = read_request(handshake.poll_transmit().unwrap()).unwrap().unwrap();
             prop_assert_eq!(with_names(parsed.headers(), 5), vec![("Sec-WebSocket-Protocol".into(), name.into_bytes())]);
         } else {
@@ -138,7 +137,7 @@ proptest! {
         ".{0,12}",
     ]) {
         if let Ok(url) = Url::parse(&text) {
-            let handshake = Request::new(&url).start(NONCE, Box::new(|| [0; 4]), config());
+            let handshake = Request::new(&url).start(SAMPLE_NONCE, Box::new(|| [0; 4]), config());
             let parsed = read_request(handshake.poll_transmit().unwrap()).unwrap().unwrap();
             prop_assert_eq!(parsed.target(), url.target());
             prop_assert_eq!(parsed.headers().first("host"), Some(url.authority()));

@@ -419,10 +419,10 @@ fn heads_next_to_the_malformed_ones_are_answered_with_101() {
         open_with("").replace("server.example.com", "[2001:db8::1]:8080"),
         open_with("").replace("server.example.com", "192.0.2.1:"),
         open_with("").replace("server.example.com", "a_b.~c!$&'()*+,;=%20"),
-        open_with("")
-            .to_lowercase()
-            .replace("get /chat http", "GET /chat HTTP")
-            .replace(&handshake_support::KEY.to_lowercase(), handshake_support::KEY),
+        open_with("").to_lowercase().replace("get /chat http", "GET /chat HTTP").replace(
+            &sockeye_testkit::handshake::SAMPLE_KEY.to_lowercase(),
+            sockeye_testkit::handshake::SAMPLE_KEY,
+        ),
     ] {
         let answer = answer(head.as_bytes()).unwrap();
         assert_eq!(status_of(&answer), 101, "{head:?}\n{}", answer.escape_ascii());

@@ -1,10 +1,9 @@
 //! What a peer may send is bounded, and cut at the header (W12, O6, T11, T12).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-
-use common::*;
 use sockeye_core::{Config, ProtocolError};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 /// Feeds byte by byte; returns the fault and after how many bytes it was found.
 fn fault(server: bool, config: Config, bytes: &[u8]) -> Option<(ProtocolError, usize)> {

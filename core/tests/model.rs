@@ -1,13 +1,12 @@
 //! Two ends, any sequence of commands on both, any transport, any time (T27, T31): what must hold whatever happens.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
 use proptest::prelude::*;
 use sockeye_core::{CloseCode, Config, Frame, Opcode, SendError, State};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 const MARK: usize = 300;
 const LARGEST: usize = 5000;

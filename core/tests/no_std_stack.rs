@@ -1,10 +1,9 @@
 //! Hostile input needs no more than a small stack (T35): nothing recurses, and no large array lies on it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-
-use common::*;
 use sockeye_core::{CloseCode, CloseFrame, Config, Frame, Opcode};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 /// Runs in a thread with a stack of 64 KiB; overflowing it kills the whole test process.
 fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {

@@ -1,15 +1,14 @@
 //! Sending: what is refused, what waits, and what is on the wire (M1-M4, T22, T30).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use common::*;
 use sockeye_core::{
     Config, Connection, Frame, Message, MessageKind, MessageRef, Opcode, Payload, Prepared, SendError, State,
 };
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 #[test]
 fn m1_every_form_of_a_message_is_sent_as_what_it_is() {

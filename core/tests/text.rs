@@ -1,10 +1,9 @@
 //! Text is UTF-8, and the connection fails at the first byte that cannot be (E4, T23).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
-use common::*;
 use sockeye_core::{CloseCode, Config, ProtocolError, State};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 /// Bytes that are no text, and how many of them it takes to know.
 const BAD: [(&[u8], usize); 14] = [

@@ -1,12 +1,11 @@
 //! Frames that are left in the input until they are all there, and the short way of text that is ASCII.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod common;
-
 use std::sync::Arc;
 
-use common::*;
 use sockeye_core::{Config, Event, Message, MessageRef, ProtocolError, Receiver, RecvBuf, Role};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::pair::*;
 
 fn receiver(server: bool) -> Receiver {
     Receiver::new(if server { Role::Server } else { Role::Client }, Arc::new(Config::new()))

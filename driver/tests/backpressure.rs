@@ -1,12 +1,11 @@
 //! Who does not read is not served, and takes no memory.
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
 use sockeye_core::{CloseCode, Config, Message, Opcode, SendError, State};
 use sockeye_driver::Error;
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 const MARK: usize = 1000;
 
@@ -29,7 +28,7 @@ fn recv_with_does_not_listen_to_a_peer_that_does_not_read() {
         }
     });
     for i in 0..100 {
-        peer.push(&by_client(Opcode::Binary, &payload(i, 100)).repeat(2000));
+        peer.push(&client_frame(Opcode::Binary, &payload(i, 100)).repeat(2000));
         executor.run_until_idle();
     }
     let reads = probe.get().reads;
@@ -42,7 +41,7 @@ fn recv_with_does_not_listen_to_a_peer_that_does_not_read() {
         answered.extend_from_slice(&some);
         executor.run_until_idle();
     }
-    for (i, frame) in frames(&answered).iter().enumerate() {
+    for (i, frame) in parse_frames(&answered).iter().enumerate() {
         assert!(*frame.data == payload(i / 2000, 100), "{i}");
     }
 }
@@ -85,7 +84,7 @@ fn a_feed_behind_a_close_fails_at_once_however_much_waits() {
     let mut ws = server(io, &executor.time, config());
     executor.spawn("feed", async move {
         ws.feed(payload(0, 2 * MARK)).await.unwrap();
-        assert!(cancelled_after(1, ws.begin_close(CloseCode::NORMAL, "")).await.is_none());
+        assert!(poll_at_most(1, ws.begin_close(CloseCode::NORMAL, "")).await.is_none());
         assert!(matches!(ws.feed("more").await, Err(Error::Send(SendError::Closed))));
     });
     executor.run();
@@ -106,7 +105,7 @@ fn recv_goes_on_while_writing_is_blocked() {
         received
     });
     for i in 0..50 {
-        peer.push(&by_client(Opcode::Binary, &payload(i, 30)));
+        peer.push(&client_frame(Opcode::Binary, &payload(i, 30)));
         executor.run_until_idle();
     }
     let expected: Vec<_> = (0..50).map(|i| Message::from(payload(i, 30))).collect();
@@ -214,8 +213,8 @@ fn a_slow_peer_is_not_taken_for_a_dead_one() {
         for _ in 0..300 {
             let _ = peer.take(10);
             executor.pass(Duration::from_secs(1));
-            if op == "recv_with" && peer.unread_by_other() == 0 {
-                peer.push(&by_client(Opcode::Text, b"hi"));
+            if op == "recv_with" && peer.unread_by_peer() == 0 {
+                peer.push(&client_frame(Opcode::Text, b"hi"));
             }
         }
         assert!(done.take(), "{op}");
@@ -238,7 +237,7 @@ fn after_the_end_of_the_input_a_blocked_write_has_until_the_close_timeout_and_no
             });
             executor.run_until_idle();
             if close_first {
-                peer.push(&Wire::to(true).close(CloseCode::NORMAL, ""));
+                peer.push(&FrameWriter::to(true).close(CloseCode::NORMAL, ""));
             }
             peer.shut();
             executor.run_until_idle();

@@ -1,10 +1,9 @@
 //! What the peer does wrong, through the driver: it is told with a Close, and so is the application, once.
 
-mod common;
-
-use common::*;
 use sockeye_core::{Config, Opcode, ProtocolError};
 use sockeye_driver::Error;
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 /// Gives the bytes to a server, one piece a read, and returns how its receiving ended and what it wrote.
 fn end_of(pieces: &[&[u8]], config: Config, parts: bool) -> (Vec<String>, Vec<u8>) {
@@ -38,7 +37,7 @@ fn end_of(pieces: &[&[u8]], config: Config, parts: bool) -> (Vec<String>, Vec<u8
 }
 
 fn close_code(written: &[u8]) -> u16 {
-    let frames = frames(written);
+    let frames = parse_frames(written);
     let close = frames.last().expect("a Close was written");
     assert_eq!(close.opcode, Opcode::Close);
     u16::from_be_bytes([close.data[0], close.data[1]])
@@ -46,8 +45,8 @@ fn close_code(written: &[u8]) -> u16 {
 
 #[test]
 fn bad_text_fails_with_1007_whole_behind_other_messages_and_cut_anywhere() {
-    let good = by_client(Opcode::Binary, b"good");
-    let bad = by_client(Opcode::Text, b"abc\xffdefgh");
+    let good = client_frame(Opcode::Binary, b"good");
+    let bad = client_frame(Opcode::Text, b"abc\xffdefgh");
     let invalid = format!("{:?}", ProtocolError::InvalidUtf8);
     for parts in [false, true] {
         let both = [&good[..], &bad].concat();
@@ -67,7 +66,7 @@ fn bad_text_fails_with_1007_whole_behind_other_messages_and_cut_anywhere() {
 
 #[test]
 fn e4_bad_text_inside_a_frame_that_is_still_arriving_is_told_at_once() {
-    let mut bad = by_client(Opcode::Text, &[b'a'; 1000]);
+    let mut bad = client_frame(Opcode::Text, &[b'a'; 1000]);
     bad.truncate(100);
     // Two of the last a's become leads of three bytes, and the second cannot follow the first, whatever comes.
     for byte in bad.iter_mut().rev().take(2) {
@@ -83,7 +82,7 @@ fn bad_text_in_a_cut_frame_is_told_though_the_input_ends_behind_it() {
     let (io, peer) = pipe(1 << 20);
     let mut ws = server(io, &executor.time, Config::new());
     let told = executor.spawn("server", async move { ws.recv().await });
-    peer.push(&by_client(Opcode::Text, b"abc\xff\xff\xffdefgh")[..12]);
+    peer.push(&client_frame(Opcode::Text, b"abc\xff\xff\xffdefgh")[..12]);
     peer.shut();
     executor.run_until_idle();
     assert!(matches!(told.take(), Err(Error::Protocol(ProtocolError::InvalidUtf8))));

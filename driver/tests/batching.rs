@@ -1,13 +1,12 @@
 //! How reading and writing are bundled, and what a busy connection leaves to the others.
 
-mod common;
-
-use common::*;
 use sockeye_core::{CloseCode, Config, Message, MessageKind, Opcode, Prepared};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 /// Ten messages of a client in one piece.
 fn ten() -> Vec<u8> {
-    (0..10).flat_map(|i| by_client(Opcode::Binary, &payload(i, 100))).collect()
+    (0..10).flat_map(|i| client_frame(Opcode::Binary, &payload(i, 100))).collect()
 }
 
 #[test]
@@ -29,10 +28,10 @@ fn everything_that_one_read_brought_is_answered_with_one_write() {
             }
         });
         for round in 1..=3 {
-            peer.push(&[ten(), by_client(Opcode::Ping, b"p")].concat());
+            peer.push(&[ten(), client_frame(Opcode::Ping, b"p")].concat());
             executor.run_until_idle();
             assert_eq!(probe.get().writes, round);
-            let answers = frames(&peer.take_all());
+            let answers = parse_frames(&peer.take_all());
             let opcodes: Vec<_> = answers.iter().map(|frame| frame.opcode).collect();
             assert_eq!(opcodes, [[Opcode::Binary; 10].as_slice(), &[Opcode::Pong]].concat());
         }
@@ -56,9 +55,9 @@ fn send_writes_at_once_and_feed_with_the_next_flush_or_receive() {
         ws.flush().await.unwrap();
         assert_eq!(probe.get().writes, 2, "there was nothing to write");
         ws.feed("4").await.unwrap();
-        assert!(cancelled_after(1, ws.recv()).await.is_none());
+        assert!(poll_at_most(1, ws.recv()).await.is_none());
         assert_eq!((probe.get().writes, ws.queued()), (3, 0));
-        assert_eq!(frames(&peer.take_all()).len(), 4);
+        assert_eq!(parse_frames(&peer.take_all()).len(), 4);
     });
     executor.run();
 }
@@ -79,7 +78,7 @@ fn large_payloads_of_a_server_go_out_in_order_with_vectored_writes_or_without() 
             drop(ws);
         });
         executor.run();
-        let frames = frames(&peer.take_all());
+        let frames = parse_frames(&peer.take_all());
         assert_eq!(frames.len(), 60);
         for (i, frame) in frames.iter().enumerate() {
             assert_eq!(*frame.data, payload(i / 2, if i % 2 == 0 { 10_000 } else { 10 }));
@@ -99,9 +98,9 @@ fn a_flood_lets_other_tasks_have_their_turn() {
             let (io, peer) = pipe(100);
             let probe = io.probe();
             let count = (6 << 20) / size;
-            let frame = by_server(Opcode::Binary, &payload(0, size));
+            let frame = server_frame(Opcode::Binary, &payload(0, size));
             peer.push(&frame.repeat(count));
-            peer.push(&by_server(Opcode::Close, b""));
+            peer.push(&server_frame(Opcode::Close, b""));
             peer.shut();
             let mut ws = client(io, &executor.time, Config::new());
             executor.spawn("receiver", async move {
@@ -126,7 +125,7 @@ fn a_flood_lets_other_tasks_have_their_turn() {
 
 #[test]
 fn messages_come_out_the_same_however_the_bytes_are_cut() {
-    let wire = Wire::to(true);
+    let wire = FrameWriter::to(true);
     let mut bytes = Vec::new();
     bytes.extend(wire.text("h\u{e9}llo"));
     bytes.extend(wire.frame(Opcode::Text, false, "\u{20ac}".as_bytes().split_at(1).0));
@@ -142,7 +141,7 @@ fn messages_come_out_the_same_however_the_bytes_are_cut() {
             let mut ws = server(io, &executor.time, Config::new());
             let received = executor.spawn("receiver", async move {
                 if !parts {
-                    return drain(ws).await.0;
+                    return receive_all(ws).await.0;
                 }
                 let (mut messages, mut begun) = (Vec::new(), Vec::new());
                 while let Some(part) = ws.recv_part().await.unwrap() {
@@ -163,7 +162,7 @@ fn messages_come_out_the_same_however_the_bytes_are_cut() {
             peer.shut();
             executor.run();
             assert_eq!(received.take(), expected, "cut at {cut}");
-            let answers: Vec<_> = frames(&peer.take_all()).iter().map(|frame| frame.opcode).collect();
+            let answers: Vec<_> = parse_frames(&peer.take_all()).iter().map(|frame| frame.opcode).collect();
             assert_eq!(answers, [Opcode::Pong, Opcode::Close]);
         }
     }
@@ -171,7 +170,7 @@ fn messages_come_out_the_same_however_the_bytes_are_cut() {
 
 #[test]
 fn a_recv_behind_a_part_skips_the_rest_and_a_part_behind_a_cancelled_recv_has_all_of_it() {
-    let wire = Wire::to(true);
+    let wire = FrameWriter::to(true);
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
     let mut ws = server(io, &executor.time, Config::new());
@@ -185,7 +184,7 @@ fn a_recv_behind_a_part_skips_the_rest_and_a_part_behind_a_cancelled_recv_has_al
         // Cut inside a character.
         let euro = "\u{20ac}".as_bytes();
         peer.push(&wire.frame(Opcode::Text, false, &[b"three ", &euro[..2]].concat()));
-        assert!(cancelled_after(1, ws.recv()).await.is_none());
+        assert!(poll_at_most(1, ws.recv()).await.is_none());
         peer.push(&wire.frame(Opcode::Continuation, true, &euro[2..]));
         let (mut data, mut firsts) = (Vec::new(), 0);
         loop {
@@ -199,7 +198,7 @@ fn a_recv_behind_a_part_skips_the_rest_and_a_part_behind_a_cancelled_recv_has_al
         assert_eq!((String::from_utf8(data).unwrap().as_str(), firsts), ("three \u{20ac}", 1));
         // And the next message is not mixed up with it.
         peer.push(&wire.frame(Opcode::Text, false, b"fo"));
-        assert!(cancelled_after(1, ws.recv()).await.is_none());
+        assert!(poll_at_most(1, ws.recv()).await.is_none());
         peer.push(&wire.frame(Opcode::Continuation, true, b"ur"));
         assert_eq!(ws.recv().await.unwrap(), Some(Message::from("four")));
     });

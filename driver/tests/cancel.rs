@@ -3,10 +3,9 @@
 //! Each operation is dropped after its n-th poll, for every n until none is dropped any more, on transports that make
 //! it wait at every point (for every small n, then in growing steps). What is dropped is begun again.
 
-mod common;
-
-use common::*;
 use sockeye_core::{CloseCode, Frame, Message, MessageKind, Opcode};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 /// Runs two things side by side in one task.
 async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
@@ -47,13 +46,13 @@ fn a_cancelled_recv_loses_nothing() {
         let probe = a.io().probe();
         let receive = async move {
             let mut received = Vec::new();
-            while let Some(message) = canceller.again(async || a.recv().await).await.unwrap() {
+            while let Some(message) = canceller.retry(async || a.recv().await).await.unwrap() {
                 received.push(message);
             }
             assert_eq!(received, messages());
         };
         both(receive, send_all(b)).await;
-        let opcodes: Vec<_> = frames(&probe.get().log).iter().map(|frame| frame.opcode).collect();
+        let opcodes: Vec<_> = parse_frames(&probe.get().log).iter().map(|frame| frame.opcode).collect();
         assert_eq!(opcodes, [Opcode::Pong, Opcode::Close]);
     });
 }
@@ -65,7 +64,7 @@ fn a_cancelled_recv_with_delivers_once_and_answers_once() {
         let receive = async move {
             let mut delivered = 0;
             loop {
-                let answered = canceller.again(async || {
+                let answered = canceller.retry(async || {
                     a.recv_with(|message, sender| {
                         delivered += 1;
                         sender.send(message)
@@ -98,7 +97,7 @@ fn a_cancelled_recv_part_loses_nothing() {
         let canceller = &canceller;
         let receive = async move {
             let (mut received, mut begun) = (Vec::new(), Vec::new());
-            while let Some(part) = canceller.again(async || a.recv_part().await).await.unwrap() {
+            while let Some(part) = canceller.retry(async || a.recv_part().await).await.unwrap() {
                 assert_eq!(part.first, begun.is_empty());
                 begun.extend_from_slice(&part.data);
                 if part.last {
@@ -118,13 +117,13 @@ fn a_cancelled_feed_has_queued_nothing_and_a_finished_one_everything() {
         let canceller = &canceller;
         let send = async move {
             for message in many(10, 100) {
-                canceller.again(async || a.feed(&message).await).await.unwrap();
+                canceller.retry(async || a.feed(&message).await).await.unwrap();
             }
-            canceller.again(async || a.flush().await).await.unwrap();
+            canceller.retry(async || a.flush().await).await.unwrap();
             assert_eq!(a.queued(), 0);
-            assert!(canceller.again(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
+            assert!(canceller.retry(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
         };
-        let ((), (received, end)) = both(send, drain(b)).await;
+        let ((), (received, end)) = both(send, receive_all(b)).await;
         assert!(end.is_ok());
         assert_eq!(received, many(10, 100));
     });
@@ -147,10 +146,10 @@ fn a_cancelled_send_has_queued_its_message_whole_if_there_was_room_and_never_a_p
                 }
                 sure.push(message);
             }
-            assert!(canceller.again(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
+            assert!(canceller.retry(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
             sure
         };
-        let (sure, (received, end)) = both(send, drain(b)).await;
+        let (sure, (received, end)) = both(send, receive_all(b)).await;
         assert!(end.is_ok());
         // Those that may or may not have been queued came whole or not at all.
         let mut expected = sure.iter().peekable();
@@ -184,12 +183,13 @@ fn cancelled_pings_and_frames_are_sent_once_when_there_is_room() {
                     sent.unwrap();
                 }
             }
-            assert!(canceller.again(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
+            assert!(canceller.retry(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
         };
-        let ((), (received, end)) = both(send, drain(b)).await;
+        let ((), (received, end)) = both(send, receive_all(b)).await;
         assert!(end.is_ok());
         assert_eq!(received, [Message::from("one two three")]);
-        let pings = frames(&probe.get().log).iter().filter(|frame| frame.opcode == Opcode::Ping).count();
+        let pings =
+            parse_frames(&probe.get().log).iter().filter(|frame| frame.opcode == Opcode::Ping).count();
         assert_eq!((pings, is_server), (3, is_server));
     });
 }
@@ -208,10 +208,10 @@ fn parts_of_a_cancelled_message_writer_are_sent_once_when_there_is_room() {
             if let Some(finished) = canceller.once(writer.finish(b"four")).await {
                 finished.unwrap();
             }
-            canceller.again(async || a.flush().await).await.unwrap();
-            assert!(canceller.again(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
+            canceller.retry(async || a.flush().await).await.unwrap();
+            assert!(canceller.retry(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
         };
-        let ((), (received, end)) = both(send, drain(b)).await;
+        let ((), (received, end)) = both(send, receive_all(b)).await;
         assert!(end.is_ok());
         assert_eq!(received, [Message::from("one two three four")]);
     });
@@ -228,19 +228,20 @@ fn a_cancelled_begin_close_has_begun_to_close() {
                 begun.unwrap();
             }
             assert!(a.begin_close(CloseCode::NORMAL, "").await.is_err(), "it has begun");
-            let received = canceller.again(async || a.recv().await).await.unwrap();
+            let received = canceller.retry(async || a.recv().await).await.unwrap();
             assert_eq!(received, Some(Message::from("not so fast")));
-            assert_eq!(canceller.again(async || a.recv().await).await.unwrap(), None);
+            assert_eq!(canceller.retry(async || a.recv().await).await.unwrap(), None);
             assert!(a.close_info().unwrap().clean);
         };
         let answer = async move {
             b.feed("not so fast").await.unwrap();
-            drain(b).await
+            receive_all(b).await
         };
         let ((), (received, end)) = both(close, answer).await;
         assert!(end.is_ok());
         assert_eq!(received, [Message::from("last words")]);
-        let closes = frames(&probe.get().log).iter().filter(|frame| frame.opcode == Opcode::Close).count();
+        let closes =
+            parse_frames(&probe.get().log).iter().filter(|frame| frame.opcode == Opcode::Close).count();
         assert_eq!(closes, 1);
     });
 }
@@ -252,16 +253,16 @@ fn the_halves_of_a_split_connection_can_be_cancelled_too() {
         let (mut recv, mut send) = a.split();
         let sending = async move {
             for message in many(6, 150) {
-                canceller.again(async || send.feed(&message).await).await.unwrap();
+                canceller.retry(async || send.feed(&message).await).await.unwrap();
             }
-            canceller.again(async || send.flush().await).await.unwrap();
+            canceller.retry(async || send.flush().await).await.unwrap();
         };
         let receiving = async move {
             for message in messages() {
-                let received = canceller.again(async || recv.recv().await).await.unwrap();
+                let received = canceller.retry(async || recv.recv().await).await.unwrap();
                 assert_eq!(received, Some(message));
             }
-            assert_eq!(canceller.again(async || recv.recv().await).await.unwrap(), None);
+            assert_eq!(canceller.retry(async || recv.recv().await).await.unwrap(), None);
         };
         let answering = async move {
             for message in &messages() {

@@ -1,12 +1,11 @@
 //! A client's mask keys, and its answers to a server's frames (K2, K4 of docs/requirements.md).
 
-mod common;
-
 use std::collections::HashSet;
 
-use common::*;
 use sockeye_core::{CloseCode, Config, Message, Opcode};
 use sockeye_driver::{mask_keys, nonce};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 /// 100,000 keys of 32 bits: about one pair is equal by chance, and every bit is set in half of them.
 #[test]
@@ -33,7 +32,7 @@ fn k2_two_connections_and_two_handshakes_share_no_randomness() {
 
 /// A server's frames: a message in three fragments with a ping and a pong in between, and its Close.
 fn said() -> Vec<u8> {
-    let wire = Wire::to(false);
+    let wire = FrameWriter::to(false);
     [
         wire.frame(Opcode::Text, false, b"one "),
         wire.ping(b"there?"),
@@ -53,7 +52,7 @@ fn k4_a_client_merges_fragments_answers_pings_drops_pongs_and_answers_a_close() 
         let ws = client(io, &executor.time, Config::new().auto_pong(auto_pong));
         peer.push(&said());
         executor.spawn("client", async move {
-            let (messages, end) = drain(ws).await;
+            let (messages, end) = receive_all(ws).await;
             assert_eq!(messages, [Message::Text("one two three".into())]);
             assert!(end.is_ok(), "{end:?}");
         });
@@ -61,7 +60,8 @@ fn k4_a_client_merges_fragments_answers_pings_drops_pongs_and_answers_a_close() 
         let log = peer.take_all();
         drop(peer);
         executor.run();
-        let sent: Vec<_> = frames(&log).iter().map(|frame| (frame.opcode, frame.data.to_vec())).collect();
+        let sent: Vec<_> =
+            parse_frames(&log).iter().map(|frame| (frame.opcode, frame.data.to_vec())).collect();
         let pong = auto_pong.then(|| (Opcode::Pong, b"there?".to_vec()));
         let close = (Opcode::Close, 1001_u16.to_be_bytes().to_vec());
         assert_eq!(sent, pong.into_iter().chain([close]).collect::<Vec<_>>());

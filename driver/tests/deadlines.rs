@@ -1,13 +1,12 @@
 //! Deadlines on a virtual clock, and how connections end.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::*;
 use sockeye_core::{CloseCode, Config, Connection, Message, Opcode, ProtocolError, Side};
 use sockeye_driver::{Error, WebSocket};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -23,7 +22,9 @@ fn without_a_deadline_no_alarm_is_ever_set() {
             }
         });
         for _ in 0..10 {
-            peer.push(&[Wire::to(is_server).text("hi"), Wire::to(is_server).ping(b"")].concat());
+            peer.push(
+                &[FrameWriter::to(is_server).text("hi"), FrameWriter::to(is_server).ping(b"")].concat(),
+            );
             executor.run_until_idle();
         }
         assert_eq!(executor.time.times_set(), 0);
@@ -44,8 +45,8 @@ fn a_ping_that_is_answered_keeps_a_connection_and_one_that_is_not_ends_it() {
     for round in 1..=5u32 {
         executor.pass(20 * SECOND);
         let ping = peer.take_all();
-        assert_eq!(ping, by_server(Opcode::Ping, &round.to_be_bytes()));
-        peer.push(&by_client(Opcode::Pong, &round.to_be_bytes()));
+        assert_eq!(ping, server_frame(Opcode::Ping, &round.to_be_bytes()));
+        peer.push(&client_frame(Opcode::Pong, &round.to_be_bytes()));
         executor.run_until_idle();
     }
     executor.pass(20 * SECOND);
@@ -65,16 +66,16 @@ fn a_silent_peer_is_closed_after_the_idle_timeout_with_1001() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
     let ws = server(io, &executor.time, Config::new().idle_timeout(8 * SECOND));
-    let ended = executor.spawn("recv", drain(ws));
+    let ended = executor.spawn("recv", receive_all(ws));
     for _ in 0..10 {
         executor.pass(4 * SECOND);
-        peer.push(&by_client(Opcode::Text, b"hi"));
+        peer.push(&client_frame(Opcode::Text, b"hi"));
     }
     executor.pass(8 * SECOND - SECOND);
     assert!(peer.take_all().is_empty());
     executor.pass(4 * SECOND);
-    assert_eq!(frames(&peer.take_all())[0].opcode, Opcode::Close);
-    peer.push(&Wire::to(true).close(CloseCode::GOING_AWAY, ""));
+    assert_eq!(parse_frames(&peer.take_all())[0].opcode, Opcode::Close);
+    peer.push(&FrameWriter::to(true).close(CloseCode::GOING_AWAY, ""));
     executor.run_until_idle();
     assert!(peer.is_shut(), "the server ends the transport first");
     peer.shut();
@@ -94,7 +95,7 @@ fn an_alarm_that_rings_late_or_never_is_no_matter_as_long_as_the_task_is_polled(
         let ended = executor.spawn("recv", async move {
             // Something else wakes the task all the time.
             loop {
-                if let Some(end) = cancelled_after(1, ws.recv()).await {
+                if let Some(end) = poll_at_most(1, ws.recv()).await {
                     break end;
                 }
                 yield_now().await;
@@ -109,7 +110,7 @@ fn an_alarm_that_rings_late_or_never_is_no_matter_as_long_as_the_task_is_polled(
             Tick::tick();
             executor.run_until_idle();
         }
-        assert_eq!(frames(&peer.take_all())[0].opcode, Opcode::Ping);
+        assert_eq!(parse_frames(&peer.take_all())[0].opcode, Opcode::Ping);
         assert!(matches!(ended.take(), Err(Error::Abnormal(_))));
     }
 }
@@ -171,7 +172,7 @@ fn a_peer_that_floods_cannot_hold_off_the_close_timeout() {
         if failed {
             peer.push(&[0xff; 10]);
         }
-        let frame = by_client(Opcode::Binary, &payload(0, 60_000));
+        let frame = client_frame(Opcode::Binary, &payload(0, 60_000));
         let closed = std::rc::Rc::new(std::cell::Cell::new(false));
         executor.spawn("close", {
             let closed = closed.clone();
@@ -183,7 +184,7 @@ fn a_peer_that_floods_cannot_hold_off_the_close_timeout() {
         let time = executor.time.clone();
         executor.spawn("flood", async move {
             for _ in 0..15 {
-                while peer.unread_by_other() < 2 << 20 {
+                while peer.unread_by_peer() < 2 << 20 {
                     peer.push(&frame);
                 }
                 time.advance(SECOND / 10);
@@ -202,9 +203,9 @@ fn the_server_ends_the_transport_first_and_the_client_waits_for_it() {
         let (io, peer) = pipe(1 << 20);
         let mut ws = open(is_server, io, &executor.time, Config::new());
         let ended = executor.spawn("recv", async move { (ws.recv().await, ws) });
-        peer.push(&Wire::to(is_server).close(CloseCode::from(4001), "why"));
+        peer.push(&FrameWriter::to(is_server).close(CloseCode::from(4001), "why"));
         executor.run_until_idle();
-        let answer = frames(&peer.take_all());
+        let answer = parse_frames(&peer.take_all());
         assert_eq!((answer[0].opcode, &*answer[0].data), (Opcode::Close, &4001u16.to_be_bytes()[..]));
         assert_eq!(peer.is_shut(), is_server);
         assert!(!ended.is_finished());
@@ -223,7 +224,7 @@ fn the_server_ends_the_transport_first_and_the_client_waits_for_it() {
 fn data_that_the_peer_sends_before_its_close_still_comes_after_ours() {
     for is_server in [true, false] {
         let mut executor = Executor::new();
-        let wire = Wire::to(is_server);
+        let wire = FrameWriter::to(is_server);
         let (io, peer) = pipe(1 << 20);
         let mut ws = open(is_server, io, &executor.time, Config::new());
         executor.spawn("test", async move {
@@ -233,10 +234,10 @@ fn data_that_the_peer_sends_before_its_close_still_comes_after_ours() {
             peer.push(&[wire.close(CloseCode::NORMAL, ""), wire.text("ignored")].concat());
             peer.shut();
             let probe = ws.io().probe();
-            let (messages, end) = drain(ws).await;
+            let (messages, end) = receive_all(ws).await;
             assert!(end.is_ok());
             assert_eq!(messages, [Message::from("one"), Message::from("two")]);
-            assert_eq!(frames(&probe.get().log).len(), 1, "never a second Close");
+            assert_eq!(parse_frames(&probe.get().log).len(), 1, "never a second Close");
         });
         executor.run();
     }
@@ -244,7 +245,7 @@ fn data_that_the_peer_sends_before_its_close_still_comes_after_ours() {
 
 #[test]
 fn the_end_of_the_input_in_the_middle_of_anything_is_told_once_and_is_not_clean() {
-    let wire = Wire::to(true);
+    let wire = FrameWriter::to(true);
     let bytes = [
         wire.text("one"),
         wire.frame(Opcode::Text, false, b"tw"),
@@ -262,7 +263,7 @@ fn the_end_of_the_input_in_the_middle_of_anything_is_told_once_and_is_not_clean(
             } else {
                 peer.shut()
             }
-            let ended = executor.spawn("recv", drain(server(io, &executor.time, Config::new())));
+            let ended = executor.spawn("recv", receive_all(server(io, &executor.time, Config::new())));
             executor.run();
             let (messages, end) = ended.take();
             assert_eq!(messages.len(), usize::from(cut >= wire.text("one").len()));
@@ -285,10 +286,10 @@ fn what_the_peer_did_wrong_is_told_before_what_happened_to_the_transport() {
     for reset in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
-        peer.push(&[Wire::to(true).text("fine"), by_server(Opcode::Text, b"not masked")].concat());
-        let ended = executor.spawn("recv", drain(server(io, &executor.time, Config::new())));
+        peer.push(&[FrameWriter::to(true).text("fine"), server_frame(Opcode::Text, b"not masked")].concat());
+        let ended = executor.spawn("recv", receive_all(server(io, &executor.time, Config::new())));
         executor.run_until_idle();
-        let told = frames(&peer.take_all());
+        let told = parse_frames(&peer.take_all());
         assert_eq!(told[0].data[..2], 1002u16.to_be_bytes());
         assert!(peer.is_shut() && !ended.is_finished(), "the peer has time to read why");
         if reset {
@@ -311,9 +312,9 @@ fn a_flush_never_succeeds_for_bytes_that_were_lost() {
     let mut ws = server(io, &executor.time, Config::new());
     executor.spawn("test", async move {
         ws.feed("a message that does not fit").await.unwrap();
-        assert!(cancelled_after(1, ws.recv()).await.is_none());
-        let peer = peer.deaf();
-        assert!(cancelled_after(1, ws.recv()).await.is_none());
+        assert!(poll_at_most(1, ws.recv()).await.is_none());
+        let peer = peer.refuse_writes();
+        assert!(poll_at_most(1, ws.recv()).await.is_none());
         assert!(matches!(ws.flush().await, Err(Error::Io(_))));
         assert!(ws.send("more").await.is_err());
         peer.shut();

@@ -1,15 +1,13 @@
 //! Compression through the driver: negotiated, received whole, in parts and not at all, over any transport.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::*;
 use sockeye_core::deflate::{Deflate, Memory, Policy};
 use sockeye_core::handshake::client::{Request, Url};
 use sockeye_core::handshake::server::Accept;
 use sockeye_core::{Config, MessageKind, Payload};
 use sockeye_driver::{Error, accept_with, client as open_client};
+use sockeye_testkit::sim::*;
 
 fn settings() -> Vec<Deflate> {
     let always = || Deflate::new().policy(Policy::Always);
@@ -92,7 +90,7 @@ async fn send_five(mut ws: Ws) {
 fn compressed_messages_arrive_over_any_transport() {
     over_all(
         |ws| async {
-            let (messages, end) = drain(ws).await;
+            let (messages, end) = receive_all(ws).await;
             assert!(end.is_ok());
             assert_eq!(messages, (0..5).map(|n| text(n).into()).collect::<Vec<_>>());
         },
@@ -144,7 +142,7 @@ fn a_receive_that_is_dropped_loses_nothing_of_what_it_has_inflated() {
         let mut ws = opened_server.take();
         executor.spawn("receives", async move {
             for n in 0..5 {
-                let early = cancelled_after(polls, ws.recv()).await;
+                let early = poll_at_most(polls, ws.recv()).await;
                 if let Some(message) = early {
                     assert_eq!(message.unwrap(), Some(text(n).into()));
                     continue;
@@ -186,7 +184,7 @@ fn a_message_of_which_no_part_could_be_given_yet_is_received_whole() {
         [&[0x41, 0x81, 0, 0, 0, 0, 0xf2], &[0x80, 0x86, 0, 0, 0, 0, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0]];
     peer.push(frames[0]);
     let received = executor.spawn("receives", async move {
-        assert!(cancelled_after(1, ws.recv_part()).await.is_none());
+        assert!(poll_at_most(1, ws.recv_part()).await.is_none());
         ws.recv().await.unwrap()
     });
     executor.run_until_idle();

@@ -1,18 +1,17 @@
 //! The fail loop: every scenario again and again, while the transport fails at operation 0, 1, 2, … until the scenario
 //! passes. Whatever fails, whenever: no panic, no hang, no spinning, and one terminal result.
 
-mod common;
-
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::*;
 use sockeye_core::handshake::client::{Request, Url};
 use sockeye_core::handshake::server::{Accept, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::{CloseCode, Config, Frame, Message, MessageKind, Opcode};
 use sockeye_driver::{Error, RecvHalf, SendHalf, accept_with, client as open_client};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 const FAILS: [Fail; 4] = [
     Fail::Eof,
@@ -24,7 +23,7 @@ const FAILS: [Fail; 4] = [
 /// Runs `scenario` between an end whose transport fails, and one whose does not. Both do what they can.
 fn fail_loop(scenario: impl Fn(&mut Executor, Pipe, Pipe)) {
     let shapes =
-        [(1 << 20, usize::MAX, Pending::Never), (60, 20, Pending::First), (1 << 20, 50, Pending::Lazily)];
+        [(1 << 20, usize::MAX, Pending::Never), (60, 20, Pending::First), (1 << 20, 50, Pending::UntilIdle)];
     for (capacity, chunk, pending) in shapes {
         for fail in FAILS {
             let mut at = 0;
@@ -73,7 +72,7 @@ async fn echo(mut ws: Ws) {
             Ok(None) | Err(_) => return assert_over(ws).await,
         }
     }
-    drain(ws).await.1.ok();
+    receive_all(ws).await.1.ok();
 }
 
 async fn assert_over(mut ws: Ws) {
@@ -87,7 +86,7 @@ async fn tell(mut ws: Ws, result: Result<(), Error>) {
     if result.is_ok() {
         ws.close(CloseCode::NORMAL, "").await.ok();
     }
-    drain(ws).await.1.ok();
+    receive_all(ws).await.1.ok();
 }
 
 #[test]
@@ -168,14 +167,14 @@ fn a_close_by_this_end() {
             assert_eq!(info.code.as_u16(), if info.clean { 1001 } else { info.code.as_u16() });
             assert_over(a).await;
         });
-        executor.spawn("b", async move { drain(b).await.1.ok() });
+        executor.spawn("b", async move { receive_all(b).await.1.ok() });
     });
 }
 
 #[test]
 fn a_close_by_the_peer() {
     with_open(|executor, a, mut b| {
-        executor.spawn("a", async move { drain(a).await.1.ok() });
+        executor.spawn("a", async move { receive_all(a).await.1.ok() });
         executor.spawn("b", async move {
             b.feed("bye").await.ok();
             b.close(CloseCode::NORMAL, "").await.unwrap();
@@ -188,7 +187,7 @@ fn a_simultaneous_close() {
     with_open(|executor, mut a, mut b| {
         executor.spawn("a", async move {
             a.begin_close(CloseCode::NORMAL, "a").await.ok();
-            drain(a).await.1.ok()
+            receive_all(a).await.1.ok()
         });
         executor.spawn("b", async move {
             b.close(CloseCode::NORMAL, "b").await.unwrap();
@@ -201,11 +200,11 @@ fn a_peer_that_breaks_the_rules() {
     for is_server in [true, false] {
         fail_loop(|executor, a, b| {
             let a = open(is_server, a, &executor.time, config());
-            let wire = Wire::to(is_server);
+            let wire = FrameWriter::to(is_server);
             b.push(&[wire.text("fine"), wire.frame(Opcode::Text, true, b"\xff"), vec![0; 5000]].concat());
             let mut b = open(!is_server, b, &executor.time, config());
             executor.spawn("a", async move {
-                if let Err(Error::Protocol(error)) = drain(a).await.1 {
+                if let Err(Error::Protocol(error)) = receive_all(a).await.1 {
                     assert_eq!(error.close_code(), CloseCode::INVALID_PAYLOAD);
                 }
             });
@@ -247,7 +246,7 @@ fn keepalive_and_idle_timeouts() {
                 .keepalive(Duration::from_secs(3), Duration::from_secs(10))
                 .idle_timeout(Duration::from_secs(8));
             let a = open(is_server, a, &executor.time, config);
-            let ended = drain(a);
+            let ended = receive_all(a);
             executor.spawn("a", async move {
                 assert!(ended.await.1.is_err());
                 drop(_b);

@@ -1,19 +1,18 @@
 //! `Stream` and `Sink`.
 #![cfg(feature = "futures")]
 
-mod common;
-
-use common::*;
 use futures_util::stream::FusedStream;
 use futures_util::{SinkExt, StreamExt, future};
 use sockeye_core::{CloseCode, Config, Message, SendError};
 use sockeye_driver::Error;
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 /// Transports that make it wait.
 fn on_bad_transports(mut test: impl FnMut(Executor, Ws, Ws)) {
     for is_server in [true, false] {
         for (capacity, pending) in
-            [(1 << 20, Pending::Never), (1, Pending::First), (30, Pending::Lazily), (1, Pending::Never)]
+            [(1 << 20, Pending::Never), (1, Pending::First), (30, Pending::UntilIdle), (1, Pending::Never)]
         {
             println!("server: {is_server}, capacity {capacity}, {pending:?}");
             let executor = Executor::new();
@@ -60,7 +59,7 @@ fn a_stream_ends_behind_the_error() {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
         let ws = server(io, &executor.time, Config::new());
-        peer.push(&Wire::to(true).text("one"));
+        peer.push(&FrameWriter::to(true).text("one"));
         peer.shut();
         let items = executor.spawn("stream", async move {
             if split {
@@ -115,7 +114,7 @@ fn a_sink_takes_whatever_is_a_payload_and_closes_to_the_end() {
             let more = SinkExt::<String>::send(&mut a, "more".into()).await;
             assert!(matches!(more, Err(Error::Send(SendError::Closed))));
         });
-        let received = executor.spawn("b", drain(b));
+        let received = executor.spawn("b", receive_all(b));
         executor.run();
         let (messages, end) = received.take();
         assert!(end.is_ok());
@@ -151,7 +150,7 @@ fn closing_the_sending_half_writes_a_close_and_ends_the_other_half() {
             SinkExt::<Message>::close(&mut send).await.unwrap();
             SinkExt::<Message>::close(&mut send).await.unwrap();
         });
-        let received = executor.spawn("b", drain(b));
+        let received = executor.spawn("b", receive_all(b));
         executor.run();
         let (messages, end) = received.take();
         assert!(end.is_ok());
@@ -205,7 +204,7 @@ fn the_split_of_the_futures_crates_works_in_two_tasks() {
                     received.push(b.recv().await.unwrap().unwrap());
                 }
             }
-            assert!(drain(b).await.1.is_ok());
+            assert!(receive_all(b).await.1.is_ok());
             received
         });
         executor.run();

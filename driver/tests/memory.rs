@@ -1,14 +1,13 @@
 //! What connections cost in heap. The allocator counts what each test's thread holds.
 
-mod common;
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
-use common::*;
 use sockeye_core::{Config, Message, Opcode};
 use sockeye_driver::read_upgrade;
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 struct Counting;
 
@@ -55,17 +54,18 @@ fn receive_all(ws: &mut Ws) -> usize {
 
 #[test]
 fn an_idle_connection_owns_no_buffer_whatever_has_gone_through_it() {
-    let whole = |wire: Wire| wire.frame(Opcode::Binary, true, &payload(0, 60_000));
-    let fragments = |wire: Wire| {
+    let whole = |wire: FrameWriter| wire.frame(Opcode::Binary, true, &payload(0, 60_000));
+    let fragments = |wire: FrameWriter| {
         [
             wire.frame(Opcode::Binary, false, &payload(0, 60_000)),
             wire.frame(Opcode::Continuation, true, b"end"),
         ]
         .concat()
     };
-    let small =
-        |wire: Wire| [wire.text("small"), wire.ping(b"p"), wire.frame(Opcode::Pong, true, b"")].concat();
-    type Shape<'a> = (&'a str, &'a dyn Fn(Wire) -> Vec<u8>);
+    let small = |wire: FrameWriter| {
+        [wire.text("small"), wire.ping(b"p"), wire.frame(Opcode::Pong, true, b"")].concat()
+    };
+    type Shape<'a> = (&'a str, &'a dyn Fn(FrameWriter) -> Vec<u8>);
     let shapes: [Shape<'_>; 3] = [("whole", &whole), ("fragments", &fragments), ("small", &small)];
     for is_server in [true, false] {
         for (name, bytes) in shapes {
@@ -76,7 +76,7 @@ fn an_idle_connection_owns_no_buffer_whatever_has_gone_through_it() {
                     ends.into_iter().map(|io| open(is_server, io, &time, Config::new())).collect();
                 let mut echo = |all: &mut Vec<Ws>| {
                     for (ws, peer) in all.iter_mut().zip(&mut peers) {
-                        let bytes = bytes(Wire::to(is_server));
+                        let bytes = bytes(FrameWriter::to(is_server));
                         let (begin, end) = bytes.split_at(match (byte_by_byte, name) {
                             (false, _) => 0,
                             (true, "small") => 3,
@@ -90,8 +90,8 @@ fn an_idle_connection_owns_no_buffer_whatever_has_gone_through_it() {
                         let message = poll_once(ws.recv()).unwrap().unwrap().unwrap();
                         poll_once(ws.feed(message)).unwrap().unwrap();
                         assert_eq!(receive_all(ws), 0);
-                        peer.forget();
-                        ws.io().forget();
+                        peer.release_memory();
+                        ws.io().release_memory();
                     }
                 };
                 // Once for the buffers of the thread.
@@ -135,7 +135,7 @@ fn a_flood_of_pings_from_a_peer_that_does_not_read_takes_no_memory() {
     for is_server in [true, false] {
         let (io, peer) = pipe(1000);
         let mut ws = open(is_server, io, &Time::new(), Config::new());
-        let pings = Wire::to(is_server).ping(&[7; 125]).repeat(500);
+        let pings = FrameWriter::to(is_server).ping(&[7; 125]).repeat(500);
         peer.push(&pings);
         receive_all(&mut ws);
         let before = live();
@@ -143,7 +143,7 @@ fn a_flood_of_pings_from_a_peer_that_does_not_read_takes_no_memory() {
             peer.push(&pings);
             receive_all(&mut ws);
         }
-        peer.forget();
+        peer.release_memory();
         assert!(live() - before <= 128 << 10, "{} bytes", live() - before);
         assert!(ws.queued() <= (64 << 10) + 135);
     }
@@ -155,7 +155,7 @@ fn a_queue_that_is_never_empty_takes_no_more_memory_than_what_waits_in_it() {
     for is_server in [true, false] {
         let (io, peer) = pipe(100);
         let mut ws = open(is_server, io, &Time::new(), Config::new());
-        let ping = Wire::to(is_server).ping(&[7; 100]);
+        let ping = FrameWriter::to(is_server).ping(&[7; 100]);
         let mut sent = 0;
         let before = live();
         for _ in 0..20_000 {
@@ -165,8 +165,8 @@ fn a_queue_that_is_never_empty_takes_no_more_memory_than_what_waits_in_it() {
             assert!(ws.queued() > 0 || sent < 1000);
         }
         assert!(sent > 1_900_000);
-        peer.forget();
-        ws.io().forget();
+        peer.release_memory();
+        ws.io().release_memory();
         assert!(live() - before <= 300 << 10, "{} bytes for {} in the queue", live() - before, ws.queued());
     }
 }
@@ -175,7 +175,7 @@ fn a_queue_that_is_never_empty_takes_no_more_memory_than_what_waits_in_it() {
 fn a_message_that_was_begun_and_then_skipped_is_not_kept() {
     let (io, peer) = pipe(1 << 20);
     let mut ws = server(io, &Time::new(), Config::new());
-    let wire = Wire::to(true);
+    let wire = FrameWriter::to(true);
     let before = live();
     peer.push(&wire.frame(Opcode::Binary, false, &payload(0, 500_000)));
     assert!(poll_once(ws.recv()).is_none());
@@ -186,6 +186,6 @@ fn a_message_that_was_begun_and_then_skipped_is_not_kept() {
     peer.push(&[wire.frame(Opcode::Continuation, true, &[0; 1000]), wire.text("next")].concat());
     assert_eq!(poll_once(ws.recv()).unwrap().unwrap(), Some(Message::from("next")));
     assert!(poll_once(ws.recv()).is_none());
-    peer.forget();
+    peer.release_memory();
     assert!(live() - before <= 128 << 10, "{} bytes", live() - before);
 }

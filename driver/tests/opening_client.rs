@@ -1,16 +1,15 @@
 //! The client's opening handshake over a transport.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::*;
 use sockeye_core::handshake::client::{HandshakeError, Request, Url};
 use sockeye_core::handshake::server::Policy;
 use sockeye_core::http::Response;
 use sockeye_core::{CloseCode, Config, Message, Opcode};
 use sockeye_driver::{ConnectError, accept_with, client as open_client};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 type Opened = Result<(Ws, Response), ConnectError>;
 
@@ -43,7 +42,7 @@ fn bad_transports() -> Vec<(usize, Faults)> {
         (1, first),
         // What is written waits for the flush, and that is put off too.
         (1 << 20, Faults { buffer: 1 << 20, ..first }),
-        (20, Faults { pending: Pending::Lazily, buffer: 7, interrupted: true, chunk: 3, ..first }),
+        (20, Faults { pending: Pending::UntilIdle, buffer: 7, interrupted: true, chunk: 3, ..first }),
     ]
 }
 
@@ -64,7 +63,7 @@ fn both_ends_open_over_any_transport() {
         executor.spawn("client", async move {
             let (ws, response) = connect(a, time).await.unwrap();
             assert_eq!((response.status(), ws.subprotocol()), (101, Some("chat")));
-            let (messages, end) = drain(ws).await;
+            let (messages, end) = receive_all(ws).await;
             assert!(end.is_ok());
             assert_eq!(messages, [Message::from("welcome")]);
         });
@@ -90,7 +89,7 @@ fn a_response_is_understood_wherever_it_is_cut_and_frames_behind_it_are_received
                     request.extend(peer.read_some().await.unwrap());
                 }
                 let mut bytes = response_to(&request);
-                bytes.extend(by_server(Opcode::Text, b"early"));
+                bytes.extend(server_frame(Opcode::Text, b"early"));
                 peer.push(&bytes[..cut.min(bytes.len())]);
                 for _ in 0..20 {
                     yield_now().await;
@@ -115,7 +114,7 @@ fn a_refusal_has_status_headers_and_body_even_if_the_request_could_not_be_writte
         for byte_by_byte in [true, false] {
             let mut executor = Executor::new();
             let (io, peer) = pipe(50);
-            let peer = if deaf { peer.deaf() } else { peer };
+            let peer = if deaf { peer.refuse_writes() } else { peer };
             let time = executor.time.clone();
             let refused = executor.spawn("client", connect(io, time));
             if byte_by_byte {
@@ -144,7 +143,7 @@ fn a_transport_that_breaks_is_told_as_such_and_one_that_ends_as_that() {
         let (io, peer) = pipe(50);
         let time = executor.time.clone();
         let failed = executor.spawn("client", connect(io, time));
-        let peer = if deaf { peer.deaf() } else { peer };
+        let peer = if deaf { peer.refuse_writes() } else { peer };
         peer.push(b"HTTP/1.1 101 Swi");
         executor.run_until_idle();
         if reset {

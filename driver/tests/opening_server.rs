@@ -1,15 +1,14 @@
 //! The server's opening handshake over a transport.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::*;
 use sockeye_core::handshake::server::{Accept, HandshakeError, Policy, Refusal, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::{Config, Message, Opcode};
 use sockeye_driver::{AcceptError, PendingUpgrade, accept_with, read_upgrade};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 const REQUEST: &[u8] = b"GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -33,14 +32,14 @@ fn bad_transports() -> Vec<(usize, Faults)> {
     vec![
         (1 << 20, Faults::default()),
         (1, first),
-        (20, Faults { pending: Pending::Lazily, buffer: 7, ..first }),
+        (20, Faults { pending: Pending::UntilIdle, buffer: 7, ..first }),
         (1 << 20, Faults { buffer: 1 << 20, interrupted: true, chunk: 3, ..first }),
     ]
 }
 
 #[test]
 fn a_request_is_accepted_wherever_it_is_cut_and_frames_behind_it_are_received() {
-    let frames = [by_client(Opcode::Text, b"early"), by_client(Opcode::Ping, b"p")].concat();
+    let frames = [client_frame(Opcode::Text, b"early"), client_frame(Opcode::Ping, b"p")].concat();
     let bytes = [REQUEST, &frames].concat();
     for (capacity, faults) in bad_transports() {
         for cut in 0..bytes.len() {
@@ -61,7 +60,7 @@ fn a_request_is_accepted_wherever_it_is_cut_and_frames_behind_it_are_received() 
             peer.push(&bytes[cut..]);
             let answer = executor.spawn("client", async move {
                 let mut answer = Vec::new();
-                while !answer.ends_with(&by_server(Opcode::Pong, b"p")) {
+                while !answer.ends_with(&server_frame(Opcode::Pong, b"p")) {
                     answer.extend(peer.read_some().await.unwrap());
                 }
                 answer
@@ -227,7 +226,7 @@ fn dropping_a_handshake_drops_the_transport() {
         let mut executor = Executor::new();
         let time = executor.time.clone();
         let done =
-            executor.spawn("server", async move { cancelled_after(polls, accept(io, time)).await.is_some() });
+            executor.spawn("server", async move { poll_at_most(polls, accept(io, time)).await.is_some() });
         executor.spawn("client", async move {
             while !peer.is_shut() {
                 peer.take_all();
@@ -248,7 +247,7 @@ fn a_pending_upgrade_can_be_answered_elsewhere_and_later() {
         let mut executor = Executor::new();
         let (io, mut peer) = pipe(1 << 20);
         let time = executor.time.clone();
-        peer.push(&[REQUEST, &by_client(Opcode::Text, b"early")].concat());
+        peer.push(&[REQUEST, &client_frame(Opcode::Text, b"early")].concat());
         let read =
             executor.spawn("read", async move { read_upgrade(io, time.clock(), Arc::default()).await });
         executor.run_until_idle();

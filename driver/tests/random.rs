@@ -1,15 +1,13 @@
 //! Random operations, cancelled at random, on random transports: every message that was surely queued arrives once, whole
 //! and in order, and both ends come to a clean end.
 
-mod common;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use common::*;
 use proptest::prelude::*;
 use sockeye_core::{CloseCode, Config, Message, MessageKind};
 use sockeye_driver::{RecvHalf, SendHalf};
+use sockeye_testkit::sim::*;
 
 /// What one end does next.
 #[derive(Debug, Clone)]
@@ -42,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn transport() -> impl Strategy<Value = (usize, Faults)> {
     let capacity = prop_oneof![Just(1usize), 2usize..100, Just(1 << 20)];
-    let pending = prop_oneof![Just(Pending::Never), Just(Pending::First), Just(Pending::Lazily)];
+    let pending = prop_oneof![Just(Pending::Never), Just(Pending::First), Just(Pending::UntilIdle)];
     let chunk = prop_oneof![Just(usize::MAX), 1usize..50];
     let buffer = prop_oneof![3 => Just(0usize), 1 => 1usize..100];
     (capacity, pending, chunk, any::<bool>(), any::<bool>(), buffer).prop_map(
@@ -101,7 +99,7 @@ async fn act(ws: &mut Ws, plan: Plan, record: &Shared, seed: usize) {
         match step {
             Step::Send(len) => {
                 let message = message(seed + number, len);
-                match cancelled_after(polls, ws.send(&message)).await {
+                match poll_at_most(polls, ws.send(&message)).await {
                     Some(Ok(())) => record.borrow_mut().sent.push((message, true)),
                     Some(Err(_)) => {}
                     None => record.borrow_mut().sent.push((message, false)),
@@ -109,7 +107,7 @@ async fn act(ws: &mut Ws, plan: Plan, record: &Shared, seed: usize) {
             }
             Step::Feed(len) => {
                 let message = message(seed + number, len);
-                if let Some(Ok(())) = cancelled_after(polls, ws.feed(&message)).await {
+                if let Some(Ok(())) = poll_at_most(polls, ws.feed(&message)).await {
                     record.borrow_mut().sent.push((message, true));
                 }
             }
@@ -129,19 +127,19 @@ async fn act(ws: &mut Ws, plan: Plan, record: &Shared, seed: usize) {
                 writing.await;
                 record.borrow_mut().sent.push((Message::from(whole), true));
             }
-            Step::Ping => drop(cancelled_after(polls, ws.ping(b"random")).await),
-            Step::Flush => drop(cancelled_after(polls, ws.flush()).await),
+            Step::Ping => drop(poll_at_most(polls, ws.ping(b"random")).await),
+            Step::Flush => drop(poll_at_most(polls, ws.flush()).await),
             Step::Recv if !in_parts => {
-                if let Some(received) = cancelled_after(polls, ws.recv()).await {
+                if let Some(received) = poll_at_most(polls, ws.recv()).await {
                     record.borrow_mut().received.extend(received.unwrap());
                 }
             }
             Step::RecvWith if !in_parts => {
-                let received = cancelled_after(polls, ws.recv_with(|message, _| message.to_message())).await;
+                let received = poll_at_most(polls, ws.recv_with(|message, _| message.to_message())).await;
                 record.borrow_mut().received.extend(received.and_then(Result::unwrap));
             }
             Step::Recv | Step::RecvWith | Step::RecvPart => {
-                if let Some(Some(part)) = cancelled_after(polls, ws.recv_part()).await.map(Result::unwrap) {
+                if let Some(Some(part)) = poll_at_most(polls, ws.recv_part()).await.map(Result::unwrap) {
                     record.borrow_mut().part(&part);
                 }
             }
@@ -158,8 +156,8 @@ async fn finish(mut ws: Ws, record: Shared) {
             None => break,
         }
     }
-    let _ = cancelled_after(1, ws.begin_close(CloseCode::NORMAL, "")).await;
-    let (messages, end) = drain(ws).await;
+    let _ = poll_at_most(1, ws.begin_close(CloseCode::NORMAL, "")).await;
+    let (messages, end) = receive_all(ws).await;
     assert!(end.is_ok(), "{end:?}");
     record.borrow_mut().received.extend(messages);
 }
@@ -196,7 +194,7 @@ proptest! {
             });
         }
         // Two that wait for each other to read are stuck until an operation is dropped.
-        executor.run_kicking();
+        executor.run_with_spurious_wakes();
         let [a, b] = [records[0].borrow(), records[1].borrow()];
         check(&a.sent, &b.received);
         check(&b.sent, &a.received);
@@ -219,7 +217,7 @@ proptest! {
                 assert!(a.close(CloseCode::NORMAL, "").await.unwrap().clean);
             }
         });
-        let received = executor.spawn("b", drain(b));
+        let received = executor.spawn("b", receive_all(b));
         executor.run();
         let (messages, end) = received.take();
         prop_assert!(end.is_ok());
@@ -234,11 +232,11 @@ proptest! {
                 match step {
                     Step::Send(len) | Step::Feed(len) => {
                         let message = message(seed + number, len);
-                        if let Some(Ok(())) = cancelled_after(polls, half.feed(&message)).await {
+                        if let Some(Ok(())) = poll_at_most(polls, half.feed(&message)).await {
                             record.borrow_mut().sent.push((message, true));
                         }
                     }
-                    Step::Ping => drop(cancelled_after(polls, half.ping(b"half")).await),
+                    Step::Ping => drop(poll_at_most(polls, half.ping(b"half")).await),
                     Step::Flush | Step::Recv => half.flush().await.unwrap(),
                     _ => yield_now().await,
                 }

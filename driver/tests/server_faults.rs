@@ -1,8 +1,6 @@
 //! The fail loop for servers: whole lives of connections again and again, while the transport fails at operation 0, 1, 2, … until
 //! they pass. Whatever fails, whenever: each connection has one end, told once, and nothing of it is left.
 
-mod common;
-
 use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use common::*;
 use sockeye_core::handshake::server::Upgrade;
 use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseCode, CloseInfo, Config, Opcode};
@@ -18,6 +15,9 @@ use sockeye_driver::server::{
     BoxError, Client, Decision, Failure, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port,
     PushError, Refused,
 };
+use sockeye_testkit::frames::*;
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
+use sockeye_testkit::sim::*;
 
 /// Does something of everything, and writes down what it is told.
 #[derive(Clone, Default)]
@@ -106,7 +106,7 @@ fn fail_loop(said: &[&[u8]]) {
 /// The same; the client closes its side behind it if `shuts`.
 fn fail_loop_with(said: &[u8], shuts: bool) {
     let shapes =
-        [(1 << 20, usize::MAX, Pending::Never), (60, 20, Pending::First), (1 << 20, 50, Pending::Lazily)];
+        [(1 << 20, usize::MAX, Pending::Never), (60, 20, Pending::First), (1 << 20, 50, Pending::UntilIdle)];
     let fails = [Fail::Eof, Fail::Error(ErrorKind::ConnectionReset), Fail::Error(ErrorKind::WriteZero)];
     for (capacity, chunk, pending) in shapes {
         for fail in fails {
@@ -129,10 +129,10 @@ fn life(said: &[u8], shuts: bool, capacity: usize, faults: Faults) -> bool {
     let (mut executor, busy) = (Executor::new().limit(20_000), Busy::default());
     let config = Config::new().high_water_mark(500).fragment_size(64);
     let port = Port::new(busy.clone()).config(config).low_water_mark(100);
-    let (server, door, ended) = Sim::serve(&mut executor, port, Limits::new());
+    let (server, connector, ended) = SimRuntime::serve(&mut executor, port, Limits::new());
     let (io, mut peer) = pipe_with(capacity, faults);
     let probe = io.probe();
-    door.offer(Ok(io));
+    connector.offer(Ok(io));
     peer.push(said);
     if shuts {
         peer.shut();
@@ -160,39 +160,39 @@ fn life(said: &[u8], shuts: bool, capacity: usize, faults: Faults) -> bool {
 }
 
 fn text(text: &str) -> Vec<u8> {
-    by_client(Opcode::Text, text.as_bytes())
+    client_frame(Opcode::Text, text.as_bytes())
 }
 
 fn close() -> Vec<u8> {
-    by_client(Opcode::Close, &1000u16.to_be_bytes())
+    client_frame(Opcode::Close, &1000u16.to_be_bytes())
 }
 
 #[test]
 fn t31_requests_then_a_websocket_that_the_client_closes() {
     let get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello";
-    let ping = by_client(Opcode::Ping, b"p");
-    fail_loop(&[get, post, UPGRADE, &text("one"), &ping, &text("two"), &close()]);
+    let ping = client_frame(Opcode::Ping, b"p");
+    fail_loop(&[get, post, UPGRADE_REQUEST, &text("one"), &ping, &text("two"), &close()]);
 }
 
 #[test]
 fn t31_more_than_the_queue_holds_then_a_close_by_the_server() {
-    fail_loop(&[UPGRADE, &text("much"), &text("close"), &text("still heard"), &close()]);
+    fail_loop(&[UPGRADE_REQUEST, &text("much"), &text("close"), &text("still heard"), &close()]);
 }
 
 #[test]
 fn t31_a_handler_that_fails() {
-    fail_loop(&[UPGRADE, &text("error"), &text("not heard"), &close()]);
+    fail_loop(&[UPGRADE_REQUEST, &text("error"), &text("not heard"), &close()]);
 }
 
 #[test]
 fn t31_an_abort() {
-    fail_loop(&[UPGRADE, &text("one"), &text("abort"), &text("not heard")]);
+    fail_loop(&[UPGRADE_REQUEST, &text("one"), &text("abort"), &text("not heard")]);
 }
 
 #[test]
 fn t31_a_shutdown_in_the_middle() {
-    fail_loop(&[UPGRADE, &text("one"), &text("shutdown"), &text("still heard"), &close()]);
+    fail_loop(&[UPGRADE_REQUEST, &text("one"), &text("shutdown"), &text("still heard"), &close()]);
 }
 
 #[test]
@@ -204,14 +204,14 @@ fn t31_requests_that_are_refused() {
 
 #[test]
 fn t31_what_breaks_the_protocol() {
-    fail_loop(&[UPGRADE, &text("one"), &[0x83, 0x80, 0, 0, 0, 0], &text("not heard")]);
-    fail_loop_with(&[UPGRADE, &[0x81, 0x82, 0, 0, 0, 0, b'a']].concat(), true);
+    fail_loop(&[UPGRADE_REQUEST, &text("one"), &[0x83, 0x80, 0, 0, 0, 0], &text("not heard")]);
+    fail_loop_with(&[UPGRADE_REQUEST, &[0x81, 0x82, 0, 0, 0, 0, b'a']].concat(), true);
 }
 
 #[test]
 fn t38_requests_that_are_there_at_once_leave_others_their_turn() {
     let mut world = World::new(Config::new());
-    let pipe = world.door.connect(1 << 20, Faults::default());
+    let pipe = world.connector.connect(1 << 20, Faults::default());
     world.executor.run_until_idle();
     let before = world.executor.polls();
     pipe.push(&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000));
@@ -243,10 +243,10 @@ impl Wake for Stays {
 fn m4_a_send_that_waits_is_told_when_the_runtime_ends() {
     let (mut executor, mut connections) = (Executor::new(), Executor::new());
     let port = Port::new(Busy::default()).config(Config::new().high_water_mark(500));
-    let (server, door, _) = Sim::new(&connections).serve_on(&mut executor, port, Limits::new());
+    let (server, connector, _) = SimRuntime::new(&connections).serve_on(&mut executor, port, Limits::new());
     executor.run_until_idle();
-    let pipe = door.connect(100, Faults::default());
-    pipe.push(UPGRADE);
+    let pipe = connector.connect(100, Faults::default());
+    pipe.push(UPGRADE_REQUEST);
     connections.run_until_idle();
     while server.queued() == 0 {
         pipe.take_all();

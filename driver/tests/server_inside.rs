@@ -1,12 +1,11 @@
 //! Servers in memory: what cannot be seen from outside of a process.
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
 use sockeye_core::{CloseCode, CloseFrame, Config, Flags, Frame, Opcode, Payload, Prepared};
 use sockeye_driver::server::{Limits, PushError, SlowReader};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 #[test]
 fn m11_from_a_paused_connection_nothing_is_read() {
@@ -16,17 +15,17 @@ fn m11_from_a_paused_connection_nothing_is_read() {
     world.server.pause(id).unwrap();
     world.executor.run_until_idle();
     let polls = world.executor.polls();
-    let message = by_client(Opcode::Text, b"not yet");
-    world.say(&pipe, &message);
-    assert_eq!(pipe.unread_by_other(), message.len());
+    let message = client_frame(Opcode::Text, b"not yet");
+    world.send(&pipe, &message);
+    assert_eq!(pipe.unread_by_peer(), message.len());
     world.server.push(id, "written all the same").unwrap();
     world.executor.run_until_idle();
-    assert_eq!(*frames(&pipe.take_all())[0].data, b"written all the same"[..]);
-    assert_eq!(pipe.unread_by_other(), message.len());
+    assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"written all the same"[..]);
+    assert_eq!(pipe.unread_by_peer(), message.len());
     assert!(world.executor.polls() - polls < 10, "it does not wait by asking");
     world.server.resume(id).unwrap();
     world.executor.run_until_idle();
-    assert_eq!(*frames(&pipe.take_all())[0].data, b"not yet"[..]);
+    assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"not yet"[..]);
 }
 
 #[test]
@@ -49,7 +48,7 @@ fn m11_a_paused_connection_whose_peer_has_gone_ends_when_it_is_written_to() {
 fn m9_a_broadcast_says_for_how_many_it_was_queued_and_for_how_many_not() {
     let mut world = World::new(Config::new().high_water_mark(500).max_send_size(1000));
     let _reader = world.open();
-    let _slow: Vec<Pipe> = (0..3).map(|_| world.open_narrow(200)).collect();
+    let _slow: Vec<Pipe> = (0..3).map(|_| world.open_with_capacity(200)).collect();
     // Not asked for: one that is no WebSocket.
     let _plain = world.connect();
     let report = world.server.broadcast(|_| true, payload(0, 1001));
@@ -64,7 +63,7 @@ fn m9_a_broadcast_says_for_how_many_it_was_queued_and_for_how_many_not() {
 #[test]
 fn m4_the_budget_of_the_server_counts_what_waits_on_every_connection() {
     let mut world = World::new(Config::new());
-    let pipes: Vec<Pipe> = (0..3).map(|_| world.open_narrow(200)).collect();
+    let pipes: Vec<Pipe> = (0..3).map(|_| world.open_with_capacity(200)).collect();
     let ids = world.server.connections();
     for id in &ids {
         world.server.push(*id, Payload::from(payload(0, 1000))).unwrap();
@@ -86,7 +85,7 @@ fn m4_what_becomes_of_a_push_above_the_budget_is_said_by_the_port() {
     for slow in [SlowReader::Error, SlowReader::Drop, SlowReader::Close(CloseCode::TRY_AGAIN_LATER)] {
         let limits = Limits::new().max_queued(1000);
         let mut world = World::limited(Config::new(), |port| port.slow_reader(slow), limits);
-        let pipe = world.open_narrow(100);
+        let pipe = world.open_with_capacity(100);
         let id = world.server.connections()[0];
         world.server.push(id, payload(0, 900)).unwrap();
         let pushed = world.server.push(id, "x".repeat(97));
@@ -102,7 +101,7 @@ fn m4_what_becomes_of_a_push_above_the_budget_is_said_by_the_port() {
         }
         world.executor.run_until_idle();
         received.extend(pipe.take_all());
-        let opcodes: Vec<Opcode> = frames(&received).iter().map(|frame| frame.opcode).collect();
+        let opcodes: Vec<Opcode> = parse_frames(&received).iter().map(|frame| frame.opcode).collect();
         match slow {
             SlowReader::Close(_) => assert_eq!(opcodes, [Opcode::Binary, Opcode::Close]),
             _ => assert_eq!(opcodes, [Opcode::Binary]),
@@ -120,14 +119,14 @@ fn m9_a_prepared_message_goes_to_one_as_well_as_to_all() {
     world.server.push_prepared(id, &prepared).unwrap();
     assert_eq!(world.server.broadcast_prepared(|_| true, &prepared).queued, 1);
     world.executor.run_until_idle();
-    let written = frames(&pipe.take_all());
+    let written = parse_frames(&pipe.take_all());
     assert_eq!(written.iter().filter(|frame| *frame.data == b"news"[..]).count(), 3);
 }
 
 #[test]
 fn m4_above_the_budget_control_frames_go_out_all_the_same() {
     let mut world = World::limited(Config::new(), |port| port, Limits::new().max_queued(1000));
-    let _slow = world.open_narrow(100);
+    let _slow = world.open_with_capacity(100);
     let slow = world.server.connections()[0];
     let pipe = world.open();
     let id = world.server.connections().into_iter().max().unwrap();
@@ -137,7 +136,7 @@ fn m4_above_the_budget_control_frames_go_out_all_the_same() {
     let close = Frame::close(&CloseFrame::new(CloseCode::NORMAL, "")).unwrap();
     world.server.push_frame(id, &close).unwrap();
     world.executor.run_until_idle();
-    let opcodes: Vec<Opcode> = frames(&pipe.take_all()).iter().map(|frame| frame.opcode).collect();
+    let opcodes: Vec<Opcode> = parse_frames(&pipe.take_all()).iter().map(|frame| frame.opcode).collect();
     assert_eq!(opcodes, [Opcode::Ping, Opcode::Close]);
 }
 
@@ -145,7 +144,7 @@ fn m4_above_the_budget_control_frames_go_out_all_the_same() {
 fn m4_a_fragment_is_never_dropped_alone() {
     let config = Config::new().high_water_mark(500);
     let mut world = World::with(config, |port| port.slow_reader(SlowReader::Drop));
-    let pipe = world.open_narrow(100);
+    let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
     let part = |opcode, finish| Frame {
         flags: Flags { finish, ..Flags::default() },
@@ -166,7 +165,7 @@ fn m4_a_fragment_is_never_dropped_alone() {
     world.server.push_frame(id, &part(Opcode::Continuation, true)).unwrap();
     world.executor.run_until_idle();
     received.extend(pipe.take_all());
-    let opcodes: Vec<Opcode> = frames(&received).iter().map(|frame| frame.opcode).collect();
+    let opcodes: Vec<Opcode> = parse_frames(&received).iter().map(|frame| frame.opcode).collect();
     assert_eq!(opcodes, [Opcode::Binary, Opcode::Continuation, Opcode::Binary, Opcode::Continuation]);
 }
 
@@ -175,7 +174,7 @@ fn m4_who_is_closed_for_want_of_room_hears_of_it_at_once() {
     let close = SlowReader::Close(CloseCode::TRY_AGAIN_LATER);
     let mut world =
         World::limited(Config::new(), |port| port.slow_reader(close), Limits::new().max_queued(1000));
-    let _slow = world.open_narrow(100);
+    let _slow = world.open_with_capacity(100);
     let slow = world.server.connections()[0];
     let reader = world.open();
     let id = world.server.connections().into_iter().max().unwrap();
@@ -184,7 +183,7 @@ fn m4_who_is_closed_for_want_of_room_hears_of_it_at_once() {
     // It waits for nothing but its peer, and is to be woken.
     assert!(world.server.push(id, payload(0, 300)).is_err());
     world.executor.run_until_idle();
-    assert_eq!(frames(&reader.take_all())[0].opcode, Opcode::Close);
+    assert_eq!(parse_frames(&reader.take_all())[0].opcode, Opcode::Close);
 }
 
 #[test]
@@ -200,7 +199,7 @@ fn m9_a_broadcast_to_some_passes_over_what_is_not_open() {
     let report = world.server.broadcast_to([ids[0], ids[2], plain, ids[2]], "twice");
     assert_eq!((report.queued, report.slow, report.failed), (2, 0, 0));
     world.executor.run_until_idle();
-    assert_eq!(pipes.iter().map(|pipe| frames(&pipe.take_all()).len()).collect::<Vec<_>>(), [1, 0, 2]);
+    assert_eq!(pipes.iter().map(|pipe| parse_frames(&pipe.take_all()).len()).collect::<Vec<_>>(), [1, 0, 2]);
 }
 
 #[test]
@@ -209,7 +208,7 @@ fn e10_that_a_closing_connection_cannot_be_answered_is_no_failure() {
     let pipe = world.open();
     let id = world.server.connections()[0];
     world.server.disconnect(id, CloseCode::NORMAL, "").unwrap();
-    world.say(&pipe, &by_client(Opcode::Text, b"too late to be echoed"));
+    world.send(&pipe, &client_frame(Opcode::Text, b"too late to be echoed"));
     assert_eq!(world.failures(), Vec::<String>::new());
     // Anything else is one, whether the connection is open or closing.
     for closes in [false, true] {
@@ -218,7 +217,7 @@ fn e10_that_a_closing_connection_cannot_be_answered_is_no_failure() {
             let id = world.server.connections().into_iter().max().unwrap();
             world.server.disconnect(id, CloseCode::NORMAL, "").unwrap();
         }
-        world.say(&pipe, &by_client(Opcode::Text, b"fail"));
+        world.send(&pipe, &client_frame(Opcode::Text, b"fail"));
     }
     assert_eq!(world.failures(), ["as asked", "as asked"]);
 }
@@ -228,7 +227,7 @@ fn m11_m12_what_is_no_websocket_is_ended_at_once_too() {
     let mut world = World::new(Config::new());
     let waiting = world.connect();
     let half = world.connect();
-    world.say(&half, b"GET / HT");
+    world.send(&half, b"GET / HT");
     for id in world.server.connections() {
         world.server.abort(id).unwrap();
     }
@@ -237,7 +236,7 @@ fn m11_m12_what_is_no_websocket_is_ended_at_once_too() {
     world.assert_empty();
     let waiting = world.connect();
     let kept = world.connect();
-    world.say(&kept, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    world.send(&kept, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     world.server.shutdown(Duration::from_secs(10));
     world.executor.run_until_idle();
     assert!(waiting.is_shut() && kept.is_shut() && world.ended.is_finished());
@@ -246,8 +245,8 @@ fn m11_m12_what_is_no_websocket_is_ended_at_once_too() {
 #[test]
 fn m12_who_was_promised_that_the_connection_stays_is_not_waited_for() {
     let mut world = World::new(Config::new());
-    let pipe = world.door.connect(100, Faults::default());
-    world.say(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let pipe = world.connector.connect(100, Faults::default());
+    world.send(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     // Half of the answer is out.
     world.server.shutdown(Duration::from_secs(10));
     world.executor.run_until_idle();
@@ -263,10 +262,10 @@ fn m12_who_was_promised_that_the_connection_stays_is_not_waited_for() {
 fn h5_a_body_whose_reading_was_dropped_is_whole_all_the_same() {
     let mut world = World::new(Config::new());
     let pipe = world.connect();
-    world.say(&pipe, b"POST /impatient HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n");
+    world.send(&pipe, b"POST /impatient HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n");
     for part in [b"ab", b"cd", b"ef"] {
         assert!(pipe.take_all().is_empty());
-        world.say(&pipe, part);
+        world.send(&pipe, part);
     }
     assert!(pipe.take_all().ends_with(b"\r\n\r\nabcdef"));
 }
@@ -279,7 +278,7 @@ fn m8_what_a_thread_sends_by_itself_is_noted() {
     let before = client.info().last_sent;
     world.executor.time.advance(Duration::from_secs(5));
     client.send_blocking("at once").unwrap();
-    assert_eq!(*frames(&pipe.take_all())[0].data, b"at once"[..]);
+    assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"at once"[..]);
     assert!(client.info().last_sent > before);
 }
 

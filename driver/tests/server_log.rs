@@ -1,15 +1,15 @@
 //! What a server tells its operator.
 #![cfg(feature = "tracing")]
 
-mod common;
-
 use std::fmt::{Debug, Write};
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 
-use common::*;
 use sockeye_core::Opcode;
 use sockeye_driver::server::{Callbacks, Limits, Port};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
+use sockeye_testkit::sim::*;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -57,13 +57,13 @@ fn failures_of_handlers_and_of_the_listening_socket_and_refusals_are_told() {
         let mut executor = Executor::new();
         let handler = Callbacks::on_message(|_, _| async { Err("no such room") });
         let limits = Limits::new().max_connections(1);
-        let (server, door, _) = Sim::serve(&mut executor, Port::new(handler), limits);
-        let pipe = door.connect(1 << 20, Faults::default());
-        pipe.push(UPGRADE);
-        pipe.push(&by_client(Opcode::Text, b"x"));
+        let (server, connector, _) = SimRuntime::serve(&mut executor, Port::new(handler), limits);
+        let pipe = connector.connect(1 << 20, Faults::default());
+        pipe.push(UPGRADE_REQUEST);
+        pipe.push(&client_frame(Opcode::Text, b"x"));
         executor.run_until_idle();
-        let _full = door.connect(1 << 20, Faults::default());
-        door.offer(Err(ErrorKind::OutOfMemory.into()));
+        let _full = connector.connect(1 << 20, Faults::default());
+        connector.offer(Err(ErrorKind::OutOfMemory.into()));
         executor.run_until_idle();
         assert_eq!(server.connections().len(), 1);
     });

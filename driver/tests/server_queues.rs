@@ -1,14 +1,13 @@
 //! Servers in memory: what waits to be written.
 
-mod common;
-
-use common::*;
 use sockeye_core::{Config, Opcode};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 #[test]
 fn e11_a_queue_has_drained_at_a_quarter_of_its_mark() {
     let mut world = World::new(Config::new().high_water_mark(1000));
-    let pipe = world.open_narrow(50);
+    let pipe = world.open_with_capacity(50);
     let id = world.server.connections()[0];
     world.server.push(id, payload(0, 1000)).unwrap();
     while world.server.queued() > 0 {
@@ -24,22 +23,22 @@ fn e11_a_queue_that_empties_between_two_messages_has_drained() {
     let mut world = World::new(Config::new().high_water_mark(500));
     let pipe = world.open();
     let messages =
-        [by_client(Opcode::Binary, &payload(0, 600)), by_client(Opcode::Text, b"when there is room")];
-    world.say(&pipe, &messages.concat());
-    assert_eq!(frames(&pipe.take_all()).len(), 2);
+        [client_frame(Opcode::Binary, &payload(0, 600)), client_frame(Opcode::Text, b"when there is room")];
+    world.send(&pipe, &messages.concat());
+    assert_eq!(parse_frames(&pipe.take_all()).len(), 2);
     assert_eq!(world.drained(), 1);
 }
 
 #[test]
 fn m4_a_send_that_is_given_up_holds_nothing_up() {
     let mut world = World::new(Config::new().high_water_mark(500));
-    let pipe = world.open_narrow(100);
+    let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
     world.server.push(id, payload(0, 600)).unwrap();
     world.executor.run_until_idle();
     let client = world.server.client(id).unwrap();
     assert_eq!(poll_once(client.send("late")), None);
-    let sent = frames(&read_all(&mut world, &pipe));
+    let sent = parse_frames(&read_all(&mut world, &pipe));
     assert_eq!(sent.len(), 1);
     assert_eq!(*sent[0].data, payload(0, 600)[..]);
 }
@@ -48,10 +47,10 @@ fn m4_a_send_that_is_given_up_holds_nothing_up() {
 fn m11_nothing_is_handed_out_behind_a_pause_or_an_abort() {
     for abort in [false, true] {
         let mut world = World::new(Config::new().high_water_mark(500));
-        let pipe = world.open_narrow(100);
+        let pipe = world.open_with_capacity(100);
         // The second waits for room for its answer.
-        let both = [by_client(Opcode::Binary, &payload(0, 600)), by_client(Opcode::Text, b"fail")];
-        world.say(&pipe, &both.concat());
+        let both = [client_frame(Opcode::Binary, &payload(0, 600)), client_frame(Opcode::Text, b"fail")];
+        world.send(&pipe, &both.concat());
         assert!(world.server.queued() >= 500);
         let id = world.server.connections()[0];
         if abort {
@@ -60,7 +59,7 @@ fn m11_nothing_is_handed_out_behind_a_pause_or_an_abort() {
             world.server.pause(id).unwrap();
         }
         let sent = read_all(&mut world, &pipe);
-        assert!(abort || frames(&sent).len() == 1);
+        assert!(abort || parse_frames(&sent).len() == 1);
         assert_eq!(world.failures(), Vec::<String>::new());
         assert_eq!(world.server.connections().len(), usize::from(!abort));
     }

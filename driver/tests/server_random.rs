@@ -1,18 +1,18 @@
 //! Servers under anything: whatever clients say and whatever is done to their connections, in any order and however it is cut, every
 //! connection has one end, its messages come in order and none is left out, and nothing of it remains.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::*;
 use proptest::prelude::*;
 use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseCode, CloseInfo, Config, Opcode};
 use sockeye_driver::server::{
     BoxError, Client, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port, SlowReader,
 };
+use sockeye_testkit::frames::*;
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
+use sockeye_testkit::sim::*;
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -68,7 +68,7 @@ fn slow() -> impl Strategy<Value = SlowReader> {
 }
 
 fn faults() -> impl Strategy<Value = Faults> {
-    let pending = prop_oneof![Just(Pending::Never), Just(Pending::First), Just(Pending::Lazily)];
+    let pending = prop_oneof![Just(Pending::Never), Just(Pending::First), Just(Pending::UntilIdle)];
     (pending, prop_oneof![Just(usize::MAX), 1..50usize], any::<bool>())
         .prop_map(|(pending, chunk, interrupted)| Faults { pending, chunk, interrupted, ..Faults::default() })
 }
@@ -119,10 +119,10 @@ fn live(ops: &[Op], capacity: usize, faults: Faults, slow: SlowReader, threads: 
         .idle_timeout(Duration::from_secs(60))
         .keepalive(Duration::from_secs(20), Duration::from_secs(10));
     let port = Port::new(log.clone()).config(config).slow_reader(slow);
-    let sim = Sim::new(&executor);
+    let sim = SimRuntime::new(&executor);
     let sim = if threads { sim.threads() } else { sim };
-    let (server, door, ended) = sim.serve_on(&mut executor, port, Limits::new().max_queued(3000));
-    let peer = door.connect(capacity, faults);
+    let (server, connector, ended) = sim.serve_on(&mut executor, port, Limits::new().max_queued(3000));
+    let peer = connector.connect(capacity, faults);
     executor.run_until_idle();
     let client = server.connections().first().and_then(|id| server.client(*id)).expect("a connection");
     let (mut said, mut shut) = (0, false);
@@ -134,13 +134,13 @@ fn live(ops: &[Op], capacity: usize, faults: Faults, slow: SlowReader, threads: 
         };
         match op {
             Op::Get => say(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-            Op::Upgrade => say(UPGRADE),
+            Op::Upgrade => say(UPGRADE_REQUEST),
             Op::Number => {
-                say(&by_client(Opcode::Text, format!("{said}").as_bytes()));
+                say(&client_frame(Opcode::Text, format!("{said}").as_bytes()));
                 said += 1;
             }
-            Op::Ping => say(&by_client(Opcode::Ping, b"p")),
-            Op::Close => say(&by_client(Opcode::Close, &1000u16.to_be_bytes())),
+            Op::Ping => say(&client_frame(Opcode::Ping, b"p")),
+            Op::Close => say(&client_frame(Opcode::Close, &1000u16.to_be_bytes())),
             Op::Noise(bytes) => say(bytes),
             Op::Read(n) => drop(peer.take(*n)),
             Op::Shut => {

@@ -1,8 +1,6 @@
 //! Servers that give each connection a thread of its own: who pushes from another thread writes at once. Here all who push are on
 //! other threads, for the connections' do not exist.
 
-mod common;
-
 use std::future::Future;
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -10,12 +8,14 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use common::*;
 use sockeye_core::{CloseCode, Config, Opcode};
 use sockeye_driver::server::{Client, PushError};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
+use sockeye_testkit::sim::*;
 
 fn threads(config: Config) -> World {
-    World::on_sim(config, Sim::threads)
+    World::on_runtime(config, SimRuntime::threads)
 }
 
 #[test]
@@ -25,16 +25,16 @@ fn m1_what_is_pushed_is_written_though_the_connection_s_thread_does_nothing() {
     let id = world.server.connections()[0];
     for busy in [false, true] {
         if busy {
-            world.say(&pipe, &by_client(Opcode::Text, b"wait for ever"));
+            world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
         }
         let polls = world.executor.polls();
         world.server.push(id, "now").unwrap();
-        assert_eq!(*frames(&pipe.take_all())[0].data, b"now"[..]);
+        assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"now"[..]);
         assert_eq!(world.server.broadcast(|_| true, "all").queued, 1);
-        assert_eq!(*frames(&pipe.take_all())[0].data, b"all"[..]);
+        assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"all"[..]);
         let client = world.server.client(id).unwrap();
         assert_eq!(poll_once(client.send("sent")), Some(Ok(())));
-        assert_eq!(*frames(&pipe.take_all())[0].data, b"sent"[..]);
+        assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"sent"[..]);
         world.executor.run_until_idle();
         assert_eq!(world.executor.polls(), polls, "nobody is woken: there is nothing to do");
     }
@@ -44,7 +44,7 @@ fn m1_what_is_pushed_is_written_though_the_connection_s_thread_does_nothing() {
 
 #[test]
 fn m1_the_connection_s_own_thread_writes_once_for_a_batch() {
-    let mut world = World::on_sim(Config::new(), |sim| sim.thread(std::thread::current().id()));
+    let mut world = World::on_runtime(Config::new(), |sim| sim.thread(std::thread::current().id()));
     let pipe = world.open();
     let id = world.server.connections()[0];
     for message in ["one", "two"] {
@@ -53,13 +53,13 @@ fn m1_the_connection_s_own_thread_writes_once_for_a_batch() {
     assert_eq!(pipe.take_all(), b"");
     assert_eq!(world.server.queued(), 10);
     world.executor.run_until_idle();
-    assert_eq!(frames(&pipe.take_all()).len(), 2);
+    assert_eq!(parse_frames(&pipe.take_all()).len(), 2);
 }
 
 #[test]
 fn m4_what_the_transport_does_not_take_waits_for_the_peer_in_order() {
     let mut world = threads(Config::new());
-    let pipe = world.open_narrow(100);
+    let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
     for i in 0..50u8 {
         world.server.push(id, vec![i; 60]).unwrap();
@@ -75,7 +75,7 @@ fn m4_what_the_transport_does_not_take_waits_for_the_peer_in_order() {
         world.executor.run_until_idle();
     }
     received.extend(pipe.take_all());
-    let data: Vec<u8> = frames(&received)
+    let data: Vec<u8> = parse_frames(&received)
         .iter()
         .filter(|frame| frame.opcode == Opcode::Binary)
         .map(|frame| frame.data[0])
@@ -87,13 +87,13 @@ fn m4_what_the_transport_does_not_take_waits_for_the_peer_in_order() {
 fn m5_a_close_goes_out_at_once_and_its_deadline_is_kept() {
     let mut world = threads(Config::new().close_timeout(Duration::from_secs(3)));
     let (pipe, busy) = (world.open(), world.open());
-    world.say(&busy, &by_client(Opcode::Text, b"wait for ever"));
+    world.send(&busy, &client_frame(Opcode::Text, b"wait for ever"));
     for id in world.server.connections() {
         world.server.disconnect(id, CloseCode::NORMAL, "enough").unwrap();
         assert_eq!(world.server.push(id, "more"), Err(PushError::Closing));
     }
-    assert_eq!(frames(&pipe.take_all())[0].opcode, Opcode::Close);
-    assert_eq!(frames(&busy.take_all())[0].opcode, Opcode::Close);
+    assert_eq!(parse_frames(&pipe.take_all())[0].opcode, Opcode::Close);
+    assert_eq!(parse_frames(&busy.take_all())[0].opcode, Opcode::Close);
     world.executor.run_until_idle();
     world.wait(2_999);
     assert!(world.ends().is_empty());
@@ -111,23 +111,23 @@ fn m11_a_ping_that_is_not_answered_is_seen_by_a_thread_that_was_not_woken() {
     let id = world.server.connections()[0];
     world.wait(1_000);
     world.server.ping(id, b"?").unwrap();
-    assert_eq!(frames(&pipe.take_all())[0].opcode, Opcode::Ping);
+    assert_eq!(parse_frames(&pipe.take_all())[0].opcode, Opcode::Ping);
     world.wait(250);
-    world.say(&pipe, &by_client(Opcode::Pong, b"?"));
+    world.send(&pipe, &client_frame(Opcode::Pong, b"?"));
     assert_eq!(world.server.info(id).unwrap().round_trip, Some(Duration::from_millis(250)));
     world.wait(20_000);
-    assert_eq!(frames(&pipe.take_all())[0].opcode, Opcode::Ping);
+    assert_eq!(parse_frames(&pipe.take_all())[0].opcode, Opcode::Ping);
     world.wait(5_000);
-    assert_eq!(frames(&pipe.take_all())[0].opcode, Opcode::Close);
+    assert_eq!(parse_frames(&pipe.take_all())[0].opcode, Opcode::Close);
     assert_eq!(world.ends().len(), 1);
 }
 
 #[test]
 fn e11_a_queue_that_the_pusher_empties_has_drained() {
     let mut world = threads(Config::new().high_water_mark(500));
-    let pipe = world.open_narrow(100);
+    let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
-    world.say(&pipe, &by_client(Opcode::Text, b"wait at the gate"));
+    world.send(&pipe, &client_frame(Opcode::Text, b"wait at the gate"));
     world.server.push(id, payload(0, 600)).unwrap();
     assert_eq!(world.server.queued(), 504);
     assert_eq!(world.server.push(id, "x"), Err(PushError::Backpressure { queued: 504 }));
@@ -166,8 +166,8 @@ fn e11_a_queue_that_was_never_full_for_long_has_drained_too() {
 fn e5_who_pushes_into_a_broken_connection_ends_it() {
     let mut world = threads(Config::new());
     let faults = Faults { fail: Some((4, Fail::Error(ErrorKind::ConnectionReset))), ..Faults::default() };
-    let pipe = world.door.connect(1 << 20, faults);
-    world.say(&pipe, UPGRADE);
+    let pipe = world.connector.connect(1 << 20, faults);
+    world.send(&pipe, UPGRADE_REQUEST);
     let id = world.server.connections()[0];
     let mut pushed = 0;
     while world.server.push(id, "anybody there?").is_ok() {
@@ -194,10 +194,10 @@ fn reads(pipe: &Pipe, done: impl Fn() -> bool) -> bool {
 #[test]
 fn m4_a_push_does_not_take_the_place_of_who_waits_to_send() {
     let mut world = threads(Config::new().high_water_mark(500));
-    let pipe = world.open_narrow(100);
+    let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
     let client = world.server.client(id).unwrap();
-    world.say(&pipe, &by_client(Opcode::Text, b"wait for ever"));
+    world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
     world.server.push(id, payload(0, 600)).unwrap();
     let sender = std::thread::spawn(move || client.send_blocking(payload(1, 600)).unwrap());
     std::thread::sleep(Duration::from_millis(200));
@@ -208,9 +208,9 @@ fn m4_a_push_does_not_take_the_place_of_who_waits_to_send() {
 #[test]
 fn m4_who_has_sent_leaves_the_transport_to_who_waits() {
     let mut world = threads(Config::new().high_water_mark(500));
-    let pipe = world.open_narrow(100);
+    let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
-    world.say(&pipe, &by_client(Opcode::Text, b"wait for ever"));
+    world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
     world.server.push(id, payload(0, 600)).unwrap();
     let senders: Vec<_> = (1..3)
         .map(|n| {
@@ -239,9 +239,9 @@ fn m1_who_is_woken_by_a_push_may_run_at_once_and_ask_for_the_connection() {
     // A lock that is taken twice would hold it for ever.
     std::thread::spawn(move || {
         let mut world = threads(Config::new().high_water_mark(500));
-        let pipe = world.open_narrow(100);
+        let pipe = world.open_with_capacity(100);
         let id = world.server.connections()[0];
-        world.say(&pipe, &by_client(Opcode::Text, b"wait for ever"));
+        world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
         world.server.push(id, payload(0, 600)).unwrap();
         let client = world.server.client(id).unwrap();
         let waker = Waker::from(Arc::new(Asks(client.clone())));

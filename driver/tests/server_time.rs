@@ -1,13 +1,13 @@
 //! Servers and time, to the millisecond: in memory, with a clock that only the test moves.
 
-mod common;
-
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use common::*;
 use sockeye_core::{CloseCode, Config, Instant, Opcode, Side};
 use sockeye_driver::server::{Client, Handler, HandlerResult, Inbound, Limits, Port, Refused};
+use sockeye_testkit::frames::*;
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
+use sockeye_testkit::sim::*;
 
 #[test]
 fn h12_t1_a_handshake_that_trickles_is_cut_at_its_deadline_and_not_before() {
@@ -15,7 +15,7 @@ fn h12_t1_a_handshake_that_trickles_is_cut_at_its_deadline_and_not_before() {
     let pipes: Vec<Pipe> = (0..100).map(|_| world.connect()).collect();
     for second in 0..10 {
         assert_eq!(world.server.connections().len(), 100, "after {second} s");
-        pipes.iter().for_each(|pipe| pipe.push(&UPGRADE[second..=second]));
+        pipes.iter().for_each(|pipe| pipe.push(&UPGRADE_REQUEST[second..=second]));
         world.wait(if second < 9 { 1000 } else { 999 });
     }
     assert_eq!(world.server.connections().len(), 100);
@@ -46,20 +46,20 @@ fn h5_a_connection_waits_for_its_next_request_as_long_as_is_set() {
     let mut world = World::with(Config::new(), |port| port.keep_alive_timeout(Duration::from_secs(20)));
     let pipe = world.connect();
     world.wait(9000);
-    world.say(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    world.send(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(pipe.take_all().starts_with(b"HTTP/1.1 200 "));
     world.wait(19_999);
-    world.say(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    world.send(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(pipe.take_all().starts_with(b"HTTP/1.1 200 "));
     // A head has its time too, once it has begun.
     world.wait(19_999);
-    world.say(&pipe, b"G");
+    world.send(&pipe, b"G");
     world.wait(9999);
     assert!(!pipe.is_shut());
     world.wait(1);
     assert!(pipe.take_all().starts_with(b"HTTP/1.1 408 "));
     let other = world.connect();
-    world.say(&other, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    world.send(&other, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     world.wait(20_000);
     assert!(other.is_shut());
     world.assert_empty();
@@ -69,10 +69,10 @@ fn h5_a_connection_waits_for_its_next_request_as_long_as_is_set() {
 fn h5_a_body_has_its_time_from_when_it_is_asked_for() {
     let mut world = World::with(Config::new(), |port| port.body_timeout(Duration::from_secs(7)));
     let pipe = world.connect();
-    world.say(&pipe, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n1");
+    world.send(&pipe, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n1");
     for _ in 0..6 {
         world.wait(1000);
-        world.say(&pipe, b"x");
+        world.send(&pipe, b"x");
     }
     world.wait(999);
     assert!(pipe.take_all().is_empty());
@@ -85,12 +85,12 @@ fn h5_a_client_that_does_not_take_the_100_has_its_time() {
     let mut world = World::new(Config::new());
     let get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let probe = world.connect();
-    world.say(&probe, get);
+    world.send(&probe, get);
     let len = probe.take_all().len();
     // The first answer fills it.
-    let pipe = world.door.connect(len, Faults::default());
-    world.say(&pipe, get);
-    world.say(&pipe, b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    let pipe = world.connector.connect(len, Faults::default());
+    world.send(&pipe, get);
+    world.send(&pipe, b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     drop(probe);
     world.wait(29_999);
     assert_eq!(world.server.connections().len(), 1);
@@ -101,9 +101,9 @@ fn h5_a_client_that_does_not_take_the_100_has_its_time() {
 #[test]
 fn h5_a_response_that_nobody_takes_has_its_time() {
     let mut world = World::with(Config::new(), |port| port.body_timeout(Duration::from_secs(7)));
-    let pipe = world.door.connect(10, Faults::default());
+    let pipe = world.connector.connect(10, Faults::default());
     world.executor.run_until_idle();
-    world.say(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    world.send(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     world.wait(6999);
     assert_eq!(world.server.connections().len(), 1);
     world.wait(1);
@@ -122,8 +122,8 @@ fn o7_who_is_silent_is_closed_on_time_and_any_byte_is_a_sign_of_life() {
         world.wait(1000);
         if second % 20 == 0 {
             // Half of a frame, and the rest of it.
-            world.say(&lively, &[0x81]);
-            world.say(&lively, &[0x80, 0, 0, 0, 0]);
+            world.send(&lively, &[0x81]);
+            world.send(&lively, &[0x80, 0, 0, 0, 0]);
         }
         if closed_after.is_none() && !silent.take_all().is_empty() {
             closed_after = Some(second);
@@ -131,7 +131,7 @@ fn o7_who_is_silent_is_closed_on_time_and_any_byte_is_a_sign_of_life() {
     }
     // It is looked at four times in that span.
     assert!(closed_after.is_some_and(|after| (60..=75).contains(&after)), "{closed_after:?}");
-    assert!(frames(&lively.take_all()).iter().all(|frame| frame.opcode == Opcode::Text));
+    assert!(parse_frames(&lively.take_all()).iter().all(|frame| frame.opcode == Opcode::Text));
     assert!(protected.take_all().is_empty());
     world.wait(10_000);
     let mut left = world.server.connections();
@@ -148,9 +148,9 @@ fn o7_t28_a_peer_that_has_vanished_is_found_by_its_missing_pong() {
     let pipes: Vec<Pipe> = (0..50).map(|_| world.open()).collect();
     world.wait(20_000);
     for pipe in &pipes {
-        let ping = frames(&pipe.take_all()).remove(0);
+        let ping = parse_frames(&pipe.take_all()).remove(0);
         assert_eq!(ping.opcode, Opcode::Ping);
-        pipe.push(&by_client(Opcode::Pong, &ping.data));
+        pipe.push(&client_frame(Opcode::Pong, &ping.data));
     }
     // From now on nothing is heard of any of them.
     world.wait(19_999);
@@ -172,7 +172,7 @@ fn t26_a_close_that_is_not_answered_ends_in_time() {
     let id = world.server.connections()[0];
     world.server.disconnect(id, CloseCode::NORMAL, "").unwrap();
     world.executor.run_until_idle();
-    assert_eq!(frames(&pipe.take_all())[0].opcode, Opcode::Close);
+    assert_eq!(parse_frames(&pipe.take_all())[0].opcode, Opcode::Close);
     world.wait(4999);
     assert!(world.server.exists(id));
     world.wait(1);
@@ -184,15 +184,15 @@ fn m12_the_end_takes_as_long_as_its_slowest_and_no_longer_than_its_grace() {
     for (answers_after, ends_after) in [(Some(0), 0), (Some(700), 700), (None, 3000)] {
         let mut world = World::new(Config::new().close_timeout(Duration::from_secs(5)));
         let pipe = world.open();
-        world.say(&pipe, &by_client(Opcode::Text, b"hello"));
+        world.send(&pipe, &client_frame(Opcode::Text, b"hello"));
         world.server.shutdown(Duration::from_secs(3));
         world.executor.run_until_idle();
-        let sent = frames(&pipe.take_all());
+        let sent = parse_frames(&pipe.take_all());
         assert_eq!(sent.iter().map(|frame| frame.opcode).collect::<Vec<_>>(), [Opcode::Text, Opcode::Close]);
         assert_eq!(sent[1].data[..2], 1001u16.to_be_bytes());
         if let Some(millis) = answers_after {
             world.wait(millis);
-            pipe.push(&by_client(Opcode::Close, &sent[1].data));
+            pipe.push(&client_frame(Opcode::Close, &sent[1].data));
             pipe.shut();
             world.executor.run_until_idle();
         } else {
@@ -210,7 +210,7 @@ fn m12_the_end_takes_as_long_as_its_slowest_and_no_longer_than_its_grace() {
 fn m12_a_handler_that_waits_for_ever_is_dropped_when_the_grace_is_over() {
     let mut world = World::new(Config::new());
     let pipe = world.open();
-    world.say(&pipe, &by_client(Opcode::Text, b"wait for ever"));
+    world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
     world.server.shutdown(Duration::from_secs(3));
     world.executor.run_until_idle();
     world.wait(2999);
@@ -235,8 +235,9 @@ impl Handler for WaitsToConnect {
 #[test]
 fn m11_m12_a_connect_that_waits_for_ever_ends_with_an_abort_and_with_the_grace() {
     let mut executor = Executor::new();
-    let (server, door, ended) = Sim::serve(&mut executor, Port::new(WaitsToConnect), Limits::new());
-    let _pipes = [door.connect(1000, Faults::default()), door.connect(1000, Faults::default())];
+    let (server, connector, ended) =
+        SimRuntime::serve(&mut executor, Port::new(WaitsToConnect), Limits::new());
+    let _pipes = [connector.connect(1000, Faults::default()), connector.connect(1000, Faults::default())];
     executor.run_until_idle();
     let ids = server.connections();
     assert_eq!(ids.len(), 2);
@@ -254,24 +255,24 @@ fn m11_m12_a_connect_that_waits_for_ever_ends_with_an_abort_and_with_the_grace()
 fn o8_a_listening_socket_that_fails_is_asked_again_later_and_later_until_it_works() {
     let mut world = World::new(Config::new());
     for _ in 0..10 {
-        world.door.offer(Err(ErrorKind::Other.into()));
+        world.connector.offer(Err(ErrorKind::Other.into()));
     }
-    world.door.offer(Err(ErrorKind::ConnectionAborted.into()));
-    let _pipe = world.door.connect(100, Faults::default());
+    world.connector.offer(Err(ErrorKind::ConnectionAborted.into()));
+    let _pipe = world.connector.connect(100, Faults::default());
     for _ in 0..1000 {
         world.wait(5);
     }
     // One connection that failed is no reason to wait.
-    assert_eq!(gaps(&world.door.taken_at()), [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000, 0]);
+    assert_eq!(gaps(&world.connector.accepted_at()), [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000, 0]);
     assert_eq!(world.server.connections().len(), 1);
-    world.door.offer(Err(ErrorKind::Other.into()));
-    let _pipe = world.door.connect(100, Faults::default());
+    world.connector.offer(Err(ErrorKind::Other.into()));
+    let _pipe = world.connector.connect(100, Faults::default());
     world.executor.run_until_idle();
     world.wait(5);
-    assert_eq!(gaps(&world.door.taken_at()).last(), Some(&5), "it had worked since");
-    let before = world.door.taken_at().len();
+    assert_eq!(gaps(&world.connector.accepted_at()).last(), Some(&5), "it had worked since");
+    let before = world.connector.accepted_at().len();
     world.wait(10_000);
-    assert_eq!(world.door.taken_at().len(), before, "nothing is asked without need");
+    assert_eq!(world.connector.accepted_at().len(), before, "nothing is asked without need");
 }
 
 /// Milliseconds between each and the one before it.

@@ -1,16 +1,15 @@
 //! Two halves of a connection in two tasks: nothing they share makes one wait for the other for ever.
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
 use sockeye_core::{CloseCode, Config, Message, Opcode, SendError, State};
 use sockeye_driver::Error;
+use sockeye_testkit::frames::*;
+use sockeye_testkit::sim::*;
 
 /// Runs `test` with transports that make both halves wait, and the tasks polled in either order.
 fn on_bad_transports(mut test: impl FnMut(Executor, usize, Faults)) {
-    for pending in [Pending::Never, Pending::First, Pending::Lazily] {
+    for pending in [Pending::Never, Pending::First, Pending::UntilIdle] {
         for (capacity, buffer) in [(1, 0), (7, 0), (50, 20), (100_000, 0)] {
             for backwards in [false, true] {
                 println!("capacity {capacity}, buffer {buffer}, {pending:?}, backwards: {backwards}");
@@ -47,7 +46,7 @@ fn both_ends_send_and_receive_at_once_through_a_pipe_of_any_size() {
                     received.push(recv.recv().await.unwrap().unwrap());
                 }
                 // Both are read to the end before either is dropped.
-                assert!(cancelled_after(1, recv.recv()).await.is_none());
+                assert!(poll_at_most(1, recv.recv()).await.is_none());
                 (recv, received)
             }));
         }
@@ -66,7 +65,7 @@ fn the_receiving_half_answers_pings_and_delivers_while_the_sending_half_is_block
         let sent = executor.spawn("send", async move { send.send(payload(0, 50_000)).await.map(|()| send) });
         let received = executor.spawn("recv", async move { (recv.recv().await.unwrap().unwrap(), recv) });
         executor.run_until_idle();
-        let wire = Wire::to(is_server);
+        let wire = FrameWriter::to(is_server);
         peer.push(&[wire.ping(b"1"), wire.text("I wait")].concat());
         executor.run_until_idle();
         assert!(!sent.is_finished(), "it is blocked");
@@ -80,7 +79,7 @@ fn the_receiving_half_answers_pings_and_delivers_while_the_sending_half_is_block
             written.extend_from_slice(&some);
             !some.is_empty()
         } {}
-        let frames = frames(&written);
+        let frames = parse_frames(&written);
         assert_eq!((frames[0].opcode, frames[0].data.len()), (Opcode::Binary, 50_000));
         assert_eq!((frames[1].opcode, &*frames[1].data), (Opcode::Pong, &b"1"[..]));
         assert!(sent.take().is_ok());
@@ -105,7 +104,7 @@ fn a_close_by_the_sending_half_ends_the_receiving_half() {
                 let again = send.close(CloseCode::NORMAL, "").await;
                 assert!(matches!(again, Err(Error::Send(SendError::Closed))));
             });
-            let peer = executor.spawn("peer", drain(b));
+            let peer = executor.spawn("peer", receive_all(b));
             executor.run();
             let (messages, end) = peer.take();
             assert_eq!(messages, [Message::from("last words")]);
@@ -137,7 +136,7 @@ fn a_write_that_fails_in_the_sending_half_ends_a_receiving_half_that_sleeps() {
     let ended = executor.spawn("recv", async move { recv.recv().await });
     executor.run_until_idle();
     // The peer reads no more, and says nothing either.
-    let peer = peer.deaf();
+    let peer = peer.refuse_writes();
     executor.spawn("send", async move {
         assert!(matches!(send.send("hello?").await, Err(Error::Io(_))));
         assert!(matches!(send.send("hello?").await, Err(Error::Send(SendError::Closed))));
@@ -180,7 +179,7 @@ fn a_sending_half_whose_other_half_is_gone_finds_out_a_dead_peer_itself() {
         let (io, _peer) = pipe(100);
         let (mut recv, mut send) = server(io, &executor.time, config()).split();
         executor.spawn("send", async move { assert!(send.send(payload(0, 1000)).await.is_err()) });
-        executor.spawn("recv", async move { assert!(cancelled_after(polls, recv.recv()).await.is_none()) });
+        executor.spawn("recv", async move { assert!(poll_at_most(polls, recv.recv()).await.is_none()) });
         executor.run_with_time();
         assert!(executor.time.elapsed() <= Duration::from_secs(51));
     }
@@ -191,7 +190,7 @@ fn a_feed_that_waits_for_room_goes_on_when_the_other_half_has_made_some() {
     // The transport can go on, and the receiving half is the first to notice.
     for backwards in [false, true] {
         let mut executor = Executor::new().backwards(backwards);
-        let faults = Faults { pending: Pending::Lazily, ..Faults::default() };
+        let faults = Faults { pending: Pending::UntilIdle, ..Faults::default() };
         let (io, peer) = pipe_with(1 << 20, faults);
         let (mut recv, mut send) = server(io, &executor.time, Config::new().high_water_mark(1000)).split();
         executor.spawn("send", async move {
@@ -202,10 +201,10 @@ fn a_feed_that_waits_for_room_goes_on_when_the_other_half_has_made_some() {
         });
         executor.spawn("recv", async move { while recv.recv().await.unwrap().is_some() {} });
         for _ in 0..20 {
-            peer.push(&by_client(Opcode::Ping, b""));
+            peer.push(&client_frame(Opcode::Ping, b""));
             executor.run_until_idle();
         }
-        peer.push(&Wire::to(true).close(CloseCode::NORMAL, ""));
+        peer.push(&FrameWriter::to(true).close(CloseCode::NORMAL, ""));
         peer.shut();
         executor.run();
     }
@@ -216,7 +215,7 @@ fn the_receiving_half_holds_no_lock_while_it_hands_out_a_message() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1000);
     let (mut recv, send) = server(io, &executor.time, Config::new()).split();
-    peer.push(&Wire::to(true).text("hi"));
+    peer.push(&FrameWriter::to(true).text("hi"));
     executor.spawn("recv", async move {
         let state = recv.recv_with(|_| send.state()).await;
         assert!(matches!(state, Ok(Some(State::Open))));
@@ -230,7 +229,7 @@ fn halves_that_are_joined_are_one_connection_again_with_nothing_lost() {
     let time = executor.time.clone();
     let (io, peer) = pipe(100_000);
     let (other, _other_peer) = pipe(100);
-    peer.push(&[Wire::to(true).text("one"), Wire::to(true).text("two")].concat());
+    peer.push(&[FrameWriter::to(true).text("one"), FrameWriter::to(true).text("two")].concat());
     executor.spawn("test", async move {
         let (mut recv, mut send) = server(io, &time, Config::new()).split();
         assert_eq!(recv.recv().await.unwrap(), Some(Message::from("one")));
@@ -254,13 +253,13 @@ fn one_half_goes_on_without_the_other_and_the_transport_ends_with_the_second() {
         let mut executor = Executor::new();
         let (io, peer) = pipe(100_000);
         let (mut recv, mut send) = server(io, &executor.time, Config::new()).split();
-        peer.push(&[Wire::to(true).ping(b"x"), Wire::to(true).text("hi")].concat());
+        peer.push(&[FrameWriter::to(true).ping(b"x"), FrameWriter::to(true).text("hi")].concat());
         executor.spawn("test", async move {
             if keep_recv {
                 send.feed("fed").await.unwrap();
                 drop(send);
                 assert_eq!(recv.recv().await.unwrap(), Some(Message::from("hi")));
-                assert!(cancelled_after(1, recv.recv()).await.is_none());
+                assert!(poll_at_most(1, recv.recv()).await.is_none());
                 assert_eq!(peer.take_all(), b"\x81\x03fed\x8a\x01x");
             } else {
                 drop(recv);
@@ -285,14 +284,14 @@ fn the_round_trip_of_a_ping_is_known_even_if_the_pong_is_there_at_once() {
         let (io, peer) = pipe(1000);
         let ws = server(io, &time, Config::new());
         executor.spawn("test", async move {
-            let pong = [by_client(Opcode::Pong, b"p"), Wire::to(true).text("hi")].concat();
+            let pong = [client_frame(Opcode::Pong, b"p"), FrameWriter::to(true).text("hi")].concat();
             let round_trip = if split {
                 let (mut recv, mut send) = ws.split();
                 send.ping(b"p").await.unwrap();
                 time.advance(Duration::from_millis(30));
                 peer.push(&pong);
                 recv.recv().await.unwrap();
-                assert!(cancelled_after(1, recv.recv()).await.is_none());
+                assert!(poll_at_most(1, recv.recv()).await.is_none());
                 send.round_trip()
             } else {
                 let mut ws = ws;
@@ -300,7 +299,7 @@ fn the_round_trip_of_a_ping_is_known_even_if_the_pong_is_there_at_once() {
                 time.advance(Duration::from_millis(30));
                 peer.push(&pong);
                 ws.recv().await.unwrap();
-                assert!(cancelled_after(1, ws.recv()).await.is_none());
+                assert!(poll_at_most(1, ws.recv()).await.is_none());
                 ws.round_trip()
             };
             assert_eq!(round_trip, Some(Duration::from_millis(30)));

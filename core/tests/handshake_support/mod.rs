@@ -1,5 +1,6 @@
-//! What the tests of the handshake share.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+//! Runs the server's side of the opening handshake on bytes.
+#![allow(dead_code, reason = "not every test file uses all of it")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 
@@ -7,13 +8,11 @@ use sockeye_core::handshake::server::{Accept, Accepted, Handshake, HandshakeErro
 use sockeye_core::http::Request;
 use sockeye_core::{Config, Connection, RecvBuf};
 
-pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-
-/// A valid upgrade without its empty line, so that tests can add fields.
+/// A valid request for a WebSocket without the empty line at its end, so that tests can add fields.
 pub(crate) const OPEN: &str = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
 
+/// Returns [`OPEN`] with more fields and its empty line.
 pub(crate) fn open_with(fields: &str) -> String {
     format!("{OPEN}{fields}\r\n")
 }
@@ -34,7 +33,8 @@ pub(crate) fn accept(text: &str, accept: &Accept) -> Accepted {
     upgrade(text).accept(accept, config()).unwrap()
 }
 
-/// What a server with the default policy answers to these bytes: a head, or nothing yet.
+/// Returns the head that a server with the default policy answers with, or `None` if `bytes` is an
+/// incomplete request.
 pub(crate) fn answer(bytes: &[u8]) -> Option<Vec<u8>> {
     let request = match read_request(bytes) {
         Ok(None) => return None,
@@ -55,7 +55,7 @@ pub(crate) fn status_of(answer: &[u8]) -> u16 {
     std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap()
 }
 
-/// Everything that the connection has to write.
+/// Writes everything that the connection has queued.
 pub(crate) fn transmitted(connection: &mut Connection) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some(transmit) = connection.poll_transmit() {

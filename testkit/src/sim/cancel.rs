@@ -1,13 +1,11 @@
-//! Dropping operations after a number of polls.
-
 use std::cell::Cell;
 use std::rc::Rc;
 
 use sockeye_core::Config;
 
-use super::{Executor, Faults, Pending, Ws, cancelled_after, open, pipe_with, woken};
+use super::{Executor, Faults, Pending, Ws, open, pipe_with, poll_at_most, until_woken};
 
-/// Transports that are Pending as often as can be.
+/// Returns capacities and faults of transports that return `Pending` as often as possible.
 fn waiting_transports() -> Vec<(usize, Faults)> {
     let first = Faults { pending: Pending::First, ..Faults::default() };
     vec![
@@ -15,18 +13,19 @@ fn waiting_transports() -> Vec<(usize, Faults)> {
         (1, first),
         (1, Faults::default()),
         (1 << 20, Faults { interrupted: true, vectored: false, ..first }),
-        (7, Faults { pending: Pending::Lazily, chunk: 3, ..first }),
+        (7, Faults { pending: Pending::UntilIdle, chunk: 3, ..first }),
         (100, Faults { buffer: 10, ..first }),
     ]
 }
 
-/// Calls `test` with both roles, all transports, and a number of polls that grows until nothing is cancelled.
-pub(crate) fn at_every_poll<F: Future<Output = ()> + 'static>(test: impl Fn(Canceller, Ws, Ws, bool) -> F) {
+/// Runs `test` for both roles over many transports. The [`Canceller`] allows one poll more from run
+/// to run, until it cancels nothing.
+pub fn at_every_poll<F: Future<Output = ()> + 'static>(test: impl Fn(Canceller, Ws, Ws, bool) -> F) {
     for is_server in [true, false] {
         for (capacity, faults) in waiting_transports() {
             let mut polls = 1;
             loop {
-                assert!(polls < 20_000, "never through");
+                assert!(polls < 20_000, "every run was cancelled");
                 let mut executor = Executor::new();
                 let (a, b) = pipe_with(capacity, faults);
                 let config = || Config::new().high_water_mark(300);
@@ -39,35 +38,37 @@ pub(crate) fn at_every_poll<F: Future<Output = ()> + 'static>(test: impl Fn(Canc
                 if canceller.cancelled.get() == 0 {
                     break;
                 }
-                // One by one at first, then in ever larger steps.
+                // In steps of one at first, then in growing steps.
                 polls += 1 + polls / 4;
             }
         }
     }
 }
 
-#[derive(Clone)]
-pub(crate) struct Canceller {
+/// Drops operations after a number of polls.
+#[derive(Debug, Clone)]
+pub struct Canceller {
     polls: usize,
     cancelled: Rc<Cell<usize>>,
 }
 
 impl Canceller {
-    /// One attempt.
-    pub(crate) async fn once<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let output = cancelled_after(self.polls, future).await;
+    /// Polls `future` to its end or cancels it: then returns `None`.
+    pub async fn once<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let output = poll_at_most(self.polls, future).await;
         if output.is_none() {
             self.cancelled.set(self.cancelled.get() + 1);
         }
         output
     }
 
-    /// Begins again after each cancellation, as soon as what was left behind wakes the task.
-    pub(crate) async fn again<T>(&self, mut operation: impl AsyncFnMut() -> T) -> T {
+    /// Repeats `operation` until it finishes. After each cancellation, waits until a waker that the
+    /// operation left behind wakes the task.
+    pub async fn retry<T>(&self, mut operation: impl AsyncFnMut() -> T) -> T {
         loop {
             match self.once(operation()).await {
                 Some(output) => return output,
-                None => woken().await,
+                None => until_woken().await,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! An end of a pipe in the hands of the test itself.
+//! The end of a pipe that the test itself holds. It acts at once, without a task.
 
 use std::io;
 
@@ -7,8 +7,8 @@ use sockeye_driver::Io;
 use super::pipe::{Pipe, wake};
 
 impl Pipe {
-    /// Reads to the end.
-    pub(crate) async fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
+    /// Reads to the end of the input.
+    pub async fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         let mut all = Vec::new();
         loop {
             match self.read_some().await? {
@@ -18,25 +18,23 @@ impl Pipe {
         }
     }
 
-    /// Reads what there is, at least a byte; nothing at the end.
-    pub(crate) async fn read_some(&mut self) -> io::Result<Vec<u8>> {
+    /// Waits for input and reads it. Returns nothing at the end of the input.
+    pub async fn read_some(&mut self) -> io::Result<Vec<u8>> {
         let mut some = vec![0; 1000];
         let n = std::future::poll_fn(|cx| self.poll_read(cx, &mut some)).await?;
         some.truncate(n);
         Ok(some)
     }
 
-    // The end as a test's own, without waiting.
-
-    /// Writes, however much waits already.
-    pub(crate) fn push(&self, bytes: &[u8]) {
+    /// Writes at once, above the capacity if necessary.
+    pub fn push(&self, bytes: &[u8]) {
         let mut tx = self.tx.lock().unwrap();
         tx.bytes.extend(bytes);
         wake(&mut tx.reader);
     }
 
-    /// Reads up to `n` bytes.
-    pub(crate) fn take(&self, n: usize) -> Vec<u8> {
+    /// Reads up to `n` bytes without waiting.
+    pub fn take(&self, n: usize) -> Vec<u8> {
         let mut rx = self.rx.lock().unwrap();
         let n = n.min(rx.bytes.len());
         let bytes = rx.bytes.drain(..n).collect();
@@ -44,12 +42,13 @@ impl Pipe {
         bytes
     }
 
-    pub(crate) fn take_all(&self) -> Vec<u8> {
+    /// Reads everything without waiting.
+    pub fn take_all(&self) -> Vec<u8> {
         self.take(usize::MAX)
     }
 
-    /// Gives the memory back that the pipe itself takes, so that what is left is the connection's.
-    pub(crate) fn forget(&self) {
+    /// Frees the memory of the pipe itself, so that the memory in use is the connection's.
+    pub fn release_memory(&self) {
         for channel in [&self.rx, &self.tx] {
             let mut channel = channel.lock().unwrap();
             channel.bytes.clear();
@@ -58,33 +57,36 @@ impl Pipe {
         self.stats.lock().unwrap().log = Vec::new();
     }
 
-    /// How much of what was written the other end has not read.
-    pub(crate) fn unread_by_other(&self) -> usize {
+    /// Returns how many of the written bytes the peer has not read.
+    #[must_use]
+    pub fn unread_by_peer(&self) -> usize {
         self.tx.lock().unwrap().bytes.len()
     }
 
-    /// Closes this end's side.
-    pub(crate) fn shut(&self) {
+    /// Closes the writing side of this end.
+    pub fn shut(&self) {
         let mut tx = self.tx.lock().unwrap();
         tx.end = true;
         wake(&mut tx.reader);
     }
 
-    /// Reads no more: what the other end writes fails. Nothing ends in the other direction.
-    pub(crate) fn deaf(self) -> Self {
+    /// Makes every write of the peer fail. The other direction stays as it is.
+    #[must_use]
+    pub fn refuse_writes(self) -> Self {
         self.rx.lock().unwrap().gone = true;
         self
     }
 
-    /// Breaks the line behind what has been written.
-    pub(crate) fn reset(&self) {
+    /// Resets the connection: the peer reads what was written and then an error.
+    pub fn reset(&self) {
         let mut tx = self.tx.lock().unwrap();
         tx.reset = true;
         wake(&mut tx.reader);
     }
 
-    /// Whether the other end has closed its side.
-    pub(crate) fn is_shut(&self) -> bool {
+    /// Whether the peer has closed its writing side.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
         self.rx.lock().unwrap().end
     }
 }

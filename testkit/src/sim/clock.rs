@@ -1,5 +1,3 @@
-//! Virtual time.
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -8,70 +6,84 @@ use std::time::Duration;
 use sockeye_core::Instant;
 use sockeye_driver::Clock;
 
-/// The time of one test, shared by its executor and all its clocks. It stands still until it is moved.
+/// The time of one test, shared by its executor and all its clocks. Only the test moves it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Time(Arc<Mutex<State>>);
+pub struct Time(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     now: Instant,
     next_id: usize,
     alarms: BTreeMap<usize, (Instant, Waker)>,
-    /// How often an alarm was set.
-    set: usize,
+    times_set: usize,
 }
 
-/// How reliable a clock's alarm is.
+/// When a clock's alarm rings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Alarm {
+pub enum Alarm {
+    /// At the deadline.
     OnTime,
+    /// This long after the deadline.
     Late(Duration),
+    /// Not at all.
     Never,
 }
 
-/// A clock of a connection.
+/// The clock of one connection.
 #[derive(Debug)]
-pub(crate) struct TestClock {
+pub struct TestClock {
     time: Time,
     id: usize,
     alarm: Alarm,
 }
 
 impl Time {
-    pub(crate) fn new() -> Self {
+    /// Time that starts at [`Instant::EPOCH`].
+    #[must_use]
+    pub fn new() -> Self {
         Self::default()
     }
 
-    pub(crate) fn clock(&self) -> TestClock {
+    /// Returns a clock whose alarm rings on time.
+    #[must_use]
+    pub fn clock(&self) -> TestClock {
         self.clock_with(Alarm::OnTime)
     }
 
-    pub(crate) fn clock_with(&self, alarm: Alarm) -> TestClock {
+    /// Returns a clock with this kind of alarm.
+    #[must_use]
+    pub fn clock_with(&self, alarm: Alarm) -> TestClock {
         let mut state = self.0.lock().unwrap();
         state.next_id += 1;
         TestClock { time: self.clone(), id: state.next_id, alarm }
     }
 
-    pub(crate) fn now(&self) -> Instant {
+    /// Returns the time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
         self.0.lock().unwrap().now
     }
 
-    pub(crate) fn elapsed(&self) -> Duration {
+    /// Returns the time since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
         self.now().since(Instant::EPOCH)
     }
 
-    /// Alarms that are set now.
-    pub(crate) fn armed(&self) -> usize {
+    /// Returns how many alarms are set now.
+    #[must_use]
+    pub fn armed(&self) -> usize {
         self.0.lock().unwrap().alarms.len()
     }
 
-    /// How often an alarm has been set in all.
-    pub(crate) fn times_set(&self) -> usize {
-        self.0.lock().unwrap().set
+    /// Returns how many times an alarm has been set.
+    #[must_use]
+    pub fn times_set(&self) -> usize {
+        self.0.lock().unwrap().times_set
     }
 
-    /// Moves the clock, and rings what is due.
-    pub(crate) fn advance(&self, by: Duration) {
+    /// Moves the time and rings the alarms that are due.
+    pub fn advance(&self, by: Duration) {
         let now = {
             let mut state = self.0.lock().unwrap();
             state.now = state.now + by;
@@ -80,8 +92,9 @@ impl Time {
         self.ring(now);
     }
 
-    /// Moves the clock to the next alarm; `false` if none is set.
-    pub(crate) fn advance_to_alarm(&self) -> bool {
+    /// Moves the time to the next alarm and rings it. Returns false if no alarm is set.
+    #[must_use]
+    pub fn advance_to_alarm(&self) -> bool {
         let next = self.0.lock().unwrap().alarms.values().map(|(at, _)| *at).min();
         let Some(next) = next else { return false };
         let by = next.since(self.now());
@@ -109,7 +122,7 @@ impl Clock for TestClock {
 
     fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let mut state = self.time.0.lock().unwrap();
-        state.set += 1;
+        state.times_set += 1;
         let ring_at = match self.alarm {
             Alarm::OnTime => deadline,
             Alarm::Late(by) => deadline + by,

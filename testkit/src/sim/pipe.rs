@@ -1,9 +1,3 @@
-//! An in-memory transport that misbehaves as told.
-//!
-//! It keeps the contract of polling to the letter: only the last waker is woken, and none after the operation has been
-//! polled to its end. Like a TCP socket it is reset when it is dropped with unread bytes in it, or written to after that, and
-//! then the peer loses what it has not read.
-
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,39 +5,45 @@ use std::task::{Context, Poll, Waker, ready};
 
 use sockeye_driver::Io;
 
-use super::executor::{call_off, lazily};
+use super::executor::{cancel_idle_wake, wake_when_idle};
 
-/// Whether operations are put off although they could be done.
+/// Whether operations return `Pending` although they could finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Pending {
+pub enum Pending {
+    /// They do not.
     #[default]
     Never,
-    /// The first poll of every operation is Pending, and wakes at once.
+    /// The first poll of every operation is pending and wakes the task at once.
     First,
-    /// The same, but it wakes when nothing else goes on, and not if it was polled again before: as a timer does.
-    Lazily,
+    /// The first poll of every operation is pending and wakes the task when no other task can run,
+    /// unless the operation is polled again before. A timer behaves like this.
+    UntilIdle,
 }
 
-/// How the transport breaks.
+/// How a transport fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fail {
-    /// The peer vanishes: no more bytes come, and those that are written go nowhere.
+pub enum Fail {
+    /// The peer vanishes: reads reach the end, and written bytes are lost.
     Eof,
+    /// Operations return this error.
     Error(ErrorKind),
 }
 
+/// How a transport misbehaves. The default behaves well.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Faults {
-    pub(crate) pending: Pending,
-    /// Most bytes of one read, and of one write.
-    pub(crate) chunk: usize,
-    /// Every operation is interrupted first.
-    pub(crate) interrupted: bool,
-    /// The operation of this number fails, and all that follow.
-    pub(crate) fail: Option<(usize, Fail)>,
-    pub(crate) vectored: bool,
-    /// What is written waits in a buffer of this size until it is flushed; 0: there is none.
-    pub(crate) buffer: usize,
+pub struct Faults {
+    /// Whether operations are pending first.
+    pub pending: Pending,
+    /// The most bytes of one read or write.
+    pub chunk: usize,
+    /// Whether every operation is interrupted first.
+    pub interrupted: bool,
+    /// The number of the first operation that fails, and how it and all later ones fail.
+    pub fail: Option<(usize, Fail)>,
+    /// Whether one write takes more than one slice.
+    pub vectored: bool,
+    /// The size of the buffer that holds written bytes until they are flushed; 0 for no buffer.
+    pub buffer: usize,
 }
 
 impl Default for Faults {
@@ -66,59 +66,72 @@ pub(super) struct Channel {
     capacity: usize,
     /// The writer has closed its side.
     pub(super) end: bool,
-    /// The reader has gone.
+    /// The reader takes no more bytes.
     pub(super) gone: bool,
     pub(super) reset: bool,
-    /// The reader has gone for good: who writes to it is reset.
-    reset_peer: bool,
+    /// The reader was dropped: a write resets the writer.
+    dropped: bool,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
 }
 
-/// What an end has done so far.
+/// Counts what one end of a pipe has done.
 #[derive(Debug, Default)]
-pub(crate) struct Stats {
-    /// Operations polled, without those that were put off or interrupted.
-    pub(crate) ops: usize,
-    pub(crate) reads: usize,
-    /// Reads that found the end.
+pub struct Stats {
+    /// Operations, except those that were made pending or interrupted.
+    pub ops: usize,
+    /// Reads.
+    pub reads: usize,
+    /// Reads that returned the end of the input.
     ends: usize,
-    /// Writes that took something.
-    pub(crate) writes: usize,
-    pub(crate) closed: bool,
-    pub(crate) failed: bool,
-    /// All bytes written.
-    pub(crate) log: Vec<u8>,
-    put_off: [Option<usize>; 4],
+    /// Writes that took bytes.
+    pub writes: usize,
+    /// Whether the end was closed.
+    pub closed: bool,
+    /// Whether an operation failed, as set in [`Faults::fail`].
+    pub failed: bool,
+    /// Every byte written.
+    pub log: Vec<u8>,
+    /// For each operation that is pending on purpose: the number of its idle wake.
+    made_pending: [Option<usize>; 4],
     interrupted: [bool; 4],
     buffer: Vec<u8>,
 }
 
-/// Looks at an end of a pipe from outside.
+/// Observes one end of a pipe.
 #[derive(Debug, Clone)]
-pub(crate) struct Probe(Arc<Mutex<Stats>>);
+pub struct Probe(Arc<Mutex<Stats>>);
 
 impl Probe {
-    pub(crate) fn get(&self) -> MutexGuard<'_, Stats> {
+    /// Returns the counts. The pipe is locked while the guard lives.
+    #[must_use]
+    pub fn get(&self) -> MutexGuard<'_, Stats> {
         self.0.lock().unwrap()
     }
 }
 
+/// One end of an in-memory transport that misbehaves as its [`Faults`] say.
+///
+/// It keeps the contract of polling strictly: it wakes only the last waker, and no waker after the
+/// operation has finished. Like a TCP socket it is reset when it is dropped with unread bytes in it,
+/// or written to after that; the peer then loses the bytes that it has not read.
 #[derive(Debug)]
-pub(crate) struct Pipe {
+pub struct Pipe {
     pub(super) rx: Arc<Mutex<Channel>>,
     pub(super) tx: Arc<Mutex<Channel>>,
     faults: Faults,
     pub(super) stats: Arc<Mutex<Stats>>,
 }
 
-/// Two ends that hold `capacity` bytes each way.
-pub(crate) fn pipe(capacity: usize) -> (Pipe, Pipe) {
+/// Two ends of a transport that holds `capacity` bytes in each direction.
+#[must_use]
+pub fn pipe(capacity: usize) -> (Pipe, Pipe) {
     pipe_with(capacity, Faults::default())
 }
 
-/// The same; the faults are those of the first end.
-pub(crate) fn pipe_with(capacity: usize, faults: Faults) -> (Pipe, Pipe) {
+/// Two ends of a transport; the first end has the faults.
+#[must_use]
+pub fn pipe_with(capacity: usize, faults: Faults) -> (Pipe, Pipe) {
     let channel = || Arc::new(Mutex::new(Channel { capacity, ..Channel::default() }));
     let (a, b) = (channel(), channel());
     let end = |rx, tx, faults| Pipe { rx, tx, faults, stats: Arc::default() };
@@ -134,16 +147,20 @@ enum Op {
 }
 
 impl Pipe {
-    pub(crate) fn with(mut self, faults: Faults) -> Self {
+    /// Replaces the faults of this end.
+    #[must_use]
+    pub fn with(mut self, faults: Faults) -> Self {
         self.faults = faults;
         self
     }
 
-    pub(crate) fn probe(&self) -> Probe {
+    /// Returns an observer of this end.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
         Probe(self.stats.clone())
     }
 
-    /// Decides whether the operation is done, put off or fails. `Ok(true)` is the end of the input.
+    /// Decides whether the operation runs, is made pending or fails. `Ok(true)` is the end of the input.
     fn begin(&self, op: Op, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut stats = self.stats.lock().unwrap();
         if self.faults.interrupted {
@@ -153,17 +170,17 @@ impl Pipe {
             }
         }
         if self.faults.pending != Pending::Never {
-            match stats.put_off[op as usize].take() {
+            match stats.made_pending[op as usize].take() {
                 None => {
-                    let lazy = self.faults.pending == Pending::Lazily;
-                    let id = if lazy { lazily(cx.waker()) } else { usize::MAX };
-                    if !lazy {
+                    let until_idle = self.faults.pending == Pending::UntilIdle;
+                    let id = if until_idle { wake_when_idle(cx.waker()) } else { usize::MAX };
+                    if !until_idle {
                         cx.waker().wake_by_ref();
                     }
-                    stats.put_off[op as usize] = Some(id);
+                    stats.made_pending[op as usize] = Some(id);
                     return Poll::Pending;
                 }
-                Some(id) => call_off(id),
+                Some(id) => cancel_idle_wake(id),
             }
         }
         let number = stats.ops;
@@ -181,14 +198,14 @@ impl Pipe {
         }
     }
 
-    /// The operation cannot be done now: the next poll tries again, and is not put off first.
+    /// Notes that the operation is pending already, so that the next poll is not made pending first.
     fn would_block(&self, op: Op) {
         if self.faults.pending != Pending::Never {
-            self.stats.lock().unwrap().put_off[op as usize] = Some(usize::MAX);
+            self.stats.lock().unwrap().made_pending[op as usize] = Some(usize::MAX);
         }
     }
 
-    /// Cuts the line: the peer sees the end.
+    /// Ends both directions: the peer reads the end of the input.
     fn sever(&self) {
         self.shut();
         let mut rx = self.rx.lock().unwrap();
@@ -196,8 +213,8 @@ impl Pipe {
         wake(&mut rx.writer);
     }
 
-    /// Bytes of one write at most.
-    fn most(&self) -> usize {
+    /// Returns the most bytes of one write.
+    fn write_limit(&self) -> usize {
         self.faults.chunk.min(self.tx.lock().unwrap().capacity.max(self.faults.buffer))
     }
 
@@ -214,11 +231,11 @@ impl Pipe {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts some of `bytes` into the pipe.
+    /// Writes some of `bytes` to the pipe.
     fn send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut tx = self.tx.lock().unwrap();
         tx.writer = None;
-        if tx.gone && !tx.reset_peer {
+        if tx.gone && !tx.dropped {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
         if tx.gone || tx.reset {
@@ -227,7 +244,7 @@ impl Pipe {
             rx.bytes.clear();
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
-        assert!(!tx.end, "a write behind the end");
+        assert!(!tx.end, "a write after the end");
         let n = bytes.len().min(tx.capacity.saturating_sub(tx.bytes.len()));
         if n == 0 {
             tx.writer = Some(cx.waker().clone());
@@ -247,7 +264,7 @@ pub(super) fn wake(waker: &mut Option<Waker>) {
 
 impl Io for Pipe {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        assert!(!buffer.is_empty(), "a read of nothing looks like the end");
+        assert!(!buffer.is_empty(), "a read into an empty buffer looks like the end of the input");
         if ready!(self.begin(Op::Read, cx))? {
             return Poll::Ready(Ok(0));
         }
@@ -265,7 +282,7 @@ impl Io for Pipe {
                     stats.ends += 1;
                     stats.ends
                 };
-                assert!(ends < 1000, "it reads on and on behind the end");
+                assert!(ends < 1000, "it keeps reading after the end");
                 return Poll::Ready(Ok(0));
             }
             rx.reader = Some(cx.waker().clone());
@@ -282,23 +299,23 @@ impl Io for Pipe {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        assert!(slices.iter().any(|slice| !slice.is_empty()), "a write of nothing");
-        let void = ready!(self.begin(Op::Write, cx));
-        if matches!(&void, Err(error) if error.kind() == ErrorKind::WriteZero) {
+        assert!(slices.iter().any(|slice| !slice.is_empty()), "a write of no bytes");
+        let discard = ready!(self.begin(Op::Write, cx));
+        if matches!(&discard, Err(error) if error.kind() == ErrorKind::WriteZero) {
             return Poll::Ready(Ok(0));
         }
-        let void = void?;
+        let discard = discard?;
         let count = if self.faults.vectored { slices.len() } else { 1 };
         let mut bytes = Vec::new();
         for slice in &slices[..count] {
-            let room = self.most().saturating_sub(bytes.len());
+            let room = self.write_limit().saturating_sub(bytes.len());
             bytes.extend_from_slice(&slice[..slice.len().min(room)]);
         }
-        if void {
+        if discard {
             return Poll::Ready(Ok(bytes.len()));
         }
         let n = if self.faults.buffer > 0 {
-            // It can be that not all of a full buffer goes out: there is room then all the same.
+            // Sending a part of a full buffer makes room too.
             if self.buffer_is_full() && self.poll_buffer(cx)?.is_pending() && self.buffer_is_full() {
                 self.would_block(Op::Write);
                 return Poll::Pending;
@@ -346,7 +363,7 @@ impl Drop for Pipe {
     fn drop(&mut self) {
         let unread = {
             let mut rx = self.rx.lock().unwrap();
-            (rx.gone, rx.reset_peer) = (true, true);
+            (rx.gone, rx.dropped) = (true, true);
             wake(&mut rx.writer);
             !rx.bytes.is_empty()
         };
