@@ -37,6 +37,17 @@
 //! [`WebSocket`], in [`sockeye_driver`]; what an application needs of both is re-exported here.
 //!
 //! Every operation is cancel safe, so `future::or` and a timer may be put around any of them.
+//!
+//! # Features
+//!
+//! | Feature | Default | |
+//! |---|---|---|
+//! | `zlib-rs` | yes | permessage-deflate with zlib-rs, which is faster and keeps its ratio with small windows |
+//! | `deflate` | | permessage-deflate with miniz_oxide, which has no `unsafe` code; with both, zlib-rs is used |
+//! | `smol` | yes | servers run on the executor of `smol::spawn` unless another is given |
+//! | `tracing` | yes | servers log failures with `tracing` |
+//! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod clock;
@@ -86,3 +97,8 @@ pub use sockeye_core::{
 };
 pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
 pub use stream::FuturesIo;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

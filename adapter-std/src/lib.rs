@@ -38,6 +38,16 @@
 //! On Windows a write for which the peer makes no room within [`Config::close_timeout`] ends the connection: how much of it went
 //! out is not known there. Elsewhere the other direction is read meanwhile, so that two ends that both send more than fits
 //! between them get on. The connections of a `Server` are not concerned, for their sockets do not block.
+//!
+//! # Features
+//!
+//! | Feature | Default | |
+//! |---|---|---|
+//! | `zlib-rs` | yes | permessage-deflate with zlib-rs, which is faster and keeps its ratio with small windows |
+//! | `deflate` | | permessage-deflate with miniz_oxide, which has no `unsafe` code; with both, zlib-rs is used |
+//! | `server` | yes | servers, whose threads wait for sockets and timers with async-io |
+//! | `tracing` | yes | servers log failures with `tracing` |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod accept;
@@ -72,3 +82,8 @@ pub use split::{RecvHalf, SendHalf};
 pub use stream::{Stream, Untimed};
 pub use websocket::WebSocket;
 pub use writer::MessageWriter;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

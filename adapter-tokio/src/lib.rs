@@ -35,6 +35,16 @@
 //! [`WebSocket`], in [`sockeye_driver`]; what an application needs of both is re-exported here.
 //!
 //! Every operation is cancel safe, so `select!` and `timeout` may be put around any of them.
+//!
+//! # Features
+//!
+//! | Feature | Default | |
+//! |---|---|---|
+//! | `zlib-rs` | yes | permessage-deflate with zlib-rs, which is faster and keeps its ratio with small windows |
+//! | `deflate` | | permessage-deflate with miniz_oxide, which has no `unsafe` code; with both, zlib-rs is used |
+//! | `tracing` | yes | servers log failures with `tracing` |
+//! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod clock;
@@ -88,5 +98,5 @@ pub use stream::TokioIo;
 
 /// The examples of the README are tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -80,11 +80,14 @@
 //!
 //! # Features
 //!
-//! `deflate` (on by default) is compression with miniz_oxide. `zlib-rs` is compression with that crate, which is faster and needs
-//! the standard library. With both, `zlib-rs` is used: see [`deflate`].
+//! | Feature | Default | |
+//! |---|---|---|
+//! | `std` | yes | detects the processor's SIMD at run time; nothing else of the standard library is used |
+//! | `deflate` | yes | permessage-deflate with miniz_oxide: `no_std`, no `unsafe`; see [`deflate`] |
+//! | `zlib-rs` | | permessage-deflate with zlib-rs: faster, and its memory shrinks with the window; needs `std` |
 //!
-//! `std` (on by default) lets the SIMD code choose at run time what the processor offers; the crate uses no more of the
-//! standard library than that, and none without it.
+//! With both backends enabled, zlib-rs is used.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -129,3 +132,8 @@ pub use role::{MaskKeys, Role, State};
 pub use sender::Sender;
 pub use time::Instant;
 pub use utf8::{InvalidUtf8, Utf8Stream};
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

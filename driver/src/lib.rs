@@ -20,6 +20,18 @@
 //! The loop writes what is queued, reads a batch, hands out every message in it, and writes again only when it would
 //! wait: one write answers all that one read brought. Buffers to read into and to queue in belong to the thread and are
 //! borrowed while there is something in them, so an idle connection owns none.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | Feature | |
+//! |---|---|
+//! | `futures` | `Stream` and `Sink` for [`WebSocket`] and its halves |
+//! | `tracing` | servers log failed handlers, refused connections and listening errors with `tracing` |
+//!
+//! Compression is a feature of `sockeye-core`: `deflate` or `zlib-rs`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod engine;
@@ -44,3 +56,8 @@ pub use runtime::io::{Clock, Io};
 pub use split::{RecvHalf, SendHalf};
 pub use websocket::WebSocket;
 pub use writer::MessageWriter;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -8,3 +8,8 @@ pub mod chat;
 mod options;
 
 pub use options::Options;
+
+/// The examples of the repository's README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

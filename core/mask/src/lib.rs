@@ -10,6 +10,15 @@
 //! let mut payload = [0x7f, 0x9f, 0x4d, 0x51, 0x58];
 //! assert_eq!(sockeye_mask::unmask_text(&mut payload, [0x37, 0xfa, 0x21, 0x3d]), Ok("Hello"));
 //! ```
+//!
+//! # Features
+//!
+//! One, which is off by default.
+//!
+//! | Feature | |
+//! |---|---|
+//! | `std` | detects AVX2 at run time and uses it; the crate is `no_std` otherwise |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 
 #[cfg(feature = "std")]
@@ -107,6 +116,11 @@ fn xor_blocks<const N: usize, const LOOK: bool>(bytes: &mut [u8], key: [u8; 4]) 
     }
     seen & 0x8080_8080_8080_8080 == 0
 }
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod tests {
