@@ -27,6 +27,7 @@ use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
 use sockeye_core::{CloseCode, CloseFrame, Message, Payload};
 
+use crate::engine::link::DrainTo;
 use crate::engine::wakers::Half;
 use crate::error::Error;
 use crate::runtime::io::{Clock, Io};
@@ -88,15 +89,15 @@ impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for WebSocket<I, C> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.link().share();
-        self.link().poll_drain(cx, Half::Send, false).map_err(Error::Io)
+        self.link().poll_drain(cx, Half::Send, DrainTo::Empty).map_err(Error::Io)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         // It can fail only because the end has begun already.
         let _ = self.queue_close(&CloseFrame::new(CloseCode::NORMAL, ""));
         self.link().after_queue();
-        if self.link().other_receives(cx.waker()) {
-            return self.link().poll_drain(cx, Half::Send, false).map_err(Error::Io);
+        if self.link().is_other_receiving(cx.waker()) {
+            return self.link().poll_drain(cx, Half::Send, DrainTo::Empty).map_err(Error::Io);
         }
         while ready!(self.poll_recv_with(cx, |_, _| ()))?.is_some() {}
         Poll::Ready(Ok(()))

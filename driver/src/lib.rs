@@ -42,6 +42,7 @@ mod handshake;
 mod runtime;
 pub mod server;
 mod split;
+pub mod tuning;
 mod websocket;
 mod writer;
 

@@ -10,7 +10,7 @@ use sockeye_core::{
 };
 
 use crate::engine::decoder::Part;
-use crate::engine::link::Link;
+use crate::engine::link::{DrainTo, Link};
 use crate::engine::lock::lock;
 use crate::engine::reader::Reader;
 use crate::engine::wakers::{Half, RecvHalfGuard};
@@ -263,7 +263,7 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
 
     /// [`flush`](SendHalf::flush), polled.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        lock(&self.link).poll_drain(cx, Half::Send, false).map_err(Error::Io)
+        lock(&self.link).poll_drain(cx, Half::Send, DrainTo::Empty).map_err(Error::Io)
     }
 
     #[cfg(feature = "futures")]

@@ -13,7 +13,7 @@ use sockeye_core::{
 use crate::engine::buffer::ReadBuffer;
 use crate::engine::codec_pool::codec_pool;
 use crate::engine::decoder::Part;
-use crate::engine::link::Link;
+use crate::engine::link::{DrainTo, Link};
 use crate::engine::reader::Reader;
 use crate::engine::wakers::Half;
 use crate::error::Error;
@@ -320,7 +320,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         // Behind the end there is nothing to answer, but a Close and an end of the transport to wait for.
         if !self.link.sender.is_writable() && self.state() == State::Open {
             // A broken transport is told by the receive.
-            let _ = ready!(self.link.poll_drain(cx, Half::Recv, true));
+            let _ = ready!(self.link.poll_drain(cx, Half::Recv, DrainTo::Mark));
         }
         self.reader
             .poll_message(&mut self.link, cx, |message, link| f(message.as_ref(), link.sender_with_buffer()))
@@ -333,7 +333,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
 
     /// [`flush`](WebSocket::flush), polled.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.link.poll_drain(cx, Half::Recv, false).map_err(Error::Io)
+        self.link.poll_drain(cx, Half::Recv, DrainTo::Empty).map_err(Error::Io)
     }
 
     /// Writes what is queued, as a plain I/O operation with a deadline.
@@ -385,5 +385,5 @@ pub(crate) fn poll_ready<I: Io, C: Clock>(
     if link.sender.is_writable() {
         return Poll::Ready(Ok(()));
     }
-    link.poll_drain(cx, half, true).map_err(Error::Io)
+    link.poll_drain(cx, half, DrainTo::Mark).map_err(Error::Io)
 }

@@ -1,6 +1,6 @@
-//! The side of a connection that writes: sender, transport and clock, and what keeps them in step.
+//! The side of a connection that writes: the sender, the transport and the clock.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -8,49 +8,45 @@ use sockeye_core::{Instant, Sender, State};
 
 use crate::engine::buffer::{self, ReadBuffer};
 use crate::engine::wakers::{Half, HalfWakers};
-use crate::handshake::opening::poll_close;
+use crate::engine::write_side::WriteSide;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{Clock, Io};
+use crate::tuning::READS_IN_A_ROW;
 
-/// Slices in one vectored write.
-const SLICES: usize = 16;
-
-/// Reads in a row before the task lets others run: a mebibyte.
-pub(crate) const READS_IN_A_ROW: u8 = 16;
-
+/// A connection without its decoder: the sender, the transport and the clock, kept in step.
 #[derive(Debug)]
 pub(crate) struct Link<I, C> {
     pub(crate) sender: Sender,
     pub(crate) io: I,
     clock: C,
-    /// Written since the last flush of the transport.
-    dirty: bool,
-    /// This end's side of the transport has been closed.
-    shut: bool,
-    /// The peer has closed its side.
-    eof: bool,
-    reads: u8,
-    /// Set when two tasks share the link.
+    write_side: WriteSide,
+    /// The peer has closed its side of the transport.
+    is_eof: bool,
+    reads_in_a_row: u8,
+    /// Set while two tasks share the link.
     wakers: Option<Arc<HalfWakers>>,
-    /// The transport takes nothing more at present.
-    blocked: bool,
-    /// It has taken something after that.
-    resumed: bool,
     /// The sending half waits to write.
-    send_waits: bool,
-    /// What was queued has been lost for this reason, whoever's task noticed.
-    lost: Option<io::ErrorKind>,
+    send_half_waits: bool,
 }
 
-/// What became of a wait for the peer.
+/// How a wait for the peer ended.
 #[derive(Debug)]
 pub(crate) enum ReadOutcome {
-    /// Bytes are in the buffer.
+    /// The buffer holds new bytes.
     Bytes,
-    /// There may be more at once, but others are to have their turn; the task is woken again.
+    /// The peer has sent so much in a row that other tasks must run first. The task is woken again.
     Yield,
-    /// The connection is over; with an error if the transport broke first.
+    /// The connection is over. Holds the error if the transport broke first.
     End(Option<io::Error>),
+}
+
+/// How much [`Link::poll_drain`] writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DrainTo {
+    /// Everything that is queued.
+    Empty,
+    /// Enough to be below the high-water mark. A connection that closes does not wait for that.
+    Mark,
 }
 
 impl<I: Io, C: Clock> Link<I, C> {
@@ -59,68 +55,69 @@ impl<I: Io, C: Clock> Link<I, C> {
             sender,
             io,
             clock,
-            dirty: false,
-            shut: false,
-            eof: false,
-            reads: 0,
+            write_side: WriteSide::default(),
+            is_eof: false,
+            reads_in_a_row: 0,
             wakers: None,
-            blocked: false,
-            resumed: false,
-            send_waits: false,
-            lost: None,
+            send_half_waits: false,
         }
     }
 
-    /// The waiting end of the loop: writes what is queued, ends what is over, reads what has come, sleeps.
-    /// Reading goes on while writing is blocked.
+    /// Waits for the peer: writes what is queued, shuts down what is over, reads into `input`, and
+    /// keeps the deadlines. Reading continues while writing is blocked.
+    ///
+    /// If it returns `Pending` and `input` is not empty, the caller must decode what it holds before
+    /// the task waits.
     pub(crate) fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
         if let Some(wakers) = &self.wakers {
             wakers.set(Half::Recv, cx.waker());
         }
         loop {
-            // An error is met again by the read, which brings first what the peer still had to say.
-            let written = self.poll_write(cx, Half::Recv).is_ready();
-            // Before the end is told: the peer may wait for it, and the application need not drop the connection at once.
-            if written && self.sender.wants_shutdown() {
-                self.poll_shutdown(cx);
+            // Ignore write errors here: the read reports them after delivering the remaining input.
+            let is_written = self.poll_write(cx, Half::Recv).is_ready();
+            // Close this end's side before reporting the end: the peer may wait for that, and the
+            // application may keep the connection for a while.
+            if is_written && self.sender.wants_shutdown() {
+                self.write_side.poll_close(&mut self.io, cx);
             }
             if self.sender.state() == State::Closed {
-                return Poll::Ready(self.end(None));
+                return Poll::Ready(self.finish(None));
             }
-            if self.reads >= READS_IN_A_ROW {
-                self.reads = 0;
-                // A peer that is never silent must not hold off the deadlines.
-                let _ = self.poll_time(cx);
+            if self.reads_in_a_row >= READS_IN_A_ROW {
+                self.reads_in_a_row = 0;
+                // A peer that never pauses must not hold off the deadlines.
+                let _ = self.poll_timer(cx);
                 cx.waker().wake_by_ref();
                 return Poll::Ready(ReadOutcome::Yield);
             }
             match self.poll_read(cx, input) {
-                // What is held of a cut frame is looked at first, for it may break a rule. The caller does that when it
-                // hears that no more comes, and asks again: the end will be read again.
+                // Decode a partial frame before reporting EOF: it may already violate the protocol.
+                // The caller does so on `Pending` and polls again, which reads the EOF again.
                 Poll::Ready(Ok(0)) if !input.is_empty() => return Poll::Pending,
                 Poll::Ready(Ok(0)) => {
-                    self.eof = true;
+                    self.is_eof = true;
                     self.sender.handle_eof();
                 }
-                Poll::Ready(Ok(_)) if self.sender.ignores_input() => self.reads += 1,
+                Poll::Ready(Ok(_)) if self.sender.ignores_input() => self.reads_in_a_row += 1,
                 Poll::Ready(Ok(n)) => {
-                    self.reads += 1;
+                    self.reads_in_a_row += 1;
                     self.sender.handle_received();
                     input.filled(n);
                     return Poll::Ready(ReadOutcome::Bytes);
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => {
-                    // Both sides had said Close: the peer's hurry does not matter any more.
-                    let clean = self.sender.close_info().is_some_and(|info| info.clean);
+                    // After a complete closing handshake it does not matter that the peer resets
+                    // the transport.
+                    let is_clean = self.sender.close_info().is_some_and(|info| info.clean);
                     self.sender.handle_write_error();
                     self.sender.handle_eof();
-                    return Poll::Ready(self.end((!clean).then_some(error)));
+                    return Poll::Ready(self.finish((!is_clean).then_some(error)));
                 }
                 Poll::Pending => {
-                    self.reads = 0;
+                    self.reads_in_a_row = 0;
                     self.release_buffer();
-                    if self.poll_time(cx).is_pending() {
+                    if self.poll_timer(cx).is_pending() {
                         return Poll::Pending;
                     }
                 }
@@ -128,198 +125,87 @@ impl<I: Io, C: Clock> Link<I, C> {
         }
     }
 
-    /// Nothing more will happen here; neither the alarm nor the other half is to wait for it.
-    fn end(&mut self, error: Option<io::Error>) -> ReadOutcome {
+    /// Cancels the timer and wakes the sending half, as the connection is over.
+    fn finish(&mut self, error: Option<io::Error>) -> ReadOutcome {
         self.clock.cancel();
-        self.wake_sender();
+        self.wake_send_half();
         ReadOutcome::End(error)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<io::Result<usize>> {
-        // Behind the end only what is queued is waited for; the end would be read again and again.
-        if self.eof { Poll::Pending } else { self.io.poll_read(cx, input.space()) }
+        // After EOF wait for queued bytes to be written only: a read would return EOF each time.
+        if self.is_eof { Poll::Pending } else { self.io.poll_read(cx, input.space()) }
     }
 
     /// Writes what is queued, and flushes the transport.
     ///
-    /// After an error nothing more is written, and what waited is forgotten.
+    /// After an error nothing more is written, and the queue is emptied.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, half: Half) -> Poll<io::Result<()>> {
         let queued = self.sender.queued();
-        if queued == 0 && (!self.dirty || self.lost.is_some()) {
-            return Poll::Ready(self.lost.map_or(Ok(()), |kind| Err(kind.into())));
+        if queued == 0 && self.write_side.is_idle() {
+            return Poll::Ready(self.write_side.result());
         }
         let result = match &self.wakers {
-            None => self.write_all(cx),
+            None => self.write_side.poll_write(&mut self.io, cx, &mut self.sender),
             Some(wakers) => {
                 wakers.set(half, cx.waker());
                 let both = Waker::from(wakers.clone());
-                self.write_all(&mut Context::from_waker(&both))
+                let cx = &mut Context::from_waker(&both);
+                self.write_side.poll_write(&mut self.io, cx, &mut self.sender)
             }
         };
-        if let Poll::Ready(result) = &result {
-            self.dirty = false;
-            if let Err(error) = result {
-                self.lost = Some(error.kind());
-                self.sender.handle_write_error();
-            }
+        if result.is_ready() {
             self.release_buffer();
         }
-        // The transport wakes both halves when it can go on, but owes nothing to one when the other has gone on already.
+        // The transport wakes both halves when it accepts bytes again. After the receiving half has
+        // written them, the transport owes the sending half no further wake-up, so wake it here.
         match half {
             Half::Send => {
-                self.send_waits = result.is_pending();
+                self.send_half_waits = result.is_pending();
                 self.after_queue();
             }
-            Half::Recv if result.is_ready() || self.sender.queued() < queued => self.wake_sender(),
+            Half::Recv if result.is_ready() || self.sender.queued() < queued => self.wake_send_half(),
             Half::Recv => {}
         }
         result
     }
 
-    /// Waits until everything is written, or with `room` until less than the mark waits or the connection is not open any
-    /// more. Deadlines are kept, unless another task receives and does that.
+    /// Waits until the queue is drained as far as `to` says.
+    ///
+    /// It keeps the deadlines, unless another task receives and keeps them.
     pub(crate) fn poll_drain(
         &mut self,
         cx: &mut Context<'_>,
         half: Half,
-        room: bool,
+        to: DrainTo,
     ) -> Poll<io::Result<()>> {
         loop {
-            self.resumed = false;
             if let Poll::Ready(result) = self.poll_write(cx, half) {
                 return Poll::Ready(result);
             }
-            if room && (self.sender.is_writable() || self.sender.state() != State::Open) {
+            if to == DrainTo::Mark && (self.sender.is_writable() || self.sender.state() != State::Open) {
                 return Poll::Ready(Ok(()));
             }
             if self.sender.state() == State::Closed {
-                // The transport has it all and keeps it; nobody waits for that any more.
-                self.dirty = false;
-                let kind = *self.lost.get_or_insert(io::ErrorKind::NotConnected);
-                return Poll::Ready(Err(kind.into()));
+                // The transport accepted all bytes but does not flush them: stop waiting for it.
+                return Poll::Ready(Err(self.write_side.abandon()));
             }
-            if half == Half::Send && self.other_receives(cx.waker()) {
+            if half == Half::Send && self.is_other_receiving(cx.waker()) {
                 return Poll::Pending;
             }
-            if self.resumed {
-                // Nobody listens to the peer meanwhile; that it makes room is a sign of life too.
+            if self.write_side.was_unblocked() {
+                // No task reads from the peer meanwhile. That it accepts bytes again is a sign of
+                // life too.
                 self.sender.handle_received();
             }
-            ready!(self.poll_time(cx));
+            ready!(self.poll_timer(cx));
             if half == Half::Send {
                 self.after_queue();
             }
         }
     }
 
-    /// Whether another task than that of `waker` has waited for the peer.
-    pub(crate) fn other_receives(&self, waker: &Waker) -> bool {
-        self.wakers.as_ref().is_some_and(|wakers| wakers.is_other(Half::Recv, waker))
-    }
-
-    /// Whether the transport has taken nothing when it was last asked. It wakes the task that asked.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.blocked
-    }
-
-    fn wake_sender(&mut self) {
-        if let Some(wakers) = &self.wakers
-            && std::mem::take(&mut self.send_waits)
-        {
-            wakers.wake_half(Half::Send);
-        }
-    }
-
-    /// Gives the thread's buffer back if nothing waits in it.
-    fn release_buffer(&mut self) {
-        if let Some(buffer) = self.sender.reclaim_buffer() {
-            buffer::give_write(buffer);
-        }
-    }
-
-    fn write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(transmit) = self.sender.poll_transmit() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let mut count = 0;
-            for (slot, slice) in slices.iter_mut().zip(transmit.slices()) {
-                *slot = IoSlice::new(slice);
-                count += 1;
-            }
-            match self.io.poll_write(cx, &slices[..count]) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(n)) => {
-                    self.dirty = true;
-                    self.resumed |= std::mem::take(&mut self.blocked);
-                    self.sender.transmitted(n);
-                }
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.blocked = true;
-                    return Poll::Pending;
-                }
-            }
-        }
-        loop {
-            match self.io.poll_flush(cx) {
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
-            }
-        }
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) {
-        if !self.shut {
-            self.shut = poll_close(&mut self.io, cx).is_ready();
-        }
-    }
-
-    /// Tells the connection the time when it wants to know it, and sets the alarm; ready when something may have
-    /// happened.
-    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.sender.poll_timeout() else {
-            self.clock.cancel();
-            return Poll::Pending;
-        };
-        // The clock decides, not the alarm: an alarm may ring late or not at all.
-        let now = self.clock.now();
-        if deadline > now {
-            return self.clock.poll_until(cx, deadline);
-        }
-        self.tell_time(now);
-        Poll::Ready(())
-    }
-
-    fn tell_time(&mut self, now: Instant) {
-        let queued = self.sender.queued();
-        self.sender.handle_timeout(now);
-        if queued > 0 && self.sender.state() == State::Closed {
-            self.lost = Some(io::ErrorKind::TimedOut);
-        }
-    }
-
-    /// Something was queued or begun by a task that will not wait for the peer. If a date must be put on it that is done
-    /// now, before the answer can come; and the task that waits for the peer must hear of what it has to do.
-    pub(crate) fn after_queue(&mut self) {
-        let unstamped = self.sender.poll_timeout() == Some(Instant::EPOCH);
-        if unstamped {
-            self.tell_time(self.clock.now());
-        }
-        if let Some(wakers) = &self.wakers
-            && (unstamped || self.sender.state() == State::Closed || self.sender.wants_shutdown())
-        {
-            wakers.wake_half(Half::Recv);
-        }
-    }
-
-    /// Lends the thread's buffer to what is to be queued.
-    #[inline]
-    pub(crate) fn sender_with_buffer(&mut self) -> &mut Sender {
-        self.sender.lend_buffer(buffer::take_write);
-        &mut self.sender
-    }
-
-    /// Writes what is queued, or fails at `deadline`.
+    /// Writes what is queued, or fails with `TimedOut` at `deadline`.
     pub(crate) fn poll_write_until(
         &mut self,
         cx: &mut Context<'_>,
@@ -329,17 +215,92 @@ impl<I: Io, C: Clock> Link<I, C> {
             self.clock.cancel();
             return Poll::Ready(result);
         }
-        poll_deadline(&mut self.clock, cx, deadline).map(|_| Err(io::ErrorKind::TimedOut.into()))
+        ready!(poll_deadline(&mut self.clock, cx, deadline));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// Returns true if the receiving half has been polled by a task other than that of `waker`.
+    pub(crate) fn is_other_receiving(&self, waker: &Waker) -> bool {
+        self.wakers.as_ref().is_some_and(|wakers| wakers.is_other(Half::Recv, waker))
+    }
+
+    /// Returns true if the transport accepted nothing when it was last asked. It wakes the task
+    /// that asked.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.write_side.is_blocked()
+    }
+
+    fn wake_send_half(&mut self) {
+        if let Some(wakers) = &self.wakers
+            && std::mem::take(&mut self.send_half_waits)
+        {
+            wakers.wake_half(Half::Send);
+        }
+    }
+
+    /// Runs the sender's timer: passes it the time if its deadline has passed (`Ready`), else sets
+    /// the clock's timer (`Pending`).
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.sender.poll_timeout() else {
+            self.clock.cancel();
+            return Poll::Pending;
+        };
+        // Compare with the clock, not the timer: a timer may fire late or not at all.
+        let now = self.clock.now();
+        if deadline > now {
+            return self.clock.poll_until(cx, deadline);
+        }
+        self.handle_timeout(now);
+        Poll::Ready(())
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let queued = self.sender.queued();
+        self.sender.handle_timeout(now);
+        if queued > 0 && self.sender.state() == State::Closed {
+            self.write_side.set_error(io::ErrorKind::TimedOut);
+        }
+    }
+
+    /// Call after the sending task queues something: passes the sender the time if it must
+    /// timestamp a ping before the pong can arrive, and wakes the receiving half if it has work.
+    pub(crate) fn after_queue(&mut self) {
+        let needs_timestamp = self.sender.poll_timeout() == Some(Instant::EPOCH);
+        if needs_timestamp {
+            self.handle_timeout(self.clock.now());
+        }
+        if let Some(wakers) = &self.wakers
+            && (needs_timestamp || self.sender.state() == State::Closed || self.sender.wants_shutdown())
+        {
+            wakers.wake_half(Half::Recv);
+        }
+    }
+
+    /// Returns the sender, with the thread's write buffer lent to it.
+    #[inline]
+    pub(crate) fn sender_with_buffer(&mut self) -> &mut Sender {
+        self.sender.lend_buffer(buffer::take_write);
+        &mut self.sender
+    }
+
+    /// Returns the write buffer to the thread if it is empty.
+    fn release_buffer(&mut self) {
+        if let Some(buffer) = self.sender.reclaim_buffer() {
+            buffer::give_write(buffer);
+        }
+    }
+
+    /// Returns the current time.
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }
 
+    /// Prepares the link for two tasks: the transport wakes both from now on.
     pub(crate) fn share(&mut self) -> &Arc<HalfWakers> {
         self.wakers.get_or_insert_default()
     }
 
+    /// Prepares the link for one task again.
     pub(crate) fn unshare(&mut self) {
         self.wakers = None;
     }

@@ -9,3 +9,4 @@ pub(crate) mod lock;
 pub(crate) mod reader;
 pub(crate) mod waker_list;
 pub(crate) mod wakers;
+pub(crate) mod write_side;

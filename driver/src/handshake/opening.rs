@@ -1,20 +1,17 @@
-//! A transport during the opening handshake: no frames yet, one head each way.
+//! A transport during the opening handshake, when each side sends a head and no frames.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use sockeye_core::Instant;
 
 use crate::engine::buffer::ReadBuffer;
-use crate::engine::link::READS_IN_A_ROW;
 use crate::runtime::clock::poll_deadline;
-use crate::runtime::io::{Clock, Io};
+use crate::runtime::io::{self as runtime, Clock, Io};
+use crate::tuning::{LINGER, READS_IN_A_ROW};
 
-/// How long a refused peer may take to read why, before the transport is dropped under it.
-const LINGER: Duration = Duration::from_secs(2);
-
+/// A transport, a clock, and the bytes read so far.
 #[derive(Debug)]
 pub(crate) struct Opening<I, C> {
     pub(crate) io: I,
@@ -22,12 +19,14 @@ pub(crate) struct Opening<I, C> {
     pub(crate) input: ReadBuffer,
 }
 
-/// What a wait during the handshake ended with.
+/// How a wait during the handshake ended.
 #[derive(Debug)]
 pub(crate) enum WaitOutcome {
+    /// The input holds new bytes.
     Bytes,
+    /// The peer has closed its side.
     Eof,
-    /// The deadline has come; this is the time.
+    /// The deadline has passed. Holds the current time.
     Time(Instant),
 }
 
@@ -36,19 +35,19 @@ impl<I: Io, C: Clock> Opening<I, C> {
         Opening { io, clock, input: ReadBuffer::default() }
     }
 
-    /// Waits for bytes, their end, or `deadline`.
+    /// Waits for bytes, for EOF, or for `deadline`, which comes first if it has passed.
     pub(crate) fn poll_wait(
         &mut self,
         cx: &mut Context<'_>,
         deadline: Option<Instant>,
     ) -> Poll<io::Result<WaitOutcome>> {
-        loop {
-            if let Some(deadline) = deadline {
-                let now = self.clock.now();
-                if deadline <= now {
-                    return Poll::Ready(Ok(WaitOutcome::Time(now)));
-                }
+        if let Some(deadline) = deadline {
+            let now = self.clock.now();
+            if deadline <= now {
+                return Poll::Ready(Ok(WaitOutcome::Time(now)));
             }
+        }
+        loop {
             match self.io.poll_read(cx, self.input.space()) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(WaitOutcome::Eof)),
                 Poll::Ready(Ok(n)) => {
@@ -67,7 +66,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
         }
     }
 
-    /// Writes all of `bytes`, from `written` on, and flushes.
+    /// Writes `bytes` from `written` on, adds to `written`, and flushes at the end.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -82,54 +81,42 @@ impl<I: Io, C: Clock> Opening<I, C> {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        loop {
-            match self.io.poll_flush(cx) {
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                flushed => return flushed,
-            }
-        }
+        runtime::poll_flush(&mut self.io, cx)
     }
 
-    /// Sends the last word and sees to it that the peer can read it: closing a socket with unread bytes in it would
-    /// reset the connection and take the answer away (RFC 9112 9.6).
+    /// Sends the final response, and closes the transport once the peer had time to read it.
+    ///
+    /// Closing a socket that still holds unread bytes resets the connection, and the reset can
+    /// destroy the response before the peer reads it (RFC 9112 9.6). So this discards input until
+    /// the peer has closed its side, for at most [`LINGER`].
     pub(crate) async fn end_with(mut self, response: &[u8]) -> io::Result<()> {
         let deadline = self.clock.now() + LINGER;
-        let (mut written, mut shut, mut eof) = (0, false, false);
+        let (mut written, mut is_closed, mut is_eof) = (0, false, false);
         self.input.consume(usize::MAX);
         poll_fn(|cx| {
-            if !shut && self.poll_write(cx, response, &mut written)?.is_ready() {
-                shut = poll_close(&mut self.io, cx).is_ready();
+            if !is_closed && self.poll_write(cx, response, &mut written)?.is_ready() {
+                is_closed = runtime::poll_close(&mut self.io, cx).is_ready();
             }
             for _ in 0..READS_IN_A_ROW {
-                // A peer that has said all it has to say may still read.
-                if eof && shut {
+                if is_eof && is_closed {
                     return Poll::Ready(Ok(()));
                 }
-                let waited = if eof {
+                // A peer that has closed its side may still read: wait for the write only.
+                let waited = if is_eof {
                     poll_deadline(&mut self.clock, cx, deadline).map(|now| Ok(WaitOutcome::Time(now)))
                 } else {
                     self.poll_wait(cx, Some(deadline))
                 };
                 match ready!(waited)? {
                     WaitOutcome::Bytes => self.input.consume(usize::MAX),
-                    WaitOutcome::Eof => eof = true,
+                    WaitOutcome::Eof => is_eof = true,
                     WaitOutcome::Time(_) => return Poll::Ready(Ok(())),
                 }
             }
-            // It talks on and on: others are to have their turn.
+            // A peer that never pauses must not keep other tasks from running.
             cx.waker().wake_by_ref();
             Poll::Pending
         })
         .await
-    }
-}
-
-/// Closes this end's side. It may fail because the peer has gone: the read will tell.
-pub(crate) fn poll_close<I: Io>(io: &mut I, cx: &mut Context<'_>) -> Poll<()> {
-    loop {
-        match ready!(io.poll_close(cx)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            _ => return Poll::Ready(()),
-        }
     }
 }

@@ -8,7 +8,7 @@ use sockeye_core::{CloseInfo, Sender, State};
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::ReadBuffer;
 use crate::engine::decoder::SenderAccess;
-use crate::engine::link::{Link, ReadOutcome};
+use crate::engine::link::{DrainTo, Link, ReadOutcome};
 use crate::engine::lock::lock;
 use crate::engine::wakers::Half;
 use crate::runtime::io::{Clock, Io};
@@ -37,7 +37,7 @@ impl<I: Io, C: Clock> Line<I, C> {
         let _ = if served.has_room() {
             served.link.poll_write(cx, Half::Recv)
         } else {
-            served.link.poll_drain(cx, Half::Recv, true)
+            served.link.poll_drain(cx, Half::Recv, DrainTo::Mark)
         };
         self.drained |= served.worked(queued, Some(cx.waker()));
         release(served, None);
@@ -50,7 +50,7 @@ impl<I: Io, C: Clock> Line<I, C> {
             return Poll::Ready(());
         }
         let queued = served.link.sender.queued();
-        let room = served.link.poll_drain(cx, Half::Recv, true);
+        let room = served.link.poll_drain(cx, Half::Recv, DrainTo::Mark);
         self.drained |= served.worked(queued, room.is_pending().then(|| cx.waker()));
         if room.is_ready() {
             served.takes_messages();

@@ -7,7 +7,7 @@ use std::thread::{self, ThreadId};
 use sockeye_core::{CloseFrame, Instant, State};
 
 use crate::engine::buffer;
-use crate::engine::link::Link;
+use crate::engine::link::{DrainTo, Link};
 use crate::engine::lock::lock;
 use crate::engine::waker_list::WakerList;
 use crate::engine::wakers::Half;
@@ -204,7 +204,7 @@ impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<Served<I, C>> {
         let queued = served.link.sender.queued();
         if flusher == Flusher::Waiter && !served.has_room() {
             // What became of it is seen below.
-            let _ = served.link.poll_drain(cx, Half::Recv, true);
+            let _ = served.link.poll_drain(cx, Half::Recv, DrainTo::Mark);
             served.count_written(queued);
         }
         if !served.has_room() {

@@ -1,0 +1,116 @@
+//! The write side of a transport.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+use sockeye_core::Sender;
+
+use crate::runtime::io::{self as runtime, Io};
+use crate::tuning::WRITE_SLICES;
+
+/// The state of the transport's write side.
+#[derive(Debug, Default)]
+pub(crate) struct WriteSide {
+    /// The transport has accepted bytes since its last flush.
+    needs_flush: bool,
+    /// This end has closed its side.
+    is_closed: bool,
+    /// The transport accepted nothing when it was last asked. It wakes the task that asked.
+    is_blocked: bool,
+    /// The latest write found a blocked transport accepting bytes again.
+    was_unblocked: bool,
+    /// Why queued bytes were lost. Both halves of a connection report it.
+    error: Option<io::ErrorKind>,
+}
+
+impl WriteSide {
+    /// Writes everything that `sender` has queued, and flushes the transport.
+    ///
+    /// After an error nothing more is written, and the queue is emptied.
+    pub(crate) fn poll_write<I: Io>(
+        &mut self,
+        io: &mut I,
+        cx: &mut Context<'_>,
+        sender: &mut Sender,
+    ) -> Poll<io::Result<()>> {
+        self.was_unblocked = false;
+        let result = self.poll_write_and_flush(io, cx, sender);
+        if let Poll::Ready(result) = &result {
+            self.needs_flush = false;
+            if let Err(error) = result {
+                self.error = Some(error.kind());
+                sender.handle_write_error();
+            }
+        }
+        result
+    }
+
+    fn poll_write_and_flush<I: Io>(
+        &mut self,
+        io: &mut I,
+        cx: &mut Context<'_>,
+        sender: &mut Sender,
+    ) -> Poll<io::Result<()>> {
+        while let Some(transmit) = sender.poll_transmit() {
+            let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
+            let mut count = 0;
+            for (slot, slice) in slices.iter_mut().zip(transmit.slices()) {
+                *slot = IoSlice::new(slice);
+                count += 1;
+            }
+            match io.poll_write(cx, &slices[..count]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(n)) => {
+                    self.needs_flush = true;
+                    self.was_unblocked |= std::mem::take(&mut self.is_blocked);
+                    sender.transmitted(n);
+                }
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.is_blocked = true;
+                    return Poll::Pending;
+                }
+            }
+        }
+        runtime::poll_flush(io, cx)
+    }
+
+    /// Returns true if there is nothing to write or to flush while the queue is empty.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.needs_flush || self.error.is_some()
+    }
+
+    /// Returns true if the transport accepted nothing when it was last asked.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.is_blocked
+    }
+
+    /// Returns true if the latest write found a blocked transport accepting bytes again.
+    pub(crate) fn was_unblocked(&self) -> bool {
+        self.was_unblocked
+    }
+
+    /// Returns the error that ended writing, if one did.
+    pub(crate) fn result(&self) -> io::Result<()> {
+        self.error.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    /// Records that queued bytes were lost.
+    pub(crate) fn set_error(&mut self, kind: io::ErrorKind) {
+        self.error = Some(kind);
+    }
+
+    /// Gives up flushing, as the connection is closed. Returns the error that ended writing.
+    pub(crate) fn abandon(&mut self) -> io::Error {
+        self.needs_flush = false;
+        (*self.error.get_or_insert(io::ErrorKind::NotConnected)).into()
+    }
+
+    /// Closes this end's side of the transport, unless it is closed.
+    pub(crate) fn poll_close<I: Io>(&mut self, io: &mut I, cx: &mut Context<'_>) {
+        if !self.is_closed {
+            self.is_closed = runtime::poll_close(io, cx).is_ready();
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Constants that the loops around the core share: this crate's poll loop and the blocking loop of
+//! `sockeye-std`.
+
+use std::time::Duration;
+
+/// How many reads may follow one another before the loop does something else: lets other tasks run,
+/// or tries a blocked write again. At 64 KiB a read, that is a mebibyte.
+pub const READS_IN_A_ROW: u8 = 16;
+
+/// How many slices one vectored write passes to the transport at most.
+pub const WRITE_SLICES: usize = 16;
+
+/// How long a refused peer may take to read the response before the transport is dropped.
+pub const LINGER: Duration = Duration::from_secs(2);
