@@ -172,9 +172,25 @@ impl Assembler {
         connection: &mut Connection,
         input: &mut RecvBuf<'a>,
     ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
+        Ok(match self.step(connection, input)? {
+            None => None,
+            Some(Step::Whole(message)) => Some(Incoming::whole(message)),
+            Some(Step::Control(event)) => Some(Incoming::Control(event)),
+            Some(Step::Merged) => Some(self.merged()),
+        })
+    }
+
+    /// [`poll`](Assembler::poll) without a borrow of the assembler in the result: a merged message
+    /// is then in [`merged_message`](Assembler::merged_message).
+    #[inline]
+    pub(crate) fn step<'a>(
+        &mut self,
+        connection: &mut Connection,
+        input: &mut RecvBuf<'a>,
+    ) -> Result<Option<Step<'a>>, ProtocolError> {
         loop {
             if let Some(message) = connection.poll_message(input) {
-                return Ok(Some(Incoming::whole(message)));
+                return Ok(Some(Step::Whole(message)));
             }
             let Some(event) = connection.poll_event(input).inspect_err(|_| *self = Assembler::new())? else {
                 self.release();
@@ -182,16 +198,20 @@ impl Assembler {
             };
             match self.absorb(event, connection.receiver()) {
                 Ok(Progress::Partial) => {}
-                Ok(Progress::Merged) => break,
-                Ok(Progress::Whole(message)) => return Ok(Some(Incoming::whole(message))),
-                Ok(Progress::Control(event)) => return Ok(Some(Incoming::Control(event))),
+                Ok(Progress::Merged) => return Ok(Some(Step::Merged)),
+                Ok(Progress::Whole(message)) => return Ok(Some(Step::Whole(message))),
+                Ok(Progress::Control(event)) => return Ok(Some(Step::Control(event))),
                 Err(error) => {
                     connection.fail(error);
                     return Err(error);
                 }
             }
         }
-        Ok(Some(self.merged()))
+    }
+
+    /// The message that was merged last.
+    pub(crate) fn merged_message(&mut self) -> Assembled<'_> {
+        Assembled { place: Place::Buffer(&mut self.buffer), compressed: self.compressed }
     }
 
     /// Takes one event of this `receiver`; `None` while its message is incomplete. This is [`poll`](Assembler::poll) for those who
@@ -325,7 +345,7 @@ impl Assembler {
     }
 
     fn merged(&mut self) -> Incoming<'static, '_> {
-        Incoming::Message(Assembled { place: Place::Buffer(&mut self.buffer), compressed: self.compressed })
+        Incoming::Message(self.merged_message())
     }
 }
 
@@ -333,6 +353,15 @@ impl<'m> Incoming<'_, 'm> {
     fn whole(message: MessageRef<'m>) -> Self {
         Incoming::Message(message.into())
     }
+}
+
+/// What [`Assembler::step`] found.
+pub(crate) enum Step<'a> {
+    /// A message that lies whole in the input.
+    Whole(MessageRef<'a>),
+    /// The assembler holds a whole message.
+    Merged,
+    Control(Event<'a>),
 }
 
 /// How far an event brought its message.

@@ -356,6 +356,11 @@ impl Connection {
         Some(message)
     }
 
+    /// Notes that the peer is alive though its input has not been taken.
+    pub(crate) fn handle_received(&mut self) {
+        self.sender.handle_received();
+    }
+
     /// Queues the head that ends the opening handshake, in front of the first frame.
     pub(crate) fn queue_head(&mut self, head: &[u8]) {
         self.sender.queue_head(head);

@@ -114,6 +114,9 @@ impl From<InvalidUtf8> for ProtocolError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
+    /// The opening handshake of the [`Session`](crate::session::Session) is not complete. Wait for
+    /// [`SessionEvent::Open`](crate::session::SessionEvent::Open).
+    NotOpen,
     /// The closing handshake has begun, or the connection has failed: no more can be sent.
     Closed,
     /// [`Config::high_water_mark`](crate::Config#structfield.high_water_mark) bytes or more wait to be written.
@@ -150,6 +153,7 @@ pub enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotOpen => f.write_str("the opening handshake is not complete yet"),
             Self::Closed => f.write_str("the connection is closing or closed"),
             Self::Backpressure { queued } => {
                 write!(f, "{queued} bytes wait to be written; flush before sending more")

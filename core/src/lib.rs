@@ -111,6 +111,7 @@ mod prepared;
 mod receiver;
 mod role;
 mod sender;
+pub mod session;
 mod time;
 mod timers;
 mod utf8;

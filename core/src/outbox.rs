@@ -21,6 +21,11 @@ pub struct Transmit<'a> {
 }
 
 impl<'a> Transmit<'a> {
+    /// A transmit of one slice, which must not be empty.
+    pub(crate) fn of_slice(slice: &'a [u8]) -> Self {
+        Transmit { first: slice, shared: None, last: &[] }
+    }
+
     /// The first slice; never empty. Writers that write one slice at a time need no more.
     #[must_use]
     pub fn first(&self) -> &'a [u8] {

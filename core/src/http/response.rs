@@ -88,6 +88,12 @@ impl Response {
         self
     }
 
+    /// The response to a HEAD request, if `head_only`.
+    pub(crate) fn with_head_only(mut self, head_only: bool) -> Self {
+        self.head_only = head_only;
+        self
+    }
+
     /// Returns the status, such as 101.
     #[must_use]
     pub fn status(&self) -> u16 {

@@ -1,0 +1,75 @@
+//! What the application sends.
+
+use super::{Phase, Session};
+use crate::Connection;
+use crate::close::CloseCode;
+use crate::error::SendError;
+use crate::frame::Frame;
+use crate::message::Payload;
+use crate::prepared::Prepared;
+
+/// Before [`SessionEvent::Open`](super::SessionEvent::Open) all of these return
+/// [`SendError::NotOpen`].
+impl Session {
+    /// Queues a message. See [`Connection::send`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why nothing was queued; the connection continues.
+    pub fn send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), SendError> {
+        self.open_connection()?.send(payload)
+    }
+
+    /// Queues a message that was encoded before. See [`Connection::send_prepared`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why nothing was queued; the connection continues.
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
+        self.open_connection()?.send_prepared(prepared)
+    }
+
+    /// Queues one frame. See [`Connection::send_frame`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why nothing was queued; the connection continues.
+    pub fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
+        self.open_connection()?.send_frame(frame)
+    }
+
+    /// Queues a ping. See [`Connection::ping`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why nothing was queued; the connection continues.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.open_connection()?.ping(payload)
+    }
+
+    /// Begins the closing handshake (RFC 6455 section 7.1.2). See [`Connection::close`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why nothing was queued; the connection continues.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.open_connection()?.close(code, reason)
+    }
+
+    /// Ends the session at once, in any phase. Output that still waits is dropped, and
+    /// [`SessionEvent::Ended`](super::SessionEvent::Ended) follows.
+    pub fn abort(&mut self) {
+        match &mut self.phase {
+            Phase::Open(open) => {
+                open.connection.abort();
+                self.unsent = None;
+            }
+            Phase::Ended { .. } => {}
+            _ => self.end(),
+        }
+    }
+
+    fn open_connection(&mut self) -> Result<&mut Connection, SendError> {
+        self.connection_mut().ok_or(SendError::NotOpen)
+    }
+}

@@ -1,0 +1,153 @@
+//! What a session reports.
+
+use alloc::borrow::Cow;
+use core::fmt;
+
+use crate::assembler::Assembled;
+use crate::close::{CloseFrame, CloseInfo};
+use crate::deflate::Negotiated;
+use crate::error::ProtocolError;
+use crate::handshake::client;
+use crate::handshake::server::{HandshakeError, Refusal, Upgrade};
+use crate::http::{BodyError, Request, Response};
+use crate::message::MessageKind;
+
+/// Something that happened in a [`Session`](super::Session).
+///
+/// Data borrows the input (`'a`) or, where it arrived in parts, the session (`'m`).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SessionEvent<'a, 'm> {
+    /// A client asks to open a WebSocket, and its request is valid (RFC 6455 section 4.2.1).
+    /// Answer with [`decide`](super::Session::decide), [`accept`](super::Session::accept) or
+    /// [`reject`](super::Session::reject), now or later: the client waits.
+    Upgrade(Upgrade),
+    /// A plain HTTP request, if [`with_http`](super::Session::with_http) asks for them. Answer with
+    /// [`respond`](super::Session::respond), now or after its [`Body`](SessionEvent::Body).
+    Request(Request),
+    /// The next bytes of the request's body; never empty.
+    Body(&'a [u8]),
+    /// The request's body is complete; a request without a body reports this too, unless it has been
+    /// answered.
+    BodyEnd,
+    /// The WebSocket is open.
+    Open(Opened),
+    /// A whole message.
+    Message(Assembled<'m>),
+    /// A part of a message, if [`with_parts`](super::Session::with_parts) asks for them. Text is
+    /// not checked: use a [`Utf8Stream`](crate::Utf8Stream).
+    Part {
+        /// Text or binary, as the message's first frame says.
+        kind: MessageKind,
+        /// The bytes. If they are `compressed`, pass every such payload, in order, to
+        /// [`Connection::inflate`](crate::Connection::inflate).
+        payload: &'a [u8],
+        /// True if the message arrives compressed (RFC 7692).
+        compressed: bool,
+        /// True if the message begins with this part.
+        first: bool,
+        /// True if the message ends with this part.
+        last: bool,
+    },
+    /// A ping. It has been answered, unless
+    /// [`Config::auto_pong`](crate::Config#structfield.auto_pong) is off.
+    Ping(Cow<'a, [u8]>),
+    /// A pong, solicited or not.
+    Pong(Cow<'a, [u8]>),
+    /// The peer's Close. It has been answered; nothing after it is read.
+    Close(CloseFrame<'a>),
+    /// The peer broke the protocol. The Close that says so has been queued, and
+    /// [`Ended`](SessionEvent::Ended) follows when it has gone out.
+    Failed(ProtocolError),
+    /// The opening handshake failed. A server's response has been queued;
+    /// [`Ended`](SessionEvent::Ended) follows.
+    NotOpened(OpenError),
+    /// The last event, reported once: drop the session and its transport. Carries how the WebSocket
+    /// ended, if it was open.
+    Ended(Option<CloseInfo>),
+}
+
+/// An opening handshake that succeeded.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Opened {
+    /// On a server.
+    Server {
+        /// The request that was accepted.
+        request: Request,
+        /// The subprotocol that the 101 names.
+        subprotocol: Option<alloc::string::String>,
+        /// The agreed compression.
+        deflate: Option<Negotiated>,
+    },
+    /// On a client.
+    Client {
+        /// The 101.
+        response: Response,
+        /// The subprotocol that the server chose.
+        subprotocol: Option<alloc::string::String>,
+        /// The agreed compression.
+        deflate: Option<Negotiated>,
+    },
+}
+
+impl Opened {
+    /// The agreed subprotocol, if any (RFC 6455 section 1.9).
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        let (Opened::Server { subprotocol, .. } | Opened::Client { subprotocol, .. }) = self;
+        subprotocol.as_deref()
+    }
+
+    /// The agreed compression, if any (RFC 7692).
+    #[must_use]
+    pub fn deflate(&self) -> Option<Negotiated> {
+        let (Opened::Server { deflate, .. } | Opened::Client { deflate, .. }) = self;
+        *deflate
+    }
+}
+
+/// Why a session did not become a WebSocket.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The client sent no valid HTTP request, or not in time. On a server.
+    Request(HandshakeError),
+    /// The client's request is not a valid upgrade, or the policy refused it. On a server.
+    Refused(Refusal),
+    /// The application rejected the request with this status. On a server.
+    Rejected(u16),
+    /// The body of a plain HTTP request is too long or malformed. On a server.
+    Body(BodyError),
+    /// The body of a plain HTTP request did not arrive in time. On a server.
+    BodyTimedOut,
+    /// The server refused, sent an invalid response, or did not answer in time. On a client.
+    Response(client::HandshakeError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Request(_) => f.write_str("the client sent no valid request in time"),
+            OpenError::Refused(_) => f.write_str("the request was refused"),
+            OpenError::Rejected(status) => {
+                write!(f, "the application rejected the request with status {status}")
+            }
+            OpenError::Body(_) => f.write_str("the body of the request is not valid"),
+            OpenError::BodyTimedOut => f.write_str("the body of the request did not arrive in time"),
+            OpenError::Response(_) => f.write_str("the server did not open the WebSocket"),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            OpenError::Request(error) => Some(error),
+            OpenError::Refused(refusal) => Some(refusal),
+            OpenError::Body(error) => Some(error),
+            OpenError::Response(error) => Some(error),
+            OpenError::Rejected(_) | OpenError::BodyTimedOut => None,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! One plain HTTP request and its response.
+
+use crate::http::{BodyError, BodyEvent, BodyReader, Request, Response, Version};
+use crate::time::Deadline;
+use crate::{Instant, RecvBuf};
+
+/// What remains of a request after its head was delivered.
+pub(super) struct Exchange {
+    body: BodyReader,
+    /// The end of the body has been reported.
+    complete: bool,
+    /// The client waits for a 100 before it sends the body.
+    expects_continue: bool,
+    keeps_alive: bool,
+    is_head: bool,
+    is_connect: bool,
+    /// Until when the body has to arrive.
+    deadline: Deadline,
+}
+
+/// What the exchange reports next.
+pub(super) enum Step<'a> {
+    Body(&'a [u8]),
+    End,
+    /// The client has to be told to send the body (RFC 9110 section 10.1.1).
+    Continue,
+    /// More input is needed, or the response.
+    Pending,
+}
+
+impl Exchange {
+    pub(super) fn new(request: &Request, max_body_size: u64) -> Self {
+        let length = request.body_length();
+        let says = |token| request.headers().contains_token("connection", token);
+        let is_http11 = request.version() >= Version::Http11;
+        Exchange {
+            body: BodyReader::new(length, max_body_size),
+            complete: false,
+            expects_continue: is_http11
+                && !length.is_empty()
+                && request.headers().contains_token("expect", "100-continue"),
+            // RFC 9112 section 9.3.
+            keeps_alive: !says("close") && (is_http11 || says("keep-alive")),
+            is_head: request.method() == "HEAD",
+            is_connect: request.method() == "CONNECT",
+            deadline: if length.is_empty() { Deadline::OFF } else { Deadline::start() },
+        }
+    }
+
+    pub(super) fn poll<'a>(&mut self, input: &mut RecvBuf<'a>) -> Result<Step<'a>, BodyError> {
+        if self.complete {
+            return Ok(Step::Pending);
+        }
+        if !input.is_empty() {
+            // RFC 9110 section 10.1.1: "A server MAY omit sending a 100 (Continue) response if it
+            // has already received some or all of the content".
+            self.expects_continue = false;
+        }
+        Ok(match self.body.poll_event(input)? {
+            Some(BodyEvent::Data(part)) => Step::Body(part),
+            Some(BodyEvent::End) => {
+                (self.complete, self.deadline) = (true, Deadline::OFF);
+                Step::End
+            }
+            None if core::mem::take(&mut self.expects_continue) => Step::Continue,
+            None => Step::Pending,
+        })
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline.poll()
+    }
+
+    /// Returns true when the time for the body is up.
+    pub(super) fn handle_timeout(&mut self, now: Instant, timeout: core::time::Duration) -> bool {
+        self.deadline.handle(now, timeout)
+    }
+
+    /// True once the end of the body has been reported.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    pub(super) fn handle_eof(&mut self) -> Result<(), BodyError> {
+        self.body.handle_eof()
+    }
+
+    /// Prepares a response and decides whether the connection can carry another request.
+    pub(super) fn finish(&mut self, response: Response) -> (Response, bool) {
+        // A 1xx is not a final response (RFC 9110 section 15.2); after a 101 the client would
+        // misread what follows as frames.
+        let is_final = response.status() >= 200;
+        // RFC 9110 section 9.3.6: "Any 2xx (Successful) response indicates that the sender (and all
+        // inbound proxies) will switch to tunnel mode".
+        let opens_tunnel = self.is_connect && matches!(response.status(), 200..=299);
+        let response = match (is_final, opens_tunnel) {
+            (true, false) => response,
+            (false, _) => Response::text(500, "the server could not answer this request\n"),
+            (true, true) => Response::text(501, "the server is not a proxy\n"),
+        };
+        let keeps_alive = self.keeps_alive
+            && is_final
+            && !opens_tunnel
+            // Where the next request begins is unknown until the body has been read.
+            && self.body_is_read()
+            && !response.headers().contains_token("connection", "close");
+        let response = if keeps_alive && !response.headers().contains("connection") {
+            response.header_checked("Connection", "keep-alive")
+        } else {
+            response
+        };
+        (response.with_head_only(self.is_head), keeps_alive)
+    }
+
+    fn body_is_read(&mut self) -> bool {
+        self.complete || matches!(self.body.poll_event(&mut RecvBuf::default()), Ok(Some(BodyEvent::End)))
+    }
+}

@@ -1,0 +1,43 @@
+//! The end of a session after its last HTTP response.
+
+use core::time::Duration;
+
+use crate::time::Deadline;
+use crate::{Instant, RecvBuf};
+
+/// How long the peer has to read the last response before the session ends.
+const TIME: Duration = Duration::from_secs(2);
+/// How many bytes of further input are discarded before the session ends.
+const INPUT: usize = 256 << 10;
+
+/// Discards input until the transport ends, within bounds of time and size: closing a socket with
+/// unread input would reset the connection and destroy the response (RFC 9112 section 9.6).
+pub(super) struct Linger {
+    deadline: Deadline,
+    budget: usize,
+}
+
+impl Linger {
+    pub(super) fn new() -> Self {
+        Linger { deadline: Deadline::start(), budget: INPUT }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline.poll()
+    }
+
+    /// Returns true when the time is up.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
+        self.deadline.handle(now, TIME)
+    }
+
+    /// Takes all input. Returns false when the peer has sent too much of it.
+    pub(super) fn discard(&mut self, input: &mut RecvBuf<'_>) -> bool {
+        let taken = input.take_all().len();
+        match self.budget.checked_sub(taken) {
+            Some(budget) => self.budget = budget,
+            None => return false,
+        }
+        true
+    }
+}

@@ -1,0 +1,344 @@
+//! One connection from its first byte to its last, for either role and without I/O.
+//!
+//! A [`Session`] covers the opening handshake, the open WebSocket, a refusal, and the end of the
+//! transport. All phases share one set of calls, so a program needs one loop and no dispatch of
+//! its own:
+//!
+//! ```text
+//!                 poll_event ▲          │ accept, reject, respond, send, ping, close
+//!                            │          ▼
+//!    server:  reading ─▶ deciding ─▶ open ─────────────────▶ ended
+//!                │  ▲       │                                  ▲
+//!                ▼  │       ▼                                  │
+//!              exchange    lingering (a last response) ────────┤
+//!    client:  connecting ───────────▶ open ────────────────────┘
+//!                            ▲          │
+//!                    RecvBuf │          ▼ poll_transmit, transmitted
+//!         poll_timeout, handle_timeout, handle_eof, wants_shutdown
+//! ```
+//!
+//! # The contract
+//!
+//! 1. **Bytes in.** Append what the transport delivers to a buffer, lend the buffer with a
+//!    [`RecvBuf`](crate::RecvBuf), and call [`poll_event`](Session::poll_event) until it returns `None`. Then drop
+//!    the first [`consumed`](crate::RecvBuf::consumed) bytes and keep the rest: the session takes
+//!    messages only while there is room for answers, and takes nothing while the application
+//!    decides on a handshake.
+//! 2. **Bytes out.** After every batch of calls, write what
+//!    [`poll_transmit`](Session::poll_transmit) returns and report it to
+//!    [`transmitted`](Session::transmitted). If bytes remain in the input buffer, poll again: room
+//!    may have become free.
+//! 3. **Time.** Call [`handle_timeout`](Session::handle_timeout) when the instant that
+//!    [`poll_timeout`](Session::poll_timeout) returns has passed.
+//! 4. **The end.** When [`wants_shutdown`](Session::wants_shutdown) returns true, close this side
+//!    of the transport and keep reading. When the transport ends or breaks, call
+//!    [`handle_eof`](Session::handle_eof). After [`SessionEvent::Ended`], drop both.
+//!
+//! # Example
+//!
+//! An echo server over any blocking stream, without deadlines:
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::sync::Arc;
+//!
+//! use sockeye_core::handshake::server::Policy;
+//! use sockeye_core::session::{Session, SessionEvent};
+//! use sockeye_core::{Config, RecvBuf};
+//!
+//! fn echo(mut stream: impl Read + Write, config: Arc<Config>) -> std::io::Result<()> {
+//!     let (policy, mut session) = (Policy::new(), Session::server(config));
+//!     let (mut received, mut chunk) = (Vec::new(), [0; 4096]);
+//!     loop {
+//!         let mut input = RecvBuf::new(&mut received);
+//!         while let Some(event) = session.poll_event(&mut input) {
+//!             match event {
+//!                 SessionEvent::Upgrade(upgrade) => session.decide(upgrade, &policy),
+//!                 // There is room: the session takes a message only then.
+//!                 SessionEvent::Message(message) => {
+//!                     let message = message.into_message();
+//!                     let _ = session.send(message);
+//!                 }
+//!                 SessionEvent::Ended(_) => return Ok(()),
+//!                 _ => {}
+//!             }
+//!         }
+//!         let consumed = input.consumed();
+//!         received.drain(..consumed);
+//!         let has_written = session.poll_transmit().is_some();
+//!         while let Some(transmit) = session.poll_transmit() {
+//!             let written = stream.write(transmit.first())?;
+//!             session.transmitted(written);
+//!         }
+//!         if has_written && !received.is_empty() {
+//!             continue; // there is room again for what the session left in the buffer
+//!         }
+//!         // A socket is shut down for writing here when `session.wants_shutdown()`.
+//!         match stream.read(&mut chunk)? {
+//!             0 => session.handle_eof(),
+//!             n => received.extend_from_slice(&chunk[..n]),
+//!         }
+//!     }
+//! }
+//! # struct Peer(Vec<u8>, Vec<u8>);
+//! # impl Read for Peer {
+//! #     fn read(&mut self, b: &mut [u8]) -> std::io::Result<usize> {
+//! #         let n = self.0.len().min(b.len());
+//! #         b[..n].copy_from_slice(&self.0[..n]);
+//! #         self.0.drain(..n);
+//! #         Ok(n)
+//! #     }
+//! # }
+//! # impl Write for Peer {
+//! #     fn write(&mut self, b: &[u8]) -> std::io::Result<usize> { self.1.extend_from_slice(b); Ok(b.len()) }
+//! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
+//! # }
+//! # let mut sent = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+//! #     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".to_vec();
+//! # // A message of 70,000 bytes, a short one in the same read, and a Close.
+//! # sent.extend_from_slice(b"\x82\xff\0\0\0\0\0\x01\x11\x70\0\0\0\0");
+//! # sent.resize(sent.len() + 70_000, 7);
+//! # sent.extend_from_slice(b"\x81\x82\0\0\0\0hi\x88\x80\0\0\0\0");
+//! # let mut peer = Peer(sent, Vec::new());
+//! # echo(&mut peer, Arc::default())?;
+//! # assert!(peer.1.starts_with(b"HTTP/1.1 101 "));
+//! # assert!(peer.1.ends_with(b"\x07\x07\x81\x02hi\x88\x00"));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod commands;
+mod event;
+mod exchange;
+mod linger;
+mod opening;
+mod polling;
+
+pub use event::{OpenError, Opened, SessionEvent};
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::fmt;
+
+use crate::assembler::Assembler;
+use crate::deflate::CodecPool;
+use crate::handshake::{client, server};
+use crate::outbox::Transmit;
+use crate::{Config, Connection, Instant, MaskKeys};
+
+use exchange::Exchange;
+use linger::Linger;
+use opening::Unsent;
+
+/// A WebSocket connection without a transport, from its first byte to its last.
+///
+/// See the [module's documentation](self) for the contract and the loop. Methods that command
+/// return an error when the phase does not allow them; none panics.
+pub struct Session {
+    config: Arc<Config>,
+    phase: Phase,
+    /// What the opening handshake still has to write; it precedes all output of the connection.
+    unsent: Option<Box<Unsent>>,
+    /// A failure of the opening handshake that `poll_event` has not reported yet.
+    failure: Option<Box<OpenError>>,
+    pool: Option<Arc<dyn CodecPool>>,
+    /// The body limit of plain HTTP requests; without one, plain HTTP is refused.
+    max_body_size: Option<u64>,
+    /// Delivers parts instead of whole messages.
+    in_parts: bool,
+    /// A plain HTTP request has been answered.
+    has_responded: bool,
+    /// The transport has ended; the phase learns of it once it has taken the remaining input.
+    eof: bool,
+}
+
+/// How far the session is. What exists only during the opening handshake is boxed and freed.
+#[expect(clippy::large_enum_variant, reason = "nearly every session is open, and needs no box then")]
+enum Phase {
+    /// A server reads the head of a request.
+    Reading(Box<server::Handshake>),
+    /// The application decides on a valid upgrade.
+    Deciding,
+    /// The application answers a plain HTTP request.
+    Exchange(Box<Exchange>),
+    /// A client waits for the response.
+    Connecting(Box<client::Handshake>),
+    /// The WebSocket is open, closing, or closed.
+    Open(Open),
+    /// The last response goes out.
+    Lingering(Linger),
+    /// Nothing is left to do.
+    Ended { reported: bool },
+}
+
+/// The open WebSocket.
+struct Open {
+    connection: Connection,
+    assembler: Assembler,
+    /// What [`SessionEvent::Open`] will report.
+    opened: Option<Box<Opened>>,
+    /// [`SessionEvent::Failed`] has been reported.
+    failure_reported: bool,
+    /// [`SessionEvent::Ended`] has been reported.
+    end_reported: bool,
+}
+
+impl Session {
+    /// A server's session on a transport that has just been accepted.
+    ///
+    /// The limits and deadlines of [`Config`] apply; the time for the opening handshake starts at
+    /// the first [`handle_timeout`](Session::handle_timeout), which is due at once.
+    #[must_use]
+    pub fn server(config: Arc<Config>) -> Self {
+        let handshake = Box::new(server::Handshake::new(Arc::clone(&config)));
+        Self::new(Phase::Reading(handshake), config)
+    }
+
+    /// A client's session on a transport that has just been connected. The request is the first
+    /// output.
+    ///
+    /// `nonce` must be random and new for each connection (RFC 6455 section 4.1, item 7); `masks`
+    /// supplies the masking keys of its frames.
+    #[must_use]
+    pub fn client(request: client::Request, nonce: [u8; 16], masks: MaskKeys, config: Arc<Config>) -> Self {
+        let handshake = Box::new(request.start(nonce, masks, Arc::clone(&config)));
+        Self::new(Phase::Connecting(handshake), config)
+    }
+
+    /// A session for a WebSocket that something else has opened, such as an HTTP library.
+    #[must_use]
+    pub fn opened(connection: Connection, config: Arc<Config>) -> Self {
+        Self::new(Phase::Open(Open::new(connection, None)), config)
+    }
+
+    fn new(phase: Phase, config: Arc<Config>) -> Self {
+        Session {
+            config,
+            phase,
+            unsent: None,
+            failure: None,
+            pool: None,
+            max_body_size: None,
+            in_parts: false,
+            has_responded: false,
+            eof: false,
+        }
+    }
+
+    /// Delivers plain HTTP requests as [`SessionEvent::Request`] instead of refusing them, with
+    /// bodies of at most `max_body_size` bytes. Servers only.
+    #[must_use]
+    pub fn with_http(mut self, max_body_size: u64) -> Self {
+        self.max_body_size = Some(max_body_size);
+        self
+    }
+
+    /// Delivers messages as [`SessionEvent::Part`] while they arrive, for messages that are too
+    /// long to hold.
+    #[must_use]
+    pub fn with_parts(mut self) -> Self {
+        self.in_parts = true;
+        self
+    }
+
+    /// Takes compressors and decompressors from `pool` instead of making one for each message.
+    #[must_use]
+    pub fn with_codec_pool(mut self, pool: Arc<dyn CodecPool>) -> Self {
+        if let Phase::Open(open) = &mut self.phase {
+            open.connection.set_codec_pool(&pool);
+        }
+        self.pool = Some(pool);
+        self
+    }
+
+    /// Returns what has to be written next, if anything. Write some of it, then report how much to
+    /// [`transmitted`](Session::transmitted).
+    #[must_use]
+    pub fn poll_transmit(&self) -> Option<Transmit<'_>> {
+        if let Some(unsent) = &self.unsent {
+            return Some(Transmit::of_slice(unsent.rest()));
+        }
+        match &self.phase {
+            Phase::Connecting(handshake) => handshake.poll_transmit().map(Transmit::of_slice),
+            Phase::Open(open) => open.connection.poll_transmit(),
+            _ => None,
+        }
+    }
+
+    /// Reports that the first `n` bytes of [`poll_transmit`](Session::poll_transmit) have been
+    /// written.
+    pub fn transmitted(&mut self, n: usize) {
+        if let Some(unsent) = &mut self.unsent {
+            if unsent.advance(n) {
+                self.unsent = None;
+            }
+            return;
+        }
+        match &mut self.phase {
+            Phase::Connecting(handshake) => handshake.transmitted(n),
+            Phase::Open(open) => open.connection.transmitted(n),
+            _ => {}
+        }
+    }
+
+    /// Returns when [`handle_timeout`](Session::handle_timeout) has to be called next, or `None`
+    /// while nothing depends on time. An instant in the past means "now".
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Reading(handshake) => handshake.poll_timeout(),
+            Phase::Connecting(handshake) => handshake.poll_timeout(),
+            Phase::Exchange(exchange) => exchange.poll_timeout(),
+            Phase::Open(open) => open.connection.poll_timeout(),
+            Phase::Lingering(linger) => linger.poll_timeout(),
+            Phase::Deciding | Phase::Ended { .. } => None,
+        }
+    }
+
+    /// Returns true when this side of the transport has to be closed: everything has been written
+    /// and no more will follow. Keep reading until the transport ends, so that the peer receives
+    /// what was written (RFC 6455 section 7.1.1, RFC 9112 section 9.6).
+    #[must_use]
+    pub fn wants_shutdown(&self) -> bool {
+        match &self.phase {
+            Phase::Open(open) => self.unsent.is_none() && open.connection.wants_shutdown(),
+            Phase::Lingering(_) => self.unsent.is_none(),
+            Phase::Ended { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The open connection, to inspect or to command further; `None` before the opening handshake
+    /// is complete.
+    #[must_use]
+    pub fn connection(&self) -> Option<&Connection> {
+        if let Phase::Open(open) = &self.phase { Some(&open.connection) } else { None }
+    }
+
+    /// As [`connection`](Session::connection), mutably. Input still goes through
+    /// [`poll_event`](Session::poll_event), or messages fall apart.
+    #[must_use]
+    pub fn connection_mut(&mut self) -> Option<&mut Connection> {
+        if let Phase::Open(open) = &mut self.phase { Some(&mut open.connection) } else { None }
+    }
+}
+
+impl Open {
+    fn new(connection: Connection, opened: Option<Box<Opened>>) -> Self {
+        Open { connection, assembler: Assembler::new(), opened, failure_reported: false, end_reported: false }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match &self.phase {
+            Phase::Reading(_) => "Reading",
+            Phase::Deciding => "Deciding",
+            Phase::Exchange(_) => "Exchange",
+            Phase::Connecting(_) => "Connecting",
+            Phase::Open(_) => "Open",
+            Phase::Lingering(_) => "Lingering",
+            Phase::Ended { .. } => "Ended",
+        };
+        f.debug_struct("Session").field("phase", &phase).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! Answering requests, and becoming a WebSocket.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::{Exchange, Linger, Open, OpenError, Opened, Phase, Session, SessionEvent};
+use crate::handshake::client::Established;
+use crate::handshake::server;
+use crate::handshake::server::{Accept, Accepted, HandshakeError, Policy, SubprotocolNotOffered, Upgrade};
+use crate::http::{BodyError, Request, Response};
+
+/// Bytes of the opening handshake that wait to be written.
+pub(super) struct Unsent {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+impl Unsent {
+    pub(super) fn rest(&self) -> &[u8] {
+        self.bytes.get(self.written..).unwrap_or_default()
+    }
+
+    /// Returns true when everything has been written.
+    pub(super) fn advance(&mut self, n: usize) -> bool {
+        self.written = self.written.saturating_add(n);
+        self.written >= self.bytes.len()
+    }
+}
+
+/// What the application decides on a server.
+impl Session {
+    /// Accepts the upgrade if `policy` does, with the subprotocol that it chooses; otherwise sends
+    /// the refusal. For a decision of the application's own use [`accept`](Session::accept) and
+    /// [`reject`](Session::reject).
+    pub fn decide(&mut self, upgrade: Upgrade, policy: &Policy) {
+        match policy.decide(&upgrade) {
+            // The policy chooses among the offered subprotocols, so this does not fail.
+            Ok(accept) => drop(self.accept(upgrade, &accept)),
+            Err(refusal) if matches!(self.phase, Phase::Deciding) => {
+                self.refuse(OpenError::Refused(refusal), Some(&refusal.response()));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Accepts the upgrade: queues the 101 and opens the connection. [`SessionEvent::Open`]
+    /// follows.
+    ///
+    /// If the session has ended in the meantime, nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SubprotocolNotOffered`] if `accept` names a subprotocol that the client did not
+    /// offer. It carries the upgrade, which is still unanswered.
+    pub fn accept(&mut self, upgrade: Upgrade, accept: &Accept) -> Result<(), SubprotocolNotOffered> {
+        if !matches!(self.phase, Phase::Deciding) {
+            return Ok(());
+        }
+        let Accepted { connection, request, subprotocol, deflate, .. } =
+            upgrade.accept(accept, self.config.clone())?;
+        self.open(connection, Opened::Server { request, subprotocol, deflate });
+        Ok(())
+    }
+
+    /// Rejects the upgrade, or a plain HTTP request, with this response, and ends the session once
+    /// the client has had time to read it. [`SessionEvent::NotOpened`] follows.
+    ///
+    /// If the session waits for no decision, nothing happens.
+    pub fn reject(&mut self, response: Response) {
+        let response = match &mut self.phase {
+            Phase::Deciding => response,
+            Phase::Exchange(exchange) => exchange.finish(response).0,
+            _ => return,
+        };
+        self.refuse(OpenError::Rejected(response.status()), Some(&response));
+    }
+
+    /// Answers a plain HTTP request. The connection then waits for the next request if the client
+    /// allows that, the response does not say `Connection: close`, and the request's body has been
+    /// read; otherwise it ends like a [rejected](Session::reject) one, but without an error.
+    ///
+    /// Interim statuses (1xx) become a 500, and a 2xx to CONNECT a 501: the session is not a
+    /// tunnel. If no request waits for a response, nothing happens.
+    pub fn respond(&mut self, response: Response) {
+        let Phase::Exchange(exchange) = &mut self.phase else { return };
+        let (response, keeps_alive) = exchange.finish(response);
+        self.write(&response.encode());
+        self.has_responded = true;
+        self.phase = if keeps_alive {
+            Phase::Reading(Box::new(server::Handshake::new(self.config.clone())))
+        } else {
+            Phase::Lingering(Linger::new())
+        };
+    }
+
+    /// Acts on the head of a request.
+    pub(super) fn receive_request(&mut self, request: Request) -> Option<SessionEvent<'static, 'static>> {
+        let is_upgrade = request.headers().contains_token("upgrade", "websocket");
+        if let Some(limit) = self.max_body_size.filter(|_| !is_upgrade) {
+            self.phase = Phase::Exchange(Box::new(Exchange::new(&request, limit)));
+            return Some(SessionEvent::Request(request));
+        }
+        match Upgrade::new(request) {
+            Ok(upgrade) => {
+                self.phase = Phase::Deciding;
+                Some(SessionEvent::Upgrade(upgrade))
+            }
+            Err(rejection) => {
+                self.refuse(OpenError::Refused(rejection.reason()), Some(&rejection.response()));
+                None
+            }
+        }
+    }
+
+    pub(super) fn fail_request(&mut self, error: HandshakeError) {
+        // A kept-alive HTTP connection on which no further request began has simply ended.
+        let is_silent =
+            matches!(error, HandshakeError::Eof { received: 0 } | HandshakeError::TimedOut { received: 0 });
+        if self.has_responded && is_silent {
+            return self.end();
+        }
+        self.refuse(OpenError::Request(error), error.response().as_ref());
+    }
+
+    pub(super) fn fail_body(&mut self, error: BodyError) {
+        let response = Response::text(error.status(), alloc::format!("bad request: {error}\n"));
+        self.refuse(OpenError::Body(error), Some(&response));
+    }
+
+    /// Ends the opening handshake, with a last response if the peer is owed one.
+    pub(super) fn refuse(&mut self, error: OpenError, response: Option<&Response>) {
+        self.failure = Some(Box::new(error));
+        match response {
+            Some(response) => {
+                self.write(&response.encode());
+                self.phase = Phase::Lingering(Linger::new());
+            }
+            None => self.phase = Phase::Ended { reported: false },
+        }
+    }
+
+    pub(super) fn establish(&mut self, established: Established) {
+        let Established { connection, response, subprotocol, deflate, .. } = established;
+        self.open(connection, Opened::Client { response, subprotocol, deflate });
+    }
+
+    fn open(&mut self, mut connection: crate::Connection, opened: Opened) {
+        if let Some(pool) = &self.pool {
+            connection.set_codec_pool(pool);
+        }
+        self.phase = Phase::Open(Open::new(connection, Some(Box::new(opened))));
+    }
+
+    /// Queues bytes of the opening handshake.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        let unsent = self.unsent.get_or_insert_with(|| Box::new(Unsent { bytes: Vec::new(), written: 0 }));
+        unsent.bytes.extend_from_slice(bytes);
+    }
+}

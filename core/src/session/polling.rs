@@ -1,0 +1,263 @@
+//! Taking events out of the input, and reacting to time and to the end of the transport.
+
+use super::{Open, OpenError, Phase, Session, SessionEvent, exchange};
+use crate::assembler::{Assembled, Step as MessageStep};
+use crate::event::Event;
+use crate::handshake::client;
+use crate::message::MessageRef;
+use crate::{Instant, RecvBuf, State};
+
+/// One step of [`Session::poll_event`]. It borrows only the input, so that the session can take
+/// another step.
+enum Step<'a> {
+    Event(SessionEvent<'a, 'static>),
+    /// A message that lies whole in the input.
+    Whole(MessageRef<'a>),
+    /// The assembler holds a whole message.
+    Merged,
+    /// Something changed; take another step.
+    Again,
+    /// Nothing more happens without more input, room, time or a command.
+    Pending,
+}
+
+impl Session {
+    /// Returns the next event, or `None` when nothing more happens until bytes come, bytes are
+    /// written, time passes, or the application decides.
+    ///
+    /// Takes from `input` what it has understood. What it leaves must be lent again at the next
+    /// call, in front of what arrives later. It leaves bytes while
+    /// [`Config::high_water_mark`](crate::Config#structfield.high_water_mark) bytes or more wait to
+    /// be written, so that a peer that asks without reading is not listened to either, and while
+    /// the application decides on a handshake.
+    ///
+    /// The event borrows the input and, for messages that arrived in parts, the session.
+    pub fn poll_event<'a: 'm, 'm>(&'m mut self, input: &mut RecvBuf<'a>) -> Option<SessionEvent<'a, 'm>> {
+        loop {
+            match self.step(input) {
+                Step::Event(event) => return Some(event),
+                Step::Whole(message) => return Some(SessionEvent::Message(message.into())),
+                Step::Again => {}
+                Step::Pending => return None,
+                Step::Merged => break,
+            }
+        }
+        let Phase::Open(open) = &mut self.phase else { return None };
+        let message: Assembled<'m> = open.assembler.merged_message();
+        Some(SessionEvent::Message(message))
+    }
+
+    /// Acts on deadlines. Nothing happens before [`poll_timeout`](Session::poll_timeout), so it may
+    /// be called whenever convenient. Poll events afterwards.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Reading(handshake) => {
+                if let Err(error) = handshake.handle_timeout(now) {
+                    self.fail_request(error);
+                }
+            }
+            Phase::Connecting(handshake) => {
+                if let Err(error) = handshake.handle_timeout(now) {
+                    self.fail_response(error);
+                }
+            }
+            Phase::Exchange(exchange) => {
+                if exchange.handle_timeout(now, self.config.handshake_timeout) {
+                    let text = "the body of the request did not arrive in time\n";
+                    let response = crate::http::Response::text(408, text);
+                    self.refuse(OpenError::BodyTimedOut, Some(&response));
+                }
+            }
+            Phase::Open(open) => open.connection.handle_timeout(now),
+            Phase::Lingering(linger) => {
+                if linger.handle_timeout(now) {
+                    self.end();
+                }
+            }
+            Phase::Deciding | Phase::Ended { .. } => {}
+        }
+    }
+
+    /// Reports that the transport has ended or broken. Input that is still in the caller's buffer
+    /// counts: lend it as before. Poll events afterwards.
+    pub fn handle_eof(&mut self) {
+        self.eof = true;
+    }
+
+    /// Reports that the transport takes no more bytes. Input may still arrive, so keep reading
+    /// until the end of the transport.
+    pub fn handle_write_error(&mut self) {
+        self.unsent = None;
+        match &mut self.phase {
+            Phase::Open(open) => open.connection.handle_write_error(),
+            Phase::Connecting(handshake) => handshake.transmitted(usize::MAX),
+            _ => {}
+        }
+    }
+
+    fn step<'a>(&mut self, input: &mut RecvBuf<'a>) -> Step<'a> {
+        if let Some(error) = self.failure.take() {
+            return Step::Event(SessionEvent::NotOpened(*error));
+        }
+        match &mut self.phase {
+            Phase::Reading(handshake) => match handshake.poll_request(input) {
+                Ok(Some(request)) => self.receive_request(request).map_or(Step::Again, Step::Event),
+                Ok(None) if self.eof => {
+                    let error = handshake.handle_eof();
+                    self.fail_request(error);
+                    Step::Again
+                }
+                Ok(None) => Step::Pending,
+                Err(error) => {
+                    self.fail_request(error);
+                    Step::Again
+                }
+            },
+            Phase::Connecting(handshake) => match handshake.poll_response(input) {
+                Ok(Some(established)) => {
+                    self.establish(established);
+                    Step::Again
+                }
+                Ok(None) if self.eof => {
+                    let error = handshake.handle_eof();
+                    self.fail_response(error);
+                    Step::Again
+                }
+                Ok(None) => Step::Pending,
+                Err(error) => {
+                    self.fail_response(error);
+                    Step::Again
+                }
+            },
+            Phase::Deciding => Step::Pending,
+            Phase::Exchange(_) => self.step_exchange(input),
+            Phase::Open(open) => open.step(input, self.eof, self.in_parts),
+            Phase::Lingering(linger) => {
+                let within_bounds = linger.discard(input);
+                if !within_bounds || (self.eof && self.unsent.is_none()) {
+                    self.end();
+                    return Step::Again;
+                }
+                Step::Pending
+            }
+            Phase::Ended { reported } => {
+                input.take_all();
+                if core::mem::replace(reported, true) {
+                    return Step::Pending;
+                }
+                Step::Event(SessionEvent::Ended(None))
+            }
+        }
+    }
+
+    fn step_exchange<'a>(&mut self, input: &mut RecvBuf<'a>) -> Step<'a> {
+        let Phase::Exchange(exchange) = &mut self.phase else { return Step::Pending };
+        let polled = match exchange.poll(input) {
+            Ok(exchange::Step::Pending) if self.eof && !exchange.is_complete() => {
+                exchange.handle_eof().map(|()| exchange::Step::Pending)
+            }
+            polled => polled,
+        };
+        match polled {
+            Ok(exchange::Step::Body(part)) => Step::Event(SessionEvent::Body(part)),
+            Ok(exchange::Step::End) => Step::Event(SessionEvent::BodyEnd),
+            Ok(exchange::Step::Continue) => {
+                self.write(b"HTTP/1.1 100 Continue\r\n\r\n");
+                Step::Pending
+            }
+            Ok(exchange::Step::Pending) => Step::Pending,
+            Err(error) => {
+                self.fail_body(error);
+                Step::Again
+            }
+        }
+    }
+
+    fn fail_response(&mut self, error: client::HandshakeError) {
+        self.refuse(OpenError::Response(error), None);
+    }
+
+    /// Ends the session; output that still waits is dropped.
+    pub(super) fn end(&mut self) {
+        self.unsent = None;
+        self.phase = Phase::Ended { reported: false };
+    }
+}
+
+impl Open {
+    fn step<'a>(&mut self, input: &mut RecvBuf<'a>, eof: bool, in_parts: bool) -> Step<'a> {
+        if let Some(opened) = self.opened.take() {
+            return Step::Event(SessionEvent::Open(*opened));
+        }
+        let state = self.connection.state();
+        if state == State::Closed {
+            input.take_all();
+            if core::mem::replace(&mut self.end_reported, true) {
+                return Step::Pending;
+            }
+            let info = self.connection.close_info().cloned();
+            return Step::Event(SessionEvent::Ended(info));
+        }
+        if input.is_empty() {
+            return self.handle_end_of_input(eof);
+        }
+        if state == State::Open && !self.connection.is_writable() {
+            // The input stays where it is, but it shows that the peer is alive.
+            self.connection.handle_received();
+            return Step::Pending;
+        }
+        let polled = if in_parts {
+            self.connection.poll_event(input).map(|event| event.map(Step::of_event))
+        } else {
+            self.poll_message(input)
+        };
+        match polled {
+            Ok(Some(step)) => step,
+            Ok(None) => Step::Again,
+            Err(error) => {
+                input.take_all();
+                if core::mem::replace(&mut self.failure_reported, true) {
+                    return Step::Again;
+                }
+                Step::Event(SessionEvent::Failed(error))
+            }
+        }
+    }
+
+    /// Tells the connection of the end of the transport once all input has been taken.
+    fn handle_end_of_input<'a>(&mut self, eof: bool) -> Step<'a> {
+        self.assembler.release();
+        if !eof {
+            return Step::Pending;
+        }
+        let before = self.connection.state();
+        self.connection.handle_eof();
+        // A connection that still has to write its Close ends when that is done.
+        if self.connection.state() == before { Step::Pending } else { Step::Again }
+    }
+
+    fn poll_message<'a>(
+        &mut self,
+        input: &mut RecvBuf<'a>,
+    ) -> Result<Option<Step<'a>>, crate::ProtocolError> {
+        let step = self.assembler.step(&mut self.connection, input)?;
+        Ok(step.map(|step| match step {
+            MessageStep::Whole(message) => Step::Whole(message),
+            MessageStep::Merged => Step::Merged,
+            MessageStep::Control(event) => Step::of_event(event),
+        }))
+    }
+}
+
+impl<'a> Step<'a> {
+    fn of_event(event: Event<'a>) -> Self {
+        Step::Event(match event {
+            Event::Data { kind, payload, compressed, first, last, .. } => {
+                SessionEvent::Part { kind, payload, compressed, first, last }
+            }
+            Event::Ping(payload) => SessionEvent::Ping(payload),
+            Event::Pong(payload) => SessionEvent::Pong(payload),
+            Event::Close(frame) => SessionEvent::Close(frame),
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! Ends: every session reports exactly one, whenever and however it comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye_core::Config;
+use sockeye_core::session::Session;
+
+use super::support::*;
+
+#[test]
+fn w13_the_transport_may_end_after_any_byte() {
+    let frames = b"\x81\x82\0\0\0\0hi\x89\x80\0\0\0\0\x01\x81\0\0\0\0a\x80\x81\0\0\0\0b\x88\x80\0\0\0\0";
+    let post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+    let all = [post, UPGRADE, frames].concat();
+    for cut in 0..=all.len() {
+        for later in [false, true] {
+            let mut server = End::new(Session::server(Arc::new(Config::new())).with_http(10), App::Echo);
+            server.receive(&all[..cut]);
+            if later {
+                server.write_all();
+                server.poll();
+            }
+            server.eof();
+            server.write_all();
+            server.poll();
+            server.eof();
+            assert_eq!(server.ended, 1, "{cut} {:?}", server.log);
+            assert!(server.log.last().unwrap().starts_with("ended"));
+        }
+    }
+}
+
+#[test]
+fn a_broken_transport_ends_the_session_in_every_phase() {
+    let phases: [&[u8]; 4] = [b"", b"GET", UPGRADE, b"GET / HTTP/1.1\r\n\r\n"];
+    for received in phases {
+        let mut server = End::server(Config::new());
+        server.receive(received);
+        server.session.handle_write_error();
+        server.eof();
+        assert_eq!(server.ended, 1, "{:?}", server.log);
+        assert_eq!(server.write_all(), b"", "{:?}", server.log);
+    }
+}
+
+#[test]
+fn an_abort_ends_the_session_in_every_phase() {
+    let phases: [&[u8]; 4] = [b"", b"GET", UPGRADE, b"GET / HTTP/1.1\r\n\r\n"];
+    for received in phases {
+        for app in [App::Echo, App::Hold] {
+            let mut server = End::server(Config::new());
+            server.app = app;
+            server.receive(received);
+            server.session.abort();
+            server.session.abort();
+            server.poll();
+            assert_eq!((server.ended, server.write_all()), (1, vec![]));
+            server.receive(b"late");
+            assert_eq!(server.ended, 1);
+        }
+    }
+}
+
+#[test]
+fn a_refused_peer_is_discarded_within_bounds_of_bytes() {
+    let mut server = End::server(Config::new());
+    server.receive(b"nonsense\r\n\r\n");
+    server.write_all();
+    for _ in 0..4 {
+        server.receive(&[0; 63 << 10]);
+        assert_eq!(server.ended, 0);
+    }
+    server.receive(&[0; 5 << 10]);
+    assert_eq!(server.ended, 1);
+}
+
+#[test]
+fn a_refused_peer_is_discarded_within_bounds_of_time() {
+    let mut server = End::server(Config::new());
+    server.receive(b"nonsense\r\n\r\n");
+    server.write_all();
+    server.at(Duration::ZERO);
+    server.receive(b"more");
+    server.at(Duration::from_millis(1999));
+    assert_eq!(server.ended, 0);
+    server.at(Duration::from_secs(2));
+    assert_eq!((server.ended, server.session.poll_timeout()), (1, None));
+}
+
+#[test]
+fn a_session_is_small() {
+    let size = std::mem::size_of::<Session>();
+    assert!(size <= 384, "{size} bytes");
+}

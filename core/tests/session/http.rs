@@ -1,0 +1,144 @@
+//! Plain HTTP on the same port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye_core::Config;
+use sockeye_core::http::Response;
+use sockeye_core::session::Session;
+
+use super::support::*;
+
+fn http_server(app: App) -> End {
+    End::new(Session::server(Arc::new(Config::new())).with_http(10), app)
+}
+
+const GET: &[u8] = b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn h4_without_http_a_plain_request_is_refused() {
+    let mut server = End::server(Config::new());
+    server.receive(GET);
+    assert!(server.log[0].starts_with("not opened: the request was refused: "), "{:?}", server.log);
+    assert!(server.write_all().starts_with(b"HTTP/1.1 400 "));
+}
+
+#[test]
+fn h5_requests_follow_one_another_and_then_an_upgrade() {
+    for size in 1..80 {
+        let mut server = http_server(App::Echo);
+        let all = [GET, GET, UPGRADE, b"\x81\x82\0\0\0\0hi"].concat();
+        all.chunks(size).for_each(|chunk| server.receive(chunk));
+        assert_eq!(
+            server.log(),
+            ["request GET /page", "request GET /page", "upgrade /chat", "open server None", "message hi"]
+        );
+        let written = String::from_utf8_lossy(&server.write_all()).into_owned();
+        assert_eq!(written.matches("HTTP/1.1 200 OK\r\n").count(), 2);
+        assert_eq!(written.matches("Connection: keep-alive\r\n").count(), 2);
+        assert!(written.ends_with("\r\n\r\n\u{fffd}\u{2}hi"), "{written}");
+    }
+}
+
+#[test]
+fn a_body_is_delivered_as_it_arrives() {
+    let bodies: [&[u8]; 2] = [
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nfoobar",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfoo\r\n3\r\nbar\r\n0\r\n\r\n",
+    ];
+    for (body, size) in bodies.into_iter().flat_map(|body| (1..100).map(move |size| (body, size))) {
+        let mut server = http_server(App::Silent);
+        body.chunks(size).for_each(|chunk| server.receive(chunk));
+        assert_eq!(server.log(), ["request POST /", "body foobar", "end of body"]);
+        server.session.respond(Response::text(200, "got it"));
+        server.receive(GET);
+        let next = ["request GET /page", "end of body"];
+        assert_eq!(server.log()[3..], next, "the connection stays, and a GET has an empty body");
+    }
+}
+
+#[test]
+fn a_body_that_was_not_read_costs_the_connection() {
+    let mut server = http_server(App::Echo);
+    server.receive(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n");
+    let written = server.write_all();
+    assert!(written.starts_with(b"HTTP/1.1 200 ") && server.session.wants_shutdown());
+    server.eof();
+    assert_eq!(server.log(), ["request POST /", "ended None"]);
+}
+
+#[test]
+fn bodies_that_are_too_long_or_malformed_or_cut_are_refused() {
+    let cases: [(&[u8], &[u8]); 3] = [
+        (b"Content-Length: 11\r\n\r\n", b"HTTP/1.1 413 "),
+        (b"Transfer-Encoding: chunked\r\n\r\nx", b"HTTP/1.1 400 "),
+        (b"Content-Length: 5\r\n\r\nfoo", b"HTTP/1.1 400 "),
+    ];
+    for (rest, status) in cases {
+        let mut server = http_server(App::Silent);
+        server.receive(&[b"POST / HTTP/1.1\r\nHost: a\r\n", rest].concat());
+        server.eof();
+        assert!(server.log.iter().any(|line| line.contains("the body")), "{:?}", server.log);
+        assert!(server.write_all().starts_with(status));
+        server.poll();
+        assert_eq!(server.ended, 1);
+    }
+}
+
+#[test]
+fn h5_a_client_that_expects_100_gets_it_when_the_body_is_read() {
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+    let mut server = http_server(App::Silent);
+    server.receive(head);
+    assert_eq!(server.write_all(), b"HTTP/1.1 100 Continue\r\n\r\n");
+    server.receive(b"foo");
+    assert_eq!(server.log(), ["request POST /", "body foo", "end of body"]);
+    let mut server = http_server(App::Echo);
+    server.receive(head);
+    assert!(server.write_all().starts_with(b"HTTP/1.1 200 "), "no 100 before an early response");
+}
+
+#[test]
+fn a_body_has_a_deadline() {
+    let mut server = http_server(App::Silent);
+    server.receive(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
+    server.at(Duration::ZERO);
+    server.receive(b"f");
+    server.at(Duration::from_secs(9));
+    assert_eq!(server.log.len(), 2);
+    server.at(Duration::from_secs(10));
+    assert!(server.write_all().starts_with(b"HTTP/1.1 408 "));
+}
+
+#[test]
+fn the_silent_end_of_a_kept_alive_connection_is_not_an_error() {
+    let mut server = http_server(App::Echo);
+    server.receive(GET);
+    server.eof();
+    assert_eq!(server.log(), ["request GET /page", "ended None"]);
+    let mut server = http_server(App::Echo);
+    server.eof();
+    assert_eq!(server.log.len(), 2, "without any request it is: {:?}", server.log);
+}
+
+#[test]
+fn a_response_can_neither_be_interim_nor_open_a_tunnel() {
+    for (request, response, status) in [
+        (GET, Response::new(101), &b"HTTP/1.1 500 "[..]),
+        (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", Response::new(200), b"HTTP/1.1 501 "),
+    ] {
+        let mut server = http_server(App::Echo);
+        server.responses.push(response);
+        server.receive(request);
+        assert!(server.write_all().starts_with(status));
+        assert!(server.session.wants_shutdown());
+    }
+}
+
+#[test]
+fn h5_the_response_to_a_head_has_no_content() {
+    let mut server = http_server(App::Echo);
+    server.receive(b"HEAD /page HTTP/1.1\r\nHost: a\r\n\r\n");
+    let written = server.write_all();
+    assert!(written.ends_with(b"\r\n\r\n"), "{}", written.escape_ascii());
+}

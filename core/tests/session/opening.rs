@@ -1,0 +1,168 @@
+//! The opening handshake: accepted, refused, rejected, malformed, late.
+
+use std::time::Duration;
+
+use sockeye_core::handshake::server::Accept;
+use sockeye_core::http::Response;
+use sockeye_core::{Config, SendError};
+
+use super::support::*;
+
+#[test]
+fn a_client_and_a_server_open_talk_and_close_whatever_the_chunking() {
+    for size in 1..200 {
+        let (mut server, mut client) = (End::server(Config::new()), End::client(Config::new()));
+        connect(&mut client, &mut server, size);
+        assert_eq!(client.log(), ["open client None"], "{size}");
+        client.session.send("hello").unwrap();
+        client.session.ping(b"p").unwrap();
+        connect(&mut client, &mut server, size);
+        client.session.close(1000.into(), "bye").unwrap();
+        connect(&mut client, &mut server, size);
+        assert_eq!(
+            server.log(),
+            [
+                "upgrade /chat",
+                "open server None",
+                "message hello",
+                "ping p",
+                "close Some(1000) \"bye\"",
+                "ended Some((1000, true))"
+            ],
+            "{size}"
+        );
+        assert_eq!(
+            client.log(),
+            [
+                "open client None",
+                "message hello",
+                "pong p",
+                "close Some(1000) \"\"",
+                "ended Some((1000, true))"
+            ],
+            "{size}"
+        );
+    }
+}
+
+#[test]
+fn a_server_may_close_first() {
+    let (mut server, mut client) = (End::server(Config::new()), End::client(Config::new()));
+    connect(&mut client, &mut server, 1000);
+    server.session.close(1001.into(), "").unwrap();
+    connect(&mut client, &mut server, 1000);
+    assert_eq!(server.log.last().unwrap(), "ended Some((1001, true))");
+    assert_eq!(client.log.last().unwrap(), "ended Some((1001, true))");
+}
+
+#[test]
+fn frames_that_follow_the_request_wait_for_a_late_decision() {
+    let mut server = End::server(Config::new());
+    server.app = App::Hold;
+    server.receive(UPGRADE);
+    server.receive(b"\x81\x82\0\0\0\0hi");
+    assert_eq!((server.log(), server.input.len()), (vec!["upgrade /chat"], 8));
+    assert_eq!(server.session.send("early"), Err(SendError::NotOpen));
+    let upgrade = server.held.take().unwrap();
+    server.session.accept(upgrade, &Accept::new()).unwrap();
+    server.poll();
+    assert_eq!(server.log(), ["upgrade /chat", "open server None", "message hi"]);
+    assert!(server.write_all().starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
+}
+
+#[test]
+fn a_subprotocol_that_was_not_offered_leaves_the_upgrade_unanswered() {
+    let mut server = End::server(Config::new());
+    server.app = App::Hold;
+    server.receive(UPGRADE);
+    let upgrade = server.held.take().unwrap();
+    let error = server.session.accept(upgrade, &Accept::new().subprotocol("chat")).unwrap_err();
+    server.session.accept(error.into_upgrade(), &Accept::new()).unwrap();
+    server.poll();
+    assert_eq!(server.log(), ["upgrade /chat", "open server None"]);
+}
+
+#[test]
+fn a_decision_after_the_end_changes_nothing() {
+    let mut server = End::server(Config::new());
+    server.app = App::Hold;
+    server.receive(UPGRADE);
+    let upgrade = server.held.take().unwrap();
+    server.session.abort();
+    server.poll();
+    server.session.accept(upgrade, &Accept::new()).unwrap();
+    server.session.reject(Response::new(403));
+    server.session.respond(Response::new(200));
+    server.poll();
+    assert_eq!(server.log(), ["upgrade /chat", "ended None"]);
+    assert!(server.write_all().is_empty());
+}
+
+#[test]
+fn h2_an_invalid_upgrade_is_refused_with_the_rule_and_the_session_ends_after_the_response() {
+    let (mut server, mut client) = (End::server(Config::new()), End::client(Config::new()));
+    let request = String::from_utf8(UPGRADE.to_vec()).unwrap().replace("13", "12");
+    server.receive(request.as_bytes());
+    assert_eq!(
+        server.log(),
+        ["not opened: the request was refused: the Sec-WebSocket-Version header must be 13"]
+    );
+    assert!(!server.session.wants_shutdown(), "the response has not been written");
+    let response = server.write_all();
+    assert!(server.session.wants_shutdown());
+    server.receive(b"more that nobody reads");
+    server.eof();
+    assert_eq!(server.log.last().unwrap(), "ended None");
+    client.receive(&response);
+    let text = client.log[0].as_str();
+    assert!(text.starts_with("not opened: the server did not open the WebSocket: "), "{text}");
+    assert_eq!(client.log[1..], ["ended None"]);
+}
+
+#[test]
+fn a_client_that_expects_a_subprotocol_fails_on_an_invalid_response() {
+    let mut client = End::client(Config::new());
+    client.write_all();
+    client.receive(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!((client.log.len(), client.ended), (2, 1), "{:?}", client.log);
+    assert!(client.session.wants_shutdown());
+}
+
+#[test]
+fn h12_the_opening_handshake_has_a_deadline_that_bytes_do_not_extend() {
+    for is_server in [true, false] {
+        let config = Config::new().handshake_timeout(Duration::from_secs(10));
+        let mut end = if is_server { End::server(config) } else { End::client(config) };
+        end.at(Duration::ZERO);
+        let byte: &[u8] = if is_server { b"G" } else { b"H" };
+        end.receive(byte);
+        end.at(Duration::from_millis(9_999));
+        assert!(end.log.is_empty());
+        end.at(Duration::from_secs(10));
+        assert!(end.log[0].starts_with("not opened: "), "{:?}", end.log);
+        if is_server {
+            assert!(end.write_all().starts_with(b"HTTP/1.1 408 "));
+            assert_eq!(end.ended, 0, "the client may still read the response");
+            end.at(Duration::from_secs(11));
+            end.at(Duration::from_secs(14));
+        }
+        assert_eq!(end.ended, 1);
+        assert_eq!(end.session.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn rejections_by_the_application_go_out_whole() {
+    let mut server = End::server(Config::new());
+    server.app = App::Hold;
+    server.receive(UPGRADE);
+    server.session.reject(Response::text(401, "who are you"));
+    server.poll();
+    let response = server.write_all();
+    assert!(response.starts_with(b"HTTP/1.1 401 ") && response.ends_with(b"who are you"));
+    server.eof();
+    assert_eq!(
+        server.log(),
+        ["upgrade /chat", "not opened: the application rejected the request with status 401", "ended None"]
+    );
+}
