@@ -50,10 +50,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
-mod clock;
 mod open;
 mod runtime;
-mod stream;
 
 /// Servers: what happens is told to a [`Handler`](server::Handler), and pushes come from anywhere.
 ///
@@ -82,7 +80,6 @@ pub mod server {
     };
 }
 
-pub use clock::SmolClock;
 pub use open::{
     MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
     connect_with, read_upgrade,
@@ -95,8 +92,8 @@ pub use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Config, Frame, Message, MessageKind, MessageRef, Opcode, Payload,
     Prepared, ProtocolError, SendError, State,
 };
+pub use sockeye_driver::async_io::{AsyncIoClock as SmolClock, FuturesIo};
 pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
-pub use stream::FuturesIo;
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

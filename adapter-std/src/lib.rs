@@ -45,7 +45,7 @@
 //! |---|---|---|
 //! | `zlib-rs` | yes | permessage-deflate with zlib-rs, which is faster and keeps its ratio with small windows |
 //! | `deflate` | | permessage-deflate with miniz_oxide, which has no `unsafe` code; with both, zlib-rs is used |
-//! | `server` | yes | servers, whose threads wait for sockets and timers with async-io |
+//! | `server` | | the module `server`: a server with a thread for each connection, on the sockets and timers of async-io |
 //! | `tracing` | yes | servers log failures with `tracing` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]

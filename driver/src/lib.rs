@@ -27,6 +27,7 @@
 //!
 //! | Feature | |
 //! |---|---|
+//! | `async-io` | the module `async_io`: sockets and timers of async-io |
 //! | `futures` | `Stream` and `Sink` for [`WebSocket`] and its halves |
 //! | `tracing` | servers log failed handlers, refused connections and listening errors with `tracing` |
 //!
@@ -52,6 +53,8 @@ pub use error::Error;
 pub use handshake::accept::{AcceptError, PendingUpgrade, accept_with, read_upgrade};
 pub use handshake::connect::{ConnectError, client};
 pub use handshake::entropy::{mask_keys, nonce};
+#[cfg(feature = "async-io")]
+pub use runtime::async_io;
 pub use runtime::clock::{to_core_instant, to_std_instant};
 pub use runtime::io::{Clock, Io};
 pub use split::{RecvHalf, SendHalf};

@@ -1,17 +1,19 @@
-//! The same protocol behind another adapter.
+//! One adapter as the peer of another.
 
-mod support;
-
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use sockeye_std::CloseCode;
-use support::{listen, url};
+
+fn url(address: SocketAddr) -> String {
+    format!("ws://{address}/")
+}
 
 #[test]
-fn a_blocking_client_and_a_server_of_smol() {
+fn a_blocking_client_talks_to_a_smol_server() {
     let listener = smol::block_on(smol::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = thread::spawn(move || {
+    let server = thread::spawn(move || {
         smol::block_on(async {
             let (stream, _) = listener.accept().await.unwrap();
             let mut ws = sockeye_smol::accept(stream).await.unwrap();
@@ -20,7 +22,7 @@ fn a_blocking_client_and_a_server_of_smol() {
             }
         });
     });
-    let mut ws = sockeye_std::connect(&url(address).to_string()).unwrap();
+    let mut ws = sockeye_std::connect(&url(address)).unwrap();
     for i in 0..1000 {
         ws.feed(i.to_string()).unwrap();
     }
@@ -28,19 +30,21 @@ fn a_blocking_client_and_a_server_of_smol() {
         assert_eq!(ws.recv().unwrap().unwrap().as_text(), Some(&*i.to_string()));
     }
     assert!(ws.close(CloseCode::NORMAL, "").unwrap().clean);
-    serving.join().unwrap();
+    server.join().unwrap();
 }
 
 #[test]
-fn a_client_of_smol_and_a_blocking_server() {
-    let (address, serving) = listen(|stream| {
-        let mut ws = sockeye_std::accept(stream).unwrap();
+fn a_smol_client_talks_to_a_blocking_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let mut ws = sockeye_std::accept(listener.accept().unwrap().0).unwrap();
         while let Some(message) = ws.recv().unwrap() {
             ws.feed(message).unwrap();
         }
     });
     smol::block_on(async {
-        let mut ws = sockeye_smol::connect(&url(address).to_string()).await.unwrap();
+        let mut ws = sockeye_smol::connect(&url(address)).await.unwrap();
         let large = vec![7; 1 << 20];
         ws.send(&large).await.unwrap();
         ws.send("hello").await.unwrap();
@@ -48,5 +52,5 @@ fn a_client_of_smol_and_a_blocking_server() {
         assert_eq!(ws.recv().await.unwrap().unwrap().as_text(), Some("hello"));
         assert!(ws.close(CloseCode::NORMAL, "").await.unwrap().clean);
     });
-    serving.join().unwrap();
+    server.join().unwrap();
 }

@@ -1,0 +1,157 @@
+//! Servers with a thread for each connection.
+//!
+//! The handlers are plain functions, which may block:
+//!
+//! ```no_run
+//! use sockeye_std::server::{Client, Handler, HandlerResult, Inbound, Server};
+//!
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+//!         client.push(message)?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! fn main() -> std::io::Result<()> {
+//!     Server::bind("127.0.0.1:9501", Echo)?.run()
+//! }
+//! ```
+//!
+//! The server is the one of [`sockeye_driver::server`]. Its sockets and timers need one more thread, which waits for the
+//! operating system on behalf of all connections.
+
+mod threads;
+
+use std::io;
+use std::net::ToSocketAddrs;
+
+use sockeye_driver::async_io::block_on;
+use sockeye_driver::server;
+
+pub use sockeye_driver::server::blocking::{Blocking, Callbacks, Handler, HttpRequest};
+pub use sockeye_driver::server::{
+    Address, BoxError, Broadcast, Client, ConnectionId, Decision, Failure, HandlerResult, HttpBodyError,
+    HttpExchange, Inbound, Info, Limits, ListenOptions, Outcome, Port, PushError, Refused, ServerHandle,
+    SlowReader, Status,
+};
+pub use threads::{ThreadClock, ThreadIo, ThreadListener, Threads};
+
+/// A server whose ports are open; [`run`](Server::run) accepts their connections.
+#[derive(Debug)]
+pub struct Server {
+    server: server::Server<Threads>,
+}
+
+impl Server {
+    /// Returns a server with one port, and defaults for everything else. If the name stands for several addresses, the port
+    /// is the first one that can be opened.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if none of the addresses can be listened on.
+    pub fn bind<H: Handler>(address: impl ToSocketAddrs, handler: H) -> io::Result<Self> {
+        Ok(Self::builder().listen(address, Port::blocking(handler))?.build())
+    }
+
+    /// Returns a builder, for several ports, limits or other options.
+    #[must_use]
+    pub fn builder() -> ServerBuilder {
+        Self::builder_on(Threads::new())
+    }
+
+    /// Returns a builder of a server that runs on `threads`.
+    #[must_use]
+    pub fn builder_on(threads: Threads) -> ServerBuilder {
+        ServerBuilder { builder: server::Server::builder_on(threads) }
+    }
+
+    /// Returns a handle, which reaches the connections from any thread.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Returns the addresses that the server listens on, in the order of its ports.
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        self.server.addresses()
+    }
+
+    /// Serves until a [`shutdown`](ServerHandle::shutdown) has completed. Does not wait for handlers that still run then.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a thread for a port cannot be created.
+    pub fn run(self) -> io::Result<()> {
+        block_on(self.server.run())
+    }
+}
+
+/// A builder of a [`Server`]: limits, and ports with their own handlers and options. [`Port::blocking`] creates a port.
+#[derive(Debug)]
+pub struct ServerBuilder {
+    builder: server::ServerBuilder<Threads>,
+}
+
+impl ServerBuilder {
+    /// Sets the limits of the whole server.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        ServerBuilder { builder: self.builder.limits(limits) }
+    }
+
+    /// Sets how the ports that are added afterwards are opened.
+    #[must_use]
+    pub fn listen_options(self, options: ListenOptions) -> Self {
+        ServerBuilder { builder: self.builder.listen_options(options) }
+    }
+
+    /// Starts to listen on a TCP port. Clients that connect wait until the server [runs](Server::run). If the name stands
+    /// for several addresses, the port is the first one that can be opened.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if none of the addresses can be listened on.
+    pub fn listen<H: Handler>(
+        self,
+        address: impl ToSocketAddrs,
+        port: Port<Blocking<H>>,
+    ) -> io::Result<Self> {
+        Ok(ServerBuilder { builder: self.builder.listen(address, port)? })
+    }
+
+    /// Adds a port on a TCP socket that listens already.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the socket cannot be registered for events.
+    pub fn listen_on<H: Handler>(
+        self,
+        socket: std::net::TcpListener,
+        port: Port<Blocking<H>>,
+    ) -> io::Result<Self> {
+        Ok(ServerBuilder { builder: self.builder.listen_on(socket, port)? })
+    }
+
+    /// Starts to listen on a Unix socket at this path. Removes a socket that a server which has ended left there.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the path is in use.
+    #[cfg(unix)]
+    pub fn listen_unix<H: Handler>(
+        self,
+        path: impl AsRef<std::path::Path>,
+        port: Port<Blocking<H>>,
+    ) -> io::Result<Self> {
+        Ok(ServerBuilder { builder: self.builder.listen_unix(path, port)? })
+    }
+
+    /// Returns the server, with all its ports.
+    #[must_use]
+    pub fn build(self) -> Server {
+        Server { server: self.builder.build() }
+    }
+}
