@@ -9,7 +9,7 @@ import zlib
 from typing import NamedTuple
 
 from inflate import EMPTY_BLOCK, Corrupt, Inflater, fixed_block
-from raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Connection, close_frame, code_of, frame
+from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Connection, close_frame, code_of, frame
 
 NAME = "permessage-deflate"
 WINDOWS = range(8, 16)

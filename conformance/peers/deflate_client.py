@@ -14,7 +14,7 @@ import subprocess
 from deflate import *
 from deflate_server import after_a_good_one, check, skip_pongs, zeros
 from harness import Program
-from raw import Ended
+from wire import Ended
 
 
 class Server:

@@ -8,7 +8,7 @@ import zlib
 from deflate import *
 from harness import start_server
 from inflate import fixed_block
-from raw import Ended, upgrade
+from wire import Ended, upgrade
 
 SIZE_LIMIT = 2 << 20
 TALK_BLOCK = fixed_block(*TALK).message()
@@ -31,7 +31,7 @@ class Server:
         """What it answers to these header lines: the connection, and the one value or None."""
         lines = [f"Sec-WebSocket-Extensions: {value}" for value in values]
         connection = Connection(self.port, upgrade(self.port, extra=lines))
-        answers = connection.answer.all("sec-websocket-extensions")
+        answers = connection.response.all("sec-websocket-extensions")
         assert len(answers) <= 1, f"{len(answers)} answers"
         return connection, answers[0] if answers else None
 
@@ -235,7 +235,7 @@ def skip_pongs(link):
     """Leaves what follows the pongs to be read."""
     while True:
         while len(link.buffer) < 2:
-            link._more()
+            link.read_more()
         if link.buffer[0] & 15 != PONG:
             return
         link.receive()

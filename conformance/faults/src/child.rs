@@ -73,6 +73,10 @@ pub(crate) struct Server {
     pub(crate) plain: SocketAddr,
     /// One whose handler panics when somebody connects.
     pub(crate) refusing: SocketAddr,
+    /// A loop around a `WebSocket`, without a server.
+    pub(crate) echo: SocketAddr,
+    /// The same with small limits.
+    pub(crate) small: SocketAddr,
 }
 
 /// What it counts, by name.
@@ -102,7 +106,8 @@ impl Server {
         let line = process.line().await?;
         let mut addresses = line.split(' ').map(|text| text.parse().map_err(io::Error::other));
         let mut next = || addresses.next().unwrap_or_else(|| Err(io::Error::other(line.clone())));
-        Ok(Server { http: next()?, plain: next()?, refusing: next()?, process })
+        let (http, plain, refusing) = (next()?, next()?, next()?);
+        Ok(Server { http, plain, refusing, echo: next()?, small: next()?, process })
     }
 
     /// Gives a command, and the answer.

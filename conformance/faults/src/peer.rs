@@ -49,10 +49,17 @@ pub(crate) fn request(path: &str) -> String {
     )
 }
 
-/// A masked frame.
+/// Every frame is masked with the key of the examples in RFC 6455.
+pub(crate) const MASKING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A masked frame with FIN.
 pub(crate) fn masked(opcode: u8, data: &[u8]) -> Vec<u8> {
-    let mask = [0x37, 0xfa, 0x21, 0x3d];
-    let mut frame = vec![0x80 | opcode];
+    masked_with_first_byte(0x80 | opcode, data)
+}
+
+/// A masked frame with this first byte, which need not be a valid one.
+pub(crate) fn masked_with_first_byte(first: u8, data: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
     match data.len() {
         len @ 0..126 => frame.push(0x80 | len as u8),
         len @ 126..65536 => {
@@ -64,8 +71,8 @@ pub(crate) fn masked(opcode: u8, data: &[u8]) -> Vec<u8> {
             frame.extend((len as u64).to_be_bytes());
         }
     }
-    frame.extend(mask);
-    frame.extend(data.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame.extend(MASKING_KEY);
+    frame.extend(data.iter().zip(MASKING_KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
     frame
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 use std::io::{self, BufRead};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -17,24 +19,39 @@ pub(super) struct Control {
     shutdowns: Receiver<Instant>,
 }
 
-/// Keeps panics that are meant to be off the terminal.
-pub(super) fn hush() {
+/// Whether something panicked that was not meant to.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// Keeps intended panics off the terminal and remembers all others.
+pub(super) fn watch_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        let is_meant = |payload: &dyn std::any::Any| {
+        let is_intended = |payload: &dyn std::any::Any| {
             payload.downcast_ref::<&str>() == Some(&ON_PURPOSE)
                 || payload.downcast_ref::<String>().is_some_and(|text| text == ON_PURPOSE)
         };
-        if !is_meant(panic.payload()) {
+        if !is_intended(panic.payload()) {
+            PANICKED.store(true, Ordering::Relaxed);
             print(panic);
         }
     }));
 }
 
+/// Fails if something panicked that was not meant to.
+pub(super) fn check_panics() -> io::Result<()> {
+    if PANICKED.load(Ordering::Relaxed) { Err(io::Error::other("the server panicked")) } else { Ok(()) }
+}
+
 impl Control {
     /// Tells the addresses, and does what it is told from then on. When the parent has gone, the server ends.
-    pub(super) fn start(app: Arc<App>, handle: ServerHandle, addresses: &[Address]) -> Self {
-        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    pub(super) fn start(
+        app: Arc<App>,
+        handle: ServerHandle,
+        addresses: &[Address],
+        loops: &[SocketAddr],
+    ) -> Self {
+        let addresses = addresses.iter().map(ToString::to_string);
+        let addresses: Vec<String> = addresses.chain(loops.iter().map(ToString::to_string)).collect();
         println!("{}", addresses.join(" "));
         let (streams_sender, streams) = channel();
         let (shutdowns_sender, shutdowns) = channel();

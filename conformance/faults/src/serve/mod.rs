@@ -2,10 +2,11 @@
 
 mod app;
 mod control;
+mod echo;
 mod pushing;
 
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,9 +79,10 @@ macro_rules! build {
 
 pub(crate) fn serve(options: &Options) -> io::Result<()> {
     limit_descriptors(options.descriptors)?;
-    control::hush();
+    control::watch_panics();
     let app = Arc::new(App::default());
-    let start = |handle, addresses: &[_]| Control::start(app.clone(), handle, addresses);
+    let loops = options.start_loops()?;
+    let start = |handle, addresses: &[_]| Control::start(app.clone(), handle, addresses, &loops);
     match options.adapter {
         Adapter::Tokio => {
             let runtime =
@@ -115,7 +117,7 @@ pub(crate) fn serve(options: &Options) -> io::Result<()> {
             control.end();
         }
     }
-    Ok(())
+    control::check_panics()
 }
 
 impl Options {
@@ -145,10 +147,24 @@ impl Options {
             Slow::Drop => SlowReader::Drop,
             Slow::Close => SlowReader::Close(CloseCode::TRY_AGAIN_LATER),
         };
-        let subprotocols =
-            Policy::new().subprotocol("chat").and_then(|policy| policy.subprotocol("superchat"));
-        Ok(port.config(config).policy(subprotocols.map_err(io::Error::other)?).slow_reader(slow))
+        Ok(port.config(config).policy(policy()?).slow_reader(slow))
     }
+
+    /// Starts the two echo loops, one with the default limits and compression, one with small limits.
+    fn start_loops(&self) -> io::Result<[SocketAddr; 2]> {
+        let small = Config::new().max_frame_size(1024).max_message_size(4096).max_fragments(8);
+        let [with_defaults, with_small] = [self.listen()?, self.listen()?];
+        let addresses = [with_defaults.local_addr()?, with_small.local_addr()?];
+        echo::start(self.adapter, with_defaults, Config::new().deflate(Deflate::new()))?;
+        echo::start(self.adapter, with_small, small)?;
+        Ok(addresses)
+    }
+}
+
+/// The subprotocols and origins that all ports accept.
+fn policy() -> io::Result<Policy> {
+    let policy = Policy::new().subprotocol("chat").and_then(|policy| policy.subprotocol("superchat"));
+    policy.map_err(io::Error::other)
 }
 
 /// Sets the limit, or raises it as far as it goes.
