@@ -1,9 +1,11 @@
-//! The masking of WebSocket (RFC 6455 5.3): exclusive or with a four-byte key. Masking twice gives back the original.
+//! Masking for WebSocket (RFC 6455 5.3): exclusive or with a four-byte key. Masking twice restores
+//! the original.
 //!
-//! This crate is small so that it can be read whole: it holds all the `unsafe` of Sockeye, which is two lines. The loops
-//! are plain safe code, written for the compiler's vectoriser. One line calls the loop that was compiled for AVX2 once the
-//! processor is known to have it (2.5 times as fast on 64 KiB as what every x86-64 can do); the other takes bytes
-//! for text that the same loop has just seen to be ASCII, which saves text a second look.
+//! This crate holds all the `unsafe` of Sockeye, which is two lines, and is small enough to be
+//! audited. The loops are plain safe code, written for the compiler's vectoriser. One unsafe line
+//! calls the loop that is compiled for AVX2, once the processor is known to have it. That is 2.5
+//! times as fast on 64 KiB as the loop for every x86-64. The other converts bytes that the loop has
+//! just seen to be ASCII into text, which saves a second pass.
 //!
 //! ```
 //! // The masked "Hello" of RFC 6455 5.7.
@@ -24,32 +26,34 @@
 #[cfg(feature = "std")]
 extern crate std;
 
-/// Text that is not ASCII shows it within this many bytes more often than not; then there is no need to go on looking.
+/// The number of bytes that are checked for ASCII first. Other text usually shows within them, and
+/// then the rest need not be checked.
 const LOOK: usize = 1 << 10;
 
-/// Below this many bytes a wider loop gains nothing.
+/// The length below which the AVX2 loop is not faster.
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 const WIDE: usize = 64;
 
-/// Masks or unmasks `bytes` in place with `key`; `bytes` starts at a multiple of four of the payload.
+/// Masks or unmasks `bytes` in place with `key`. `bytes` must start at a multiple of four in the
+/// payload.
 #[inline]
 pub fn mask(bytes: &mut [u8], key: [u8; 4]) {
     xor::<false>(bytes, key);
 }
 
-/// Unmasks `bytes` in place, and says in the same pass whether they are ASCII: then they are text, given as such.
-/// Otherwise it is not known whether they are.
+/// Unmasks `bytes` in place and returns them as text if all of them are ASCII. This takes a single
+/// pass.
 ///
 /// # Errors
 ///
-/// The unmasked bytes, if one of them is not ASCII.
+/// Returns the unmasked bytes if one of them is not ASCII. They may still be valid UTF-8.
 #[inline]
 pub fn unmask_text(bytes: &mut [u8], key: [u8; 4]) -> Result<&str, &[u8]> {
     let (head, tail) = bytes.split_at_mut(bytes.len().min(LOOK));
     let ascii = xor::<true>(head, key);
-    // The key goes on as it began: the head is a multiple of four long, or all there is.
+    // The key needs no rotation: the head's length is a multiple of four, or the tail is empty.
     if ascii && xor::<true>(tail, key) {
-        // SAFETY: `xor` has seen every byte to be below 0x80, and nothing has changed them since.
+        // SAFETY: `xor` has found every byte to be below 0x80, and nothing has changed them since.
         Ok(unsafe { core::str::from_utf8_unchecked(bytes) })
     } else {
         if !ascii {
@@ -59,7 +63,7 @@ pub fn unmask_text(bytes: &mut [u8], key: [u8; 4]) -> Result<&str, &[u8]> {
     }
 }
 
-/// Whether all bytes are ASCII afterwards, if it is to `LOOK`.
+/// Applies the key. With `LOOK`, returns whether all resulting bytes are ASCII.
 #[inline]
 fn xor<const LOOK: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
@@ -70,18 +74,20 @@ fn xor<const LOOK: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
     xor_blocks::<2, LOOK>(bytes, key)
 }
 
-/// The same loop, compiled for AVX2: four vectors of 32 bytes at a time, none of them across two cache lines.
+/// The same loop, compiled for AVX2: four vectors of 32 bytes at a time, none of them spanning two
+/// cache lines.
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 #[target_feature(enable = "avx2")]
 fn xor_avx2<const LOOK: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
     let (head, aligned) = bytes.split_at_mut(bytes.as_ptr().align_offset(32).min(bytes.len()));
     let mut aligned_key = key;
     aligned_key.rotate_left(head.len() % 4);
-    // No short cut: both have to be unmasked.
+    // `&` rather than `&&`, because both parts have to be unmasked.
     xor_blocks::<2, LOOK>(head, key) & xor_blocks::<16, LOOK>(aligned, aligned_key)
 }
 
-/// Blocks of `N` words first, so that the compiler uses its widest vectors, then what is left.
+/// Applies the key to blocks of `N` words, so that the compiler uses its widest vectors, then to
+/// the rest.
 #[inline(always)]
 fn xor_blocks<const N: usize, const LOOK: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
     let half = u32::from_ne_bytes(key);
@@ -150,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_told_from_bytes_wherever_the_one_that_is_not_ascii_stands() {
+    fn a_byte_that_is_not_ascii_is_found_at_every_position() {
         for len in (0..300).chain([1023, 1024, 1025, 1100]) {
             let text: Vec<u8> = (0..len).map(|i| (i % 0x80) as u8).collect();
             let mut masked = formula_of_the_rfc(&text);

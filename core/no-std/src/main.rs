@@ -1,6 +1,7 @@
-//! An echo on bare metal: no operating system, no standard library, a fixed piece of memory for a heap.
+//! An echo server and client on bare metal: without an operating system or the standard library,
+//! and with a fixed array as the heap.
 //!
-//! It is linked, not run: `cargo build --release --target thumbv7em-none-eabi`.
+//! The program is only linked, never run: `cargo build --release --target thumbv7em-none-eabi`.
 #![no_std]
 #![no_main]
 
@@ -17,16 +18,16 @@ use sockeye_core::handshake::client::{Request, Url};
 use sockeye_core::handshake::server::{Accept, Handshake, Upgrade};
 use sockeye_core::{Assembler, Config, Connection, Incoming, Instant, RecvBuf, State};
 
-/// Compression takes some 400 KiB of it; a device with less leaves it off.
+/// The size of the heap. Compression takes some 400 KiB; a device with less memory turns it off.
 const HEAP: usize = 512 << 10;
 
-/// Hands out a piece of memory once and takes nothing back: enough to link against.
+/// An allocator that never frees, which is enough to link against.
 struct Bump {
     memory: UnsafeCell<[u8; HEAP]>,
     used: AtomicUsize,
 }
 
-// SAFETY: every piece of the memory is handed out once.
+// SAFETY: every piece of the memory is allocated only once.
 unsafe impl Sync for Bump {}
 
 // SAFETY: the pieces are aligned, inside the memory, and do not overlap.
@@ -38,7 +39,7 @@ unsafe impl GlobalAlloc for Bump {
             return core::ptr::null_mut();
         }
         let memory = self.memory.get().cast::<u8>();
-        // SAFETY: `start + size` lies inside.
+        // SAFETY: `start + size` is within the memory.
         unsafe {
             let piece = memory.add(start);
             piece.add(piece.align_offset(layout.align()))
@@ -56,7 +57,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// What a device would have for a network.
+/// A stand-in for the network of a device.
 struct Wire;
 
 impl Wire {
@@ -101,7 +102,7 @@ fn accept(wire: &Wire, config: &Arc<Config>) -> Option<Connection> {
 
 fn connect(wire: &Wire, config: &Arc<Config>) -> Option<Connection> {
     let url = Url::parse("ws://192.0.2.1/device").ok()?;
-    // A device has a generator of its own for these.
+    // A real device takes these from its random generator.
     let masks = Box::new(|| core::hint::black_box([1, 2, 3, 4]));
     let mut handshake = Request::new(&url).start([7; 16], masks, config.clone());
     let mut buffer = [0; 512];

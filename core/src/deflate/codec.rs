@@ -1,4 +1,4 @@
-//! Compressors and decompressors as values, so that few of them can serve many connections.
+//! Compressors and decompressors as values, so that a few of them can serve many connections.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -11,10 +11,10 @@ use super::backend::{Available, Decoder, Encoder};
 /// "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end" (RFC 7692 7.2.1, item 3).
 const TAIL: usize = 4;
 
-/// Output memory beyond this is not kept from one message to the next.
+/// The limit in bytes on output memory that a compressor keeps between two messages.
 const KEEP: usize = 64 << 10;
 
-/// What a compressor is made for; those with equal settings can stand in for each other.
+/// The settings of a compressor. Compressors with equal settings are interchangeable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CompressorSettings {
     pub(super) level: u8,
@@ -23,7 +23,8 @@ pub struct CompressorSettings {
     pub(super) available: Available,
 }
 
-/// The state of a compressor: between 134 and 483 KiB, by its settings, and costly to make. See [`CodecPool`].
+/// The state of a compressor, which takes between 134 and 483 KiB and is expensive to create. See
+/// [`CodecPool`].
 pub struct Compressor {
     pub(super) settings: CompressorSettings,
     pub(super) encoder: Box<Encoder>,
@@ -31,33 +32,35 @@ pub struct Compressor {
     last_use: LastUse,
 }
 
-/// The connection whose message a codec was used for last, and the number of that message: if it is still the connection's last one
-/// when the codec comes back, it can go on where it was.
+/// The connection that used a codec last, and the number of its message. If no message of that
+/// connection has followed when it gets the codec back, the codec can continue without a reset.
 #[derive(Debug, Default)]
 struct LastUse(Option<(Owner, u64)>);
 
-/// Tells a connection from all others, for as long as anything knows it.
+/// The identity of a connection, unique for as long as a copy of it exists.
 #[derive(Debug, Clone)]
 pub(super) struct Owner(Arc<()>);
 
-/// The state of a decompressor: about 50 KiB. See [`CodecPool`].
+/// The state of a decompressor, which takes about 50 KiB. See [`CodecPool`].
 pub struct Decompressor {
     pub(super) decoder: Box<Decoder>,
     last_use: LastUse,
 }
 
-/// Where codecs rest while no message needs them. The adapters have one; who drives the core by hand may have one for each thread, or
-/// do without, and pay for a new codec with each message.
+/// A pool of codecs that no message needs at the moment.
 ///
-/// What is given is not cleared: that is done before the next use.
+/// The adapters provide one. A program that drives the core itself may have one for each thread.
+/// Without a pool, each message creates a new codec.
+///
+/// Codecs are not cleared when they are returned, but before their next use.
 pub trait CodecPool: Send + Sync + fmt::Debug {
-    /// A compressor made for these settings, if there is one.
+    /// Takes a compressor with these settings from the pool, if it has one.
     fn take_compressor(&self, settings: &CompressorSettings) -> Option<Compressor>;
-    /// The way back. A pool that has enough drops it.
+    /// Returns a compressor to the pool, which drops it if it is full.
     fn give_compressor(&self, compressor: Compressor);
-    /// A decompressor, if there is one.
+    /// Takes a decompressor from the pool, if it has one.
     fn take_decompressor(&self) -> Option<Decompressor>;
-    /// The way back.
+    /// Returns a decompressor to the pool, which drops it if it is full.
     fn give_decompressor(&self, decompressor: Decompressor);
 }
 
@@ -92,10 +95,10 @@ impl CompressorSettings {
 }
 
 impl Compressor {
-    /// From the pool, or made new; to be reset before use.
+    /// Takes a compressor from the pool, or creates one. It must be reset before use.
     pub(super) fn take(pool: Option<&dyn CodecPool>, settings: CompressorSettings) -> Self {
         let pooled = pool.and_then(|pool| pool.take_compressor(&settings));
-        // A pool that mixes them up must not cost a window that was agreed on.
+        // A faulty pool must not make this connection exceed its negotiated window.
         pooled.filter(|compressor| compressor.settings == settings).unwrap_or_else(|| Compressor {
             settings,
             encoder: Box::new(Encoder::new(&settings)),
@@ -104,12 +107,13 @@ impl Compressor {
         })
     }
 
-    /// Whether its window is as message number `last` of `owner` has left it.
+    /// Returns whether the window is still as message number `last` of `owner` has left it.
     pub(super) fn goes_on(&self, owner: &Owner, last: u64) -> bool {
         self.last_use.is(owner, last)
     }
 
-    /// Notes whose message it has compressed last, or that its window is nobody's.
+    /// Records the message that was compressed last, or `None` if no connection may continue with
+    /// this window.
     pub(super) fn set_last_use(&mut self, last_use: Option<(&Owner, u64)>) {
         self.last_use.set(last_use);
     }
@@ -122,7 +126,8 @@ impl Compressor {
         pool.give_compressor(self);
     }
 
-    /// The next part of a message; the `last` without the tail that its receiver adds again.
+    /// Compresses the next part of a message. The `last` part lacks the tail, which the receiver
+    /// appends.
     pub(super) fn compress(&mut self, part: &[u8], last: bool) -> &[u8] {
         self.out.clear();
         if self.encoder.compress(part, &mut self.out).is_err() {
@@ -133,14 +138,15 @@ impl Compressor {
         self.out.get(..len).unwrap_or_default()
     }
 
-    /// What it is made for.
+    /// Returns the settings that the compressor was created with.
     #[must_use]
     pub fn settings(&self) -> &CompressorSettings {
         &self.settings
     }
 }
 
-/// Stored blocks (RFC 1951 3.2.4), an empty one last: right for every receiver, should an encoder ever fail.
+/// Writes the part as stored blocks (RFC 1951 3.2.4), followed by an empty one. This is the
+/// fallback if an encoder ever fails, and valid for every receiver.
 fn store(part: &[u8], out: &mut Vec<u8>) {
     for block in part.chunks(usize::from(u16::MAX)).chain(core::iter::once(&[][..])) {
         let len = block.len() as u16;
@@ -152,7 +158,7 @@ fn store(part: &[u8], out: &mut Vec<u8>) {
 }
 
 impl Decompressor {
-    /// From the pool, or made new; to be reset before use.
+    /// Takes a decompressor from the pool, or creates one. It must be reset before use.
     pub(super) fn take(pool: Option<&dyn CodecPool>, available: Available) -> Self {
         let pooled = pool.and_then(|pool| pool.take_decompressor());
         pooled.unwrap_or_else(|| Decompressor {
@@ -161,12 +167,13 @@ impl Decompressor {
         })
     }
 
-    /// As [`Compressor::goes_on`].
+    /// Returns whether the window is still as message number `last` of `owner` has left it.
     pub(super) fn goes_on(&self, owner: &Owner, last: u64) -> bool {
         self.last_use.is(owner, last)
     }
 
-    /// As [`Compressor::set_last_use`].
+    /// Records the message that was inflated last, or `None` if no connection may continue with
+    /// this window.
     pub(super) fn set_last_use(&mut self, last_use: Option<(&Owner, u64)>) {
         self.last_use.set(last_use);
     }

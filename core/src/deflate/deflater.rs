@@ -1,4 +1,4 @@
-//! What is sent compressed (RFC 7692 7.2.1).
+//! Compressing messages that are sent (RFC 7692 7.2.1).
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -15,14 +15,15 @@ pub(crate) struct Deflater {
     negotiated: Negotiated,
     settings: CompressorSettings,
     policy: Policy,
-    /// While a message is sent in parts; from the first message on where it is kept.
+    /// Present while a message is sent in parts. With `keeps_codec`, present from the first message
+    /// on.
     codec: Option<Compressor>,
     keeps_codec: bool,
     history: History,
-    /// Messages sent compressed.
+    /// The number of messages sent compressed.
     sent: u64,
-    /// Tells this connection's messages from those of others in a pooled compressor; only with context takeover, from the first
-    /// message on.
+    /// Identifies this connection in a pooled compressor. With context takeover, present from the
+    /// first message on.
     owner: Option<Owner>,
     pool: Option<Arc<dyn CodecPool>>,
 }
@@ -56,12 +57,14 @@ impl Deflater {
         self.pool = Some(pool);
     }
 
-    /// Whether a message of `size` bytes is to be compressed, if `asked` was asked for it.
+    /// Returns whether to compress a message of `size` bytes, given the caller's request in
+    /// `asked`.
     pub(crate) fn wants(&self, size: usize, asked: Option<bool>) -> bool {
         self.policy.wants(size, asked)
     }
 
-    /// Compresses a whole message for `send`, unless it had better go as it is.
+    /// Compresses a whole message and passes it to `send`. Returns false without calling `send` if
+    /// compression would not make the message shorter.
     pub(crate) fn message(&mut self, payload: &[u8], send: impl FnOnce(&[u8])) -> bool {
         if payload.is_empty() {
             return false;
@@ -80,7 +83,8 @@ impl Deflater {
         pays
     }
 
-    /// Compresses the next part of a message for `send`; the parts before it have been compressed too.
+    /// Compresses the next part of a message and passes it to `send`. Its previous parts must have
+    /// been compressed too.
     pub(crate) fn part(&mut self, part: &[u8], last: bool, send: impl FnOnce(&[u8])) {
         let mut codec = match self.codec.take() {
             Some(codec) => codec,
@@ -95,13 +99,14 @@ impl Deflater {
         }
     }
 
-    /// Whether a message that was compressed for all, with this window and with nothing before it, can be sent here.
+    /// Returns whether this connection can send a prepared message, which was compressed with this
+    /// window and without a history.
     pub(crate) fn admits(&self, size: usize, window_bits: u8, asked: Option<bool>) -> bool {
-        // A compressor that is kept would not know of it, and refer to the wrong places afterwards.
+        // A kept compressor would not know of the message, and its later distances would be wrong.
         !self.keeps_codec && window_bits <= self.settings.window_bits && self.policy.wants(size, asked)
     }
 
-    /// Such a message has been sent: the next ones may refer to it.
+    /// Records that a prepared message has been sent, so that later messages can refer to it.
     pub(crate) fn sent(&mut self, payload: &[u8]) {
         self.history.push(payload);
         self.sent = self.sent.wrapping_add(1);
@@ -109,7 +114,8 @@ impl Deflater {
 
     fn begin(&mut self) -> Compressor {
         let mut codec = Compressor::take(self.pool.as_deref(), self.settings);
-        // Where few connections send, the compressor that comes back is often the one that was given last, and nothing is to be done.
+        // When few connections send, the pool often returns the compressor that this connection
+        // used last. It continues without a reset.
         let goes_on = self.owner.as_ref().is_some_and(|owner| codec.goes_on(owner, self.sent));
         if !goes_on {
             codec.encoder.reset(self.history.as_bytes());
@@ -132,8 +138,11 @@ impl Deflater {
     }
 }
 
-/// Compresses a message with nothing before it, for any number of connections, if these settings want that; gives it with the
-/// window it takes to inflate it, or nothing if it did not become shorter.
+/// Compresses a message without a history, for any number of connections.
+///
+/// Returns `None` if the settings do not ask for compression, and `Some(None)` if the message did
+/// not become shorter. Otherwise returns the encoded message and the window that is needed to
+/// inflate it.
 pub(crate) fn deflate_once<R>(
     payload: &Payload<'_>,
     deflate: &Deflate,

@@ -1,8 +1,8 @@
-//! The last stretch of what has gone by, as it was before compression.
+//! The most recent bytes of a stream, before compression.
 
 use alloc::collections::VecDeque;
 
-/// At most `limit` bytes; no more memory than has been of use.
+/// A buffer of the last `limit` bytes. It allocates no more memory than it has needed.
 #[derive(Debug)]
 pub(super) struct History {
     bytes: VecDeque<u8>,
@@ -23,14 +23,14 @@ impl History {
         self.keep(self.limit.saturating_sub(tail.len()));
         let needed = self.bytes.len().saturating_add(tail.len());
         if needed > self.bytes.capacity() {
-            // Twice as much for the next time, but never more than the limit.
+            // Grow geometrically, but not beyond the limit.
             let capacity = needed.saturating_mul(2).min(self.limit);
             self.bytes.reserve_exact(capacity.saturating_sub(self.bytes.len()));
         }
         self.bytes.extend(tail);
     }
 
-    /// Forgets all but the last `n` bytes.
+    /// Discards all but the last `n` bytes.
     pub(super) fn keep(&mut self, n: usize) {
         self.bytes.drain(..self.bytes.len().saturating_sub(n));
     }
@@ -41,7 +41,7 @@ mod tests {
     use super::History;
 
     #[test]
-    fn the_last_bytes_are_kept_however_they_come() {
+    fn the_last_bytes_are_kept_at_any_part_size() {
         for limit in 0..12 {
             for step in 1..20 {
                 let (mut history, all) =

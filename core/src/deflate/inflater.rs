@@ -1,4 +1,4 @@
-//! What comes compressed, chunk by chunk (RFC 7692 7.2.2).
+//! Inflating received messages in chunks (RFC 7692 7.2.2).
 
 use alloc::sync::Arc;
 use alloc::vec;
@@ -12,12 +12,12 @@ use super::params::MAX_WINDOW_BITS;
 use super::{CodecPool, Context, Decompressor, Negotiated};
 use crate::error::ProtocolError;
 
-/// Inflated bytes are handed on in chunks: a message never lies anywhere whole but where it is wanted. This much room is on the
-/// stack,
+/// The size of the chunks in which inflated bytes are passed on, so that only the final recipient
+/// holds a whole message. A chunk of this size is on the stack.
 const CHUNK: usize = 4 << 10;
 
-/// and this much is made for a payload of more than a kilobyte: a decompressor is slow at the end of its room, so it should not
-/// come there often.
+/// The size of the chunks for a payload of more than `LARGE_PAYLOAD` bytes, on the heap. A
+/// decompressor is slow at the end of its room, so it should reach it rarely.
 const LARGE_CHUNK: usize = 64 << 10;
 const LARGE_PAYLOAD: usize = 1 << 10;
 
@@ -25,17 +25,17 @@ const LARGE_PAYLOAD: usize = 1 << 10;
 pub(crate) struct Inflater {
     context: Context,
     available: Available,
-    /// While a message is inflated.
+    /// Present while a message is inflated.
     codec: Option<Decompressor>,
-    /// The window, for the next message to refer to: it takes less memory than a decompressor, and no longer than a message's
-    /// fraction to give back to one.
+    /// The window that the next message may refer to. It takes less memory than a decompressor, and
+    /// priming one with it takes a fraction of the time of inflating a message.
     history: History,
-    /// Messages inflated.
+    /// The number of messages inflated.
     received: u64,
-    /// Tells this connection's messages from those of others in a pooled decompressor; only with context takeover, from the first
-    /// message on.
+    /// Identifies this connection in a pooled decompressor. With context takeover, present from the
+    /// first message on.
     owner: Option<Owner>,
-    /// Bytes of the message so far.
+    /// The bytes of the current message inflated so far.
     inflated: u64,
     pool: Option<Arc<dyn CodecPool>>,
 }
@@ -59,7 +59,8 @@ impl Inflater {
         self.pool = Some(pool);
     }
 
-    /// Inflates the next stretch of a message, which may have `limit` bytes in all.
+    /// Inflates the next part of a message and passes it to `sink`. The message may have `limit`
+    /// bytes in total.
     pub(crate) fn push(
         &mut self,
         payload: &[u8],
@@ -85,7 +86,8 @@ impl Inflater {
 
     fn begin(&mut self) -> Decompressor {
         let mut codec = Decompressor::take(self.pool.as_deref(), self.available);
-        // Where few connections receive, the decompressor that comes back is often the one that was given last.
+        // When few connections receive, the pool often returns the decompressor that this
+        // connection used last. It continues without a reset.
         let goes_on = self.owner.as_ref().is_some_and(|owner| codec.goes_on(owner, self.received));
         if !goes_on {
             codec.decoder.reset(self.history.as_bytes());
@@ -94,13 +96,16 @@ impl Inflater {
     }
 
     fn end(&mut self, mut codec: Decompressor, is_whole: bool) {
-        // Nothing refers back behind a final block, whichever decompressor comes next.
+        // A final block ends the window: nothing after it may refer to bytes before it. The history
+        // must say so, because the next decompressor may be another one.
         if let Some(n) = codec.decoder.since_final() {
             self.history.keep(n);
         }
         self.inflated = 0;
         self.received = self.received.wrapping_add(1);
-        // It has the largest window, whatever was agreed on: what a peer may refer back to must not depend on whose it was.
+        // A decompressor always has the largest window. With a smaller negotiated one, continuing
+        // without a reset would let the peer refer back further, depending on which decompressor
+        // the pool returned.
         let is_exact = self.context.takeover && self.context.window_bits == MAX_WINDOW_BITS;
         let last_use = match is_exact && is_whole {
             true => Some((&*self.owner.get_or_insert_with(Owner::new), self.received)),
@@ -126,13 +131,15 @@ impl Inflater {
             &mut small
         };
         loop {
-            // One byte more than allowed tells a message that is too big from one that just fits.
+            // One byte more than allowed distinguishes a message that is too big from one that just
+            // fits.
             let room = limit.saturating_sub(self.inflated);
             let size = chunk.len().min(usize::try_from(room).unwrap_or(usize::MAX).saturating_add(1));
             let out = chunk.get_mut(..size).unwrap_or_default();
             let inflated = codec.decoder.inflate(payload, out);
             let (Ok(Inflated { written, .. }) | Err(CorruptAfter(written))) = inflated;
-            // What came before a fault goes first, for it may have the first fault in it.
+            // Pass on the output before the fault first: it may contain an earlier one, such as bad
+            // UTF-8.
             let out = out.get(..written.min(usize::try_from(room).unwrap_or(usize::MAX))).unwrap_or_default();
             self.inflated = self.inflated.saturating_add(out.len() as u64);
             self.history.push(out);

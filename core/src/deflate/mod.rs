@@ -1,8 +1,9 @@
 //! permessage-deflate (RFC 7692): compression of messages.
 //!
-//! It is off unless [`Config::deflate`](crate::Config#structfield.deflate) asks for it. Then the opening handshakes negotiate it, and
-//! the connections that agreed on it deflate what [`Policy`] says and inflate what comes compressed, chunk by chunk and never
-//! beyond [`Config::max_message_size`](crate::Config#structfield.max_message_size).
+//! Compression is off by default. Set [`Config::deflate`](crate::Config#structfield.deflate) to
+//! negotiate it in the opening handshake. A connection that has agreed on it compresses the
+//! messages that [`Policy`] selects. It inflates received messages in chunks, and never beyond
+//! [`Config::max_message_size`](crate::Config#structfield.max_message_size).
 //!
 //! ```
 //! # #[cfg(feature = "_deflate")] {
@@ -15,33 +16,41 @@
 //!
 //! # What it costs
 //!
-//! Memory of an idle connection, beside what it has without compression. Nothing is taken before the first compressed message, and
-//! never more than has been sent or received:
+//! An idle connection needs this much more memory than without compression. It allocates nothing
+//! before the first compressed message, and never more than has been sent or received:
 //!
-//! | | of what is sent | of what is received |
+//! | | sending | receiving |
 //! |---|---|---|
 //! | no context takeover | 0 | 0 |
-//! | context takeover | 4 KiB ([`Memory::History`]), or the window if that is less | the window agreed on: 32 KiB, 4 KiB with 12 bits |
-//! | and [`Memory::Compressor`] | 380,032 bytes (zlib-rs), 319,326 (miniz_oxide) | the same |
+//! | context takeover | 4 KiB ([`Memory::History`]) or the window, if smaller | the negotiated window |
+//! | with [`Memory::Compressor`] | 380,032 bytes (zlib-rs), 319,326 (miniz_oxide) | the negotiated window |
 //!
-//! Windows and [`mem_level`](Deflate#structfield.mem_level) make a compressor of zlib-rs smaller, down to 137,216 bytes; those of
-//! miniz_oxide have one size. Of 5,000 idle connections of the `autobahn_server` example on tokio, after a message of 60 kB each, 1.40 KiB
-//! each were resident without compression, 1.75 without context takeover, 9.8 with windows of 12 bits and 37.7 with the
-//! defaults, 32 of which are what the peer may refer back to.
+//! The negotiated window is 32 KiB by default, and 4 KiB with 12 bits.
 //!
-//! While a message is compressed or inflated, codecs come from a [`CodecPool`]: a decompressor has 50 KiB.
+//! Smaller windows and a lower [`mem_level`](Deflate#structfield.mem_level) shrink a compressor of
+//! zlib-rs to as little as 137,216 bytes; compressors of miniz_oxide have one size. We measured the
+//! resident memory of 5,000 idle connections of the `autobahn_server` example on tokio, after one
+//! message of 60 kB each. It was 1.40 KiB a connection without compression, 1.75 without context
+//! takeover, 9.8 with windows of 12 bits and 37.7 with the defaults. Of the latter, 32 KiB are the
+//! window that the peer may refer back to.
 //!
-//! A compressor from the pool is primed with the history; its receiver cannot tell, for a sender may always look back less far than it
-//! could. Against a compressor of its own, at level 6, JSON messages of 1 KiB become 10 % longer and those of 64 KiB 2 %; in return a
-//! compressor stays in the cache, so that 32 connections that take turns are served 3 to 4 times as fast. Where one connection sends
-//! several messages in a row, it gets its compressor back as it was, and there is no difference.
+//! Compressors and decompressors come from a [`CodecPool`] for the length of one message. A
+//! decompressor takes 50 KiB.
+//!
+//! A pooled compressor is primed with the connection's history. The receiver cannot tell, because a
+//! sender may always look back less far than the window allows. Compared with one compressor for
+//! each connection, at level 6, JSON messages of 1 KiB become 10 % longer and those of 64 KiB 2 %.
+//! In return the compressor stays in the cache, which serves 32 connections that take turns 3 to 4
+//! times as fast. A connection that sends several messages in a row gets the same compressor back
+//! unchanged, and loses nothing.
 //!
 //! # The backends
 //!
-//! The feature `zlib-rs` or `deflate` brings compression; with both, `zlib-rs` is used. `deflate` is miniz_oxide, which has no
-//! unsafe code and needs no standard library. It knows no small windows: below 15 bits its history is restarted again
-//! and again, which is correct but slow (8 MB/s at 8 bits, which a peer may ask for). One of its constructors takes
-//! some 70 KiB of stack.
+//! Either of the features `zlib-rs` and `deflate` provides compression. With both, `zlib-rs` is used.
+//! The backend of `deflate` is miniz_oxide, which has no unsafe code and needs no standard library.
+//! It has no small windows: below 15 bits its history is restarted again and again, which is correct
+//! but slow (8 MB/s at 8 bits, which a peer may request). One of its constructors takes some 70 KiB
+//! of stack.
 
 mod backend;
 mod codec;

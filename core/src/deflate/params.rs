@@ -1,4 +1,4 @@
-//! The parameters of permessage-deflate (RFC 7692 7.1) as they stand in a header.
+//! Reading and writing the parameters of permessage-deflate (RFC 7692 7.1).
 
 use core::fmt;
 use core::mem;
@@ -26,13 +26,14 @@ pub(super) struct Params {
     pub(super) server_no_context_takeover: bool,
     pub(super) client_no_context_takeover: bool,
     pub(super) server_max_window_bits: Option<u8>,
-    /// `Some(None)` is the parameter without a value.
+    /// `Some(None)` means that the parameter is present without a value.
     pub(super) client_max_window_bits: Option<Option<u8>>,
 }
 
 impl Params {
-    /// Reads them. RFC 7692 7 has the server decline an offer, and the client fail on an answer, for the same three faults: "an
-    /// extension parameter not defined for use", "an extension parameter with an invalid value", "multiple extension parameters with
+    /// Reads the parameters of an extension. By RFC 7692 7 the same three faults make the server
+    /// decline an offer and the client fail on an answer: "an extension parameter not defined for
+    /// use", "an extension parameter with an invalid value", "multiple extension parameters with
     /// the same name".
     pub(super) fn read(extension: &Extension<'_>) -> Result<Self, InvalidAnswer> {
         let mut params = Params::default();
@@ -60,12 +61,13 @@ impl Params {
     }
 }
 
-/// RFC 7692 7.1.1.1, 7.1.1.2: "This extension parameter has no value."
+/// Checks RFC 7692 7.1.1.1, 7.1.1.2: "This extension parameter has no value."
 fn no_value(param: &Param<'_>) -> Result<(), InvalidAnswer> {
     if param.value.is_none() { Ok(()) } else { Err(InvalidAnswer::ParameterValue) }
 }
 
-/// RFC 7692 7.1.2: "a decimal integer value without leading zeroes between 8 to 15, inclusive".
+/// Reads a window. RFC 7692 7.1.2: "a decimal integer value without leading zeroes between 8 to 15,
+/// inclusive".
 fn window_bits(value: Value<'_>) -> Result<u8, InvalidAnswer> {
     let mut bytes = value.bytes();
     match (bytes.next(), bytes.next(), bytes.next()) {
@@ -75,7 +77,7 @@ fn window_bits(value: Value<'_>) -> Result<u8, InvalidAnswer> {
     }
 }
 
-/// As they are sent: one element of `Sec-WebSocket-Extensions`.
+/// Writes the parameters as one element of `Sec-WebSocket-Extensions`.
 impl fmt::Display for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(NAME)?;

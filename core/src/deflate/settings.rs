@@ -1,54 +1,68 @@
-//! What one end wants of the extension.
+//! The settings of compression.
 
 use super::backend::Available;
 
-/// What this end wants of permessage-deflate. Every field has a setter of the same name, for chaining.
+/// The settings of permessage-deflate. Every field has a setter of the same name, for chaining.
 ///
-/// A connection has two directions, and each has its own window (how far back repetitions are looked for) and its own choice
-/// whether the window is kept from one message to the next ("context takeover"). Here `window_bits` and `context_takeover` are
-/// those of what this end sends, `peer_window_bits` and `peer_context_takeover` those of what it receives; which of these is the
-/// `server_` and which the `client_` parameter of RFC 7692 7.1 follows from the role.
+/// Each of a connection's two directions has its own window (how far back the compressor looks for
+/// repetitions), and either keeps it from one message to the next ("context takeover") or not.
+/// `window_bits` and `context_takeover` apply to what this end sends, `peer_window_bits` and
+/// `peer_context_takeover` to what it receives. The role decides which of them is the `server_` and
+/// which the `client_` parameter of RFC 7692 7.1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deflate {
-    /// Which messages are compressed (those of 128 bytes or more).
+    /// Which messages are compressed. Default: those of 128 bytes or more.
     pub policy: Policy,
-    /// From 1, the fastest, to 9, the smallest output (6).
+    /// The compression level, from 1 (fastest) to 9 (smallest output). Default: 6.
     pub level: u8,
-    /// The largest window that this end compresses with, in bits: 8 to 15 (15, which is 32 KiB). A peer that asks for less gets
-    /// less.
+    /// The largest window that this end compresses with, in bits: 8 to 15. The peer may request a
+    /// smaller one. Default: 15, which is 32 KiB.
     pub window_bits: u8,
-    /// Whether this end may refer back to messages sent before (yes). If the peer forbids it, it is off.
+    /// Whether this end may refer back to earlier messages. The peer may forbid it. Default: true.
     pub context_takeover: bool,
-    /// The largest window that the peer is asked to compress with, in bits: 8 to 15 (15). It is what inflating costs in memory. A client
-    /// that did not say that it can limit its window (RFC 7692 7.1.2.2) cannot be asked, and uses up to 15. Peers that compress with zlib cannot do 8, and take 9 for it or do without compression.
+    /// The largest window that the peer may compress with, in bits: 8 to 15. Inflating takes this
+    /// much memory. Default: 15.
+    ///
+    /// A client that did not offer to limit its window (RFC 7692 7.1.2.2) uses up to 15. Peers that
+    /// compress with zlib do not support 8: they use 9 instead, or no compression.
     pub peer_window_bits: u8,
-    /// Whether the peer may refer back to messages sent before (yes). If not, nothing is kept between two messages.
+    /// Whether the peer may refer back to earlier messages. If not, no window is kept between two
+    /// messages. Default: true.
     pub peer_context_takeover: bool,
-    /// What is kept of messages sent, for those that follow (the last 4 KiB). Without `context_takeover` it has no effect.
+    /// The state kept of sent messages, for later ones to refer to. It has no effect without
+    /// `context_takeover`. Default: the last 4 KiB.
     pub memory: Memory,
-    /// How much memory the compressor takes for itself, 1 to 9 (8), as in zlib's `deflateInit2`. Only the backend `zlib-rs` has it.
+    /// The compressor's internal memory, 1 to 9, as in zlib's `deflateInit2`. Only the backend
+    /// `zlib-rs` uses it. Default: 8.
     pub mem_level: u8,
     pub(super) available: Available,
 }
 
-/// Which messages are compressed, where compression has been agreed on. A message that would not become shorter goes as it is
-/// (except with [`Memory::Compressor`], which cannot take back what it has compressed).
+/// Which messages are compressed, once compression is negotiated.
+///
+/// A message can request compression or its absence with
+/// [`Payload::compress`](crate::Payload::compress) or
+/// [`Flags::compress`](crate::Flags#structfield.compress). A message that would not become shorter
+/// is sent uncompressed, except with [`Memory::Compressor`], which cannot undo what it has
+/// compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
-    /// None, whatever is asked for with the message.
+    /// No messages, not even on request.
     Never,
-    /// Those that ask for it: [`Payload::compress`](crate::Payload::compress), [`Flags::compress`](crate::Flags#structfield.compress).
+    /// Messages that request it.
     OnRequest,
-    /// All, but those that ask not to be.
+    /// All messages, except those that request not to be compressed.
     Always,
-    /// Those of at least this many bytes, and those that ask for it; messages sent in parts count as long ones.
+    /// Messages of at least this many bytes, unless a message requests otherwise. A message sent in
+    /// parts counts as long enough.
     Above(usize),
 }
 
 impl Policy {
-    /// Whether a message of `size` bytes is compressed, if `asked` was asked for it.
+    /// Returns whether to compress a message of `size` bytes, given the caller's request in
+    /// `asked`.
     pub(super) fn wants(self, size: usize, asked: Option<bool>) -> bool {
         match self {
             Policy::Never => false,
@@ -59,14 +73,16 @@ impl Policy {
     }
 }
 
-/// What a connection keeps of the messages it has sent, so that the next ones can refer back to them.
+/// The state that a connection keeps of sent messages, so that later ones can refer back to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Memory {
-    /// The last so many bytes of text as it was before compression; the compressor itself comes from a pool, for the length of
-    /// one message. Receivers cannot tell the difference, and thousands of connections can have it.
+    /// The last bytes sent, up to this many, before compression. The compressor itself comes from a
+    /// pool for the length of one message. Receivers cannot tell the difference, and thousands of
+    /// connections can afford it.
     History(usize),
-    /// The whole compressor: somewhat shorter output, for some 300 KiB a connection.
+    /// The whole compressor. Output becomes somewhat shorter, at the cost of some 300 KiB a
+    /// connection.
     Compressor,
 }
 
@@ -88,7 +104,7 @@ impl Default for Deflate {
 }
 
 impl Deflate {
-    /// The defaults, as stated at each field.
+    /// Creates the default settings. Each field states its default.
     #[cfg(feature = "_deflate")]
     #[must_use]
     pub fn new() -> Self {

@@ -1,4 +1,4 @@
-//! The backend of miniz_oxide: no `std`, and no unsafe code either.
+//! The backend miniz_oxide, which needs neither `std` nor unsafe code.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -18,23 +18,30 @@ use crate::deflate::params::clamp_window_bits;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Available;
 
-/// miniz_oxide counts what has passed in a `usize`. No more than half of one does before it begins anew: the counts stay far from
-/// their end. (That is 2 GiB where a `usize` has 32 bits, and never where it has 64.)
+/// The input after which a compressor is reset. miniz_oxide counts its input in a `usize`; a reset
+/// at half of its range keeps the counters from overflowing. (That is after 2 GiB with a `usize` of
+/// 32 bits, and never with 64.)
 const MAX_THROUGH: usize = usize::MAX / 2;
 
-/// miniz_oxide knows no windows but the largest: `CompressorOxide::with_params` takes others, but then only lowers the level, and its
-/// distances are as long as ever. But its full flush makes it forget all that came before. So a smaller window is held by never letting
-/// it know more: when a window's worth is known it forgets all, and learns the last half again, as if that were a history.
+/// A compressor of miniz_oxide.
 ///
-/// To make one takes 72 KiB of stack (and debug builds some 300), for miniz_oxide makes it there. Nothing else does.
+/// miniz_oxide has only the largest window. `CompressorOxide::with_params` accepts others, but then
+/// only lowers the level, and its distances stay as long. A full flush, however, makes it forget
+/// all previous input. This encoder keeps to a smaller window by never letting the compressor know
+/// more: when it knows a window's worth of input, it is flushed and primed with the last half of
+/// that input.
+///
+/// Creating one takes 72 KiB of stack (some 300 in debug builds), because miniz_oxide builds it
+/// there. No other operation does.
 pub(crate) struct Encoder {
     deflate: Box<CompressorOxide>,
     level: u8,
     window: usize,
-    /// How much the compressor knows, history included. No distance is longer.
+    /// The bytes that the compressor knows, including the history. No distance is longer.
     known: usize,
-    /// The last half of the window, if it is a smaller one.
+    /// The last half of the window, if the window is not the largest.
     recent: Vec<u8>,
+    /// The input since the compressor was last reset.
     through: usize,
 }
 
@@ -47,7 +54,8 @@ impl Encoder {
         Encoder { deflate, level, window, known: 0, recent: Vec::new(), through: 0 }
     }
 
-    /// Begins a new stream as if `history` had been compressed before it. Always called before the first use.
+    /// Starts a new stream as if `history` had been compressed before it. Must be called before the
+    /// first use.
     pub(crate) fn reset(&mut self, history: &[u8]) {
         self.forget();
         if self.window == MAX_WINDOW {
@@ -59,7 +67,7 @@ impl Encoder {
         }
     }
 
-    /// Appends `input`, compressed behind what came before, and the empty block of a flush.
+    /// Continues the stream: appends `input`, compressed, and the empty block of a flush to `out`.
     pub(crate) fn compress(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), Corrupt> {
         if self.through > MAX_THROUGH {
             self.forget();
@@ -68,7 +76,8 @@ impl Encoder {
             return self.run(input, TDEFLFlush::Sync, |bytes| out.extend_from_slice(bytes));
         }
         loop {
-            // Rather that than a piece of a few bytes: each has a block of its own.
+            // Refresh the window early rather than compress a piece of a few bytes, because each
+            // piece takes a separate block.
             if self.window - self.known < input.len().min(self.window / 2) {
                 self.forget();
                 self.learn_recent();
@@ -93,13 +102,15 @@ impl Encoder {
         self.known = 0;
     }
 
-    /// Compresses for nothing. At a low level all of it gets known, too; but the lowest one keeps its knowledge in another way.
+    /// Primes the compressor by compressing `history` and discarding the output. Level 2 is enough to
+    /// make all of it known. Level 1 keeps its knowledge in a different form, so an encoder of level 1
+    /// is primed at level 1.
     fn learn(&mut self, history: &[u8]) {
         if history.is_empty() {
             return;
         }
         self.deflate.set_format_and_level(DataFormat::Raw, self.level.min(2));
-        // A failure is for the next call to say, which would fail as well.
+        // After a failure the next call fails too, and returns the error.
         let _ = self.run(history, TDEFLFlush::Sync, |_| ());
         self.deflate.set_format_and_level(DataFormat::Raw, self.level);
         self.known = history.len();
@@ -128,23 +139,25 @@ impl Encoder {
     }
 }
 
-/// Room behind the window, so that it slides with each 8 KiB only.
+/// The room after the window, so that the window slides only once in 8 KiB.
 const SLACK: usize = 8 << 10;
 
-/// The longest match, with which miniz_oxide is in its fast loop, and some more.
+/// The room below which the window slides: the longest match, which miniz_oxide needs for its fast
+/// loop, and a margin.
 const MIN_ROOM: usize = 512;
 
 pub(crate) struct Decoder {
     inflate: Box<DecompressorOxide>,
-    /// What the stream may refer to, then room for what comes of it. It never grows.
+    /// The bytes that the stream may refer to, followed by room for new output. It never grows.
     ///
-    /// What lies behind `end` may be of another connection. It is never read: miniz_oxide takes all before `end` for what it has
-    /// written, and without wrapping around a distance beyond that is an error.
+    /// Bytes after `end` may belong to another connection, and are never read: miniz_oxide treats
+    /// the bytes before `end` as its output, and without wrapping around, a distance beyond them is
+    /// an error.
     window: Vec<u8>,
     end: usize,
-    /// Nothing has come since the last message, or since a block with BFINAL.
+    /// Whether no input has arrived since the last message, or since a block with BFINAL.
     fresh: bool,
-    /// Bytes of output behind the last block with BFINAL, if there was one.
+    /// The bytes of output since the last block with BFINAL, if there was one.
     since_final: Option<usize>,
 }
 
@@ -154,7 +167,7 @@ impl Decoder {
         Decoder { inflate: Box::default(), window, end: 0, fresh: true, since_final: None }
     }
 
-    /// Begins a new stream behind `history`, of which the last 32 KiB count.
+    /// Starts a new stream that may refer back to the last 32 KiB of `history`.
     pub(crate) fn reset(&mut self, history: &[u8]) {
         self.restart();
         self.since_final = None;
@@ -165,7 +178,8 @@ impl Decoder {
         }
     }
 
-    /// See [`Inflated`]. What lies in `out` behind that may be overwritten.
+    /// Inflates `input` into `out` (see [`Inflated`]). Bytes of `out` after the output may be
+    /// overwritten.
     pub(crate) fn inflate(&mut self, mut input: &[u8], out: &mut [u8]) -> Result<Inflated, CorruptAfter> {
         let (mut total, size) = (Inflated { read: 0, written: 0 }, out.len());
         loop {
@@ -194,17 +208,17 @@ impl Decoder {
         }
     }
 
-    /// Ends a message, all of whose output has been asked for.
+    /// Ends a message. All of its output must have been read.
     pub(crate) fn finish(&mut self) -> Result<(), Corrupt> {
         if self.fresh {
             return Ok(());
         }
-        // RFC 7692 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message." They are the
-        // rest of an empty block, which ends with them and with a byte.
+        // RFC 7692 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of
+        // the message." They complete an empty block, which ends on a byte boundary.
         let (status, tail) = self.step(&[0x00, 0x00, 0xff, 0xff], 0, TINFL_FLAG_STOP_ON_BLOCK_BOUNDARY);
         match status {
             _ if tail.read != 4 => return Err(Corrupt),
-            // It was the last one, with its BFINAL in the message.
+            // The completed block has BFINAL, which was in the message.
             TINFLStatus::Done => self.restart(),
             TINFLStatus::BlockBoundary if self.held_bits() == Some(0) => self.fresh = true,
             _ => return Err(Corrupt),
@@ -212,12 +226,13 @@ impl Decoder {
         Ok(())
     }
 
-    /// Bits of the last byte that belong to the next block; `None` inside a block.
+    /// Returns how many bits of the last byte belong to the next block, or `None` inside a block.
     fn held_bits(&self) -> Option<u8> {
         self.inflate.block_boundary_state().map(|state| state.num_bits)
     }
 
-    /// How much of what has come out since the reset can still be referred to, if that is not all of it and the history too.
+    /// Returns how many of the last bytes of output can still be referred to, or `None` if all
+    /// output and the history can.
     pub(crate) fn since_final(&self) -> Option<usize> {
         self.since_final
     }
@@ -229,7 +244,7 @@ impl Decoder {
         self.since_final = Some(0);
     }
 
-    /// Keeps a window's worth, where there is little room behind it.
+    /// Moves the window to the front of the buffer if little room is left after it.
     fn slide(&mut self) {
         if self.window.len() - self.end < MIN_ROOM {
             self.window.copy_within(self.end - MAX_WINDOW..self.end, 0);
@@ -254,7 +269,7 @@ mod tests {
     use crate::deflate::backend;
 
     #[test]
-    fn the_counts_of_miniz_oxide_never_come_near_their_end() {
+    fn the_compressor_is_reset_before_its_counters_overflow() {
         for window_bits in [8, 15] {
             let available = backend::Available;
             let mut encoder =

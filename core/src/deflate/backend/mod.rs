@@ -1,10 +1,13 @@
-//! The codec behind the extension. Each backend has the same three types:
+//! The codecs. Each backend has the same three types:
 //!
-//! - `Available`: the proof that there is one. Settings carry it, so without a backend none can be made.
-//! - `Encoder`: raw deflate (RFC 1951), one stretch after the other, each ending at a byte with the empty stored block whose last
-//!   four bytes are `00 00 ff ff`. No distance goes beyond the window it was made for, nor beyond what it was reset with.
-//! - `Decoder`: raw inflate into whatever room there is, and a check that a message ended where a block ended. RFC 7692 7.2.3.4 lets
-//!   a message have blocks with BFINAL: behind one, at the next byte, another stream begins, which cannot refer back.
+//! - `Available`: the proof that a backend is compiled in. Settings carry it, so without a backend
+//!   they cannot be created.
+//! - `Encoder`: raw deflate (RFC 1951), in parts. Each part ends on a byte boundary with the empty
+//!   stored block, whose last four bytes are `00 00 ff ff`. No distance reaches beyond the encoder's
+//!   window, or before the history it was reset with.
+//! - `Decoder`: raw inflate into any amount of room, and a check that a message ends where a block
+//!   ends. RFC 7692 7.2.3.4 allows a message to have blocks with BFINAL. Another stream, which cannot
+//!   refer back, begins at the next byte boundary after such a block.
 
 #[cfg(all(feature = "deflate", any(not(feature = "zlib-rs"), test)))]
 mod miniz;
@@ -23,22 +26,23 @@ pub(crate) use none::{Available, Decoder, Encoder};
 #[cfg(feature = "zlib-rs")]
 pub(crate) use zlib::{Available, Decoder, Encoder};
 
-/// How far `Decoder::inflate` came.
+/// The progress of one call of `Decoder::inflate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Inflated {
-    /// Bytes of the input that were taken.
+    /// The bytes of input consumed.
     pub(crate) read: usize,
-    /// Bytes of the output that were written. Less than there was room for means that all of the input has been taken and nothing
-    /// is held back.
+    /// The bytes of output written. If room is left, all input has been consumed and no output is
+    /// pending.
     pub(crate) written: usize,
 }
 
-/// The bytes are no deflate stream, or end in the middle of a block.
+/// The error for bytes that are not a deflate stream, or that end in the middle of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Corrupt;
 
-/// The same in `Decoder::inflate`, which has written so many bytes before that: what they are may be the earlier fault, and which one
-/// is told must not depend on how the input is cut.
+/// The error of `Decoder::inflate`, with the number of bytes written before the fault. Those bytes
+/// may contain an earlier fault, such as bad UTF-8. The earlier one must be reported, so that the
+/// error does not depend on how the input is split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CorruptAfter(pub(crate) usize);
 
@@ -48,15 +52,15 @@ impl From<CorruptAfter> for Corrupt {
     }
 }
 
-/// The largest window that deflate has.
+/// The largest window of deflate, in bytes.
 #[cfg(feature = "_deflate")]
 const MAX_WINDOW: usize = 1 << 15;
 
-/// A stored block of nothing, from the beginning of a byte.
+/// An empty stored block that begins on a byte boundary.
 #[cfg(feature = "zlib-rs")]
 const EMPTY_BLOCK: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
 
-/// The last `window` bytes, if there are more.
+/// Returns the last `window` bytes, or all of them if there are fewer.
 #[cfg(feature = "_deflate")]
 fn tail(history: &[u8], window: usize) -> &[u8] {
     history.get(history.len().saturating_sub(window)..).unwrap_or_default()

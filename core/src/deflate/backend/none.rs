@@ -1,4 +1,5 @@
-//! No backend: the types are there, but no values of them, so that nothing can be asked for, negotiated or run.
+//! The absence of a backend. Its types have no values, so compression cannot be configured,
+//! negotiated or run.
 
 use alloc::vec::Vec;
 
@@ -8,7 +9,8 @@ use crate::deflate::CompressorSettings;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Available(Never);
 
-/// Private, so that the code around need not know, and is the same with a backend and without.
+/// A type without values. It is private, so the code that uses this module is the same with and
+/// without a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Never {}
 

@@ -1,4 +1,4 @@
-//! The backend of zlib-rs, through its safe interface.
+//! The backend zlib-rs, used through its safe interface.
 
 use alloc::vec::Vec;
 
@@ -7,7 +7,8 @@ use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush, Statu
 use super::{Corrupt, CorruptAfter, EMPTY_BLOCK, Inflated, tail};
 use crate::deflate::CompressorSettings;
 
-/// The largest piece by which output grows while it is compressed. All of it is zeroed first.
+/// The limit in bytes on each step by which the output buffer grows. Each step has to be zeroed
+/// first.
 const MAX_ROOM: usize = 16 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +21,8 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     pub(crate) fn new(settings: &CompressorSettings) -> Self {
-        // zlib has no 8 without its own header. With 9 no distance is beyond 250, for it keeps 262 bytes ahead of the window.
+        // zlib does not support 8 in raw streams. With 9 no distance is beyond 250, because zlib
+        // reserves 262 bytes of the window for lookahead.
         let window_bits = settings.window_bits.clamp(9, 15);
         let config = DeflateConfig {
             level: settings.level.clamp(1, 9).into(),
@@ -31,17 +33,19 @@ impl Encoder {
         Encoder { deflate: Deflate::new_with_config(config), window: 1 << window_bits }
     }
 
-    /// Begins a new stream as if `history` had been compressed before it. Always called before the first use.
+    /// Starts a new stream as if `history` had been compressed before it. Must be called before the
+    /// first use.
     pub(crate) fn reset(&mut self, history: &[u8]) {
         self.deflate.reset();
         if history.is_empty() {
             return;
         }
-        // It fails in the middle of a stream only; and a history that is not looked at makes no output wrong.
+        // This fails only in the middle of a stream. Even without the history the output would be
+        // valid.
         let _ = self.deflate.set_dictionary(tail(history, self.window));
     }
 
-    /// Appends `input`, compressed behind what came before, and the empty block of a flush.
+    /// Continues the stream: appends `input`, compressed, and the empty block of a flush to `out`.
     pub(crate) fn compress(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), Corrupt> {
         let begin = out.len();
         loop {
@@ -56,12 +60,12 @@ impl Encoder {
             input = input.get(read..).unwrap_or_default();
             match status {
                 Err(_) | Ok(Status::StreamEnd) => return Err(Corrupt),
-                // Room left over: the flush is complete.
+                // Room is left, so the flush is complete.
                 Ok(_) if written < size && input.is_empty() => break,
                 Ok(_) => {}
             }
         }
-        // zlib does nothing where nothing came since the last flush.
+        // zlib writes nothing if it had no input since the last flush.
         if out.len() == begin {
             out.extend_from_slice(&EMPTY_BLOCK);
         }
@@ -69,7 +73,8 @@ impl Encoder {
     }
 }
 
-/// Enough for input that cannot be compressed, unless it is long: then it comes in several pieces.
+/// Returns enough room for the output of incompressible input, up to `MAX_ROOM`. Longer output
+/// takes several steps.
 fn room_for(input: usize) -> usize {
     let input = input.min(MAX_ROOM);
     (input + input / 8 + 64).min(MAX_ROOM)
@@ -77,27 +82,30 @@ fn room_for(input: usize) -> usize {
 
 pub(crate) struct Decoder {
     inflate: Inflate,
-    /// Nothing has come since the last message, or since a block with BFINAL.
+    /// Whether no input has arrived since the last message, or since a block with BFINAL.
     fresh: bool,
-    /// Bytes of output behind the last block with BFINAL, if there was one.
+    /// The bytes of output since the last block with BFINAL, if there was one.
     since_final: Option<usize>,
 }
 
 impl Decoder {
     pub(crate) fn new(_available: Available) -> Self {
-        // All windows: what the peer agreed to is a promise that nothing here depends on.
+        // The largest window accepts every stream, so nothing here depends on the peer keeping to a
+        // smaller one.
         Decoder { inflate: Inflate::new(false, 15), fresh: true, since_final: None }
     }
 
-    /// Begins a new stream behind `history`, of which the last 32 KiB count.
+    /// Starts a new stream that may refer back to the last 32 KiB of `history`.
     pub(crate) fn reset(&mut self, history: &[u8]) {
         self.restart();
         self.since_final = None;
-        // It does not fail without zlib's header; and without a history what refers to it would be corrupt, never wrong.
+        // This does not fail for raw streams. Without the history, references to it would be
+        // corrupt, but never yield wrong output.
         let _ = self.inflate.set_dictionary(tail(history, super::MAX_WINDOW));
     }
 
-    /// See [`Inflated`]. What lies in `out` behind that may be overwritten.
+    /// Inflates `input` into `out` (see [`Inflated`]). Bytes of `out` after the output may be
+    /// overwritten.
     pub(crate) fn inflate(&mut self, mut input: &[u8], out: &mut [u8]) -> Result<Inflated, CorruptAfter> {
         let (mut total, size) = (Inflated { read: 0, written: 0 }, out.len());
         loop {
@@ -114,30 +122,33 @@ impl Decoder {
             if input.is_empty() || total.written == size {
                 return Ok(total);
             }
-            // zlib stops at the ends of its input and of its output only: this is for the loop to end whatever it does.
+            // zlib only stops at the end of its input or output. This check ends the loop even if
+            // it did not.
             if step == (Inflated { read: 0, written: 0 }) {
                 return Err(CorruptAfter(total.written));
             }
         }
     }
 
-    /// Ends a message, all of whose output has been asked for.
+    /// Ends a message. All of its output must have been read.
     pub(crate) fn finish(&mut self) -> Result<(), Corrupt> {
         if self.fresh {
             return Ok(());
         }
-        // RFC 7692 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message." They are the
-        // rest of an empty block. `Block` stops behind it, so a fifth byte is left over, unless they were something else.
+        // RFC 7692 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of
+        // the message." They complete an empty block. `Block` stops after that block, so zlib
+        // consumes the fifth byte only if the four were something else.
         let (tail, status) = self.step(&[0x00, 0x00, 0xff, 0xff, 0x00], &mut [], InflateFlush::Block);
         if status.is_err() || tail.read != 4 {
             return Err(Corrupt);
         }
-        // That block may have been the last one, with its BFINAL in the message.
+        // The completed block may have BFINAL, which was in the message.
         if self.ended()? {
             self.restart();
             return Ok(());
         }
-        // If another kind of block ended there, then perhaps not at the end of a byte: an empty block would be misread.
+        // If another kind of block ended here, it may not have ended on a byte boundary. Then the
+        // probe, an empty block, is misread.
         let (probe, status) = self.step(&EMPTY_BLOCK, &mut [], InflateFlush::Block);
         if status.is_err() || probe.read != EMPTY_BLOCK.len() || self.ended()? {
             return Err(Corrupt);
@@ -146,13 +157,14 @@ impl Decoder {
         Ok(())
     }
 
-    /// Whether a block with BFINAL has ended.
+    /// Returns whether a block with BFINAL has ended.
     fn ended(&mut self) -> Result<bool, Corrupt> {
         let (_, status) = self.step(&[], &mut [], InflateFlush::NoFlush);
         Ok(status? == Status::StreamEnd)
     }
 
-    /// How much of what has come out since the reset can still be referred to, if that is not all of it and the history too.
+    /// Returns how many of the last bytes of output can still be referred to, or `None` if all
+    /// output and the history can.
     pub(crate) fn since_final(&self) -> Option<usize> {
         self.since_final
     }
@@ -179,7 +191,8 @@ impl Decoder {
     }
 }
 
-/// By how much one of zlib's totals grew. They never grow beyond what was lent, so it always fits.
+/// Returns by how much one of zlib's totals grew. It grows by at most the length of a slice, so the
+/// result always fits.
 fn since(before: u64, after: u64) -> usize {
     usize::try_from(after.saturating_sub(before)).unwrap_or(usize::MAX)
 }

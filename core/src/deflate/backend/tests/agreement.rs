@@ -1,9 +1,9 @@
 use super::checker::check_message;
 use super::*;
 
-/// Streams that are wrong in some way, or not: both backends and the checker say the same of each, whatever the pieces.
+/// Both backends and the checker agree on valid and invalid streams, however the input is split.
 #[test]
-fn random_and_mutated_streams_mean_the_same_to_all() {
+fn backends_and_checker_agree_on_random_and_mutated_streams() {
     let mut random = Random(9);
     let mut seeds = Vec::new();
     for backend in BACKENDS {
@@ -41,7 +41,7 @@ fn random_and_mutated_streams_mean_the_same_to_all() {
 fn noise(random: &mut Random) -> Vec<u8> {
     let size = random.below(80);
     let mut stream = random.bytes(size);
-    // More of the blocks with codes.
+    // Prefer compressed blocks.
     if let Some(first) = stream.first_mut() {
         *first = (*first & !6) | [0, 2, 4, 4][random.below(4)];
     }
@@ -56,7 +56,7 @@ fn mutated(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
             0 => stream.truncate(at),
             1 => stream.insert(at, random.next() as u8),
             2 if !stream.is_empty() => drop(stream.remove(at)),
-            // The whole of another behind a last block or a flush.
+            // Append another stream after a last block or a flush.
             3 => {
                 stream.extend_from_slice(&TAIL);
                 stream.extend_from_slice(&seeds[random.below(seeds.len())]);

@@ -1,23 +1,26 @@
-//! An inflater that knows nothing of the backends, bit by bit, and says how far back a stream refers.
+//! An inflater that is independent of the backends, and returns how far back a stream refers.
 
 use alloc::vec::Vec;
 
 pub(super) struct Checked {
     pub(super) output: Vec<u8>,
     pub(super) max_distance: usize,
-    /// Of the last block: whether it has BFINAL, and whether it is a stored one of nothing.
+    /// Whether the last block has BFINAL.
     last: bool,
+    /// Whether the last block is an empty stored block.
     empty: bool,
 }
 
-/// What a message means: one that ends with BFINAL, or to which RFC 7692 7.2.2 adds the rest of an empty block.
+/// Inflates a message. It is valid if it ends with a BFINAL block, or if the bytes that RFC 7692
+/// 7.2.2 appends complete an empty block.
 pub(super) fn check_message(message: &[u8], history: &[u8]) -> Option<Vec<u8>> {
     let complete = check(message, history).filter(|checked| message.is_empty() || checked.last);
     let flushed = || check(&[message, &super::TAIL].concat(), history).filter(|checked| checked.empty);
     complete.or_else(flushed).map(|checked| checked.output)
 }
 
-/// Decodes `stream`, which has to end at the end of a block and of a byte, as it were behind `history`.
+/// Inflates `stream`, which may refer back to `history`, and must end with a block and on a byte
+/// boundary.
 pub(super) fn check(stream: &[u8], history: &[u8]) -> Option<Checked> {
     let mut bits = Bits { bytes: stream, at: 0 };
     let mut checked = Checked { output: history.to_vec(), max_distance: 0, last: false, empty: false };
@@ -84,7 +87,8 @@ fn stored(bits: &mut Bits<'_>, output: &mut Vec<u8>) -> Option<usize> {
     Some(length)
 }
 
-/// A canonical code: how many symbols there are of each length, and the symbols in the order of their codes.
+/// A canonical code: the number of symbols of each length, and the symbols in the order of their
+/// codes.
 struct Code {
     counts: [usize; 16],
     symbols: Vec<usize>,
@@ -102,7 +106,7 @@ impl Code {
                 return None;
             }
         }
-        // As zlib: a code may have gaps only if it has no more than one symbol, of one bit.
+        // Like zlib: a code may have gaps only if it has no more than one symbol, of one bit.
         if left > 0 && counts[2..].iter().any(|&count| count > 0) {
             return None;
         }
@@ -136,7 +140,7 @@ fn tables(bits: &mut Bits<'_>) -> Option<(Code, Code)> {
     for &symbol in &ORDER[..count] {
         lengths[symbol] = bits.take(3)?;
     }
-    // This one has to be complete.
+    // Unlike the others, this code must be complete.
     let kraft: usize = lengths.iter().filter(|&&length| length > 0).map(|length| 128 >> length).sum();
     let code = Code::new(&lengths).filter(|_| kraft == 128)?;
     let mut lengths = Vec::new();
@@ -149,7 +153,7 @@ fn tables(bits: &mut Bits<'_>) -> Option<(Code, Code)> {
         };
         lengths.resize(lengths.len() + times, length);
     }
-    // Without an end no block ends.
+    // A block without a code for its end is invalid.
     if lengths.len() > symbols + distances || lengths[256] == 0 {
         return None;
     }

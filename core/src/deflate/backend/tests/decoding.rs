@@ -1,9 +1,9 @@
 use super::checker::{check, check_message};
 use super::*;
 
-/// RFC 7692 7.2.3: each is a message without its last four bytes.
+/// The examples of RFC 7692 7.2.3: messages without their last four bytes.
 #[test]
-fn the_examples_of_the_rfc() {
+fn the_examples_of_the_rfc_inflate() {
     let hello: &[(&str, &[u8])] = &[
         ("7.2.3.1", &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]),
         ("7.2.3.2", &[0xf2, 0x00, 0x11, 0x00, 0x00]),
@@ -20,7 +20,7 @@ fn the_examples_of_the_rfc() {
                     assert_eq!(output.as_deref(), Ok(&b"Hello"[..]), "{} {section}", backend.name);
                     assert_eq!(decoder.finish(), Ok(()), "{} {section}", backend.name);
                 }
-                // 7.2.3.6, and a message of no bytes at all.
+                // 7.2.3.6, and a message without any bytes.
                 for empty in [&[0x00][..], &[]] {
                     assert_eq!(feed(&mut *decoder, empty, chunk, room), Ok(vec![]));
                     assert_eq!(decoder.finish(), Ok(()));
@@ -31,7 +31,7 @@ fn the_examples_of_the_rfc() {
 }
 
 #[test]
-fn any_pieces_in_any_room_are_the_same() {
+fn the_output_is_the_same_at_any_chunk_size_and_room() {
     let mut random = Random(6);
     let text = random.json(700);
     let plain = [random.echoes(3000, 3000), random.bytes(300), text, vec![7; 1000]].concat();
@@ -79,7 +79,8 @@ fn a_message_cut_anywhere_does_not_finish() {
                     fine += usize::from(whole.is_ok());
                     assert_eq!(whole.ok(), check_message(&sent[..cut], &[]), "{} at {cut}", other.name);
                 }
-                // Nothing at all, the ends of both messages, and the first bits of stored blocks.
+                // Valid cuts: the start, the ends of both messages, and the first bits of stored
+                // blocks.
                 assert!((3..=5).contains(&fine), "{} {fine}", other.name);
             }
         }
@@ -118,7 +119,7 @@ impl Fixed {
         (0..count).fold(self, |to, _| to.code(0x30 + usize::from(b'x'), 8))
     }
 
-    /// Three bytes from so far back.
+    /// Repeats three bytes from this distance.
     fn back(self, distance: usize) -> Self {
         let to = self.code(1, 7);
         match distance - 1 {
@@ -130,7 +131,7 @@ impl Fixed {
         }
     }
 
-    /// Ends the block, and the message with the header of an empty one.
+    /// Ends the block, and the message with the header of an empty block.
     fn end(self) -> Vec<u8> {
         let to = self.code(0, 7).bits(0, 3);
         to.0
@@ -142,9 +143,9 @@ impl Fixed {
     }
 }
 
-/// Codecs serve one connection after the other: what one of them said must never reach another.
+/// Codecs serve one connection after another, so data of one must never reach the next.
 #[test]
-fn nothing_of_before_a_reset_can_be_referred_to() {
+fn no_reference_reaches_bytes_before_a_reset() {
     let secret = Random(8).bytes(33_000);
     for backend in BACKENDS {
         let (mut encoder, mut decoder) = backend.pair(&settings(1, 15));
@@ -158,7 +159,7 @@ fn nothing_of_before_a_reset_can_be_referred_to() {
                         decoder.reset(&vec![b'h'; known]);
                         let stream =
                             Fixed::block(false).literals(before).back(distance).literals(after).end();
-                        // With room for the paths that are fast, too.
+                        // Enough room for the fast paths of the backends.
                         let output = feed(&mut *decoder, &stream, 500, 500)
                             .and_then(|out| decoder.finish().map(|()| out));
                         let checked = check(&[&stream[..], &TAIL].concat(), &vec![b'h'; known]);
@@ -177,7 +178,7 @@ fn nothing_of_before_a_reset_can_be_referred_to() {
 }
 
 #[test]
-fn behind_a_last_block_nothing_before_it_can_be_referred_to() {
+fn no_reference_reaches_bytes_before_a_final_block() {
     for backend in BACKENDS {
         for (literals, back, fine) in
             [(0, 1, false), (1, 1, true), (1, 2, false), (40, 40, true), (40, 41, false)]
@@ -190,7 +191,8 @@ fn behind_a_last_block_nothing_before_it_can_be_referred_to() {
                 let output =
                     feed(&mut *decoder, &stream, chunk, 600).and_then(|out| decoder.finish().map(|()| out));
                 assert_eq!(output.is_ok(), fine, "{} {literals} {back}", backend.name);
-                // The same in the next message, the one before ending there.
+                // The same if the final block ends the message, and the references are in the next
+                // one.
                 decoder.reset(b"history");
                 let stream = Fixed::block(true).back(7).literals(60).code(0, 7).0;
                 assert_eq!(feed(&mut *decoder, &stream, chunk, 600).unwrap().len(), 63);
@@ -204,9 +206,9 @@ fn behind_a_last_block_nothing_before_it_can_be_referred_to() {
     }
 }
 
-/// An empty block with BFINAL, its last four bytes cut off as RFC 7692 7.2.1 says.
+/// The message ends with an empty BFINAL block, whose last four bytes RFC 7692 7.2.1 removes.
 #[test]
-fn the_block_that_the_tail_completes_can_be_the_last_one() {
+fn the_block_that_the_tail_completes_can_be_final() {
     for backend in BACKENDS {
         let (_, mut decoder) = backend.pair(&settings(1, 15));
         for _ in 0..2 {
@@ -224,23 +226,24 @@ fn the_block_that_the_tail_completes_can_be_the_last_one() {
 }
 
 #[test]
-fn a_block_that_ends_without_another_one_behind_it_is_corrupt() {
+fn a_message_that_ends_without_an_empty_block_is_corrupt() {
     for backend in BACKENDS {
         for literals in 0..16 {
             let stream = Fixed::block(false).literals(literals).code(0, 7);
             let (_, mut decoder) = backend.pair(&settings(1, 15));
             let output = whole(&mut *decoder, &stream.0);
-            // Three bits of padding or more are such a block.
+            // Three or more bits of padding are the header of an empty block.
             assert_eq!(output.is_ok(), (1..=5).contains(&(stream.1 % 8)), "{} {literals}", backend.name);
             assert_eq!(output.ok(), check_message(&stream.0, &[]), "{} {literals}", backend.name);
         }
     }
 }
 
-/// A block with codes of its own that lacks the tail's ones, so far as they are the code of its end: `end` of them behind the zeros,
-/// or behind three of the ones, if `late`.
+/// Returns a block with dynamic codes whose end-of-block code is completed by the ones of the tail:
+/// by the first `end` of them, or if `late`, by the `end` of them that follow the first three.
 fn completed_by_the_tail(last: bool, end: usize, late: bool) -> Vec<u8> {
-    // Codes for lengths: 17 (zeros) is 0, and 0 to 15 have five bits. Lengths: literals 1, 2, and so on, and the last twice.
+    // The code for lengths: 17 (zeros) is 0, and 0 to 15 have five bits. The lengths of the
+    // literals: 1, 2 and so on, and the last one twice.
     const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
     let build = |runs: usize| {
         let distances = if late { 22 } else { 12 };
@@ -271,7 +274,7 @@ fn completed_by_the_tail(last: bool, end: usize, late: bool) -> Vec<u8> {
 }
 
 #[test]
-fn a_tail_that_is_something_else_has_to_end_with_a_byte_all_the_same() {
+fn a_tail_that_completes_another_block_must_end_it_on_a_byte_boundary() {
     for backend in BACKENDS {
         for (last, end, late, fine) in [
             (false, 13, true, true),
@@ -288,7 +291,7 @@ fn a_tail_that_is_something_else_has_to_end_with_a_byte_all_the_same() {
             (true, 15, false, true),
             (true, 14, false, true),
             (true, 9, false, true),
-            // That one leaves a byte over.
+            // One byte of the tail is left over.
             (true, 8, false, false),
         ] {
             for chunk in [1, 1000] {
@@ -307,9 +310,9 @@ fn a_tail_that_is_something_else_has_to_end_with_a_byte_all_the_same() {
     }
 }
 
-/// A kilobyte of input for a megabyte of output: it comes in the pieces asked for, with no room of its own.
+/// A kilobyte of input inflates to a megabyte, but only into the room that the caller provides.
 #[test]
-fn a_bomb_stays_within_the_room() {
+fn an_inflate_bomb_stays_within_the_room() {
     for backend in BACKENDS {
         let (mut encoder, mut decoder) = backend.pair(&settings(9, 15));
         let mut sent = Vec::new();
@@ -332,7 +335,7 @@ fn a_bomb_stays_within_the_room() {
 }
 
 #[test]
-fn no_room_is_no_error_and_no_progress_without_end() {
+fn inflating_without_room_is_no_error_and_does_not_loop() {
     for backend in BACKENDS {
         let (mut encoder, mut decoder) = backend.pair(&settings(6, 15));
         let sent = message(&mut *encoder, b"Hello");

@@ -4,7 +4,7 @@ use super::checker::check;
 use super::*;
 
 #[test]
-fn every_size_comes_back_through_every_backend_with_takeover() {
+fn every_size_round_trips_through_every_backend_with_takeover() {
     let mut random = Random(1);
     let (noise, text) = (random.bytes(2000), random.json(2000));
     for backend in BACKENDS {
@@ -29,7 +29,7 @@ fn every_size_comes_back_through_every_backend_with_takeover() {
 }
 
 #[test]
-fn the_edges_of_blocks_and_windows_come_back() {
+fn sizes_at_the_edges_of_blocks_and_windows_round_trip() {
     let mut random = Random(2);
     let mut turns = [(1, 15), (6, 9), (4, 15), (9, 15), (1, 12), (6, 15), (2, 14)].iter().cycle();
     for size in [4096, 32_767, 32_768, 32_769, 65_535, 65_536, 65_537, 131_071, 131_072] {
@@ -38,7 +38,7 @@ fn the_edges_of_blocks_and_windows_come_back() {
             for backend in BACKENDS {
                 let (mut encoder, _) = backend.pair(&settings(level, window_bits));
                 let sent = message(&mut *encoder, &plain);
-                // Static codes have at most nine bits for eight.
+                // Fixed codes take at most nine bits for eight.
                 assert!(sent.len() < size + size / 8 + 64, "{} {level} {size}: {}", backend.name, sent.len());
                 for other in BACKENDS {
                     let (_, mut decoder) = other.pair(&settings(level, 15));
@@ -63,13 +63,13 @@ fn no_distance_is_beyond_the_window_or_before_the_history() {
                     let (history, plain) = bytes.split_at(known);
                     let mut sent = Vec::new();
                     encoder.reset(history);
-                    // Two messages, one of them in parts of their own.
+                    // Two messages, the second one in parts.
                     let (first, second) = plain.split_at(plain.len() / 3);
                     encoder.compress(first, &mut sent).unwrap();
                     second
                         .chunks(window / 3 + 50)
                         .for_each(|part| encoder.compress(part, &mut sent).unwrap());
-                    // The peer has no more of the past than the window.
+                    // The peer keeps no more history than the window.
                     let checked = check(&sent, super::super::tail(history, window)).expect(backend.name);
                     assert!(checked.output == plain);
                     let far = checked.max_distance;
@@ -81,7 +81,7 @@ fn no_distance_is_beyond_the_window_or_before_the_history() {
 }
 
 #[test]
-fn a_history_is_made_use_of_and_a_reset_forgets() {
+fn an_encoder_uses_its_history_and_a_reset_discards_it() {
     let mut random = Random(4);
     let plain = random.bytes(200);
     for backend in BACKENDS {
@@ -98,7 +98,7 @@ fn a_history_is_made_use_of_and_a_reset_forgets() {
                 let long = message(&mut *encoder, &plain);
                 assert!(long.len() >= 200);
                 assert!(whole(&mut *decoder, &long).as_ref() == Ok(&plain));
-                // RFC 7692 7.2.3.2: and so is the message before.
+                // RFC 7692 7.2.3.2: the encoder uses the previous message too.
                 let again = message(&mut *encoder, &plain);
                 assert!(again.len() < 60, "{} {level} {window_bits}: {}", backend.name, again.len());
                 assert!(whole(&mut *decoder, &again).as_ref() == Ok(&plain));
@@ -108,7 +108,7 @@ fn a_history_is_made_use_of_and_a_reset_forgets() {
 }
 
 #[test]
-fn nothing_compresses_to_an_empty_block_each_time() {
+fn an_empty_message_always_compresses_to_an_empty_block() {
     for backend in BACKENDS {
         for level in 1..=9 {
             for history in [&b""[..], b"a", b"history"] {
@@ -140,7 +140,7 @@ fn settings_out_of_range_are_clamped() {
 }
 
 #[test]
-fn what_was_there_before_in_the_output_stays() {
+fn compressed_bytes_are_appended_to_the_output() {
     for backend in BACKENDS {
         let (mut encoder, _) = backend.pair(&settings(6, 15));
         let mut out = b"head".to_vec();

@@ -1,4 +1,5 @@
-//! Every test runs with every backend that is compiled, and what one compresses the other inflates too.
+//! Every test runs with every backend that is compiled in, and each backend inflates the output of
+//! the others.
 
 mod agreement;
 mod checker;
@@ -81,7 +82,7 @@ fn settings(level: u8, window_bits: u8) -> CompressorSettings {
 }
 
 impl Backend {
-    /// An encoder and a decoder of this backend, ready.
+    /// Returns an encoder and a decoder of this backend, ready for use.
     fn pair(&self, settings: &CompressorSettings) -> (Box<dyn Encode>, Box<dyn Decode>) {
         let (mut encoder, mut decoder) = ((self.encoder)(settings), (self.decoder)());
         encoder.reset(&[]);
@@ -90,7 +91,7 @@ impl Backend {
     }
 }
 
-/// One message as it is on the wire: without the four bytes that RFC 7692 7.2.1 removes.
+/// Compresses one message as it is sent, without the four bytes that RFC 7692 7.2.1 removes.
 fn message(encoder: &mut dyn Encode, input: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     encoder.compress(input, &mut out).unwrap();
@@ -101,7 +102,8 @@ fn message(encoder: &mut dyn Encode, input: &[u8]) -> Vec<u8> {
 
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// All of a message, without its end, lent in pieces of `chunk` bytes and with `room` for as many bytes at a time.
+/// Inflates a message without finishing it, with `chunk` bytes of input and `room` bytes of output
+/// at a time.
 fn feed(decoder: &mut dyn Decode, message: &[u8], chunk: usize, room: usize) -> Result<Vec<u8>, Corrupt> {
     let (mut output, mut buffer) = (Vec::new(), vec![0xaa; room]);
     for mut input in message.chunks(chunk) {
@@ -113,11 +115,11 @@ fn feed(decoder: &mut dyn Decode, message: &[u8], chunk: usize, room: usize) -> 
                 break;
             }
         }
-        assert!(input.is_empty(), "room left over says that all has been taken");
+        assert!(input.is_empty(), "if room is left, all input has been consumed");
         assert_eq!(
             decoder.inflate(&[], &mut buffer),
             Ok(Inflated { read: 0, written: 0 }),
-            "and that nothing is held"
+            "if room is left, no output is pending"
         );
     }
     Ok(output)
@@ -129,7 +131,7 @@ fn whole(decoder: &mut dyn Decode, message: &[u8]) -> Result<Vec<u8>, Corrupt> {
     Ok(output)
 }
 
-/// Xorshift, so that the tests are the same each time.
+/// A generator (xorshift) with a fixed seed, so that the tests are reproducible.
 struct Random(u64);
 
 impl Random {
@@ -148,7 +150,7 @@ impl Random {
         (0..count).map(|_| self.next() as u8).collect()
     }
 
-    /// Bytes that repeat themselves at every distance up to `far`.
+    /// Returns bytes with repetitions at every distance up to `far`.
     fn echoes(&mut self, count: usize, far: usize) -> Vec<u8> {
         let mut bytes = self.bytes(8);
         while bytes.len() < count {
@@ -162,7 +164,7 @@ impl Random {
         bytes
     }
 
-    /// What applications send: lines of JSON.
+    /// Returns lines of JSON, as applications send them.
     fn json(&mut self, count: usize) -> Vec<u8> {
         let mut text = alloc::string::String::new();
         while text.len() < count {
