@@ -19,7 +19,7 @@ fn text(text: &str) -> Got {
 }
 
 #[test]
-fn the_examples_of_rfc_7692_7_2_3_are_understood() {
+fn the_examples_of_rfc_7692_7_2_3_inflate() {
     let stored: &[u8] = &[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00];
     let last_block: &[u8] = &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
     let two_blocks: &[u8] = &[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00];
@@ -43,7 +43,7 @@ fn the_examples_of_rfc_7692_7_2_3_are_understood() {
 }
 
 #[test]
-fn fragments_join_and_then_inflate_however_they_are_cut() {
+fn compressed_fragments_inflate_at_any_read_size() {
     let bytes = [
         frame(true, TEXT_START | RSV1, &HELLO[..3]),
         frame(true, PING, "between"),
@@ -64,7 +64,7 @@ fn fragments_join_and_then_inflate_however_they_are_cut() {
 }
 
 #[test]
-fn e2_a_message_says_whether_it_came_compressed() {
+fn e2_a_message_says_whether_it_was_compressed() {
     let mut end = deflating(true, Deflate::new());
     for (first, payload, compressed) in [(TEXT | RSV1, HELLO, true), (TEXT, b"plain", false)] {
         for split in [false, true] {
@@ -84,7 +84,7 @@ fn e2_a_message_says_whether_it_came_compressed() {
 }
 
 #[test]
-fn w2_rsv1_belongs_to_the_first_frame_of_a_message_where_compression_was_agreed_on() {
+fn w2_rsv1_is_valid_only_on_the_first_frame_of_a_message_once_compression_is_negotiated() {
     for server in [true, false] {
         let plain = || End::of(server, Config::new());
         let agreed = || deflating(server, Deflate::new());
@@ -112,7 +112,7 @@ fn w2_rsv1_belongs_to_the_first_frame_of_a_message_where_compression_was_agreed_
 }
 
 #[test]
-fn x5_what_cannot_be_inflated_fails_the_connection_with_1007() {
+fn x5_corrupt_data_fails_the_connection_with_1007() {
     let wrong: [&[u8]; 5] = [
         // A block type that does not exist.
         &[0x06],
@@ -136,7 +136,7 @@ fn x5_what_cannot_be_inflated_fails_the_connection_with_1007() {
 }
 
 #[test]
-fn without_context_takeover_a_message_cannot_refer_to_the_one_before() {
+fn without_context_takeover_a_message_cannot_refer_to_the_previous_one() {
     let mut end = deflating(true, Deflate::new().peer_context_takeover(false));
     end.feed(&frame(true, TEXT | RSV1, HELLO)).unwrap();
     let fault = end.feed(&frame(true, TEXT | RSV1, [0xf2, 0x00, 0x11, 0x00, 0x00]));
@@ -176,7 +176,7 @@ fn x6_a_message_may_inflate_to_the_limit_and_not_one_byte_further() {
 }
 
 #[test]
-fn what_can_be_referred_to_does_not_depend_on_the_decompressor() {
+fn the_window_does_not_depend_on_the_decompressor() {
     // 600 bytes in a stored block; and a byte with three from 600 bytes back.
     let block: Vec<u8> = (0..600u32).map(|i| (i * 7 % 251) as u8).collect();
     let stored = [&[0x00, 0x58, 0x02, 0xa7, 0xfd][..], &block, &[0x00]].concat();
@@ -197,7 +197,7 @@ fn what_can_be_referred_to_does_not_depend_on_the_decompressor() {
 }
 
 #[test]
-fn behind_a_final_block_nothing_refers_to_what_was_before_it() {
+fn no_reference_reaches_beyond_a_final_block() {
     // "Hello" in a last block; and an "A" with four bytes from ten bytes back.
     let (last, far) = ([0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], [0x72, 0x04, 0xb1, 0x00, 0x00]);
     for bits in [9, 15] {
@@ -248,7 +248,7 @@ fn payloads_of_events_can_be_inflated_by_hand() {
 }
 
 #[test]
-fn a_pooled_decompressor_shows_nothing_of_the_connection_before() {
+fn a_pooled_decompressor_reveals_nothing_of_its_previous_connection() {
     let pool = Pool::new();
     for takeover in [true, false] {
         let settings = Deflate::new().peer_context_takeover(takeover).peer_window_bits(9);

@@ -15,7 +15,7 @@ fn taken(element: &str) -> (bool, bool) {
 }
 
 #[test]
-fn x1_the_spellings_of_one_offer_are_equal() {
+fn x1_all_spellings_of_an_offer_are_equivalent() {
     let spellings = [
         "permessage-deflate; server_max_window_bits=12",
         "permessage-deflate;server_max_window_bits=12",
@@ -43,7 +43,7 @@ fn x1_the_spellings_of_one_offer_are_equal() {
 }
 
 #[test]
-fn x1_x9_a_malformed_list_agrees_on_nothing() {
+fn x1_x9_a_malformed_list_negotiates_nothing() {
     let malformed: [&[u8]; 36] = [
         b";",
         b"=",
@@ -98,7 +98,7 @@ fn x1_x9_a_malformed_list_agrees_on_nothing() {
 }
 
 #[test]
-fn x1_what_stands_in_quotes_is_no_element() {
+fn x1_quoted_text_is_not_an_element() {
     for list in [
         "x; a=\"1, permessage-deflate\"",
         "x; a=\"1, permessage-deflate; b=\"",
@@ -109,7 +109,7 @@ fn x1_what_stands_in_quotes_is_no_element() {
 }
 
 #[test]
-fn x1_x9_every_parameter_with_every_value() {
+fn x1_x9_each_parameter_takes_only_its_valid_values() {
     const NAMES: [&str; 4] = [
         "server_no_context_takeover",
         "client_no_context_takeover",

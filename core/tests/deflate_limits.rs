@@ -13,7 +13,7 @@ use sockeye_testkit::pair::*;
 /// A peer that compresses everything sends what cannot be compressed in stored blocks (RFC 1951 3.2.4), five bytes longer for each
 /// 16 KiB or so: its application, which knows the limit, cannot know of that.
 #[test]
-fn a_message_of_just_the_limit_may_be_longer_on_the_wire_for_being_compressed() {
+fn a_message_of_the_maximum_size_may_exceed_it_when_compressed() {
     const LIMIT: usize = 32 << 10;
     let message: Vec<u8> = (0..LIMIT as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut compressed = Vec::new();

@@ -23,7 +23,7 @@ fn verified(answer: &str, settings: &Deflate) -> Result<Option<Negotiated>, Inva
 }
 
 #[test]
-fn x1_the_offer_says_what_the_client_wants() {
+fn x1_the_offer_states_the_client_s_settings() {
     let table = [
         (settings(15, true, 15, true), "; client_max_window_bits"),
         (settings(14, true, 15, true), "; client_max_window_bits=14"),
@@ -47,7 +47,7 @@ fn x1_the_offer_says_what_the_client_wants() {
 }
 
 #[test]
-fn x1_the_examples_of_rfc_7692_7_1_3() {
+fn x1_the_examples_of_rfc_7692_7_1_3_are_negotiated() {
     let server = Deflate::new();
     assert_eq!(answer("permessage-deflate", &server).unwrap(), "permessage-deflate");
     assert_eq!(
@@ -67,7 +67,7 @@ fn x1_the_examples_of_rfc_7692_7_1_3() {
 }
 
 #[test]
-fn x1_the_answer_fits_offer_and_settings() {
+fn x1_the_answer_matches_offer_and_settings() {
     let all = settings(15, true, 15, true);
     let small = settings(12, true, 11, true);
     let forgetful = settings(15, false, 15, false);
@@ -123,7 +123,7 @@ fn x1_the_answer_fits_offer_and_settings() {
 }
 
 #[test]
-fn x1_what_a_server_cannot_accept_it_passes_over() {
+fn x1_a_server_skips_unacceptable_offers() {
     let unacceptable = [
         "",
         "x-webkit-deflate-frame",
@@ -161,7 +161,7 @@ fn x1_what_a_server_cannot_accept_it_passes_over() {
 }
 
 #[test]
-fn x9_a_client_fails_on_an_answer_that_does_not_fit() {
+fn x9_a_client_fails_on_an_answer_that_does_not_match() {
     let all = settings(15, true, 15, true);
     let small = settings(11, true, 12, true);
     let forgetful = settings(15, false, 15, false);
@@ -216,7 +216,7 @@ fn x9_a_server_may_decline() {
 }
 
 #[test]
-fn x9_a_server_may_promise_more_and_ask_for_less_than_was_offered() {
+fn x9_an_answer_may_restrict_both_ends_further_than_the_offer() {
     let all = settings(15, true, 15, true);
     let small = settings(12, false, 12, true);
     let table = [
@@ -239,7 +239,7 @@ fn x9_a_server_may_promise_more_and_ask_for_less_than_was_offered() {
 }
 
 #[test]
-fn x9_windows_of_an_answer_up_to_the_limit_and_not_beyond() {
+fn x9_windows_of_an_answer_must_not_exceed_the_limit() {
     for limit in 8..=15 {
         for bits in 8..=15 {
             let server = format!("permessage-deflate; server_max_window_bits={bits}");

@@ -23,7 +23,7 @@ fn all_settings() -> impl Iterator<Item = Deflate> + Clone {
 }
 
 #[test]
-fn x1_x9_two_ends_of_any_settings_agree_on_the_least_of_both() {
+fn x1_x9_two_ends_agree_on_the_smaller_of_their_settings() {
     for client in all_settings() {
         let offer = offer(&client);
         for server in all_settings() {
@@ -264,7 +264,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn x1_the_answer_fits_whatever_was_offered(
+    fn x1_the_answer_matches_any_offer(
         lines in prop::collection::vec(prop_oneof![4 => line(), 1 => soup()], 1..3),
         server in any_settings(),
     ) {
@@ -272,7 +272,7 @@ proptest! {
     }
 
     #[test]
-    fn x9_an_answer_is_taken_if_and_only_if_it_fits(
+    fn x9_an_answer_is_accepted_if_and_only_if_it_matches(
         lines in prop::collection::vec(prop_oneof![4 => line(), 1 => soup()], 1..2),
         client in any_settings(),
     ) {
@@ -280,7 +280,7 @@ proptest! {
     }
 
     #[test]
-    fn x1_x9_no_bytes_make_a_panic(
+    fn x1_x9_no_input_causes_a_panic(
         lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..4),
         settings in any_settings(),
     ) {
@@ -290,7 +290,7 @@ proptest! {
 }
 
 #[test]
-fn t35_a_header_of_nothing_but_delimiters_ends_soon_and_needs_no_stack() {
+fn t35_a_header_of_delimiters_alone_is_parsed_quickly_and_without_recursion() {
     let pieces = [
         "\"",
         "\\",

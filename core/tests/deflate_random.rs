@@ -161,7 +161,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn x2_what_is_said_is_heard(
+    fn x2_sent_messages_arrive_unchanged(
         server in config(), client in config(), pooled: bool, messages in prop::collection::vec(said(), 1..10),
     ) {
         let mut pair = deflating_pair(server, client);

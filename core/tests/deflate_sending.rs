@@ -36,7 +36,7 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
 }
 
 #[test]
-fn o5_the_policy_says_which_messages_are_compressed() {
+fn o5_the_policy_selects_the_messages_to_compress() {
     let long = news(1);
     let table = [
         (Policy::Never, [false, false, false]),
@@ -66,7 +66,7 @@ fn o5_the_policy_says_which_messages_are_compressed() {
 }
 
 #[test]
-fn the_flag_of_a_frame_asks_for_compression() {
+fn a_frame_s_flag_requests_compression() {
     let mut end = deflating(true, Deflate::new().policy(Policy::OnRequest));
     let long = news(1);
     let compress = Flags { finish: true, compress: true };
@@ -78,7 +78,7 @@ fn the_flag_of_a_frame_asks_for_compression() {
 }
 
 #[test]
-fn without_an_agreement_nothing_is_compressed() {
+fn nothing_is_compressed_unless_negotiated() {
     let mut end = End::server(Config::new().deflate(always()));
     end.connection.send(Payload::from(news(1)).compress(true)).unwrap();
     end.connection.send_prepared(&Prepared::deflated(news(1), &always(), None)).unwrap();
@@ -87,7 +87,7 @@ fn without_an_agreement_nothing_is_compressed() {
 }
 
 #[test]
-fn what_would_not_become_shorter_goes_as_it_is() {
+fn a_message_that_would_not_become_shorter_is_sent_uncompressed() {
     for takeover in [true, false] {
         let settings = always().context_takeover(takeover);
         let mut pair = deflating_pair(Config::new().deflate(settings), Config::new().deflate(Deflate::new()));
@@ -103,7 +103,7 @@ fn what_would_not_become_shorter_goes_as_it_is() {
 }
 
 #[test]
-fn x3_messages_refer_to_those_before_them_as_far_as_was_agreed() {
+fn x3_messages_refer_to_earlier_ones_as_far_as_negotiated() {
     let length = |settings: Deflate| {
         let mut pair = deflating_pair(Config::new().deflate(settings), Config::new().deflate(Deflate::new()));
         for n in 0..3 {
@@ -160,7 +160,7 @@ fn x8_a_message_in_parts_is_compressed_as_one() {
 }
 
 #[test]
-fn a_wrong_part_is_refused_and_nothing_of_it_is_compressed() {
+fn a_refused_part_leaves_no_trace_in_the_compressor() {
     let mut pair = deflating_pair(Config::new().deflate(always()), Config::new().deflate(Deflate::new()));
     let text = |data: &'static [u8], finish| Frame::new(Opcode::Text, data).finish(finish);
     pair.server.connection.send_frame(&text(b"begun ", false)).unwrap();
@@ -174,7 +174,7 @@ fn a_wrong_part_is_refused_and_nothing_of_it_is_compressed() {
 }
 
 #[test]
-fn a_compressed_message_is_sent_in_fragments_if_that_is_set() {
+fn a_compressed_message_is_fragmented_if_configured() {
     let config = Config::new().fragment_size(10_usize).deflate(always());
     let mut pair = deflating_pair(config, Config::new().deflate(Deflate::new()));
     pair.server.connection.send(news(1)).unwrap();
@@ -187,7 +187,7 @@ fn a_compressed_message_is_sent_in_fragments_if_that_is_set() {
 }
 
 #[test]
-fn a_prepared_message_is_compressed_once_for_all_who_can_read_it() {
+fn a_prepared_message_is_compressed_once_for_all_connections_that_can_inflate_it() {
     let prepared = Prepared::deflated(news(7), &Deflate::new(), None);
     let mut first = None;
     for settings in
@@ -226,7 +226,7 @@ fn a_prepared_message_is_compressed_once_for_all_who_can_read_it() {
 }
 
 #[test]
-fn a_prepared_message_that_is_not_to_be_compressed_is_not() {
+fn a_prepared_message_can_opt_out_of_compression() {
     let secret = Prepared::deflated(Payload::from(news(1)).compress(false), &always(), None);
     let noise = Prepared::deflated(noise(1000, 3), &always(), None);
     let mut end = deflating(true, always());
@@ -236,7 +236,7 @@ fn a_prepared_message_that_is_not_to_be_compressed_is_not() {
 }
 
 #[test]
-fn idle_connections_hold_no_codec_unless_it_is_to_be_kept() {
+fn idle_connections_hold_no_codec_unless_configured_to() {
     for (settings, compressors, decompressors) in [
         (Deflate::new().context_takeover(false).peer_context_takeover(false), 1, 1),
         (Deflate::new().peer_window_bits(12), 1, 1),
@@ -259,7 +259,7 @@ fn idle_connections_hold_no_codec_unless_it_is_to_be_kept() {
 }
 
 #[test]
-fn a_compressor_that_comes_back_unused_goes_on_and_any_other_begins_anew() {
+fn a_pooled_compressor_continues_only_after_its_own_last_message() {
     let pool = Pool::new();
     let mut pairs = [1, 2].map(|_| {
         let settings = || Config::new().deflate(always().memory(Memory::History(10)));
@@ -299,7 +299,7 @@ fn a_compressor_that_comes_back_unused_goes_on_and_any_other_begins_anew() {
 }
 
 #[test]
-fn a_pool_that_mixes_up_compressors_does_no_harm() {
+fn a_pool_that_returns_the_wrong_compressor_does_no_harm() {
     let pool = Pool::new();
     let mut pairs: Vec<Pair> = (8..=15)
         .map(|bits| {

@@ -49,7 +49,7 @@ fn sent(handshake: &mut Handshake, step: usize) -> String {
 }
 
 #[test]
-fn k1_the_request_has_what_rfc_6455_wants_in_any_pieces() {
+fn k1_the_request_has_the_headers_of_rfc_6455_at_any_write_size() {
     let expected = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
         Sec-WebSocket-Protocol: chat, soap\r\nOrigin: https://a.example\r\nX: 1\r\nx: 2\r\n\r\n";
@@ -105,7 +105,7 @@ fn k1_subprotocols_are_tokens_and_unique() {
 }
 
 #[test]
-fn k1_valid_responses() {
+fn k1_valid_responses_establish_a_connection() {
     for (offered, response, chosen) in [
         (&[][..], valid_with(""), None),
         (&["chat"], valid_with(""), None),
@@ -137,7 +137,7 @@ fn k1_valid_responses() {
 }
 
 #[test]
-fn k1_each_rule_that_a_101_can_break() {
+fn k1_each_rule_that_a_101_breaks_is_named() {
     use BadResponse::*;
     let replaced = |from: &str, to: &str| {
         assert!(valid_with("").contains(from));
@@ -275,7 +275,7 @@ fn k1_t40_a_redirect_is_a_refusal_and_not_followed() {
 }
 
 #[test]
-fn k1_a_body_up_to_the_end_of_the_transport() {
+fn k1_a_refusal_without_a_length_has_its_body_up_to_the_eof() {
     let mut handshake = start(request());
     assert!(respond(&mut handshake, b"HTTP/1.1 500 x\r\n\r\nwhat ").unwrap().is_none());
     assert!(respond(&mut handshake, b"happened").unwrap().is_none());
@@ -285,7 +285,7 @@ fn k1_a_body_up_to_the_end_of_the_transport() {
 }
 
 #[test]
-fn k1_a_coding_that_is_not_chunked_lasts_up_to_the_end_of_the_transport() {
+fn k1_a_body_whose_coding_does_not_end_in_chunked_lasts_up_to_the_eof() {
     for coding in ["gzip", "chunked, gzip", "chunked, chunked", ""] {
         let mut handshake = start(request());
         let bytes = format!("HTTP/1.1 500 x\r\nTransfer-Encoding: {coding}\r\n\r\nabc");
@@ -301,7 +301,7 @@ fn k1_a_coding_that_is_not_chunked_lasts_up_to_the_end_of_the_transport() {
 }
 
 #[test]
-fn k1_a_body_that_does_not_end_well_is_cut_and_says_so() {
+fn k1_an_incomplete_body_is_truncated_and_marked_so() {
     // Cut by the transport, by the time, by a malformed chunk, by the limit.
     let start_of_body = b"HTTP/1.1 500 x\r\nContent-Length: 100\r\n\r\npart";
     let mut handshake = start(request());
@@ -344,7 +344,7 @@ fn a_huge_announced_body_takes_no_memory() {
 }
 
 #[test]
-fn h7_t8_every_split_of_the_response_and_the_frames_behind_it() {
+fn h7_t8_frames_after_the_response_are_kept_at_every_split() {
     let frames = b"\x81\x05hello\x89\x00";
     let stream = [valid_with("Sec-WebSocket-Protocol: chat\r\n").as_bytes(), frames].concat();
     for split in 0..=stream.len() {
@@ -364,7 +364,7 @@ fn h7_t8_every_split_of_the_response_and_the_frames_behind_it() {
 }
 
 #[test]
-fn the_response_in_64_pieces() {
+fn a_response_is_read_in_up_to_64_pieces() {
     let stream = valid_with(&"Set-Cookie: a=b\r\n".repeat(40));
     for pieces in 1..=64 {
         let mut handshake = start(request());
@@ -375,7 +375,7 @@ fn the_response_in_64_pieces() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_given_up_in_time() {
+fn a_server_that_does_not_respond_times_out() {
     let mut handshake = start(request());
     assert_eq!(handshake.poll_timeout(), Some(Instant::EPOCH), "it wants to know when it began");
     let begin = Instant::from_epoch(Duration::from_secs(7));
@@ -393,7 +393,7 @@ fn a_server_that_does_not_answer_is_given_up_in_time() {
 }
 
 #[test]
-fn the_end_of_the_transport_anywhere_in_the_head_is_an_error() {
+fn an_eof_anywhere_in_the_head_is_an_error() {
     let stream = valid_with("");
     for cut in 0..stream.len() {
         let mut handshake = start(request());
@@ -407,7 +407,7 @@ fn the_end_of_the_transport_anywhere_in_the_head_is_an_error() {
 }
 
 #[test]
-fn our_client_and_our_server_understand_each_other() {
+fn this_client_and_this_server_complete_a_handshake() {
     let mut handshake = start(request().subprotocol("chat").unwrap());
     let text = sent(&mut handshake, 1000);
     let mut accepted = accept(&text, &Accept::new().subprotocol("chat").header("X", "y").unwrap());

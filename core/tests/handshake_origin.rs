@@ -24,7 +24,7 @@ fn from(origin: &str) -> String {
 }
 
 #[test]
-fn t7_the_same_host_is_the_default() {
+fn t7_by_default_only_the_same_host_is_allowed() {
     let table = [
         ("example.com", "http://example.com", true),
         ("example.com", "https://example.com", true),
@@ -78,7 +78,7 @@ fn t7_the_same_host_is_the_default() {
 }
 
 #[test]
-fn t7_a_list_is_compared_as_a_whole() {
+fn t7_listed_origins_must_match_exactly() {
     let list =
         Origins::list(["https://example.com", "http://localhost:3000", "app://local", "HTTP://a.example:80"]);
     let list = list.unwrap();
@@ -112,21 +112,21 @@ fn t7_a_list_is_compared_as_a_whole() {
 }
 
 #[test]
-fn t7_who_sends_no_origin_is_no_browser_and_is_allowed() {
+fn t7_a_request_without_an_origin_is_allowed() {
     for origins in [Origins::Any, Origins::SameHost, Origins::List(Vec::new())] {
         assert!(allows(&origins, "a", ""));
     }
 }
 
 #[test]
-fn t7_two_origins_are_refused() {
+fn t7_a_repeated_origin_is_refused() {
     let twice = "Origin: https://example.com\r\norigin: https://example.com\r\n";
     assert!(!allows(&Origins::SameHost, "example.com", twice));
     assert!(!allows(&Origins::list(["https://example.com"]).unwrap(), "example.com", twice));
 }
 
 #[test]
-fn t7_the_host_of_an_absolute_target_counts_not_the_header() {
+fn t7_the_origin_is_compared_with_the_host_of_an_absolute_target() {
     let head = open_with(&from("https://b.example")).replace("/chat", "https://b.example/chat");
     assert!(Policy::new().decide(&upgrade(&head)).is_ok());
     let head = open_with(&from("https://server.example.com")).replace("/chat", "https://b.example/chat");
@@ -134,7 +134,7 @@ fn t7_the_host_of_an_absolute_target_counts_not_the_header() {
 }
 
 #[test]
-fn h13_what_is_no_origin_cannot_be_listed() {
+fn h13_a_list_refuses_texts_that_are_not_origins() {
     for bad in
         ["", "null", "*", "example.com", "https://", "https://a/", "https://*.a", "https://a b", "1http://a"]
     {

@@ -20,7 +20,7 @@ fn head_of(text: &str, options: &Accept) -> String {
 }
 
 #[test]
-fn h1_the_101_has_what_it_must_have_and_nothing_else() {
+fn h1_a_101_has_the_required_headers_and_no_others() {
     assert_eq!(
         head_of(&open_with(""), &Accept::new()),
         format!(
@@ -31,7 +31,7 @@ fn h1_the_101_has_what_it_must_have_and_nothing_else() {
 }
 
 #[test]
-fn h1_h9_what_was_asked_for_follows_in_order() {
+fn h1_h9_a_subprotocol_and_extra_headers_follow_in_order() {
     let options = Accept::new()
         .subprotocol("chat")
         .header("Set-Cookie", "a=1")
@@ -46,7 +46,7 @@ fn h1_h9_what_was_asked_for_follows_in_order() {
 }
 
 #[test]
-fn h2_tokens_count_in_any_case_list_and_line() {
+fn h2_tokens_match_in_any_case_list_and_line() {
     for upgrade in ["websocket", "WebSocket", "abc, websocket, def", "h2c,WEBSOCKET", ", ,\twebsocket ,"] {
         for connection in
             ["Upgrade", "upgrade", "keep-alive, Upgrade", "close,UPGRADE,", "TE\r\nConnection: upgrade"]
@@ -103,7 +103,7 @@ fn h2_each_refusal_names_its_rule() {
 }
 
 #[test]
-fn h2_the_answer_to_a_head_has_no_content() {
+fn h2_the_response_to_a_head_request_has_no_body() {
     let head = open_with("").replace("GET ", "HEAD ");
     let rejection = Upgrade::new(read_request(head.as_bytes()).unwrap().unwrap()).unwrap_err();
     assert_eq!(rejection.reason(), Refusal::Method);
@@ -112,7 +112,7 @@ fn h2_the_answer_to_a_head_has_no_content() {
 }
 
 #[test]
-fn h2_the_responses_have_the_headers_that_http_wants() {
+fn h2_refusals_have_the_headers_that_http_requires() {
     let text = |from: &str, to: &str| {
         String::from_utf8(answer(open_with("").replace(from, to).as_bytes()).unwrap()).unwrap()
     };
@@ -130,14 +130,14 @@ fn h2_the_responses_have_the_headers_that_http_wants() {
 }
 
 #[test]
-fn h3_the_sample_of_the_rfc() {
+fn h3_the_sample_key_of_the_rfc_gets_its_answer() {
     assert_eq!(accept_key(SAMPLE_KEY), SAMPLE_ACCEPT);
     // Any text has an answer; only valid keys get one from a server.
     assert_eq!(accept_key(""), "Kfh9QIsMVZcl6xEPYxPHzW8SZ8w=");
 }
 
 #[test]
-fn h3_every_byte_in_every_place_of_a_key() {
+fn h3_a_key_is_checked_at_every_byte() {
     assert!(is_valid_key(SAMPLE_KEY));
     for place in 0..24 {
         for byte in 0..=255u8 {
@@ -167,7 +167,7 @@ fn h3_a_key_has_24_characters() {
 }
 
 #[test]
-fn h4_a_plain_request_gets_a_page_that_says_what_belongs_here() {
+fn h4_a_plain_request_gets_a_400_page_that_describes_the_handshake() {
     for request in
         ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"]
     {
@@ -182,7 +182,7 @@ fn h4_a_plain_request_gets_a_page_that_says_what_belongs_here() {
 }
 
 #[test]
-fn h4_the_rejected_request_is_still_there_for_a_plain_http_answer() {
+fn h4_a_rejected_request_can_still_be_answered_as_plain_http() {
     let bytes = b"POST /form?a=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
     let mut bytes = bytes.to_vec();
     let mut input = RecvBuf::new(&mut bytes);
@@ -195,7 +195,7 @@ fn h4_the_rejected_request_is_still_there_for_a_plain_http_answer() {
 }
 
 #[test]
-fn k5_a_get_then_an_upgrade_on_the_same_bytes() {
+fn k5_a_get_and_an_upgrade_in_one_buffer_are_read_in_turn() {
     let mut bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n\r\n{}\x01", open_with("")).into_bytes();
     let mut input = RecvBuf::new(&mut bytes);
     let first = Handshake::new(config()).poll_request(&mut input).unwrap().unwrap();
@@ -206,7 +206,7 @@ fn k5_a_get_then_an_upgrade_on_the_same_bytes() {
 }
 
 #[test]
-fn h7_t8_every_split_of_the_head_and_the_frames_behind_it() {
+fn h7_t8_frames_after_the_head_are_kept_at_every_split() {
     let frames = b"\x81\x85\x01\x02\x03\x04igohn\x82\x80\0\0\0\0";
     let head = open_with("Sec-WebSocket-Protocol: chat\r\n");
     let stream = [head.as_bytes(), frames].concat();
@@ -228,7 +228,7 @@ fn h7_t8_every_split_of_the_head_and_the_frames_behind_it() {
 }
 
 #[test]
-fn the_request_is_what_was_sent() {
+fn a_request_returns_what_the_client_sent() {
     let head = open_with(
         "Origin: https://a.example\r\nCookie: a=b; c=d=e;f\r\nX-Raw: \u{e9}\r\n\
          Sec-WebSocket-Extensions: permessage-deflate; a=\"b\"\r\nSec-WebSocket-Extensions: x\r\n",
@@ -269,7 +269,7 @@ fn an_absolute_target_names_the_host() {
 }
 
 #[test]
-fn h8_the_servers_order_decides_among_what_the_client_offers() {
+fn h8_the_server_s_order_decides_among_the_offered_subprotocols() {
     let policy =
         |names: &[&str]| names.iter().try_fold(Policy::new(), |p, name| p.subprotocol(name)).unwrap();
     let table: &[(&[&str], &str, Option<&str>)] = &[
@@ -298,7 +298,7 @@ fn h8_the_servers_order_decides_among_what_the_client_offers() {
 }
 
 #[test]
-fn h8_a_subprotocol_that_was_not_offered_is_never_sent_and_the_handshake_goes_on() {
+fn h8_a_subprotocol_that_was_not_offered_is_never_sent_and_the_handshake_can_be_accepted_again() {
     for offer in ["", "Sec-WebSocket-Protocol: soap, CHAT\r\n"] {
         for chosen in ["chat", "", "soap, CHAT", "soap\r\nX: y"] {
             let refused: SubprotocolNotOffered =
@@ -312,7 +312,7 @@ fn h8_a_subprotocol_that_was_not_offered_is_never_sent_and_the_handshake_goes_on
 }
 
 #[test]
-fn h8_a_policy_refuses_names_that_are_no_tokens_or_come_twice() {
+fn h8_a_policy_refuses_names_that_are_not_tokens_or_repeated() {
     for bad in ["", "a b", "a,b", "a\r\n", "\u{e9}", "a/b"] {
         assert_eq!(Policy::new().subprotocol(bad).unwrap_err(), InvalidHeader::Subprotocol, "{bad:?}");
     }
@@ -345,7 +345,7 @@ fn h11_the_request_outlives_the_handshake() {
 }
 
 #[test]
-fn h12_t1_the_time_is_that_of_the_whole_handshake_however_lively_the_client() {
+fn h12_t1_the_timeout_covers_the_whole_handshake_even_if_bytes_keep_arriving() {
     let mut handshake = Handshake::new(Arc::new(Config::new().handshake_timeout(Duration::from_secs(10))));
     assert_eq!(handshake.poll_timeout(), Some(Instant::EPOCH), "it wants to know when it began");
     let start = Instant::from_epoch(Duration::from_secs(1000));
@@ -368,7 +368,7 @@ fn h12_t1_the_time_is_that_of_the_whole_handshake_however_lively_the_client() {
 }
 
 #[test]
-fn t2_who_sends_nothing_is_cut_without_a_word() {
+fn t2_a_client_that_sends_nothing_is_closed_without_a_response() {
     let mut handshake = Handshake::new(config());
     handshake.handle_timeout(Instant::EPOCH).unwrap();
     let error = handshake.handle_timeout(handshake.poll_timeout().unwrap()).unwrap_err();
@@ -379,7 +379,7 @@ fn t2_who_sends_nothing_is_cut_without_a_word() {
 }
 
 #[test]
-fn a_request_in_time_ends_the_waiting() {
+fn a_request_in_time_ends_the_timeout() {
     let mut handshake = Handshake::new(config());
     handshake.handle_timeout(Instant::EPOCH).unwrap();
     let mut bytes = open_with("").into_bytes();
@@ -396,7 +396,7 @@ fn a_request_in_time_ends_the_waiting() {
 }
 
 #[test]
-fn the_end_of_the_transport_anywhere_in_the_head_is_an_error_without_a_response() {
+fn an_eof_anywhere_in_the_head_is_an_error_without_a_response() {
     let head = open_with("");
     for cut in 0..head.len() {
         let mut handshake = Handshake::new(config());
@@ -411,7 +411,7 @@ fn the_end_of_the_transport_anywhere_in_the_head_is_an_error_without_a_response(
 }
 
 #[test]
-fn an_error_stays_and_takes_no_more_bytes() {
+fn a_failed_handshake_repeats_its_error_and_consumes_no_more_bytes() {
     let mut handshake = Handshake::new(config());
     let error = handshake.poll_request(&mut RecvBuf::new(&mut [b'\n'])).unwrap_err();
     let mut valid = open_with("").into_bytes();

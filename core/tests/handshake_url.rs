@@ -4,7 +4,7 @@
 use sockeye_core::handshake::client::{Url, UrlError};
 
 #[test]
-fn what_a_valid_url_means() {
+fn valid_urls_yield_their_parts() {
     // URL, secure, host, port, Host header, target.
     let table = [
         ("ws://a", false, "a", 80, "a", "/"),
@@ -47,7 +47,7 @@ fn what_a_valid_url_means() {
 }
 
 #[test]
-fn what_is_wrong_with_an_invalid_url() {
+fn each_invalid_url_has_its_error() {
     use UrlError::*;
     let table = [
         ("", Scheme),

@@ -40,7 +40,7 @@ fn read(
 }
 
 #[test]
-fn each_length_ends_where_it_should_in_any_pieces() {
+fn each_kind_of_body_ends_where_it_should_at_any_read_size() {
     let chunked = b"5\r\nhello\r\n00A;x=\"y\"\r\n, world...\r\n0\r\nT: u\r\nV:\r\n\r\nNEXT";
     let table: &[(BodyLength, &[u8], &[u8], usize)] = &[
         (BodyLength::None, b"NEXT", b"", 0),
@@ -61,7 +61,7 @@ fn each_length_ends_where_it_should_in_any_pieces() {
 }
 
 #[test]
-fn malformed_chunks_are_refused_in_any_pieces() {
+fn malformed_chunks_are_refused_at_any_read_size() {
     use BodyError::*;
     let long = |n: usize| [b"1;".to_vec(), vec![b'x'; n], b"\r\n".to_vec()].concat();
     let table: Vec<(Vec<u8>, BodyError)> = vec![
@@ -118,7 +118,7 @@ fn malformed_chunks_are_refused_in_any_pieces() {
 }
 
 #[test]
-fn h6_a_body_above_the_limit_is_refused_as_soon_as_that_is_known() {
+fn h6_a_body_above_the_limit_is_refused_as_soon_as_it_is_known() {
     for (limit, error) in [(9, true), (10, false), (u64::MAX, false)] {
         let expected = if error { Err(BodyError::TooBig { limit }) } else { Ok(true) };
         let (body, found, taken) = read(BodyLength::Length(10), limit, b"0123456789", 3);
@@ -134,7 +134,7 @@ fn h6_a_body_above_the_limit_is_refused_as_soon_as_that_is_known() {
 }
 
 #[test]
-fn a_number_is_not_memory() {
+fn a_huge_announced_length_allocates_nothing() {
     let mut reader = BodyReader::new(BodyLength::Length(u64::MAX), u64::MAX);
     let mut bytes = *b"abc";
     assert_eq!(

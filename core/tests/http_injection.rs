@@ -81,7 +81,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn t6_a_response_comes_back_as_it_was_given(
+    fn t6_a_response_parses_back_to_the_given_fields(
         fields in prop::collection::vec(field(), 0..6),
         body in prop::collection::vec(any::<u8>(), 0..40),
         status in prop_oneof![200u16..=203, 205u16..=303, 305u16..=599],
@@ -100,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn t6_a_101_comes_back_as_it_was_given(fields in prop::collection::vec(field(), 0..6)) {
+    fn t6_a_101_parses_back_to_the_given_fields(fields in prop::collection::vec(field(), 0..6)) {
         let is_reserved = |name: &str| is_own(name) && !name.eq_ignore_ascii_case("host");
         let (options, taken) = fill(&fields, Accept::new(), is_reserved, |a, n, v| a.header(n, v));
         let mut accepted = accept(&open_with(""), &options);
@@ -109,7 +109,7 @@ proptest! {
     }
 
     #[test]
-    fn t6_a_clients_request_comes_back_as_it_was_given(fields in prop::collection::vec(field(), 0..6)) {
+    fn t6_a_client_s_request_parses_back_to_the_given_fields(fields in prop::collection::vec(field(), 0..6)) {
         let start = Request::new(&Url::parse("ws://a/b?c").unwrap());
         let (request, taken) = fill(&fields, start, is_own, |r, n, v| r.header(n, v));
         let handshake = request.start(SAMPLE_NONCE, Box::new(|| [0; 4]), config());
@@ -146,7 +146,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_handshake_panic_or_take_more_than_they_are(bytes in prop_oneof![
+    fn no_input_makes_a_handshake_panic(bytes in prop_oneof![
         prop::collection::vec(any::<u8>(), 0..200),
         "(GET|POST) [!-~é]{0,10} HTTP/1.[01]\r\n([A-Za-z: ]{0,9}\r?\n){0,5}\r?\n?".prop_map(String::into_bytes),
     ]) {
@@ -157,7 +157,7 @@ proptest! {
 }
 
 #[test]
-fn the_setters_say_what_is_wrong() {
+fn setters_name_the_invalid_part() {
     let header = |name: &str, value: &str| Response::new(200).header(name, value).unwrap_err();
     for name in ["", " ", "a b", "a:", "a\r\nb", "\u{e9}", "a\0"] {
         assert_eq!(header(name, "x"), InvalidHeader::Name, "{name:?}");
@@ -178,7 +178,7 @@ fn the_setters_say_what_is_wrong() {
 }
 
 #[test]
-fn a_response_ends_where_it_says() {
+fn a_response_has_the_body_that_its_head_announces() {
     let text = |response: Response| String::from_utf8(response.encode()).unwrap();
     assert_eq!(text(Response::new(204).body("x")), "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
     assert_eq!(text(Response::new(304).body("x")), "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n");
@@ -197,7 +197,7 @@ fn a_response_ends_where_it_says() {
 }
 
 #[test]
-fn a_received_response_is_sent_on_with_the_length_of_its_content() {
+fn a_forwarded_response_has_the_length_of_its_content() {
     let bytes = b"HTTP/1.1 403 x\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let Err(HandshakeError::Refused(received)) = respond(bytes) else { panic!() };
     let expected: &[u8] =

@@ -305,7 +305,7 @@ fn table() -> Vec<(u16, Vec<u8>)> {
 }
 
 #[test]
-fn t5_no_malformed_head_is_answered_with_101_nor_twice() {
+fn t5_a_malformed_head_never_gets_a_101_or_a_second_response() {
     let table = table();
     assert!(table.len() >= 120, "{}", table.len());
     for (status, head) in table {
@@ -346,7 +346,7 @@ fn t5_no_malformed_head_is_answered_with_101_nor_twice() {
 }
 
 #[test]
-fn h6_each_head_says_one_length_of_its_body_or_is_refused() {
+fn h6_a_head_has_one_body_length_or_is_refused() {
     use HeadError::{ContentLength, TransferEncoding, TwoBodyLengths, UnknownTransferCoding};
     let table = [
         ("1.1", "", Ok(BodyLength::None)),
@@ -377,7 +377,7 @@ fn h6_each_head_says_one_length_of_its_body_or_is_refused() {
 }
 
 #[test]
-fn each_form_of_target_belongs_to_its_methods() {
+fn each_form_of_target_is_accepted_for_its_methods_only() {
     for (line, valid) in [
         ("OPTIONS * HTTP/1.1", true),
         ("OPTIONS / HTTP/1.1", true),
@@ -399,7 +399,7 @@ fn each_form_of_target_belongs_to_its_methods() {
 }
 
 #[test]
-fn heads_next_to_the_malformed_ones_are_answered_with_101() {
+fn unusual_but_valid_heads_are_answered_with_101() {
     for head in [
         open_with(""),
         open_with("Content-Length: 0\r\n"),
@@ -430,7 +430,7 @@ fn heads_next_to_the_malformed_ones_are_answered_with_101() {
 }
 
 #[test]
-fn tls_on_a_plain_port_is_named() {
+fn tls_on_a_plain_port_is_named_in_the_response() {
     let answer = answer(b"\x16\x03\x01\x02\x00").unwrap();
     let text = String::from_utf8(answer).unwrap();
     assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"));
