@@ -1,25 +1,28 @@
-//! What can go wrong on a connection with I/O.
+//! The errors of an open connection.
 
 use std::{fmt, io};
 
 use sockeye_core::{CloseInfo, ProtocolError, SendError};
 
-/// Why an operation on a [`WebSocket`](crate::WebSocket) did not succeed.
+/// Why an operation on a [`WebSocket`](crate::WebSocket) failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The transport broke; the connection is over.
+    /// The transport broke. The connection is over.
     Io(io::Error),
-    /// The peer broke the protocol or passed a limit; it has been told, and the connection is over.
+    /// The peer violated the protocol or exceeded a limit. It was sent a Close with the reason, and
+    /// the connection is over.
     Protocol(ProtocolError),
-    /// The connection ended without a complete closing handshake: the peer vanished, or did not answer in time.
+    /// The connection ended without a complete closing handshake: the peer vanished or did not answer
+    /// in time.
     Abnormal(CloseInfo),
-    /// What was to be sent cannot be; nothing was sent, and the connection goes on.
+    /// The message or frame cannot be sent. Nothing was sent. Unless it is
+    /// [`SendError::Closed`], the connection remains usable.
     Send(SendError),
 }
 
 impl Error {
-    /// Whether the connection goes on: only what was asked of it could not be done.
+    /// Returns true if the connection remains usable: only this one operation failed.
     #[must_use]
     pub fn is_recoverable(&self) -> bool {
         matches!(self, Error::Send(error) if *error != SendError::Closed)

@@ -1,4 +1,4 @@
-//! `Stream` and `Sink`, for the combinators of the futures crates.
+//! [`Stream`] and [`Sink`] for connections, for the combinators of the futures crates.
 //!
 //! ```
 //! use futures_core::Stream;
@@ -17,8 +17,8 @@
 //! }
 //! ```
 //!
-//! The inherent methods go before those of `SinkExt` and `StreamExt` of the same names: `ws.send(…)` is
-//! [`WebSocket::send`], `ws.split()` is [`WebSocket::split`].
+//! Inherent methods take precedence over those of `SinkExt` and `StreamExt` with the same names:
+//! `ws.send(…)` is [`WebSocket::send`], and `ws.split()` is [`WebSocket::split`].
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -34,16 +34,16 @@ use crate::runtime::io::{Clock, Io};
 use crate::split::{RecvHalf, SendHalf};
 use crate::websocket::{WebSocket, poll_ready};
 
-/// Nothing in it is pinned: the transport is polled through `&mut`.
+/// Nothing in a connection is pinned: the transport is polled through `&mut`.
 impl<I, C> Unpin for WebSocket<I, C> {}
 
-/// [`recv`](WebSocket::recv) after [`recv`](WebSocket::recv). The stream ends behind the one error, or without one after a complete
-/// closing handshake.
+/// The messages that [`recv`](WebSocket::recv) returns. After a complete closing handshake the stream
+/// ends. After any other end of the connection it first returns the error.
 impl<I: Io, C: Clock> Stream for WebSocket<I, C> {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // Another task may use the sink, behind the `split` of the futures crates.
+        // The `split` of the futures crates may have given the sink to another task.
         self.link().share();
         self.poll_recv(cx).map(Result::transpose)
     }
@@ -51,11 +51,11 @@ impl<I: Io, C: Clock> Stream for WebSocket<I, C> {
 
 impl<I: Io, C: Clock> FusedStream for WebSocket<I, C> {
     fn is_terminated(&self) -> bool {
-        self.is_over()
+        self.is_end_reported()
     }
 }
 
-/// [`recv`](RecvHalf::recv) after [`recv`](RecvHalf::recv), to the end as for [`WebSocket`].
+/// The messages that [`recv`](RecvHalf::recv) returns. It ends like the stream of [`WebSocket`].
 impl<I: Io, C: Clock> Stream for RecvHalf<I, C> {
     type Item = Result<Message, Error>;
 
@@ -66,15 +66,17 @@ impl<I: Io, C: Clock> Stream for RecvHalf<I, C> {
 
 impl<I: Io, C: Clock> FusedStream for RecvHalf<I, C> {
     fn is_terminated(&self) -> bool {
-        self.is_over()
+        self.is_end_reported()
     }
 }
 
-/// Anything that [`send`](WebSocket::send) takes and that owns its data.
+/// Accepts everything that [`send`](WebSocket::send) accepts, if it owns its data.
 ///
-/// `start_send` is [`feed`](WebSocket::feed), `poll_flush` is [`flush`](WebSocket::flush). `poll_close` closes with 1000, discards what still
-/// comes, and tells how the connection ended if not with a complete closing handshake; if another task uses the stream,
-/// it is done when the Close has been written, and the rest is the other's.
+/// `start_send` does what [`feed`](WebSocket::feed) does, and `poll_flush` what
+/// [`flush`](WebSocket::flush) does. `poll_close` closes with 1000 and discards the remaining
+/// messages. It returns an error if the connection ended without a complete closing handshake. If
+/// another task polls the stream, `poll_close` returns once the Close has been written, and the
+/// stream receives the rest.
 impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for WebSocket<I, C> {
     type Error = Error;
 
@@ -93,7 +95,7 @@ impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for WebSocket<I, C> {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        // It can fail only because the end has begun already.
+        // This fails only if the connection is closing already.
         let _ = self.queue_close(&CloseFrame::new(CloseCode::NORMAL, ""));
         self.link().after_queue();
         if self.link().is_other_receiving(cx.waker()) {
@@ -104,7 +106,8 @@ impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for WebSocket<I, C> {
     }
 }
 
-/// As for [`WebSocket`], but `poll_close` is done when the Close has been written: the end is the other half's.
+/// Accepts what the sink of [`WebSocket`] accepts. `poll_close` returns once the Close has been
+/// written, and the receiving half receives the rest.
 impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for SendHalf<I, C> {
     type Error = Error;
 
@@ -121,7 +124,7 @@ impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for SendHalf<I, C> {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        // It can fail only because the end has begun already.
+        // This fails only if the connection is closing already.
         let _ = self.queue_close(&CloseFrame::new(CloseCode::NORMAL, ""));
         SendHalf::poll_flush(&mut self, cx)
     }

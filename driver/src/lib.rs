@@ -3,23 +3,27 @@
 //! ```text
 //!        recv ▲        │ send, feed           recv ▲ RecvHalf      │ SendHalf
 //!    ┌────────┴────────▼────────┐         ┌────────┴──────┐  ┌─────▼──────┐
-//!    │ WebSocket                │  split  │   Reader   │  │            │
-//!    │   Reader ── react ─▶ Link       │               └──▶ Mutex<Link>│
+//!    │ WebSocket                │  split  │     Reader    │  │            │
+//!    │   Reader ─── react ──▶ Link        │               └──▶ Mutex<Link>│
 //!    └───────▲──────────────────┬──┘      └──────────▲────────┴─────┬──────┘
 //!     bytes  │                  │ bytes, time        │              │
 //!         Io::poll_read    Io::poll_write, Clock   (as on the left)
 //! ```
 //!
-//! A runtime brings an [`Io`] and a [`Clock`], about a hundred lines; `sockeye-tokio` and `sockeye-smol` are these lines, and what
-//! opens sockets. Everything else is here, once:
+//! A runtime implements [`Io`] and [`Clock`] in about a hundred lines. `sockeye-tokio` and
+//! `sockeye-smol` are those lines and the functions that open sockets. This crate has everything
+//! else:
 //!
-//! - [`WebSocket`] and its halves: receiving and sending messages, closing, deadlines.
-//! - [`read_upgrade`], [`accept_with`] and [`client`]: the opening handshakes over a transport.
-//! - [`mask_keys`] and [`nonce`]: the randomness of a client.
+//! - [`WebSocket`] and its halves send and receive messages, close the connection, and keep
+//!   deadlines.
+//! - [`read_upgrade`], [`accept_with`] and [`client`] do the opening handshake over a transport.
+//! - [`mask_keys`] and [`nonce`] are the randomness of a client.
+//! - [`server`] runs a server: its listeners, its connections and the handler's events.
 //!
-//! The loop writes what is queued, reads a batch, hands out every message in it, and writes again only when it would
-//! wait: one write answers all that one read brought. Buffers to read into and to queue in belong to the thread and are
-//! borrowed while there is something in them, so an idle connection owns none.
+//! The loop writes what is queued, reads a batch, delivers every message in it, and writes again only
+//! before it would wait. So one write answers everything that one read returned. Buffers for reading
+//! and queueing belong to the thread. A connection borrows them while they hold something, so an idle
+//! connection owns none.
 //!
 //! # Features
 //!

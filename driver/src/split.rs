@@ -1,8 +1,8 @@
 //! The two halves of a connection, for two tasks.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use sockeye_core::{
@@ -18,27 +18,30 @@ use crate::error::Error;
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::{WebSocket, poll_ready};
 
-type Shared<I, C> = Arc<Mutex<Link<I, C>>>;
+type SharedLink<I, C> = Arc<Mutex<Link<I, C>>>;
 
-/// The receiving half of a [`WebSocket`]. It drives the connection: pings are answered, Closes too, and deadlines kept, only
-/// while it receives.
+/// The receiving half of a [`WebSocket`], made by [`WebSocket::split`].
 ///
-/// It takes the lock it shares with the other half to read from the transport and to answer control frames, not to
-/// decode messages, and never holds it while it waits.
+/// It drives the connection: it answers pings and Closes and keeps the deadlines, but only while it
+/// receives.
+///
+/// It shares a lock with the other half, and takes it to read from the transport and to answer
+/// control frames. It does not hold the lock while it decodes messages or waits.
 #[derive(Debug)]
 pub struct RecvHalf<I, C> {
     reader: Reader,
     subprotocol: Option<Box<str>>,
-    link: Shared<I, C>,
+    link: SharedLink<I, C>,
     guard: RecvHalfGuard,
 }
 
-/// The sending half of a [`WebSocket`].
+/// The sending half of a [`WebSocket`], made by [`WebSocket::split`].
 ///
-/// What it [feeds](SendHalf::feed) is written by [`flush`](SendHalf::flush), or when the other half next waits.
+/// [`feed`](SendHalf::feed) queues messages. [`flush`](SendHalf::flush) writes them, or else the
+/// receiving half does, before it next waits.
 #[derive(Debug)]
 pub struct SendHalf<I, C> {
-    link: Shared<I, C>,
+    link: SharedLink<I, C>,
 }
 
 pub(crate) fn split<I: Io, C: Clock>(
@@ -52,73 +55,79 @@ pub(crate) fn split<I: Io, C: Clock>(
 }
 
 impl<I: Io, C: Clock> RecvHalf<I, C> {
-    /// As [`WebSocket::recv`].
+    /// Waits for the next message, like [`WebSocket::recv`]. Returns `None` once the connection is
+    /// over.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error, once, if the connection ended without a complete closing handshake, like
+    /// [`WebSocket::recv`].
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost.
+    /// Cancel safe: the connection keeps the part of a message that has arrived.
     pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// As [`WebSocket::recv_with`], without the sender, which is in the other half. `f` runs with no lock held.
+    /// Waits for the next message and lends it to `f`, like [`WebSocket::recv_with`].
+    ///
+    /// `f` gets no sender, because that belongs to the other half. It runs without the lock.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error, once, if the connection ended without a complete closing handshake, like
+    /// [`WebSocket::recv`].
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost.
+    /// Cancel safe: the poll that calls `f` also returns its result.
     pub async fn recv_with<R>(&mut self, mut f: impl FnMut(MessageRef<'_>) -> R) -> Result<Option<R>, Error> {
         poll_fn(|cx| self.reader.poll_message(&mut self.link, cx, |message, _| f(message.as_ref()))).await
     }
 
-    /// As [`WebSocket::recv_part`].
+    /// Waits for the next part of a message, like [`WebSocket::recv_part`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error, once, if the connection ended without a complete closing handshake, like
+    /// [`WebSocket::recv`].
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost.
+    /// Cancel safe: no part is lost.
     pub async fn recv_part(&mut self) -> Result<Option<Part>, Error> {
         poll_fn(|cx| self.reader.poll_part(&mut self.link, cx)).await
     }
 
-    /// How the connection ended or is ending; `None` while it is open.
+    /// Returns how the connection ended or is ending, or `None` while it is open.
     #[must_use]
     pub fn close_info(&self) -> Option<CloseInfo> {
         lock(&self.link).sender.close_info().cloned()
     }
 
-    /// [`recv`](RecvHalf::recv), polled.
+    /// Polls [`recv`](RecvHalf::recv), for futures written by hand.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         self.reader.poll_message(&mut self.link, cx, |message, _| message.into_message())
     }
 
-    /// The end has been told.
+    /// Returns true once a receive has reported the end of the connection.
     #[cfg(feature = "futures")]
-    pub(crate) fn is_over(&self) -> bool {
-        self.reader.is_terminated()
+    pub(crate) fn is_end_reported(&self) -> bool {
+        self.reader.is_end_reported()
     }
 
-    /// Whether the two are halves of one connection.
+    /// Returns true if the two are halves of one connection.
     #[must_use]
     pub fn is_pair_of(&self, other: &SendHalf<I, C>) -> bool {
         Arc::ptr_eq(&self.link, &other.link)
     }
 
-    /// Puts the halves together again.
+    /// Joins the two halves of a connection again.
     ///
     /// # Errors
     ///
-    /// They are not of one connection; they are given back.
+    /// Returns both halves if they do not belong to one connection.
     #[expect(clippy::result_large_err, reason = "the error gives back what was passed in")]
     pub fn join(self, other: SendHalf<I, C>) -> Result<WebSocket<I, C>, (Self, SendHalf<I, C>)> {
         if !self.is_pair_of(&other) {
@@ -128,11 +137,12 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
         drop(link);
         match Arc::try_unwrap(other.link) {
             Ok(link) => {
-                let mut link = link.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut link = link.into_inner().unwrap_or_else(PoisonError::into_inner);
                 link.unshare();
                 Ok(WebSocket::join(reader, link, subprotocol))
             }
-            // Nobody else holds it; should it be so, nothing is lost.
+            // The two halves hold the only references, so this does not happen. If it did, the caller
+            // would still get both halves back.
             Err(link) => {
                 let recv = RecvHalf { reader, subprotocol, link: link.clone(), guard };
                 Err((recv, SendHalf { link }))
@@ -142,11 +152,11 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
 }
 
 impl<I: Io, C: Clock> SendHalf<I, C> {
-    /// As [`WebSocket::send`].
+    /// Sends a message, like [`WebSocket::send`]: queues it, then writes everything that is queued.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the message cannot be sent (see [`Error::Send`]) or the transport broke.
     ///
     /// # Cancel safety
     ///
@@ -156,112 +166,120 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
         self.flush().await
     }
 
-    /// As [`WebSocket::feed`].
+    /// Queues a message, like [`WebSocket::feed`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the message cannot be sent or the transport broke, like
+    /// [`send`](SendHalf::send).
     ///
     /// # Cancel safety
     ///
-    /// While it waits nothing has been queued; it does not wait afterwards.
+    /// Cancel safe: while it waits, the message is not queued, and once it is queued, the future
+    /// returns.
     pub async fn feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         let mut payload = Some(payload.into());
         self.queue(|sender| payload.take().map_or(Ok(()), |payload| sender.send(payload))).await
     }
 
-    /// As [`WebSocket::feed_prepared`].
+    /// Queues a [prepared](Prepared) message, like [`WebSocket::feed_prepared`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the message cannot be sent or the transport broke, like
+    /// [`send`](SendHalf::send).
     ///
     /// # Cancel safety
     ///
-    /// As [`feed`](SendHalf::feed).
+    /// Cancel safe, like [`feed`](SendHalf::feed): while it waits, the message is not queued.
     pub async fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.queue(|sender| sender.send_prepared(prepared)).await
     }
 
-    /// As [`WebSocket::send_frame`].
+    /// Sends one frame with its flags and opcode as given, like [`WebSocket::send_frame`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the frame may not be sent here, or the transport broke, like
+    /// [`WebSocket::send_frame`].
     ///
     /// # Cancel safety
     ///
-    /// As [`send`](SendHalf::send).
+    /// The frame is queued whole or not at all, like the message in [`send`](SendHalf::send).
     pub async fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
         self.queue(|sender| sender.send_frame(frame)).await?;
         self.flush().await
     }
 
-    /// As [`WebSocket::ping`].
+    /// Sends a ping of at most 125 bytes, like [`WebSocket::ping`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the payload is too long, the connection is closing, or the transport
+    /// broke.
     ///
     /// # Cancel safety
     ///
-    /// As [`send`](SendHalf::send).
+    /// The ping is queued whole or not at all, like the message in [`send`](SendHalf::send).
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.queue(|sender| sender.ping(payload)).await?;
         self.flush().await
     }
 
-    /// As [`WebSocket::flush`].
+    /// Writes everything that is queued.
     ///
     /// # Errors
     ///
-    /// The transport broke.
+    /// Returns an error if the transport broke.
     ///
     /// # Cancel safety
     ///
-    /// What has been written is not written again.
+    /// Cancel safe: the next call continues where this one stopped.
     pub async fn flush(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
-    /// Sends a Close and returns when it has been written; the other half guard what still comes, then the end.
+    /// Sends a Close and returns when it has been written. The receiving half receives the remaining
+    /// messages, then the end.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::begin_close`].
+    /// Returns an error if the code or reason cannot be sent, the connection is closing already, or
+    /// the transport broke.
     ///
     /// # Cancel safety
     ///
-    /// The Close is queued in the first poll.
+    /// The first poll queues the Close.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.queue_close(&CloseFrame::new(code, reason))?;
         self.flush().await
     }
 
-    /// How far the connection is.
+    /// Returns whether the connection is open, closing or closed.
     #[must_use]
     pub fn state(&self) -> State {
         lock(&self.link).sender.state()
     }
 
-    /// The time from the latest answered ping to its pong.
+    /// Returns the time from the latest answered ping to its pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         lock(&self.link).sender.round_trip()
     }
 
-    /// Bytes that are queued and not written yet.
+    /// Returns the number of bytes that are queued and not written yet.
     #[must_use]
     pub fn queued(&self) -> usize {
         lock(&self.link).sender.queued()
     }
 
-    /// Ready when [`feed`](SendHalf::feed) would not wait, unless another clone of the connection queues first.
+    /// Returns `Ready` when [`feed`](SendHalf::feed) would not wait. The receiving half may queue an
+    /// answer in between, and then `feed` waits again.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         poll_ready(&mut lock(&self.link), cx, Half::Send)
     }
 
-    /// [`flush`](SendHalf::flush), polled.
+    /// Polls [`flush`](SendHalf::flush), for futures written by hand.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         lock(&self.link).poll_drain(cx, Half::Send, DrainTo::Empty).map_err(Error::Io)
     }
@@ -281,14 +299,14 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
         queued
     }
 
-    /// Waits for room, then queues, under one lock.
+    /// Waits for room and queues, under one lock.
     async fn queue(
         &mut self,
         mut queue: impl FnMut(&mut Sender) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         poll_fn(|cx| {
             let mut link = lock(&self.link);
-            std::task::ready!(poll_ready(&mut link, cx, Half::Send))?;
+            ready!(poll_ready(&mut link, cx, Half::Send))?;
             let queued = queue(link.sender_with_buffer());
             link.after_queue();
             Poll::Ready(queued.map_err(Error::Send))

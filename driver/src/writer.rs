@@ -1,4 +1,4 @@
-//! A message written in parts.
+//! Sending a message in parts.
 
 use sockeye_core::{Frame, MessageKind, Opcode};
 
@@ -6,10 +6,10 @@ use crate::error::Error;
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::WebSocket;
 
-/// A message that is sent frame by frame as it is made, see [`WebSocket::begin`].
+/// A message that is sent in parts, one frame each, made by [`WebSocket::begin`].
 ///
-/// Nothing but control frames can be sent until it is [finished](MessageWriter::finish); dropped before, it can be gone
-/// on with through [`WebSocket::send_frame`].
+/// Until it is [finished](MessageWriter::finish), only control frames can be sent besides. If it is
+/// dropped before, [`WebSocket::send_frame`] can continue the message.
 #[derive(Debug)]
 #[must_use = "a message ends with `finish`"]
 pub struct MessageWriter<'w, I, C> {
@@ -22,15 +22,16 @@ impl<'w, I: Io, C: Clock> MessageWriter<'w, I, C> {
         MessageWriter { websocket, opcode: kind.opcode() }
     }
 
-    /// Sends the next part. Text may be cut anywhere, also inside a character.
+    /// Sends the next part. Text may be cut anywhere, even inside a character.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_frame`].
+    /// Returns an error if the part may not be sent or the transport broke, like
+    /// [`WebSocket::send_frame`].
     ///
     /// # Cancel safety
     ///
-    /// The part is queued whole or not at all. Dropped while it waits for room, it has not been queued.
+    /// The part is queued whole or not at all. While the call waits for room, it is not queued.
     pub async fn write(&mut self, part: &[u8]) -> Result<(), Error> {
         self.write_frame(part, false).await
     }
@@ -39,11 +40,12 @@ impl<'w, I: Io, C: Clock> MessageWriter<'w, I, C> {
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_frame`].
+    /// Returns an error if the part may not be sent or the transport broke, like
+    /// [`WebSocket::send_frame`].
     ///
     /// # Cancel safety
     ///
-    /// As [`write`](MessageWriter::write).
+    /// The part is queued whole or not at all, like in [`write`](MessageWriter::write).
     pub async fn finish(mut self, part: &[u8]) -> Result<(), Error> {
         self.write_frame(part, true).await
     }

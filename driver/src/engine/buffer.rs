@@ -2,28 +2,29 @@
 
 use std::cell::Cell;
 
-/// One read's worth: 64 KiB of payload with its header. Larger ones fall out of the cache, smaller ones cost system calls.
+/// The size of one read: 64 KiB of payload with its header. A larger buffer falls out of the cache,
+/// a smaller one costs more system calls.
 pub(crate) const READ: usize = (64 << 10) + 64;
 
-/// A frame that lacks at least this much is read to its end and no further, so that the next begins at the front of the
-/// buffer and need not be moved there.
+/// A frame that lacks at least this many bytes is read to its end and no further. So the next frame
+/// begins at the front of the buffer and need not be moved there.
 const EXACT: usize = 16 << 10;
 
-/// What a connection starts to queue in.
+/// The initial capacity of a write buffer.
 const WRITE: usize = 16 << 10;
 
-/// A write buffer that has grown beyond this is not worth keeping.
+/// The largest write buffer that a thread keeps.
 const KEEP_WRITE: usize = 256 << 10;
 
-/// Memory of a message that came in parts is kept up to this size,
+/// The largest message buffer that a thread keeps.
 const KEEP_MESSAGE: usize = 128 << 10;
 
-/// and lent to one whose first part is at least this fraction of it: what a connection holds stays in proportion to
-/// what it has received.
+/// A message buffer is lent only to a message whose first part fills at least this fraction of it,
+/// so that the memory of a connection stays in proportion to what it has received.
 const LEND_MESSAGE: usize = 8;
 
-/// Unread bytes up to this many are moved to memory of their size when they must wait, so that what a connection
-/// holds is in proportion to what it has not read.
+/// Up to this many unread bytes are moved to memory of their own size before the task waits, so that
+/// the memory of a connection stays in proportion to what it has not read.
 const MOVE: usize = 16 << 10;
 
 thread_local! {
@@ -32,13 +33,15 @@ thread_local! {
     static SPARE_MESSAGE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Bytes read and not taken yet. The memory is the thread's: borrowed for a read, given back when empty.
+/// Bytes that have been read and not decoded yet.
+///
+/// Its memory belongs to the thread: borrowed for a read, and returned when it is empty.
 #[derive(Debug, Default)]
 pub(crate) struct ReadBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// The most that the next read may bring.
+    /// The most bytes that the next read may return.
     limit: Option<usize>,
 }
 
@@ -62,8 +65,9 @@ impl ReadBuffer {
         self.start = self.start.saturating_add(n).min(self.end);
     }
 
-    /// Room for a read behind what is unread, which is moved to the front for it. The bytes are what an earlier read
-    /// left there: never zeroed again.
+    /// Moves the unread bytes to the front, and returns the space after them for a read.
+    ///
+    /// The space holds bytes of earlier reads: it is never zeroed again.
     #[inline]
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.bytes.len() < READ {
@@ -83,28 +87,30 @@ impl ReadBuffer {
         &mut space[..limit]
     }
 
-    /// What is unread is the beginning of a frame of `len` bytes.
+    /// Limits the next read to the rest of the frame at the front, which has `len` bytes, if that
+    /// rest is long.
     pub(crate) fn limit_read_to_frame(&mut self, len: Option<u64>) {
         let missing = len.and_then(|len| usize::try_from(len).ok()?.checked_sub(self.end - self.start));
         self.limit = missing.filter(|missing| *missing >= EXACT);
     }
 
-    /// `n` bytes have been read into the [`space`](Self::space).
+    /// Adds `n` bytes that were read into the [`space`](Self::space).
     #[inline]
     pub(crate) fn filled(&mut self, n: usize) {
         self.end = (self.end + n).min(self.bytes.len());
         self.limit = None;
     }
 
-    /// What begins with a frame of `len` bytes is looked at where it lies, by somebody who may take long: if that frame is here
-    /// whole, the memory is from now on in proportion to what is unread.
+    /// Releases memory if the frame at the front, which has `len` bytes, is complete: a handler may
+    /// borrow it for a long time.
     pub(crate) fn release_if_whole(&mut self, len: Option<u64>) {
         if len.is_some_and(|len| len <= (self.end - self.start) as u64) {
             self.release();
         }
     }
 
-    /// Gives the memory back, before the connection waits or its user goes on.
+    /// Returns the memory to the thread and keeps no more than the unread bytes need. Call before the
+    /// task waits or returns to its user.
     #[inline]
     pub(crate) fn release(&mut self) {
         if self.bytes.len() >= READ && self.end - self.start <= MOVE {
@@ -117,14 +123,15 @@ impl ReadBuffer {
     }
 }
 
-/// A buffer to queue in.
+/// Takes the thread's write buffer, or allocates one.
 #[inline]
 pub(crate) fn take_write() -> Vec<u8> {
     let spare = SPARE_WRITE.take();
     if spare.capacity() == 0 { Vec::with_capacity(WRITE) } else { spare }
 }
 
-/// The way back; one too small to be of use must not push the spare one out.
+/// Returns a write buffer to the thread. One that is too small to be of use does not replace the
+/// spare one.
 #[inline]
 pub(crate) fn give_write(buffer: Vec<u8>) {
     if (WRITE..=KEEP_WRITE).contains(&buffer.capacity()) {
@@ -132,7 +139,7 @@ pub(crate) fn give_write(buffer: Vec<u8>) {
     }
 }
 
-/// Memory to put a message together in, whose first part has `arrived` bytes.
+/// Takes a buffer for a message whose first part has `arrived` bytes.
 pub(crate) fn take_message(arrived: usize) -> Vec<u8> {
     let spare = SPARE_MESSAGE.take();
     if spare.capacity() / LEND_MESSAGE <= arrived {
@@ -142,7 +149,7 @@ pub(crate) fn take_message(arrived: usize) -> Vec<u8> {
     Vec::new()
 }
 
-/// The way back.
+/// Returns a message buffer to the thread, unless it has grown too large.
 pub(crate) fn give_message(buffer: Vec<u8>) {
     if buffer.capacity() <= KEEP_MESSAGE {
         SPARE_MESSAGE.set(buffer);

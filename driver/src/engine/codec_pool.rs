@@ -1,35 +1,44 @@
-//! Codecs that rest between messages.
+//! Pools of codecs that are idle between messages.
 
 use std::cell::RefCell;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use sockeye_core::deflate::{CodecPool, Compressor, CompressorSettings, Decompressor};
 
-/// Codecs of each thread, for [`Connection::set_codec_pool`](sockeye_core::Connection::set_codec_pool): for runtimes that run many
-/// connections on few threads. `WebSocket` uses it by itself.
+use crate::engine::lock::lock;
+
+/// Returns a pool that keeps codecs per thread, for runtimes that run many connections on few
+/// threads.
+///
+/// [`WebSocket`](crate::WebSocket) uses it on its own. Pass it to
+/// [`Connection::set_codec_pool`](sockeye_core::Connection::set_codec_pool) to use it elsewhere.
 #[must_use]
 pub fn codec_pool() -> Arc<dyn CodecPool> {
     static POOL: LazyLock<Arc<PerThread>> = LazyLock::new(|| Arc::new(PerThread));
     POOL.clone()
 }
 
-/// Codecs of the whole process, where each connection has a thread of its own.
+/// Returns a pool that the whole process shares, for programs that run each connection on its own
+/// thread.
 #[must_use]
 pub fn shared_codec_pool() -> Arc<dyn CodecPool> {
     static POOL: LazyLock<Arc<Shared>> = LazyLock::new(Arc::default);
     POOL.clone()
 }
 
-/// The last one given is the first one taken: it is the one that is in the cache, and it may be the taker's own.
+/// Idle codecs. The one returned last is taken first: it is still in the cache, and the connection
+/// that takes it may have used it before.
 #[derive(Debug, Default)]
 struct Shelf {
     compressors: Vec<Compressor>,
     decompressors: Vec<Decompressor>,
 }
 
-/// More than that are not kept. Compressors are in use for the length of a message, most of which are compressed at once;
-/// decompressors for as long as a message takes to arrive.
+/// How many idle compressors a shelf keeps. Most messages are compressed in one call, so few
+/// compressors are in use at a time.
 const COMPRESSORS: usize = 8;
+/// How many idle decompressors a shelf keeps. Each is in use for as long as a message takes to
+/// arrive.
 const DECOMPRESSORS: usize = 16;
 
 impl Shelf {
@@ -38,13 +47,15 @@ impl Shelf {
         Some(self.compressors.remove(at))
     }
 
-    /// Gives what has to make room: the one that rests longest, whose settings may be nobody's any more.
+    /// Keeps a compressor. Returns the one that has been idle longest if there are too many, as its
+    /// settings may no longer be in use.
     fn give_compressor(&mut self, compressor: Compressor) -> Option<Compressor> {
         let oldest = (self.compressors.len() >= COMPRESSORS).then(|| self.compressors.remove(0));
         self.compressors.push(compressor);
         oldest
     }
 
+    /// Keeps a decompressor. Returns it if there are too many.
     fn give_decompressor(&mut self, decompressor: Decompressor) -> Option<Decompressor> {
         if self.decompressors.len() >= DECOMPRESSORS {
             return Some(decompressor);
@@ -62,7 +73,7 @@ thread_local! {
 struct PerThread;
 
 impl PerThread {
-    /// `None` while the thread ends.
+    /// Calls `f` with the thread's shelf. Returns `None` while the thread exits.
     fn with<R>(f: impl FnOnce(&mut Shelf) -> R) -> Option<R> {
         SHELF.try_with(|shelf| f(&mut shelf.borrow_mut())).ok()
     }
@@ -90,9 +101,8 @@ impl CodecPool for PerThread {
 struct Shared(Mutex<Shelf>);
 
 impl Shared {
-    /// No panic can leave the shelf half changed.
     fn with<R>(&self, f: impl FnOnce(&mut Shelf) -> R) -> R {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut lock(&self.0))
     }
 }
 

@@ -1,4 +1,4 @@
-//! From bytes to messages.
+//! Decoding bytes into messages or parts of messages.
 
 use bytes::Bytes;
 use sockeye_core::{
@@ -8,36 +8,37 @@ use sockeye_core::{
 
 use crate::engine::buffer;
 
-/// As much compressed input is looked at for one [`Part`], so that a part, which may be a thousand times as long, stays below a MiB.
+/// How much compressed input one [`Part`] is made of. Input can inflate to a thousand times its
+/// length, so this keeps a part below a mebibyte.
 const COMPRESSED_PART: usize = 1 << 10;
 
-/// A stretch of a message, as it arrived.
+/// A piece of a message, as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Text or binary.
+    /// Whether the message is text or binary.
     pub kind: MessageKind,
-    /// The bytes. Text may be cut inside a character; it has been checked as far as it goes.
+    /// The payload of this part, inflated. Text is checked so far, but may end inside a character.
     pub data: Bytes,
-    /// Whether the message begins here.
+    /// Whether this is the first part of its message.
     pub first: bool,
-    /// Whether the message ends here.
+    /// Whether this is the last part of its message.
     pub last: bool,
-    /// Whether the message came compressed; `data` is not.
+    /// Whether the message was compressed by the peer.
     pub compressed: bool,
 }
 
-/// A message that is being taken in parts.
+/// The state of a message that the caller takes in parts.
 #[derive(Debug, Default)]
-struct Parts {
+struct PartsState {
     utf8: Utf8Stream,
-    /// No part of it has been given out yet.
-    first: bool,
+    /// The next part is the first one.
+    is_first: bool,
 }
 
-/// LinkAccess to the sender of the same connection, so that the decoder can answer control frames and
-/// report protocol errors.
+/// Access to the sender of the same connection, so that the decoder can answer control frames and
+/// fail the connection.
 pub trait SenderAccess {
-    /// Calls `f` with the sender. `f` must not block.
+    /// Calls `f` with the sender. `f` does not block.
     fn with_sender(&mut self, f: impl FnOnce(&mut Sender));
 }
 
@@ -48,31 +49,33 @@ pub enum Decoded<'a, 'm> {
     Message(Assembled<'m>),
     /// A ping, pong or Close, already answered.
     Control(Event<'a>),
-    /// A piece of a message that is still incomplete, or that is being skipped.
+    /// A piece of a message that is still incomplete, or whose rest is skipped.
     Incomplete,
 }
 
-/// What makes messages, or parts of them, of bytes: for loops that read. Pings and Closes are answered, and what is wrong fails both
-/// halves of the connection.
+/// Decodes bytes into messages or parts of messages, for loops that read from a transport.
+///
+/// It answers pings and Closes, and fails both halves of the connection if the peer violates the
+/// protocol.
 #[derive(Debug)]
 pub struct Decoder {
     receiver: Receiver,
     assembler: Assembler,
-    /// A message is being taken in parts.
-    parts: Option<Parts>,
+    /// Set while the caller takes a message in parts.
+    parts: Option<PartsState>,
 }
 
 impl Decoder {
-    /// Behind the opening handshake.
+    /// Creates a decoder for a connection whose opening handshake is complete.
     #[must_use]
     pub fn new(receiver: Receiver) -> Self {
         Decoder { receiver, assembler: Assembler::new(), parts: None }
     }
 
-    /// Decodes one step from `input`; returns `None` when it needs more bytes or the connection has
+    /// Decodes one step from `input`. Returns `None` when it needs more bytes or the connection has
     /// failed.
     ///
-    /// A frame of at most `hold` bytes stays in `input` until it is complete, see
+    /// An incomplete frame of at most `hold` bytes stays in `input`, see
     /// [`Receiver::poll_whole_event`].
     #[inline(always)]
     pub fn decode<'a: 'm, 'm, A: SenderAccess>(
@@ -84,7 +87,7 @@ impl Decoder {
         if input.is_empty() {
             return None;
         }
-        // Nearly every message lies whole in the input. Skip the event for those.
+        // Nearly every message lies whole in the input. It needs no event and no assembler.
         if self.parts.is_none()
             && let Some(message) = self.receiver.poll_message(input)
         {
@@ -94,7 +97,7 @@ impl Decoder {
         Some(self.collect(event, sender))
     }
 
-    /// Decodes the next part of a message from `input`; returns `None` when it needs more bytes or
+    /// Decodes the next part of a message from `input`. Returns `None` when it needs more bytes or
     /// the connection has failed.
     pub fn decode_part<A: SenderAccess>(&mut self, input: &mut RecvBuf<'_>, sender: &mut A) -> Option<Part> {
         while let Some(event) = self.next_event(input, 0, sender) {
@@ -105,20 +108,20 @@ impl Decoder {
         None
     }
 
-    /// The next event, answered; a broken rule fails the connection. `room` is as in [`Receiver::poll_whole_event`].
+    /// Takes the next event from `input`, answers it, and fails the connection on an error.
     fn next_event<'a, A: SenderAccess>(
         &mut self,
         input: &mut RecvBuf<'a>,
         hold: usize,
         sender: &mut A,
     ) -> Option<Event<'a>> {
-        // The short way may have taken all there was and found it wrong.
+        // If `poll_message` consumed invalid text, the input may be empty: still fetch the error.
         if input.is_empty() && self.receiver.failure().is_none() {
             return None;
         }
         match self.receiver.poll_whole_event(input, hold) {
             Ok(event) => {
-                // Data needs no answer: the other half's lock is not taken for it.
+                // Data needs no answer: do not lock the other half for it.
                 if let Some(Event::Ping(_) | Event::Pong(_) | Event::Close(_)) = &event {
                     sender.with_sender(|sender| event.iter().for_each(|event| sender.react(event)));
                 }
@@ -131,20 +134,22 @@ impl Decoder {
         }
     }
 
-    /// Adds an event to the message being assembled.
+    /// Adds an event to the message that is being assembled.
     fn collect<'a: 'm, 'm, A: SenderAccess>(
         &'m mut self,
         mut event: Event<'a>,
         sender: &mut A,
     ) -> Decoded<'a, 'm> {
         if let Event::Data { payload, first, last, compressed, .. } = &mut event {
-            if let Some(Parts { first: true, .. }) = &self.parts {
-                // Nothing of it has been given out, for nothing had come of it: this is where it begins.
+            if let Some(PartsState { is_first: true, .. }) = &self.parts {
+                // The caller has seen no part of the message yet, as what arrived inflated to
+                // nothing. So the message can still be received whole.
                 self.parts = None;
                 *first = true;
             }
             if self.parts.is_some() {
-                // The rest of a message that was begun in parts: the caller has moved on. Later ones may refer back to it.
+                // The caller has taken parts of this message and has moved on: skip the rest. Still
+                // inflate it, because later messages may refer back to it.
                 if *compressed && let Err(error) = self.receiver.inflate(payload, *last, |_| Ok(())) {
                     self.fail(error, sender);
                 }
@@ -168,11 +173,11 @@ impl Decoder {
         }
     }
 
-    /// Takes an event as a part of a message, if it is one, inflated; its text is checked with what came before it.
+    /// Makes a part of an event if it holds data: inflates it and checks its text.
     fn part<A: SenderAccess>(&mut self, event: Event<'_>, sender: &mut A) -> Option<Part> {
         let Event::Data { kind, payload, first, last, compressed, .. } = event else { return None };
-        let Parts { mut utf8, first: is_due } = self.parts.take().unwrap_or_default();
-        let first = first || is_due;
+        let PartsState { mut utf8, is_first } = self.parts.take().unwrap_or_default();
+        let first = first || is_first;
         let mut data = Vec::new();
         let mut take = |bytes: &[u8]| {
             data.extend_from_slice(bytes);
@@ -187,49 +192,51 @@ impl Decoder {
             self.fail(error, sender);
             return None;
         }
-        // A stretch that inflates to nothing yet is no part.
+        // Compressed bytes may inflate to nothing until more arrive. Do not return an empty part.
         let is_part = last || !compressed || !data.is_empty();
-        self.parts = (!last).then_some(Parts { utf8, first: first && !is_part });
+        self.parts = (!last).then_some(PartsState { utf8, is_first: first && !is_part });
         if !is_part {
             return None;
         }
         Some(Part { kind, data: Bytes::from(data), first, last, compressed })
     }
 
-    /// What has arrived of a message that was to be received whole, as its first part.
+    /// Returns what [`decode`](Decoder::decode) has collected of an incomplete message, as its first
+    /// part. The rest follows from [`decode_part`](Decoder::decode_part).
     pub fn take_partial_message(&mut self) -> Option<Part> {
         let PartialMessage { kind, bytes, utf8, compressed, .. } = self.assembler.take_partial()?;
-        self.parts = Some(Parts { utf8, first: false });
+        self.parts = Some(PartsState { utf8, is_first: false });
         Some(Part { kind, data: Bytes::from(bytes), first: true, last: false, compressed })
     }
 
-    /// As much of the input as one part may be made of.
+    /// Returns the prefix of `input` that one part may be made of.
     #[must_use]
     pub fn part_input<'a>(&self, input: &'a mut [u8]) -> &'a mut [u8] {
         let len = if self.receiver.inflates() { input.len().min(COMPRESSED_PART) } else { input.len() };
         &mut input[..len]
     }
 
-    /// As [`Receiver::frame_len`].
+    /// Returns the length of the frame at the front of `input`, header included, if its header is
+    /// complete. See [`Receiver::frame_len`].
     #[must_use]
     pub fn frame_len(&self, input: &[u8]) -> Option<u64> {
         self.receiver.frame_len(input)
     }
 
-    /// As [`Receiver::failure`].
+    /// Returns how the peer violated the protocol, if it did.
     #[must_use]
     pub fn failure(&self) -> Option<ProtocolError> {
         self.receiver.failure()
     }
 
-    /// Gives the memory of a message back that has been handed out.
+    /// Returns the memory of a delivered message to the thread.
     pub fn release(&mut self) {
         if let Some(buffer) = self.assembler.reclaim_buffer() {
             buffer::give_message(buffer);
         }
     }
 
-    /// Forgets what has arrived of a message: the connection is over.
+    /// Discards an incomplete message, as the connection is over.
     pub fn discard(&mut self) {
         self.assembler = Assembler::new();
     }
@@ -239,7 +246,7 @@ impl Decoder {
     }
 }
 
-/// Fails both sides.
+/// Fails both halves of the connection.
 fn fail<A: SenderAccess>(receiver: &mut Receiver, error: ProtocolError, sender: &mut A) {
     receiver.fail(error);
     sender.with_sender(|sender| sender.fail(&error));

@@ -1,0 +1,97 @@
+//! The poll functions of [`WebSocket`], and the queueing that they and the futures share.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use sockeye_core::{
+    CloseFrame, CloseInfo, Frame, Instant, Message, MessageRef, Payload, SendError, Sender, State,
+};
+
+use crate::engine::link::{DrainTo, Link};
+use crate::engine::wakers::Half;
+use crate::error::Error;
+use crate::runtime::io::{Clock, Io};
+use crate::websocket::WebSocket;
+
+impl<I: Io, C: Clock> WebSocket<I, C> {
+    /// Polls [`recv`](WebSocket::recv), for futures written by hand.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        self.reader.poll_message(&mut self.link, cx, |message, _| message.into_message())
+    }
+
+    /// Polls [`recv_with`](WebSocket::recv_with), for futures written by hand.
+    pub fn poll_recv_with<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut f: impl FnMut(MessageRef<'_>, &mut Sender) -> R,
+    ) -> Poll<Result<Option<R>, Error>> {
+        // A connection that is closing sends no answers, so it needs no room for them.
+        if !self.link.sender.is_writable() && self.state() == State::Open {
+            // Ignore an error here: the receive below reports it.
+            let _ = ready!(self.link.poll_drain(cx, Half::Recv, DrainTo::Mark));
+        }
+        self.reader
+            .poll_message(&mut self.link, cx, |message, link| f(message.as_ref(), link.sender_with_buffer()))
+    }
+
+    /// Returns `Ready` when [`feed`](WebSocket::feed) would not wait.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        poll_ready(&mut self.link, cx, Half::Recv)
+    }
+
+    /// Polls [`flush`](WebSocket::flush), for futures written by hand.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.link.poll_drain(cx, Half::Recv, DrainTo::Empty).map_err(Error::Io)
+    }
+
+    /// Writes the response of the opening handshake, or fails at `deadline`.
+    pub(crate) fn poll_flush_opening(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Instant,
+    ) -> Poll<io::Result<()>> {
+        self.link.poll_write_until(cx, deadline)
+    }
+
+    /// Receives and discards messages until the connection is over.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<CloseInfo> {
+        while !matches!(ready!(self.poll_recv_with(cx, |_, _| ())), Ok(None)) {}
+        Poll::Ready(self.close_info().cloned().unwrap_or_else(CloseInfo::unknown))
+    }
+
+    pub(crate) fn queue_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
+        self.link.sender_with_buffer().send_frame(frame)
+    }
+
+    pub(crate) fn queue_message(&mut self, payload: Payload<'_>) -> Result<(), Error> {
+        Ok(self.link.sender_with_buffer().send(payload)?)
+    }
+
+    pub(crate) fn queue_close(&mut self, frame: &CloseFrame<'_>) -> Result<(), SendError> {
+        self.link.sender.close(frame)
+    }
+
+    #[cfg(feature = "futures")]
+    pub(crate) fn link(&mut self) -> &mut Link<I, C> {
+        &mut self.link
+    }
+
+    /// Returns true once a receive has reported the end of the connection.
+    #[cfg(feature = "futures")]
+    pub(crate) fn is_end_reported(&self) -> bool {
+        self.reader.is_end_reported()
+    }
+}
+
+/// Returns `Ready` when the queue has room for a message.
+#[inline]
+pub(crate) fn poll_ready<I: Io, C: Clock>(
+    link: &mut Link<I, C>,
+    cx: &mut Context<'_>,
+    half: Half,
+) -> Poll<Result<(), Error>> {
+    if link.sender.is_writable() {
+        return Poll::Ready(Ok(()));
+    }
+    link.poll_drain(cx, half, DrainTo::Mark).map_err(Error::Io)
+}
