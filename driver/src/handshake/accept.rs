@@ -15,9 +15,11 @@ use crate::handshake::opening::{Opening, WaitOutcome};
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::WebSocket;
 
-/// A valid request to open a WebSocket that waits for an answer. Take as long as you like: the peer waits.
+/// A valid request to open a WebSocket, to be accepted or refused.
+///
+/// There is no deadline for that: the client waits.
 #[derive(Debug)]
-#[must_use = "the client waits for an answer"]
+#[must_use = "the client waits for a response"]
 pub struct PendingUpgrade<I, C> {
     inner: Box<Inner<I, C>>,
 }
@@ -29,22 +31,26 @@ struct Inner<I, C> {
     config: Arc<Config>,
 }
 
-/// Reads one request, within [`Config::handshake_timeout`]. What is not a valid upgrade is answered with the
-/// reason, and the transport closed.
+/// Reads one request, within [`Config::handshake_timeout`].
+///
+/// If the request is not a valid upgrade, it sends a response with the reason and closes the
+/// transport.
 ///
 /// # Errors
 ///
-/// No valid request came; the peer has been told.
+/// Returns an error if no valid request arrived. The client has been sent the reason, if it could
+/// be.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the transport.
+/// Not cancel safe: dropping the future drops the transport.
 pub async fn read_upgrade<I: Io, C: Clock>(
     io: I,
     clock: C,
     config: Arc<Config>,
 ) -> Result<PendingUpgrade<I, C>, AcceptError> {
-    // In a box, like all that is only of the beginning: a task's future is as large as its largest moment, for good.
+    // Boxed, like everything that only the handshake needs: a task's future is as large as its
+    // largest state, for its whole life.
     Box::pin(read_upgrade_inline(io, clock, config)).await
 }
 
@@ -65,12 +71,13 @@ async fn read_upgrade_inline<I: Io, C: Clock>(
         }
     };
     if let Some(response) = response {
-        // The peer may be gone; what it did wrong is what matters to the caller.
+        // Ignore an error here: the caller needs to know why the request was refused.
         let _ = opening.end_with(&response.encode()).await;
     }
     Err(error)
 }
 
+/// Reads one request within [`Config::handshake_timeout`].
 pub(crate) async fn read_request<I: Io, C: Clock>(
     opening: &mut Opening<I, C>,
     config: &Arc<Config>,
@@ -88,7 +95,7 @@ pub(crate) async fn read_request<I: Io, C: Clock>(
             let used = view.consumed();
             opening.input.consume(used);
             if let Some(request) = request {
-                // Who decides may take long.
+                // The decision about the request may take long: hold little memory meanwhile.
                 opening.input.release();
                 return Ok(request).into();
             }
@@ -97,15 +104,17 @@ pub(crate) async fn read_request<I: Io, C: Clock>(
     .await
 }
 
-/// Reads one request, lets `decide` accept or refuse it, and does as it says: [`read_upgrade`] and what follows it.
+/// Accepts a WebSocket: reads one request, like [`read_upgrade`], and opens or refuses the connection
+/// as `decide` returns.
 ///
 /// # Errors
 ///
-/// No valid request came, or it was refused; the peer has been told.
+/// Returns an error if no valid request arrived or `decide` refused it. The client has been sent the
+/// reason, if it could be.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the transport.
+/// Not cancel safe: dropping the future drops the transport.
 pub async fn accept_with<I: Io, C: Clock>(
     io: I,
     clock: C,
@@ -118,7 +127,7 @@ pub async fn accept_with<I: Io, C: Clock>(
             Ok(accept) => pending.accept(&accept).await,
             Err(response) => {
                 let status = response.status();
-                // The peer may be gone before it has read it: refused it is all the same.
+                // Ignore an error here: the request is refused, whether the client reads that or not.
                 let _ = pending.reject(&response).await;
                 Err(AcceptError::Rejected(status))
             }
@@ -128,21 +137,22 @@ pub async fn accept_with<I: Io, C: Clock>(
 }
 
 impl<I: Io, C: Clock> PendingUpgrade<I, C> {
-    /// What the client asks for.
+    /// Returns what the client requests.
     #[must_use]
     pub fn upgrade(&self) -> &Upgrade {
         &self.inner.upgrade
     }
 
-    /// Sends the 101, within [`Config::handshake_timeout`], and opens the connection.
+    /// Sends the 101 response, within [`Config::handshake_timeout`], and returns the open connection.
     ///
     /// # Errors
     ///
-    /// A subprotocol that the client did not offer: the client is refused with 500. Or a broken transport.
+    /// Returns an error if `accept` chooses a subprotocol that the client did not offer (the client
+    /// is sent a 500) or if the transport broke.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the transport.
+    /// Not cancel safe: dropping the future drops the transport.
     pub async fn accept(self, accept: &Accept) -> Result<WebSocket<I, C>, AcceptError> {
         Box::pin(self.accept_inline(accept)).await
     }
@@ -160,45 +170,46 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
                 Ok(websocket)
             }
             Err(error) => {
-                let response = Response::text(500, "the server chose a subprotocol that was not offered\n");
-                let _ = opening.end_with(&response.encode()).await;
+                // Ignore an error here: the caller needs to know about the subprotocol.
+                let _ = opening.end_with(&error.response().encode()).await;
                 Err(AcceptError::Subprotocol(error))
             }
         }
     }
 
-    /// Refuses with any response but a 101, and closes the transport when the client has had time to read it.
+    /// Refuses the request with `response`, which may have any status but 101. Closes the transport
+    /// once the client had time to read the response.
     ///
     /// # Errors
     ///
-    /// The transport broke.
+    /// Returns an error if the transport broke.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the transport.
+    /// Not cancel safe: dropping the future drops the transport.
     pub async fn reject(self, response: &Response) -> io::Result<()> {
         Box::pin(self.inner.opening.end_with(&response.encode())).await
     }
 }
 
-/// Why a transport did not become a WebSocket.
+/// Why a server did not get a connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AcceptError {
     /// The transport broke.
     Io(io::Error),
-    /// No complete and valid HTTP request came, or not in time.
+    /// The HTTP request was incomplete, invalid or late.
     Handshake(HandshakeError),
-    /// The request is no valid upgrade.
+    /// The request is not a valid WebSocket upgrade.
     Refused(Refusal),
-    /// The application refused, with this status.
+    /// The application refused the request, with this status.
     Rejected(u16),
     /// The application chose a subprotocol that the client did not offer.
     Subprotocol(SubprotocolNotOffered),
 }
 
 impl AcceptError {
-    /// What the peer is told.
+    /// Returns the response for the client, if it still expects one.
     pub(crate) fn response(&self) -> Option<Response> {
         match self {
             AcceptError::Handshake(error) => error.response(),
@@ -213,8 +224,8 @@ impl fmt::Display for AcceptError {
         match self {
             AcceptError::Io(error) => write!(f, "the transport broke in the opening handshake: {error}"),
             AcceptError::Handshake(error) => error.fmt(f),
-            AcceptError::Refused(refusal) => write!(f, "refused with {}: {refusal}", refusal.status()),
-            AcceptError::Rejected(status) => write!(f, "the application refused with {status}"),
+            AcceptError::Refused(refusal) => write!(f, "the request was refused with {}: {refusal}", refusal.status()),
+            AcceptError::Rejected(status) => write!(f, "the application refused the request with {status}"),
             AcceptError::Subprotocol(error) => error.fmt(f),
         }
     }

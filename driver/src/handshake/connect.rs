@@ -14,23 +14,25 @@ use crate::handshake::opening::{Opening, WaitOutcome};
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::WebSocket;
 
-/// Opens a WebSocket over a transport that is connected: sends `request`, verifies the answer, all within
-/// [`Config::handshake_timeout`]. Gives the connection and the server's 101.
+/// Opens a WebSocket over a connected transport. Returns it and the server's 101 response.
+///
+/// It sends `request` and verifies the response, within [`Config::handshake_timeout`].
 ///
 /// # Errors
 ///
-/// The transport broke, the server refused ([`HandshakeError::Refused`] has its response), or its answer is not valid.
+/// Returns an error if the transport broke, the server refused ([`HandshakeError::Refused`] holds its
+/// response), or the response is invalid or late.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the transport.
+/// Not cancel safe: dropping the future drops the transport.
 pub async fn client<I: Io, C: Clock>(
     io: I,
     clock: C,
     request: Request,
     config: Arc<Config>,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
-    // In a box: a task's future is as large as its largest moment, for good.
+    // Boxed, because a task's future is as large as its largest state, for its whole life.
     Box::pin(client_inline(io, clock, request, config)).await
 }
 
@@ -42,23 +44,23 @@ async fn client_inline<I: Io, C: Clock>(
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
     let mut opening = Opening::new(io, clock);
     let mut handshake = request.start(entropy::nonce(), entropy::mask_keys(), config);
-    let (mut sent, mut broken) = (false, None);
+    let (mut is_sent, mut write_error) = (false, None);
     let established = poll_fn(|cx| {
         loop {
-            // Blocked or broken, the answer may be there all the same.
-            if !sent {
+            // Read even while writing is blocked or has failed: the server may have responded.
+            if !is_sent {
                 let mut written = 0;
                 let result =
                     opening.poll_write(cx, handshake.poll_transmit().unwrap_or_default(), &mut written);
                 handshake.transmitted(written);
                 if let Poll::Ready(result) = result {
-                    (sent, broken) = (true, result.err());
+                    (is_sent, write_error) = (true, result.err());
                 }
             }
             match ready!(opening.poll_wait(cx, handshake.poll_timeout()))? {
                 WaitOutcome::Bytes => {}
                 WaitOutcome::Eof => {
-                    return Poll::Ready(Err(match (handshake.handle_eof(), broken.take()) {
+                    return Poll::Ready(Err(match (handshake.handle_eof(), write_error.take()) {
                         (HandshakeError::Eof { .. }, Some(error)) => ConnectError::Io(error),
                         (error, _) => ConnectError::Handshake(error),
                     }));
@@ -83,17 +85,18 @@ async fn client_inline<I: Io, C: Clock>(
     Ok((websocket, response))
 }
 
-/// Why no connection was made.
+/// Why a client did not get a connection.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The transport could not be opened, or broke.
+    /// The transport could not be opened, or it broke.
     Io(io::Error),
     /// The URL is not a WebSocket URL.
     Url(UrlError),
-    /// The URL is a `wss://` one, and this function has no TLS: connect a TLS stream and hand it over.
+    /// The URL begins with `wss://`, but the function does not speak TLS. Connect a TLS stream and
+    /// open the WebSocket over it with [`client`].
     Tls,
-    /// The server refused, or its answer is not valid, or did not come in time.
+    /// The server refused, or its response is invalid or late.
     Handshake(HandshakeError),
 }
 

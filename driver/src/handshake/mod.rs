@@ -1,4 +1,4 @@
-//! The opening handshakes over a transport.
+//! The opening handshakes of server and client over a transport.
 
 pub(crate) mod accept;
 pub(crate) mod connect;
