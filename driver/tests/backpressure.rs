@@ -14,7 +14,7 @@ fn config() -> Config {
 }
 
 #[test]
-fn recv_with_does_not_listen_to_a_peer_that_does_not_read() {
+fn recv_with_does_not_read_from_a_peer_that_reads_no_answers() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(500);
     let probe = io.probe();
@@ -47,7 +47,7 @@ fn recv_with_does_not_listen_to_a_peer_that_does_not_read() {
 }
 
 #[test]
-fn feed_waits_while_the_mark_is_queued_and_no_longer() {
+fn feed_waits_only_while_the_high_water_mark_is_queued() {
     for split in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(300);
@@ -78,7 +78,7 @@ fn feed_waits_while_the_mark_is_queued_and_no_longer() {
 }
 
 #[test]
-fn a_feed_behind_a_close_fails_at_once_however_much_waits() {
+fn a_feed_after_a_close_fails_at_once_even_with_a_full_queue() {
     let mut executor = Executor::new();
     let (io, _peer) = pipe(10);
     let mut ws = server(io, &executor.time, config());
@@ -91,7 +91,7 @@ fn a_feed_behind_a_close_fails_at_once_however_much_waits() {
 }
 
 #[test]
-fn recv_goes_on_while_writing_is_blocked() {
+fn recv_continues_while_writing_is_blocked() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(10);
     let mut ws = server(io, &executor.time, config());
@@ -113,7 +113,7 @@ fn recv_goes_on_while_writing_is_blocked() {
 }
 
 #[test]
-fn close_keeps_its_time_limit_when_the_peer_takes_nothing() {
+fn close_ends_at_its_timeout_when_the_peer_reads_nothing() {
     for is_server in [true, false] {
         let mut executor = Executor::new();
         let (io, _peer) = pipe(10);
@@ -135,7 +135,7 @@ fn close_keeps_its_time_limit_when_the_peer_takes_nothing() {
 }
 
 #[test]
-fn close_reads_on_so_that_a_peer_that_is_blocked_too_can_end() {
+fn two_blocked_ends_that_both_close_end_cleanly() {
     // Both have filled the pipe, and both close.
     let mut executor = Executor::new();
     let (a, b) = pipe(100);
@@ -150,7 +150,7 @@ fn close_reads_on_so_that_a_peer_that_is_blocked_too_can_end() {
 }
 
 #[test]
-fn a_dead_peer_is_found_out_while_a_send_is_blocked() {
+fn keepalive_detects_a_dead_peer_while_a_send_is_blocked() {
     let keepalive = |config: Config| config.keepalive(Duration::from_secs(20), Duration::from_secs(20));
     for op in ["send", "feed", "flush", "recv_with", "begin_close"] {
         let mut executor = Executor::new();
@@ -174,7 +174,7 @@ fn a_dead_peer_is_found_out_while_a_send_is_blocked() {
 }
 
 #[test]
-fn a_dead_peer_is_found_out_while_a_flush_of_the_transport_is_blocked() {
+fn keepalive_detects_a_dead_peer_while_a_transport_flush_is_blocked() {
     for split in [true, false] {
         let mut executor = Executor::new();
         // The transport has taken all of it, and keeps it.
@@ -195,7 +195,7 @@ fn a_dead_peer_is_found_out_while_a_flush_of_the_transport_is_blocked() {
 }
 
 #[test]
-fn a_slow_peer_is_not_taken_for_a_dead_one() {
+fn keepalive_does_not_mistake_a_slow_peer_for_a_dead_one() {
     for op in ["feed", "flush", "recv_with"] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(10);
@@ -222,7 +222,7 @@ fn a_slow_peer_is_not_taken_for_a_dead_one() {
 }
 
 #[test]
-fn after_the_end_of_the_input_a_blocked_write_has_until_the_close_timeout_and_nothing_spins() {
+fn after_eof_a_blocked_write_ends_at_the_close_timeout_without_spinning() {
     for close_first in [true, false] {
         for with in [true, false] {
             let mut executor = Executor::new().limit(if with { 500 } else { 50 });

@@ -44,7 +44,7 @@ fn close_code(written: &[u8]) -> u16 {
 }
 
 #[test]
-fn bad_text_fails_with_1007_whole_behind_other_messages_and_cut_anywhere() {
+fn invalid_text_fails_with_1007_however_it_arrives() {
     let good = client_frame(Opcode::Binary, b"good");
     let bad = client_frame(Opcode::Text, b"abc\xffdefgh");
     let invalid = format!("{:?}", ProtocolError::InvalidUtf8);
@@ -65,7 +65,7 @@ fn bad_text_fails_with_1007_whole_behind_other_messages_and_cut_anywhere() {
 }
 
 #[test]
-fn e4_bad_text_inside_a_frame_that_is_still_arriving_is_told_at_once() {
+fn e4_invalid_text_in_an_incomplete_frame_fails_at_once() {
     let mut bad = client_frame(Opcode::Text, &[b'a'; 1000]);
     bad.truncate(100);
     // Two of the last a's become leads of three bytes, and the second cannot follow the first, whatever comes.
@@ -77,7 +77,7 @@ fn e4_bad_text_inside_a_frame_that_is_still_arriving_is_told_at_once() {
 }
 
 #[test]
-fn bad_text_in_a_cut_frame_is_told_though_the_input_ends_behind_it() {
+fn invalid_text_in_an_incomplete_frame_is_reported_before_eof() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
     let mut ws = server(io, &executor.time, Config::new());
@@ -90,7 +90,7 @@ fn bad_text_in_a_cut_frame_is_told_though_the_input_ends_behind_it() {
 }
 
 #[test]
-fn w12_a_length_above_the_limit_is_refused_at_its_header() {
+fn w12_a_frame_above_the_limit_is_refused_at_its_header() {
     let config = Config::new().max_frame_size(100).max_message_size(100);
     for parts in [false, true] {
         let (told, written) = end_of(&[b"\x82\xff\x40\0\0\0\0\0\0\0\x01\x02\x03\x04"], config.clone(), parts);

@@ -10,7 +10,7 @@ fn ten() -> Vec<u8> {
 }
 
 #[test]
-fn everything_that_one_read_brought_is_answered_with_one_write() {
+fn all_messages_of_one_read_are_answered_with_one_write() {
     for with in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
@@ -39,7 +39,7 @@ fn everything_that_one_read_brought_is_answered_with_one_write() {
 }
 
 #[test]
-fn send_writes_at_once_and_feed_with_the_next_flush_or_receive() {
+fn send_writes_at_once_and_feed_at_the_next_flush_or_receive() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
     let probe = io.probe();
@@ -63,7 +63,7 @@ fn send_writes_at_once_and_feed_with_the_next_flush_or_receive() {
 }
 
 #[test]
-fn large_payloads_of_a_server_go_out_in_order_with_vectored_writes_or_without() {
+fn a_server_sends_large_payloads_in_order_with_and_without_vectored_writes() {
     for vectored in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe_with(1 << 22, Faults { vectored, ..Faults::default() });
@@ -90,7 +90,7 @@ fn large_payloads_of_a_server_go_out_in_order_with_vectored_writes_or_without() 
 }
 
 #[test]
-fn a_flood_lets_other_tasks_have_their_turn() {
+fn a_flood_of_messages_lets_other_tasks_run() {
     // Reads that never find nothing: only the connection itself can stop.
     for size in [10, 10_007, 70_000] {
         for parts in [true, false] {
@@ -124,7 +124,7 @@ fn a_flood_lets_other_tasks_have_their_turn() {
 }
 
 #[test]
-fn messages_come_out_the_same_however_the_bytes_are_cut() {
+fn messages_are_the_same_wherever_the_bytes_are_split() {
     let wire = FrameWriter::to(true);
     let mut bytes = Vec::new();
     bytes.extend(wire.text("h\u{e9}llo"));
@@ -169,7 +169,7 @@ fn messages_come_out_the_same_however_the_bytes_are_cut() {
 }
 
 #[test]
-fn a_recv_behind_a_part_skips_the_rest_and_a_part_behind_a_cancelled_recv_has_all_of_it() {
+fn recv_after_a_part_skips_the_rest_and_recv_part_after_a_cancelled_recv_returns_all() {
     let wire = FrameWriter::to(true);
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);

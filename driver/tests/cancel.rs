@@ -130,7 +130,7 @@ fn a_cancelled_feed_has_queued_nothing_and_a_finished_one_everything() {
 }
 
 #[test]
-fn a_cancelled_send_has_queued_its_message_whole_if_there_was_room_and_never_a_part_of_it() {
+fn a_cancelled_send_has_queued_its_message_whole_or_not_at_all() {
     at_every_poll(|canceller, mut a, b, _| async move {
         let canceller = &canceller;
         let send = async move {
@@ -164,7 +164,7 @@ fn a_cancelled_send_has_queued_its_message_whole_if_there_was_room_and_never_a_p
 }
 
 #[test]
-fn cancelled_pings_and_frames_are_sent_once_when_there_is_room() {
+fn cancelled_pings_and_frames_are_sent_once_if_the_queue_has_room() {
     at_every_poll(|canceller, mut a, b, is_server| async move {
         let canceller = &canceller;
         let probe = a.io().probe();
@@ -195,7 +195,7 @@ fn cancelled_pings_and_frames_are_sent_once_when_there_is_room() {
 }
 
 #[test]
-fn parts_of_a_cancelled_message_writer_are_sent_once_when_there_is_room() {
+fn parts_of_a_cancelled_writer_are_sent_once_if_the_queue_has_room() {
     at_every_poll(|canceller, mut a, b, _| async move {
         let canceller = &canceller;
         let send = async move {
@@ -218,7 +218,7 @@ fn parts_of_a_cancelled_message_writer_are_sent_once_when_there_is_room() {
 }
 
 #[test]
-fn a_cancelled_begin_close_has_begun_to_close() {
+fn a_cancelled_begin_close_has_still_queued_the_close() {
     at_every_poll(|canceller, mut a, mut b, _| async move {
         let canceller = &canceller;
         let probe = a.io().probe();
@@ -247,7 +247,7 @@ fn a_cancelled_begin_close_has_begun_to_close() {
 }
 
 #[test]
-fn the_halves_of_a_split_connection_can_be_cancelled_too() {
+fn cancelled_operations_on_split_halves_lose_nothing() {
     at_every_poll(|canceller, a, mut b, _| async move {
         let canceller = &canceller;
         let (mut recv, mut send) = a.split();

@@ -9,7 +9,7 @@ use sockeye_testkit::sim::*;
 
 /// 100,000 keys of 32 bits: about one pair is equal by chance, and every bit is set in half of them.
 #[test]
-fn k2_t21_mask_keys_are_drawn_anew_and_favour_no_value() {
+fn k2_t21_mask_keys_are_fresh_and_uniform() {
     const KEYS: usize = 100_000;
     let mut draw = mask_keys();
     let keys: Vec<u32> = (0..KEYS).map(|_| u32::from_be_bytes(draw())).collect();

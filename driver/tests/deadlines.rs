@@ -11,7 +11,7 @@ use sockeye_testkit::sim::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn without_a_deadline_no_alarm_is_ever_set() {
+fn without_deadlines_the_timer_is_never_set() {
     for is_server in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
@@ -32,7 +32,7 @@ fn without_a_deadline_no_alarm_is_ever_set() {
 }
 
 #[test]
-fn a_ping_that_is_answered_keeps_a_connection_and_one_that_is_not_ends_it() {
+fn an_answered_ping_keeps_a_connection_and_an_unanswered_one_ends_it() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
     let config = Config::new().keepalive(20 * SECOND, 10 * SECOND);
@@ -62,7 +62,7 @@ fn a_ping_that_is_answered_keeps_a_connection_and_one_that_is_not_ends_it() {
 }
 
 #[test]
-fn a_silent_peer_is_closed_after_the_idle_timeout_with_1001() {
+fn a_silent_peer_is_closed_with_1001_after_the_idle_timeout() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
     let ws = server(io, &executor.time, Config::new().idle_timeout(8 * SECOND));
@@ -86,7 +86,7 @@ fn a_silent_peer_is_closed_after_the_idle_timeout_with_1001() {
 }
 
 #[test]
-fn an_alarm_that_rings_late_or_never_is_no_matter_as_long_as_the_task_is_polled() {
+fn deadlines_are_kept_with_a_late_or_broken_timer_while_the_task_is_polled() {
     for alarm in [Alarm::OnTime, Alarm::Late(1000 * SECOND), Alarm::Never] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
@@ -143,7 +143,7 @@ impl Tick {
 }
 
 #[test]
-fn a_peer_that_does_not_answer_a_close_has_until_the_close_timeout() {
+fn an_unanswered_close_ends_at_the_close_timeout() {
     for is_server in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
@@ -163,7 +163,7 @@ fn a_peer_that_does_not_answer_a_close_has_until_the_close_timeout() {
 }
 
 #[test]
-fn a_peer_that_floods_cannot_hold_off_the_close_timeout() {
+fn a_flood_cannot_delay_the_close_timeout() {
     // Every read finds something.
     for failed in [true, false] {
         let mut executor = Executor::new();
@@ -197,7 +197,7 @@ fn a_peer_that_floods_cannot_hold_off_the_close_timeout() {
 }
 
 #[test]
-fn the_server_ends_the_transport_first_and_the_client_waits_for_it() {
+fn the_server_closes_the_transport_first_and_the_client_waits_for_it() {
     for is_server in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
@@ -221,7 +221,7 @@ fn the_server_ends_the_transport_first_and_the_client_waits_for_it() {
 }
 
 #[test]
-fn data_that_the_peer_sends_before_its_close_still_comes_after_ours() {
+fn messages_that_the_peer_sent_before_its_close_arrive_after_ours() {
     for is_server in [true, false] {
         let mut executor = Executor::new();
         let wire = FrameWriter::to(is_server);
@@ -244,7 +244,7 @@ fn data_that_the_peer_sends_before_its_close_still_comes_after_ours() {
 }
 
 #[test]
-fn the_end_of_the_input_in_the_middle_of_anything_is_told_once_and_is_not_clean() {
+fn eof_anywhere_without_a_close_is_reported_once_as_not_clean() {
     let wire = FrameWriter::to(true);
     let bytes = [
         wire.text("one"),
@@ -282,7 +282,7 @@ fn the_end_of_the_input_in_the_middle_of_anything_is_told_once_and_is_not_clean(
 }
 
 #[test]
-fn what_the_peer_did_wrong_is_told_before_what_happened_to_the_transport() {
+fn a_protocol_error_is_reported_before_a_transport_error() {
     for reset in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
@@ -305,7 +305,7 @@ fn what_the_peer_did_wrong_is_told_before_what_happened_to_the_transport() {
 }
 
 #[test]
-fn a_flush_never_succeeds_for_bytes_that_were_lost() {
+fn flush_never_succeeds_after_queued_bytes_were_lost() {
     // The receive is the first to notice.
     let mut executor = Executor::new();
     let (io, peer) = pipe(10);

@@ -99,7 +99,7 @@ fn compressed_messages_arrive_over_any_transport() {
 }
 
 #[test]
-fn parts_are_inflated_and_make_the_message() {
+fn parts_are_inflated_and_add_up_to_the_message() {
     over_all(send_five, |mut ws| async move {
         let (mut messages, mut bytes) = (Vec::new(), Vec::new());
         while let Some(part) = ws.recv_part().await.unwrap() {
@@ -115,7 +115,7 @@ fn parts_are_inflated_and_make_the_message() {
 }
 
 #[test]
-fn the_skipped_rest_of_a_message_is_known_to_those_behind_it() {
+fn later_messages_may_refer_back_to_the_skipped_rest_of_a_message() {
     over_all(send_five, |mut ws| async move {
         // Some of the fourth message, then whole ones.
         for n in 0..3 {
@@ -129,7 +129,7 @@ fn the_skipped_rest_of_a_message_is_known_to_those_behind_it() {
 }
 
 #[test]
-fn a_receive_that_is_dropped_loses_nothing_of_what_it_has_inflated() {
+fn a_dropped_receive_loses_no_inflated_bytes() {
     for polls in 1..60 {
         let mut executor = Executor::new();
         let faults = Faults { pending: Pending::First, chunk: 5, ..Faults::default() };
@@ -165,7 +165,7 @@ fn a_receive_that_is_dropped_loses_nothing_of_what_it_has_inflated() {
 }
 
 #[test]
-fn a_message_of_which_no_part_could_be_given_yet_is_received_whole() {
+fn a_message_with_no_part_returned_yet_is_received_whole() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
     let opened = executor.spawn("server", {
@@ -194,7 +194,7 @@ fn a_message_of_which_no_part_could_be_given_yet_is_received_whole() {
 }
 
 #[test]
-fn a_part_is_no_larger_than_a_mebibyte_however_much_comes_of_it() {
+fn a_part_is_bounded_however_much_its_input_inflates_to() {
     let mut executor = Executor::new();
     let (a, b) = pipe(1 << 20);
     let (time, deflate) = (executor.time.clone(), settings().remove(0));

@@ -196,7 +196,7 @@ fn a_simultaneous_close() {
 }
 
 #[test]
-fn a_peer_that_breaks_the_rules() {
+fn a_peer_that_violates_the_protocol() {
     for is_server in [true, false] {
         fail_loop(|executor, a, b| {
             let a = open(is_server, a, &executor.time, config());
@@ -303,7 +303,7 @@ fn a_refused_handshake_of_either_role() {
 }
 
 #[test]
-fn a_request_that_is_none() {
+fn a_request_that_is_not_an_upgrade() {
     fail_loop(|executor, a, mut b| {
         b.push(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
         let time = executor.time.clone();

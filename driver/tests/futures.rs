@@ -33,7 +33,7 @@ fn many() -> Vec<Message> {
 }
 
 #[test]
-fn a_stream_gives_the_messages_and_ends() {
+fn a_stream_yields_the_messages_and_ends() {
     on_bad_transports(|mut executor, a, mut b| {
         executor.spawn("a", async move {
             let mut a = a;
@@ -54,7 +54,7 @@ fn a_stream_gives_the_messages_and_ends() {
 }
 
 #[test]
-fn a_stream_ends_behind_the_error() {
+fn a_stream_ends_after_the_error() {
     for split in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
@@ -79,7 +79,7 @@ fn a_stream_ends_behind_the_error() {
 }
 
 #[test]
-fn an_echo_is_a_stream_forwarded_into_a_sink() {
+fn a_stream_forwarded_to_its_sink_is_an_echo() {
     on_bad_transports(|mut executor, a, mut b| {
         executor.spawn("echo", async move {
             let (recv, send) = a.split();
@@ -100,7 +100,7 @@ fn an_echo_is_a_stream_forwarded_into_a_sink() {
 }
 
 #[test]
-fn a_sink_takes_whatever_is_a_payload_and_closes_to_the_end() {
+fn a_sink_accepts_every_kind_of_payload_and_closes_cleanly() {
     on_bad_transports(|mut executor, mut a, b| {
         executor.spawn("a", async move {
             SinkExt::<Message>::feed(&mut a, Message::from("message")).await.unwrap();
@@ -125,7 +125,7 @@ fn a_sink_takes_whatever_is_a_payload_and_closes_to_the_end() {
 }
 
 #[test]
-fn closing_a_sink_tells_of_an_end_that_is_not_clean() {
+fn closing_a_sink_reports_an_end_that_is_not_clean() {
     let mut executor = Executor::new();
     let (io, _peer) = pipe(10);
     let mut ws = server(io, &executor.time, Config::new());
@@ -159,7 +159,7 @@ fn closing_the_sending_half_writes_a_close_and_ends_the_other_half() {
 }
 
 #[test]
-fn the_split_of_the_futures_crates_works_too() {
+fn the_split_of_the_futures_crates_works_in_one_task() {
     on_bad_transports(|mut executor, a, mut b| {
         executor.spawn("a", async move {
             let (mut sink, stream) = StreamExt::split::<Message>(a);

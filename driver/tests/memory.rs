@@ -53,7 +53,7 @@ fn receive_all(ws: &mut Ws) -> usize {
 }
 
 #[test]
-fn an_idle_connection_owns_no_buffer_whatever_has_gone_through_it() {
+fn an_idle_connection_owns_no_buffer_after_any_traffic() {
     let whole = |wire: FrameWriter| wire.frame(Opcode::Binary, true, &payload(0, 60_000));
     let fragments = |wire: FrameWriter| {
         [
@@ -110,7 +110,7 @@ fn an_idle_connection_owns_no_buffer_whatever_has_gone_through_it() {
 }
 
 #[test]
-fn an_upgrade_that_waits_for_its_answer_owns_no_read_buffer() {
+fn a_pending_upgrade_owns_no_read_buffer() {
     let time = Time::new();
     let config = Arc::new(Config::new());
     let open = || {
@@ -150,7 +150,7 @@ fn a_flood_of_pings_from_a_peer_that_does_not_read_takes_no_memory() {
 }
 
 #[test]
-fn a_queue_that_is_never_empty_takes_no_more_memory_than_what_waits_in_it() {
+fn a_queue_that_is_never_empty_does_not_grow() {
     // The peer pings, and reads just less than the answers.
     for is_server in [true, false] {
         let (io, peer) = pipe(100);
@@ -172,7 +172,7 @@ fn a_queue_that_is_never_empty_takes_no_more_memory_than_what_waits_in_it() {
 }
 
 #[test]
-fn a_message_that_was_begun_and_then_skipped_is_not_kept() {
+fn the_memory_of_a_skipped_message_is_freed() {
     let (io, peer) = pipe(1 << 20);
     let mut ws = server(io, &Time::new(), Config::new());
     let wire = FrameWriter::to(true);

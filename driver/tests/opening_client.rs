@@ -72,7 +72,7 @@ fn both_ends_open_over_any_transport() {
 }
 
 #[test]
-fn a_response_is_understood_wherever_it_is_cut_and_frames_behind_it_are_received() {
+fn a_response_is_accepted_wherever_it_is_split_and_frames_after_it_are_received() {
     for (capacity, faults) in bad_transports() {
         let mut cut = 0;
         loop {
@@ -137,7 +137,7 @@ fn a_refusal_has_status_headers_and_body_even_if_the_request_could_not_be_writte
 }
 
 #[test]
-fn a_transport_that_breaks_is_told_as_such_and_one_that_ends_as_that() {
+fn a_broken_transport_and_an_early_eof_are_different_errors() {
     for (reset, deaf) in [(true, false), (false, false), (false, true)] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(50);
@@ -161,7 +161,7 @@ fn a_transport_that_breaks_is_told_as_such_and_one_that_ends_as_that() {
 }
 
 #[test]
-fn a_server_that_says_nothing_or_reads_nothing_has_until_the_handshake_timeout() {
+fn a_server_that_sends_or_reads_nothing_fails_at_the_handshake_timeout() {
     for capacity in [10, 1 << 20] {
         let mut executor = Executor::new();
         let (io, _peer) = pipe(capacity);
@@ -178,7 +178,7 @@ fn a_server_that_says_nothing_or_reads_nothing_has_until_the_handshake_timeout()
 }
 
 #[test]
-fn an_open_connection_has_no_alarm_left_from_its_handshake() {
+fn an_open_connection_has_no_timer_left_from_its_handshake() {
     let mut executor = Executor::new();
     let (a, b) = pipe(1 << 20);
     let time = executor.time.clone();
@@ -190,7 +190,7 @@ fn an_open_connection_has_no_alarm_left_from_its_handshake() {
 }
 
 #[test]
-fn what_is_held_across_an_await_is_small() {
+fn futures_are_small() {
     let time = Time::new();
     let (io, _peer) = pipe(1 << 20);
     let (other, _other_peer) = pipe(1 << 20);

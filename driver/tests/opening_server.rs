@@ -38,7 +38,7 @@ fn bad_transports() -> Vec<(usize, Faults)> {
 }
 
 #[test]
-fn a_request_is_accepted_wherever_it_is_cut_and_frames_behind_it_are_received() {
+fn a_request_is_accepted_wherever_it_is_split_and_frames_after_it_are_received() {
     let frames = [client_frame(Opcode::Text, b"early"), client_frame(Opcode::Ping, b"p")].concat();
     let bytes = [REQUEST, &frames].concat();
     for (capacity, faults) in bad_transports() {
@@ -74,7 +74,7 @@ fn a_request_is_accepted_wherever_it_is_cut_and_frames_behind_it_are_received() 
 }
 
 #[test]
-fn a_refusal_reaches_a_peer_whose_bytes_have_not_all_been_read() {
+fn a_refusal_reaches_a_peer_that_has_sent_more_than_was_read() {
     let refused = [
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "400"),
         (
@@ -109,7 +109,7 @@ fn a_refusal_reaches_a_peer_whose_bytes_have_not_all_been_read() {
 }
 
 #[test]
-fn the_application_may_refuse_with_its_own_response_also_when_the_peer_is_in_a_hurry() {
+fn the_application_refuses_with_its_own_response_even_if_the_peer_resets() {
     for reset in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
@@ -151,7 +151,7 @@ fn a_refused_peer_that_neither_reads_nor_leaves_is_dropped_after_two_seconds() {
 }
 
 #[test]
-fn a_refused_peer_that_talks_on_and_on_lets_other_tasks_have_their_turn() {
+fn a_refused_peer_that_keeps_sending_lets_other_tasks_run() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
     let (time, probe) = (executor.time.clone(), io.probe());
@@ -166,7 +166,7 @@ fn a_refused_peer_that_talks_on_and_on_lets_other_tasks_have_their_turn() {
 }
 
 #[test]
-fn a_request_that_is_slow_is_told_408_and_a_connection_that_says_nothing_is_just_closed() {
+fn a_slow_request_gets_a_408_and_a_silent_connection_is_closed() {
     for (sent, status) in [(&REQUEST[..50], "HTTP/1.1 408 "), (&[], "")] {
         let mut executor = Executor::new();
         let (io, mut peer) = pipe(1 << 20);
@@ -188,7 +188,7 @@ fn a_request_that_is_slow_is_told_408_and_a_connection_that_says_nothing_is_just
 }
 
 #[test]
-fn a_peer_that_does_not_take_its_101_has_until_the_handshake_timeout() {
+fn a_peer_that_does_not_read_its_101_fails_at_the_handshake_timeout() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(10);
     let time = executor.time.clone();
@@ -202,7 +202,7 @@ fn a_peer_that_does_not_take_its_101_has_until_the_handshake_timeout() {
 }
 
 #[test]
-fn the_end_inside_a_request_is_told_with_what_came() {
+fn eof_inside_a_request_reports_how_many_bytes_arrived() {
     for cut in 0..REQUEST.len() {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
@@ -242,7 +242,7 @@ fn dropping_a_handshake_drops_the_transport() {
 }
 
 #[test]
-fn a_pending_upgrade_can_be_answered_elsewhere_and_later() {
+fn a_pending_upgrade_can_be_answered_later_by_another_task() {
     for subprotocol in ["chat", "not offered"] {
         let mut executor = Executor::new();
         let (io, mut peer) = pipe(1 << 20);
@@ -276,7 +276,7 @@ fn a_pending_upgrade_can_be_answered_elsewhere_and_later() {
 }
 
 #[test]
-fn a_config_with_small_limits_holds_for_the_handshake() {
+fn the_handshake_keeps_the_limits_of_the_config() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
     let time = executor.time.clone();

@@ -201,7 +201,7 @@ proptest! {
     }
 
     #[test]
-    fn one_end_that_sends_in_all_ways_to_one_that_receives(plan in plan(), transport in transport(),
+    fn one_end_sends_and_the_other_receives(plan in plan(), transport in transport(),
                 backwards: bool, is_server: bool, mark in 1usize..2000) {
         let mut executor = Executor::new().limit(100_000).backwards(backwards);
         let (a, b) = pipe_with(transport.0, transport.1);

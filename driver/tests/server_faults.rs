@@ -176,7 +176,7 @@ fn t31_requests_then_a_websocket_that_the_client_closes() {
 }
 
 #[test]
-fn t31_more_than_the_queue_holds_then_a_close_by_the_server() {
+fn t31_more_messages_than_the_queue_holds_then_a_close_by_the_server() {
     fail_loop(&[UPGRADE_REQUEST, &text("much"), &text("close"), &text("still heard"), &close()]);
 }
 
@@ -203,13 +203,13 @@ fn t31_requests_that_are_refused() {
 }
 
 #[test]
-fn t31_what_breaks_the_protocol() {
+fn t31_a_protocol_violation() {
     fail_loop(&[UPGRADE_REQUEST, &text("one"), &[0x83, 0x80, 0, 0, 0, 0], &text("not heard")]);
     fail_loop_with(&[UPGRADE_REQUEST, &[0x81, 0x82, 0, 0, 0, 0, b'a']].concat(), true);
 }
 
 #[test]
-fn t38_requests_that_are_there_at_once_leave_others_their_turn() {
+fn t38_pipelined_requests_let_other_tasks_run() {
     let mut world = World::new(Config::new());
     let pipe = world.connector.connect(1 << 20, Faults::default());
     world.executor.run_until_idle();
@@ -222,7 +222,7 @@ fn t38_requests_that_are_there_at_once_leave_others_their_turn() {
 }
 
 #[test]
-fn m12_who_does_not_wait_for_the_end_any_more_leaves_nothing_behind() {
+fn m12_a_dropped_wait_for_the_end_leaves_no_waker() {
     let world = World::new(Config::new());
     let counted = Arc::new(Stays);
     for _ in 0..10 {
@@ -240,7 +240,7 @@ impl Wake for Stays {
 }
 
 #[test]
-fn m4_a_send_that_waits_is_told_when_the_runtime_ends() {
+fn m4_a_waiting_send_fails_when_the_runtime_is_dropped() {
     let (mut executor, mut connections) = (Executor::new(), Executor::new());
     let port = Port::new(Busy::default()).config(Config::new().high_water_mark(500));
     let (server, connector, _) = SimRuntime::new(&connections).serve_on(&mut executor, port, Limits::new());

@@ -8,7 +8,7 @@ use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
 #[test]
-fn m11_from_a_paused_connection_nothing_is_read() {
+fn m11_a_paused_connection_is_not_read_from() {
     let mut world = World::new(Config::new());
     let pipe = world.open();
     let id = world.server.connections()[0];
@@ -45,7 +45,7 @@ fn m11_a_paused_connection_whose_peer_has_gone_ends_when_it_is_written_to() {
 }
 
 #[test]
-fn m9_a_broadcast_says_for_how_many_it_was_queued_and_for_how_many_not() {
+fn m9_a_broadcast_reports_how_many_connections_it_reached() {
     let mut world = World::new(Config::new().high_water_mark(500).max_send_size(1000));
     let _reader = world.open();
     let _slow: Vec<Pipe> = (0..3).map(|_| world.open_with_capacity(200)).collect();
@@ -61,7 +61,7 @@ fn m9_a_broadcast_says_for_how_many_it_was_queued_and_for_how_many_not() {
 }
 
 #[test]
-fn m4_the_budget_of_the_server_counts_what_waits_on_every_connection() {
+fn m4_the_servers_budget_counts_the_queues_of_all_connections() {
     let mut world = World::new(Config::new());
     let pipes: Vec<Pipe> = (0..3).map(|_| world.open_with_capacity(200)).collect();
     let ids = world.server.connections();
@@ -81,7 +81,7 @@ fn m4_the_budget_of_the_server_counts_what_waits_on_every_connection() {
 }
 
 #[test]
-fn m4_what_becomes_of_a_push_above_the_budget_is_said_by_the_port() {
+fn m4_the_port_decides_what_a_push_above_the_budget_does() {
     for slow in [SlowReader::Error, SlowReader::Drop, SlowReader::Close(CloseCode::TRY_AGAIN_LATER)] {
         let limits = Limits::new().max_queued(1000);
         let mut world = World::limited(Config::new(), |port| port.slow_reader(slow), limits);
@@ -110,7 +110,7 @@ fn m4_what_becomes_of_a_push_above_the_budget_is_said_by_the_port() {
 }
 
 #[test]
-fn m9_a_prepared_message_goes_to_one_as_well_as_to_all() {
+fn m9_a_prepared_message_can_be_pushed_to_one_or_broadcast() {
     let mut world = World::new(Config::new());
     let pipe = world.open();
     let id = world.server.connections()[0];
@@ -124,7 +124,7 @@ fn m9_a_prepared_message_goes_to_one_as_well_as_to_all() {
 }
 
 #[test]
-fn m4_above_the_budget_control_frames_go_out_all_the_same() {
+fn m4_control_frames_are_sent_above_the_budget() {
     let mut world = World::limited(Config::new(), |port| port, Limits::new().max_queued(1000));
     let _slow = world.open_with_capacity(100);
     let slow = world.server.connections()[0];
@@ -170,7 +170,7 @@ fn m4_a_fragment_is_never_dropped_alone() {
 }
 
 #[test]
-fn m4_who_is_closed_for_want_of_room_hears_of_it_at_once() {
+fn m4_a_slow_reader_is_sent_its_close_at_once() {
     let close = SlowReader::Close(CloseCode::TRY_AGAIN_LATER);
     let mut world =
         World::limited(Config::new(), |port| port.slow_reader(close), Limits::new().max_queued(1000));
@@ -187,7 +187,7 @@ fn m4_who_is_closed_for_want_of_room_hears_of_it_at_once() {
 }
 
 #[test]
-fn m9_a_broadcast_to_some_passes_over_what_is_not_open() {
+fn m9_a_broadcast_to_some_skips_connections_that_are_not_open() {
     let mut world = World::new(Config::new());
     let pipes: Vec<Pipe> = (0..3).map(|_| world.open()).collect();
     let mut ids = world.server.connections();
@@ -203,7 +203,7 @@ fn m9_a_broadcast_to_some_passes_over_what_is_not_open() {
 }
 
 #[test]
-fn e10_that_a_closing_connection_cannot_be_answered_is_no_failure() {
+fn e10_an_answer_on_a_closing_connection_is_not_a_failure() {
     let mut world = World::new(Config::new());
     let pipe = world.open();
     let id = world.server.connections()[0];
@@ -223,7 +223,7 @@ fn e10_that_a_closing_connection_cannot_be_answered_is_no_failure() {
 }
 
 #[test]
-fn m11_m12_what_is_no_websocket_is_ended_at_once_too() {
+fn m11_m12_connections_without_a_websocket_end_at_once() {
     let mut world = World::new(Config::new());
     let waiting = world.connect();
     let half = world.connect();
@@ -243,7 +243,7 @@ fn m11_m12_what_is_no_websocket_is_ended_at_once_too() {
 }
 
 #[test]
-fn m12_who_was_promised_that_the_connection_stays_is_not_waited_for() {
+fn m12_shutdown_closes_a_keep_alive_connection_after_its_response() {
     let mut world = World::new(Config::new());
     let pipe = world.connector.connect(100, Faults::default());
     world.send(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -259,7 +259,7 @@ fn m12_who_was_promised_that_the_connection_stays_is_not_waited_for() {
 }
 
 #[test]
-fn h5_a_body_whose_reading_was_dropped_is_whole_all_the_same() {
+fn h5_a_dropped_read_of_a_body_loses_nothing() {
     let mut world = World::new(Config::new());
     let pipe = world.connect();
     world.send(&pipe, b"POST /impatient HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n");
@@ -271,7 +271,7 @@ fn h5_a_body_whose_reading_was_dropped_is_whole_all_the_same() {
 }
 
 #[test]
-fn m8_what_a_thread_sends_by_itself_is_noted() {
+fn m8_a_blocking_send_updates_last_sent() {
     let mut world = World::new(Config::new());
     let pipe = world.open();
     let client = world.server.client(world.server.connections()[0]).unwrap();
@@ -283,7 +283,7 @@ fn m8_what_a_thread_sends_by_itself_is_noted() {
 }
 
 #[test]
-fn m12_who_waits_for_the_end_is_told_when_it_has_come() {
+fn m12_stopped_returns_when_the_server_has_ended() {
     let mut world = World::new(Config::new());
     let pipe = world.open();
     let server = world.server.clone();

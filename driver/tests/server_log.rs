@@ -51,7 +51,7 @@ impl Subscriber for Lines {
 }
 
 #[test]
-fn failures_of_handlers_and_of_the_listening_socket_and_refusals_are_told() {
+fn failed_handlers_refusals_and_accept_errors_are_logged() {
     let lines = Lines::default();
     tracing::subscriber::with_default(lines.clone(), || {
         let mut executor = Executor::new();

@@ -30,7 +30,7 @@ fn e11_a_queue_that_empties_between_two_messages_has_drained() {
 }
 
 #[test]
-fn m4_a_send_that_is_given_up_holds_nothing_up() {
+fn m4_a_dropped_send_blocks_nothing() {
     let mut world = World::new(Config::new().high_water_mark(500));
     let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
@@ -44,7 +44,7 @@ fn m4_a_send_that_is_given_up_holds_nothing_up() {
 }
 
 #[test]
-fn m11_nothing_is_handed_out_behind_a_pause_or_an_abort() {
+fn m11_no_message_is_delivered_after_a_pause_or_an_abort() {
     for abort in [false, true] {
         let mut world = World::new(Config::new().high_water_mark(500));
         let pipe = world.open_with_capacity(100);

@@ -182,7 +182,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_life_has_one_end_and_its_messages_in_order(
+    fn every_connection_ends_once_and_gets_its_messages_in_order(
         before in prop::collection::vec(op(), 0..2),
         upgrade in prop::bool::weighted(0.9),
         after in prop::collection::vec(op(), 0..40),

@@ -19,7 +19,7 @@ fn threads(config: Config) -> World {
 }
 
 #[test]
-fn m1_what_is_pushed_is_written_though_the_connection_s_thread_does_nothing() {
+fn m1_a_push_is_written_at_once_while_the_connections_thread_is_busy() {
     let mut world = threads(Config::new());
     let pipe = world.open();
     let id = world.server.connections()[0];
@@ -43,7 +43,7 @@ fn m1_what_is_pushed_is_written_though_the_connection_s_thread_does_nothing() {
 }
 
 #[test]
-fn m1_the_connection_s_own_thread_writes_once_for_a_batch() {
+fn m1_the_connections_own_thread_writes_once_for_a_batch() {
     let mut world = World::on_runtime(Config::new(), |sim| sim.thread(std::thread::current().id()));
     let pipe = world.open();
     let id = world.server.connections()[0];
@@ -57,7 +57,7 @@ fn m1_the_connection_s_own_thread_writes_once_for_a_batch() {
 }
 
 #[test]
-fn m4_what_the_transport_does_not_take_waits_for_the_peer_in_order() {
+fn m4_bytes_that_the_transport_does_not_accept_are_written_later_in_order() {
     let mut world = threads(Config::new());
     let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
@@ -84,7 +84,7 @@ fn m4_what_the_transport_does_not_take_waits_for_the_peer_in_order() {
 }
 
 #[test]
-fn m5_a_close_goes_out_at_once_and_its_deadline_is_kept() {
+fn m5_a_close_is_sent_at_once_and_its_deadline_is_kept() {
     let mut world = threads(Config::new().close_timeout(Duration::from_secs(3)));
     let (pipe, busy) = (world.open(), world.open());
     world.send(&busy, &client_frame(Opcode::Text, b"wait for ever"));
@@ -104,7 +104,7 @@ fn m5_a_close_goes_out_at_once_and_its_deadline_is_kept() {
 }
 
 #[test]
-fn m11_a_ping_that_is_not_answered_is_seen_by_a_thread_that_was_not_woken() {
+fn m11_an_unanswered_ping_is_noticed_by_a_thread_that_was_not_woken() {
     let config = Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(5));
     let mut world = threads(config);
     let pipe = world.open();
@@ -152,7 +152,7 @@ fn e11_a_queue_that_the_pusher_empties_has_drained() {
 }
 
 #[test]
-fn e11_a_queue_that_was_never_full_for_long_has_drained_too() {
+fn e11_a_queue_that_was_full_for_a_moment_has_drained() {
     let mut world = threads(Config::new().high_water_mark(500));
     let _pipe = world.open();
     let id = world.server.connections()[0];
@@ -163,7 +163,7 @@ fn e11_a_queue_that_was_never_full_for_long_has_drained_too() {
 }
 
 #[test]
-fn e5_who_pushes_into_a_broken_connection_ends_it() {
+fn e5_a_push_into_a_broken_connection_ends_it() {
     let mut world = threads(Config::new());
     let faults = Faults { fail: Some((4, Fail::Error(ErrorKind::ConnectionReset))), ..Faults::default() };
     let pipe = world.connector.connect(1 << 20, faults);
@@ -192,7 +192,7 @@ fn reads(pipe: &Pipe, done: impl Fn() -> bool) -> bool {
 }
 
 #[test]
-fn m4_a_push_does_not_take_the_place_of_who_waits_to_send() {
+fn m4_a_push_does_not_replace_the_waker_of_a_waiting_send() {
     let mut world = threads(Config::new().high_water_mark(500));
     let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
@@ -206,7 +206,7 @@ fn m4_a_push_does_not_take_the_place_of_who_waits_to_send() {
 }
 
 #[test]
-fn m4_who_has_sent_leaves_the_transport_to_who_waits() {
+fn m4_a_second_waiting_send_is_woken_after_the_first() {
     let mut world = threads(Config::new().high_water_mark(500));
     let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
@@ -234,7 +234,7 @@ impl Wake for Asks {
 }
 
 #[test]
-fn m1_who_is_woken_by_a_push_may_run_at_once_and_ask_for_the_connection() {
+fn m1_a_task_woken_by_a_push_may_use_the_connection_at_once() {
     let (tell, told) = mpsc::channel();
     // A lock that is taken twice would hold it for ever.
     std::thread::spawn(move || {

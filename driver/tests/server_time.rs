@@ -10,7 +10,7 @@ use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_testkit::sim::*;
 
 #[test]
-fn h12_t1_a_handshake_that_trickles_is_cut_at_its_deadline_and_not_before() {
+fn h12_t1_a_trickling_handshake_is_closed_exactly_at_its_deadline() {
     let mut world = World::new(Config::new());
     let pipes: Vec<Pipe> = (0..100).map(|_| world.connect()).collect();
     for second in 0..10 {
@@ -31,7 +31,7 @@ fn h12_t1_a_handshake_that_trickles_is_cut_at_its_deadline_and_not_before() {
 }
 
 #[test]
-fn h12_t2_who_says_nothing_is_cut_too() {
+fn h12_t2_a_silent_connection_is_closed_at_the_handshake_deadline() {
     let mut world = World::new(Config::new().handshake_timeout(Duration::from_secs(3)));
     let pipe = world.connect();
     world.wait(2999);
@@ -42,7 +42,7 @@ fn h12_t2_who_says_nothing_is_cut_too() {
 }
 
 #[test]
-fn h5_a_connection_waits_for_its_next_request_as_long_as_is_set() {
+fn h5_a_connection_waits_for_its_next_request_until_the_keep_alive_timeout() {
     let mut world = World::with(Config::new(), |port| port.keep_alive_timeout(Duration::from_secs(20)));
     let pipe = world.connect();
     world.wait(9000);
@@ -66,7 +66,7 @@ fn h5_a_connection_waits_for_its_next_request_as_long_as_is_set() {
 }
 
 #[test]
-fn h5_a_body_has_its_time_from_when_it_is_asked_for() {
+fn h5_the_body_timeout_starts_when_the_body_is_read() {
     let mut world = World::with(Config::new(), |port| port.body_timeout(Duration::from_secs(7)));
     let pipe = world.connect();
     world.send(&pipe, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n1");
@@ -81,7 +81,7 @@ fn h5_a_body_has_its_time_from_when_it_is_asked_for() {
 }
 
 #[test]
-fn h5_a_client_that_does_not_take_the_100_has_its_time() {
+fn h5_a_client_that_does_not_read_the_100_is_closed_at_the_body_timeout() {
     let mut world = World::new(Config::new());
     let get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let probe = world.connect();
@@ -99,7 +99,7 @@ fn h5_a_client_that_does_not_take_the_100_has_its_time() {
 }
 
 #[test]
-fn h5_a_response_that_nobody_takes_has_its_time() {
+fn h5_a_response_that_is_not_read_is_abandoned_at_the_body_timeout() {
     let mut world = World::with(Config::new(), |port| port.body_timeout(Duration::from_secs(7)));
     let pipe = world.connector.connect(10, Faults::default());
     world.executor.run_until_idle();
@@ -111,7 +111,7 @@ fn h5_a_response_that_nobody_takes_has_its_time() {
 }
 
 #[test]
-fn o7_who_is_silent_is_closed_on_time_and_any_byte_is_a_sign_of_life() {
+fn o7_a_silent_connection_is_closed_and_any_byte_is_a_sign_of_life() {
     let mut world = World::new(Config::new().idle_timeout(Duration::from_secs(60)));
     let (silent, lively, protected) = (world.open(), world.open(), world.open());
     let mut ids = world.server.connections();
@@ -142,7 +142,7 @@ fn o7_who_is_silent_is_closed_on_time_and_any_byte_is_a_sign_of_life() {
 }
 
 #[test]
-fn o7_t28_a_peer_that_has_vanished_is_found_by_its_missing_pong() {
+fn o7_t28_a_missing_pong_reveals_a_vanished_peer() {
     let keepalive = Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(10));
     let mut world = World::new(keepalive);
     let pipes: Vec<Pipe> = (0..50).map(|_| world.open()).collect();
@@ -166,7 +166,7 @@ fn o7_t28_a_peer_that_has_vanished_is_found_by_its_missing_pong() {
 }
 
 #[test]
-fn t26_a_close_that_is_not_answered_ends_in_time() {
+fn t26_an_unanswered_close_ends_at_the_close_timeout() {
     let mut world = World::new(Config::new().close_timeout(Duration::from_secs(5)));
     let pipe = world.open();
     let id = world.server.connections()[0];
@@ -180,7 +180,7 @@ fn t26_a_close_that_is_not_answered_ends_in_time() {
 }
 
 #[test]
-fn m12_the_end_takes_as_long_as_its_slowest_and_no_longer_than_its_grace() {
+fn m12_shutdown_takes_as_long_as_the_slowest_connection_within_the_grace_period() {
     for (answers_after, ends_after) in [(Some(0), 0), (Some(700), 700), (None, 3000)] {
         let mut world = World::new(Config::new().close_timeout(Duration::from_secs(5)));
         let pipe = world.open();
@@ -207,7 +207,7 @@ fn m12_the_end_takes_as_long_as_its_slowest_and_no_longer_than_its_grace() {
 }
 
 #[test]
-fn m12_a_handler_that_waits_for_ever_is_dropped_when_the_grace_is_over() {
+fn m12_a_handler_that_waits_forever_is_dropped_after_the_grace_period() {
     let mut world = World::new(Config::new());
     let pipe = world.open();
     world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
@@ -233,7 +233,7 @@ impl Handler for WaitsToConnect {
 }
 
 #[test]
-fn m11_m12_a_connect_that_waits_for_ever_ends_with_an_abort_and_with_the_grace() {
+fn m11_m12_a_connect_that_waits_forever_ends_at_an_abort_and_after_the_grace_period() {
     let mut executor = Executor::new();
     let (server, connector, ended) =
         SimRuntime::serve(&mut executor, Port::new(WaitsToConnect), Limits::new());
@@ -252,7 +252,7 @@ fn m11_m12_a_connect_that_waits_for_ever_ends_with_an_abort_and_with_the_grace()
 }
 
 #[test]
-fn o8_a_listening_socket_that_fails_is_asked_again_later_and_later_until_it_works() {
+fn o8_a_failing_listener_is_retried_with_growing_pauses() {
     let mut world = World::new(Config::new());
     for _ in 0..10 {
         world.connector.offer(Err(ErrorKind::Other.into()));

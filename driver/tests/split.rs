@@ -114,7 +114,7 @@ fn a_close_by_the_sending_half_ends_the_receiving_half() {
 }
 
 #[test]
-fn a_close_by_the_sending_half_starts_the_close_timeout_of_a_receiving_half_that_sleeps() {
+fn a_close_by_the_sending_half_starts_the_close_timeout_of_a_waiting_receiving_half() {
     let mut executor = Executor::new();
     let (io, _peer) = pipe(1000);
     let (mut recv, mut send) = server(io, &executor.time, Config::new()).split();
@@ -129,7 +129,7 @@ fn a_close_by_the_sending_half_starts_the_close_timeout_of_a_receiving_half_that
 }
 
 #[test]
-fn a_write_that_fails_in_the_sending_half_ends_a_receiving_half_that_sleeps() {
+fn a_failed_write_in_the_sending_half_ends_a_waiting_receiving_half() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1000);
     let (mut recv, mut send) = server(io, &executor.time, Config::new()).split();
@@ -149,7 +149,7 @@ fn a_write_that_fails_in_the_sending_half_ends_a_receiving_half_that_sleeps() {
 }
 
 #[test]
-fn a_sending_half_that_is_blocked_hears_of_the_end() {
+fn a_blocked_sending_half_returns_when_the_connection_ends() {
     // A peer that vanished without a trace: keepalive finds out.
     let config = || Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(20));
     for big in [50_000, 500_000] {
@@ -172,7 +172,7 @@ fn a_sending_half_that_is_blocked_hears_of_the_end() {
 }
 
 #[test]
-fn a_sending_half_whose_other_half_is_gone_finds_out_a_dead_peer_itself() {
+fn a_sending_half_without_its_receiving_half_detects_a_dead_peer() {
     let config = || Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(20));
     for polls in [0, 1] {
         let mut executor = Executor::new();
@@ -186,7 +186,7 @@ fn a_sending_half_whose_other_half_is_gone_finds_out_a_dead_peer_itself() {
 }
 
 #[test]
-fn a_feed_that_waits_for_room_goes_on_when_the_other_half_has_made_some() {
+fn a_waiting_feed_continues_after_the_receiving_half_has_written() {
     // The transport can go on, and the receiving half is the first to notice.
     for backwards in [false, true] {
         let mut executor = Executor::new().backwards(backwards);
@@ -211,7 +211,7 @@ fn a_feed_that_waits_for_room_goes_on_when_the_other_half_has_made_some() {
 }
 
 #[test]
-fn the_receiving_half_holds_no_lock_while_it_hands_out_a_message() {
+fn the_receiving_half_holds_no_lock_while_it_delivers_a_message() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1000);
     let (mut recv, send) = server(io, &executor.time, Config::new()).split();
@@ -224,7 +224,7 @@ fn the_receiving_half_holds_no_lock_while_it_hands_out_a_message() {
 }
 
 #[test]
-fn halves_that_are_joined_are_one_connection_again_with_nothing_lost() {
+fn joined_halves_are_one_connection_again_and_lose_nothing() {
     let mut executor = Executor::new();
     let time = executor.time.clone();
     let (io, peer) = pipe(100_000);
@@ -248,7 +248,7 @@ fn halves_that_are_joined_are_one_connection_again_with_nothing_lost() {
 }
 
 #[test]
-fn one_half_goes_on_without_the_other_and_the_transport_ends_with_the_second() {
+fn one_half_works_without_the_other_and_the_transport_closes_with_the_second() {
     for keep_recv in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(100_000);
@@ -277,7 +277,7 @@ fn one_half_goes_on_without_the_other_and_the_transport_ends_with_the_second() {
 }
 
 #[test]
-fn the_round_trip_of_a_ping_is_known_even_if_the_pong_is_there_at_once() {
+fn the_round_trip_is_known_even_if_the_pong_is_read_at_once() {
     for split in [true, false] {
         let mut executor = Executor::new();
         let time = executor.time.clone();

@@ -224,7 +224,9 @@ impl fmt::Display for AcceptError {
         match self {
             AcceptError::Io(error) => write!(f, "the transport broke in the opening handshake: {error}"),
             AcceptError::Handshake(error) => error.fmt(f),
-            AcceptError::Refused(refusal) => write!(f, "the request was refused with {}: {refusal}", refusal.status()),
+            AcceptError::Refused(refusal) => {
+                write!(f, "the request was refused with {}: {refusal}", refusal.status())
+            }
             AcceptError::Rejected(status) => write!(f, "the application refused the request with {status}"),
             AcceptError::Subprotocol(error) => error.fmt(f),
         }
