@@ -114,8 +114,9 @@ impl Config {
         deflate: Deflate,
     }
 
-    /// Returns whether a queue of this many bytes has reached [`high_water_mark`](Config#structfield.high_water_mark). A mark of
-    /// 0 counts as 1: an empty queue always has room.
+    /// Returns whether a queue of this many bytes has reached
+    /// [`high_water_mark`](Config#structfield.high_water_mark). A mark of 0 counts as 1: an empty queue
+    /// always has room.
     #[must_use]
     #[inline]
     pub fn reaches_high_water_mark(&self, queued: usize) -> bool {

@@ -1,13 +1,11 @@
-//! A connection behind its opening handshake.
+//! A connection after its opening handshake.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::close::{CloseCode, CloseFrame, CloseInfo};
 use crate::config::Config;
-use crate::deflate::{CodecPool, Deflater, Inflater, Negotiated};
 use crate::error::{ProtocolError, SendError};
 use crate::event::Event;
 use crate::frame::Frame;
@@ -20,12 +18,18 @@ use crate::role::{MaskKeys, Role, State};
 use crate::sender::Sender;
 use crate::time::Instant;
 
-/// An open WebSocket connection with no transport: a [`Receiver`], a [`Sender`], and the one coupling between
-/// them, which is that pings and Closes are answered and errors fail the connection.
+mod deflate;
+
+/// An open WebSocket connection without a transport.
 ///
-/// Its methods are of three kinds. `poll_*` and `is_*` *ask* and change nothing that the peer could see, `handle_*` and
-/// [`transmitted`](Connection::transmitted) *tell* what happened outside, and the bare verbs *command*. Asking is cheap; ask
-/// again after telling or commanding. See the [crate's documentation](crate) for the loop that drives it.
+/// It consists of a [`Receiver`] and a [`Sender`], and it couples them: it answers pings and
+/// Closes, and a protocol error fails both halves.
+///
+/// The names of the methods tell what they do. `poll_*`, `is_*` and `wants_*` *ask*: they change
+/// nothing that the peer could notice. `handle_*` and [`transmitted`](Connection::transmitted)
+/// *notify* the connection of something that happened outside. A bare verb *commands*. Asking is
+/// cheap; ask again after every notification and command. The [crate documentation](crate) shows
+/// the loop that drives a connection.
 #[derive(Debug)]
 pub struct Connection {
     receiver: Receiver,
@@ -33,63 +37,49 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A server's connection, for those who have done the opening handshake elsewhere, say in an HTTP library;
-    /// otherwise [`handshake::server`](crate::handshake::server) makes it.
+    /// Creates a server's connection after an opening handshake that another library performed. For
+    /// a handshake by this crate see [`handshake::server`](crate::handshake::server).
     #[must_use]
     pub fn server(config: Arc<Config>) -> Self {
         Connection { receiver: Receiver::new(Role::Server, config.clone()), sender: Sender::server(config) }
     }
 
-    /// A client's connection, for those who have done the opening handshake elsewhere; otherwise
-    /// [`handshake::client`](crate::handshake::client) makes it.
+    /// Creates a client's connection after an opening handshake that another library performed. For
+    /// a handshake by this crate see [`handshake::client`](crate::handshake::client).
     #[must_use]
-    pub fn client(config: Arc<Config>, masks: MaskKeys) -> Self {
+    pub fn client(config: Arc<Config>, mask_keys: MaskKeys) -> Self {
         Connection {
             receiver: Receiver::new(Role::Client, config.clone()),
-            sender: Sender::client(config, masks),
+            sender: Sender::client(config, mask_keys),
         }
     }
 
-    /// Compresses from now on, as agreed. The opening [`handshake`](crate::handshake) does so by itself; this is for those who have
-    /// done it elsewhere, with the functions of [`deflate`](crate::deflate), and comes before the first message. Without
-    /// [`Config::deflate`] nothing changes.
-    pub fn enable_deflate(&mut self, negotiated: &Negotiated) {
-        if let Some(deflate) = self.sender.deflate_settings() {
-            self.receiver.set_inflater(Some(Box::new(Inflater::new(negotiated))));
-            let deflater = Deflater::new(negotiated, deflate);
-            self.sender.set_deflater(Some(Box::new(deflater)));
-        }
-    }
-
-    /// Where compressors and decompressors come from; without one, each message makes its own.
-    pub fn set_codec_pool(&mut self, pool: &Arc<dyn CodecPool>) {
-        if let Some(inflater) = self.receiver.inflater() {
-            inflater.set_pool(Arc::clone(pool));
-        }
-        if let Some(deflater) = self.sender.deflater() {
-            deflater.set_pool(Arc::clone(pool));
-        }
-    }
-
-    /// Takes the halves apart, for those who receive and send in different places. The coupling is then
-    /// theirs: every event goes to [`Sender::react`], every error to [`Sender::fail`].
+    /// Splits the connection, so that one place can receive and another can send.
+    ///
+    /// The caller then couples the halves: it must pass every event to [`Sender::react`] and every
+    /// error to [`Sender::fail`].
     #[must_use]
     pub fn split(self) -> (Receiver, Sender) {
         (self.receiver, self.sender)
     }
 
-    /// Puts two halves of one connection together again. Halves of different ones make no sense together.
+    /// Joins the two halves of one connection. Halves of different connections do not work
+    /// together.
     #[must_use]
     pub fn join(receiver: Receiver, sender: Sender) -> Self {
         Connection { receiver, sender }
     }
 
-    // Asking.
+    // Questions.
 
-    /// Takes the next event out of `input`, and does what it asks for: a ping or a Close has been answered when it is
-    /// returned (the answer waits in [`poll_transmit`](Connection::poll_transmit)). `None` when all of `input` has been taken.
+    /// Takes the next event out of `input` and responds to it. Returns `None` when all of `input`
+    /// has been taken.
     ///
-    /// The event borrows the bytes behind `input`, so this is an echo without a copy:
+    /// A ping or a Close has been answered when this returns; the answer is in the queue, see
+    /// [`poll_transmit`](Connection::poll_transmit).
+    ///
+    /// The event borrows the bytes of `input` and not the connection, so this is an echo without a
+    /// copy:
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -109,11 +99,11 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// What the peer did wrong. The Close that tells it has been queued; from now on input is discarded and the same
-    /// error returned.
+    /// Returns an error if the peer broke the protocol or passed a limit. A Close with the error's
+    /// code has been queued. From then on every call discards its input and returns the same error.
     #[inline]
     pub fn poll_event<'a>(&mut self, input: &mut RecvBuf<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
-        // An abort, an unanswered ping or a timeout ends it too, and then nothing is received any more.
+        // The receiver does not know of an abort, an unanswered ping or a timeout.
         if self.sender.ignores_input() && self.receiver.is_open() {
             input.take_all();
             return Ok(None);
@@ -135,125 +125,114 @@ impl Connection {
         }
     }
 
-    /// What waits to be written, if anything does. Write some of it, then say how much with
-    /// [`transmitted`](Connection::transmitted).
+    /// Returns the bytes to write next; `None` if the queue is empty. Write some or all of them,
+    /// then pass the number of bytes to [`transmitted`](Connection::transmitted).
     #[must_use]
     #[inline]
     pub fn poll_transmit(&self) -> Option<Transmit<'_>> {
         self.sender.poll_transmit()
     }
 
-    /// When [`handle_timeout`](Connection::handle_timeout) is to be called next; `None` while nothing depends on time.
+    /// Returns when to call [`handle_timeout`](Connection::handle_timeout) next; `None` while no
+    /// deadline is set.
     ///
-    /// An instant that has passed, such as [`Instant::EPOCH`], means now: that is how the connection asks for the time
-    /// when something happened that it must put a date on. So ask after every batch of calls.
+    /// An instant in the past, such as [`Instant::EPOCH`], means "now": something happened that
+    /// needs a timestamp. So ask after every batch of calls.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.sender.poll_timeout()
     }
 
-    /// How far the connection is.
+    /// Returns the state of the connection.
     #[must_use]
     pub fn state(&self) -> State {
         self.sender.state()
     }
 
-    /// Whether this end is to close its side of the transport now: everything has been written, and the server has shaken
-    /// hands, or the connection has failed (RFC 6455 7.1.1). Go on reading (and discarding) until the end of the input, so that the
-    /// peer gets to read what was written, then call [`handle_eof`](Connection::handle_eof).
+    /// Returns whether this endpoint must close its side of the transport now. That is so when the
+    /// queue is empty, and either a server has completed the closing handshake or the connection
+    /// has failed (RFC 6455 7.1.1, 7.1.7).
+    ///
+    /// Then continue to read and discard until the input ends, so that the peer can read what was
+    /// written, and call [`handle_eof`](Connection::handle_eof).
     #[must_use]
     pub fn wants_shutdown(&self) -> bool {
         self.sender.wants_shutdown()
     }
 
-    /// How the connection ended or is ending; `None` while it is open.
+    /// Returns how the connection ended or is ending; `None` while it is open.
     #[must_use]
     pub fn close_info(&self) -> Option<&CloseInfo> {
         self.sender.close_info()
     }
 
-    /// Bytes that wait to be written.
+    /// Returns the length of the queue in bytes.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.sender.queued()
     }
 
-    /// Whether a message can be queued: less than [`Config::high_water_mark`] waits. Whoever reads only while this holds bounds
-    /// the memory that a peer can take by asking and not reading the answers.
+    /// Returns whether the queue has room for a message: it is shorter than
+    /// [`Config::high_water_mark`].
+    ///
+    /// A caller that reads only while this is true bounds the memory that a peer can take by
+    /// sending requests and not reading the responses.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.sender.is_writable()
     }
 
-    /// The time from the latest answered ping to its pong, as exact as the caller's calls of
-    /// [`handle_timeout`](Connection::handle_timeout).
+    /// Returns the time from the latest answered ping to its pong. It is as exact as the caller's
+    /// calls of [`handle_timeout`](Connection::handle_timeout).
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.sender.round_trip()
     }
 
-    /// The compression agreed on, if any (RFC 7692).
-    #[must_use]
-    pub fn deflate(&self) -> Option<Negotiated> {
-        self.sender.deflate()
-    }
-
-    /// Which end this is.
+    /// Returns the role of this endpoint.
     #[must_use]
     pub fn role(&self) -> Role {
         self.sender.role()
     }
 
-    /// Inflates the payload of an [`Event::Data`] that is `compressed`, in chunks of at most 64 KiB, which `sink` gets; `last` as the event
-    /// says. Payloads are given in order and all of them, for each is needed to inflate the next. [`Assembler`](crate::Assembler) does
-    /// this by itself.
-    ///
-    /// # Errors
-    ///
-    /// The bytes are no deflate stream, or inflate to more than [`Config::max_message_size`], or what `sink` returned. The
-    /// connection has been failed with it.
-    pub fn inflate(
-        &mut self,
-        payload: &[u8],
-        last: bool,
-        sink: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
-    ) -> Result<(), ProtocolError> {
-        self.receiver.inflate(payload, last, sink).inspect_err(|error| self.sender.fail(error))
-    }
+    // Notifications.
 
-    // Telling.
-
-    /// Tells that the first `n` bytes of [`poll_transmit`](Connection::poll_transmit) have been written.
+    /// Removes the first `n` bytes of [`poll_transmit`](Connection::poll_transmit) from the queue,
+    /// because they have been written.
     #[inline]
     pub fn transmitted(&mut self, n: usize) {
         self.sender.transmitted(n);
     }
 
-    /// Tells the time. Nothing happens before the time asked for, so it may be called whenever convenient.
+    /// Notifies the connection of the current time. This can be called at any time: nothing happens
+    /// before [`poll_timeout`](Connection::poll_timeout).
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sender.handle_timeout(now);
     }
 
-    /// Tells that the peer closed its side of the transport, or that the transport broke. Without a closing handshake
-    /// before it, the end is not clean (1006).
+    /// Notifies the connection that the peer closed its side of the transport, or that the
+    /// transport broke. Without a closing handshake before that, the end is not clean (1006).
     pub fn handle_eof(&mut self) {
         self.sender.handle_eof();
     }
 
-    /// Tells that the transport takes no more bytes. What waits is forgotten and nothing more can be sent; what the peer
-    /// sent before can still be received until [`handle_eof`](Connection::handle_eof), for [`Config::close_timeout`].
+    /// Notifies the connection that the transport takes no more bytes. The queue is discarded and
+    /// nothing more can be sent.
+    ///
+    /// What the peer sent before can still be received until
+    /// [`handle_eof`](Connection::handle_eof), for at most [`Config::close_timeout`].
     pub fn handle_write_error(&mut self) {
         self.sender.handle_write_error();
     }
 
     // Commands.
 
-    /// Queues a message: a string, or bytes, or a [`Message`](crate::Message).
+    /// Queues a message: a string, bytes, or a [`Message`](crate::Message).
     ///
     /// # Errors
     ///
-    /// Nothing was queued: the connection is closing, too much waits, the message is too big, or a fragmented message is
-    /// not finished.
+    /// Returns an error, and queues nothing, if the connection is closing, the queue is full, the
+    /// message is too big, or a fragmented message is not finished.
     #[inline]
     pub fn send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), SendError> {
         self.sender.send(payload)
@@ -263,80 +242,91 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As [`send`](Connection::send).
+    /// Returns an error, and queues nothing, in the same cases as [`send`](Connection::send).
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
         self.sender.send_prepared(prepared)
     }
 
-    /// Queues one frame as it is: a message (with `finish`), a fragment of one (the first without `finish`, then
-    /// [continuations](crate::Opcode::Continuation)), or a control frame. A Close begins the closing handshake. [`Flags::compress`](crate::Flags#structfield.compress) on
-    /// the first frame of a message asks for compression, where that has been agreed on.
+    /// Queues one frame: a message, a fragment of one, or a control frame.
+    ///
+    /// A message is one frame with `finish`, or a first frame without it and then
+    /// [continuations](crate::Opcode::Continuation). A Close begins the closing handshake.
+    /// [`Flags::compress`](crate::Flags#structfield.compress) on the first frame of a message
+    /// requests compression, if it was negotiated.
     ///
     /// # Errors
     ///
-    /// As [`send`](Connection::send), and: a fragment out of sequence, text fragments that are not UTF-8 together, a control frame
-    /// that is too long or not finished, a Close that must not be sent. Nothing was queued.
+    /// Returns an error, and queues nothing, in the same cases as [`send`](Connection::send), and
+    /// if a fragment is out of sequence, text fragments are not UTF-8 together, a control frame is
+    /// too long or not finished, or a Close must not be sent.
     pub fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
         self.sender.send_frame(frame)
     }
 
-    /// Queues a ping; the pong gives [`round_trip`](Connection::round_trip) if it is the latest one's.
+    /// Queues a ping. The pong sets [`round_trip`](Connection::round_trip) if it answers the latest
+    /// ping.
     ///
     /// # Errors
     ///
-    /// More than 125 bytes, the connection is closing, or too much waits.
+    /// Returns an error if the payload is longer than 125 bytes, the connection is closing, or the
+    /// queue is full.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.sender.ping(payload)
     }
 
-    /// Queues a pong nobody asked for, or the answer to a ping if [`Config::auto_pong`] is off. While too much waits only the latest
-    /// is kept.
+    /// Queues a pong: an unsolicited one, or the answer to a ping if [`Config::auto_pong`] is off.
+    /// While the queue is full, only the latest pong is kept.
     ///
     /// # Errors
     ///
-    /// More than 125 bytes, or the connection is closing.
+    /// Returns an error if the payload is longer than 125 bytes or the connection is closing.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.sender.pong(payload)
     }
 
-    /// Begins the closing handshake (RFC 6455 7.1.2). What the peer sent before its own Close is still delivered. The peer has
+    /// Begins the closing handshake (RFC 6455 7.1.2).
+    ///
+    /// What the peer sent before its own Close is still delivered. The peer has
     /// [`Config::close_timeout`] to answer.
     ///
     /// # Errors
     ///
-    /// A code that must not be sent, a reason of more than 123 bytes, or the connection is closing already. Nothing was
-    /// queued.
+    /// Returns an error, and queues nothing, if the code must not be sent, the reason is longer
+    /// than 123 bytes, or the connection is already closing.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.sender.close(&CloseFrame::new(code, reason))
     }
 
-    /// Ends the connection for what the peer did wrong, as if the connection had found it by itself: for layers above,
-    /// such as [`Assembler`](crate::Assembler).
+    /// Fails the connection with an error that a layer above found, such as
+    /// [`Assembler`](crate::Assembler), just as if the connection had found it.
     pub fn fail(&mut self, error: ProtocolError) {
         self.receiver.fail(error);
         self.sender.fail(&error);
     }
 
-    /// Ends the connection at once and without a Close; the peer sees the transport end.
+    /// Ends the connection at once, without a Close and without writing the queue. The peer sees
+    /// the transport end.
     pub fn abort(&mut self) {
         self.sender.abort();
     }
 
-    /// Exempts the connection from [`Config::idle_timeout`], or no longer; pings of our own go on.
+    /// Exempts the connection from [`Config::idle_timeout`], or ends the exemption. Keepalive pings
+    /// are sent either way.
     pub fn set_protected(&mut self, protected: bool) {
         self.sender.set_protected(protected);
     }
 
     // Memory.
 
-    /// Lends an empty buffer to queue bytes in, so that one can serve many connections; `buffer` is called only if the
-    /// connection has none. Take it back with [`reclaim_buffer`](Connection::reclaim_buffer).
+    /// Lends an empty buffer for the queue, so that one buffer can serve many connections. `buffer`
+    /// is called only if the connection has none. Take it back with
+    /// [`reclaim_buffer`](Connection::reclaim_buffer).
     #[inline]
     pub fn lend_buffer(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
         self.sender.lend_buffer(buffer);
     }
 
-    /// Takes the queue's buffer away if nothing waits: an idle connection then owns no memory.
+    /// Takes the queue's buffer back if the queue is empty. An idle connection then owns no memory.
     pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
         self.sender.reclaim_buffer()
     }
@@ -345,7 +335,8 @@ impl Connection {
         &mut self.receiver
     }
 
-    /// As [`Receiver::poll_message`].
+    /// Takes a message that is whole in one frame at the front of `input`, like
+    /// [`Receiver::poll_message`].
     #[inline(always)]
     pub(crate) fn poll_message<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
         if self.sender.ignores_input() {
@@ -356,12 +347,12 @@ impl Connection {
         Some(message)
     }
 
-    /// Notes that the peer is alive though its input has not been taken.
+    /// Notes that bytes have arrived, although none of them have been taken yet.
     pub(crate) fn handle_received(&mut self) {
         self.sender.handle_received();
     }
 
-    /// Queues the head that ends the opening handshake, in front of the first frame.
+    /// Queues the HTTP head that ends the opening handshake, before the first frame.
     pub(crate) fn queue_head(&mut self, head: &[u8]) {
         self.sender.queue_head(head);
     }

@@ -1,4 +1,4 @@
-//! Messages encoded once and sent to many.
+//! Messages that are encoded once and sent on many connections.
 
 use alloc::vec::Vec;
 
@@ -8,8 +8,10 @@ use crate::deflate::{CodecPool, Deflate, deflate_once};
 use crate::frame::{Flags, FrameHeader, MAX_HEADER};
 use crate::message::{MessageKind, Payload};
 
-/// A message encoded once, to be sent on many connections: each server connection queues the same bytes, by
-/// reference when they are many. A client's frames are masked one by one, so there it saves nothing.
+/// A message that is encoded once, to be sent on many connections.
+///
+/// Every server connection queues the same bytes, and does not copy them if the message is large. A
+/// client masks each frame with its own key, so a prepared message saves a client nothing.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -27,13 +29,14 @@ use crate::message::{MessageKind, Payload};
 pub struct Prepared {
     kind: MessageKind,
     plain: Encoded,
-    /// With the window that it was compressed with.
+    /// The compressed encoding, and the window that it was compressed with, in bits.
     deflated: Option<(Encoded, u8)>,
-    /// What was asked for it, or has been found out: that it does not become shorter.
+    /// What the caller requested; `Some(false)` also if compression does not make the message
+    /// shorter.
     pub(crate) compress: Option<bool>,
 }
 
-/// Header and payload of one unmasked frame.
+/// The header and the payload of one unmasked frame.
 #[derive(Debug, Clone)]
 pub(crate) struct Encoded {
     wire: Bytes,
@@ -41,23 +44,26 @@ pub(crate) struct Encoded {
 }
 
 impl Prepared {
-    /// Encodes a message. Connections that want it compressed compress it for themselves.
+    /// Encodes a message. Connections that compress it do so one by one.
     pub fn new<'p>(payload: impl Into<Payload<'p>>) -> Self {
-        Self::plain_only(&payload.into())
+        Self::uncompressed(&payload.into())
     }
 
-    /// Encodes a message, and compresses it once for all connections with these settings, if their policy wants it compressed and
-    /// that makes it shorter. It does not refer back to messages before it, so it is the same for all receivers; who
-    /// has agreed on a smaller window compresses it anew, and so does [`Memory::Compressor`](crate::deflate::Memory::Compressor).
+    /// Encodes a message and compresses it once for all connections with these settings, if their
+    /// policy selects the message and compression makes it shorter.
     ///
-    /// `pool` lends the compressor.
+    /// The compressed form does not refer to earlier messages, so it is the same for all receivers.
+    /// A connection that negotiated a smaller window compresses the message itself, and so does one
+    /// with [`Memory::Compressor`](crate::deflate::Memory::Compressor).
+    ///
+    /// The compressor comes from `pool`, if there is one.
     pub fn deflated<'p>(
         payload: impl Into<Payload<'p>>,
         settings: &Deflate,
         pool: Option<&dyn CodecPool>,
     ) -> Self {
         let payload = payload.into();
-        let mut prepared = Self::plain_only(&payload);
+        let mut prepared = Self::uncompressed(&payload);
         let encode = |bytes: &[u8]| Encoded::new(payload.kind(), true, bytes);
         match deflate_once(&payload, settings, pool, encode) {
             Some(Some(deflated)) => prepared.deflated = Some(deflated),
@@ -67,24 +73,25 @@ impl Prepared {
         prepared
     }
 
-    fn plain_only(payload: &Payload<'_>) -> Self {
+    fn uncompressed(payload: &Payload<'_>) -> Self {
         let plain = Encoded::new(payload.kind(), false, payload.as_bytes());
         Prepared { kind: payload.kind(), plain, deflated: None, compress: payload.compress }
     }
 
-    /// Whether it is text or bytes.
+    /// Returns whether the message is text or binary.
     #[must_use]
     pub fn kind(&self) -> MessageKind {
         self.kind
     }
 
-    /// The payload.
+    /// Returns the uncompressed payload.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.plain.payload()
     }
 
-    pub(crate) fn parts(&self) -> (&Encoded, Option<&(Encoded, u8)>) {
+    /// Returns the uncompressed encoding and the compressed one.
+    pub(crate) fn encodings(&self) -> (&Encoded, Option<&(Encoded, u8)>) {
         (&self.plain, self.deflated.as_ref())
     }
 }

@@ -1,62 +1,63 @@
 //! The receiving half: bytes in, events out.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::close::CloseFrame;
 use crate::config::Config;
 use crate::deflate::Inflater;
 use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::frame::{FrameHeader, Opcode};
 use crate::input::RecvBuf;
-use crate::mask::{advance_key, apply_mask};
 use crate::message::{MessageKind, MessageRef};
 use crate::role::Role;
 use crate::utf8::check_text;
-use sockeye_mask::unmask_text;
 
 mod header;
+mod payload;
 
-use header::{CutHeader, first_of};
+use header::{PartialHeader, message_kind};
 
-/// Decodes what the peer sends: frames, fragments and the rules between them (RFC 6455 5), and the limits.
+/// The receiving half of a connection.
 ///
-/// It holds no payload: what has arrived is handed out at once, unmasked in place. Between calls it keeps a cut header
-/// or a cut control frame (139 bytes at most).
+/// It decodes frames and messages, and enforces the rules of RFC 6455 5 and the limits of
+/// [`Config`].
 ///
-/// It cannot answer: whoever drives it gives each event to [`Sender::react`](crate::Sender::react), and an error to
-/// [`Sender::fail`](crate::Sender::fail). [`Connection`](crate::Connection) does both.
+/// It stores no payload: it returns what has arrived at once, unmasked in place. Between calls it
+/// keeps at most a partial header or a partial control frame (139 bytes).
+///
+/// It cannot answer. Its caller must pass every event to [`Sender::react`](crate::Sender::react)
+/// and every error to [`Sender::fail`](crate::Sender::fail), which
+/// [`Connection`](crate::Connection) does.
 #[derive(Debug)]
 pub struct Receiver {
     config: Arc<Config>,
     role: Role,
     step: Step,
-    /// A header that the input ended in.
-    header: CutHeader,
+    /// The header that the last input ended in.
+    header: PartialHeader,
     frame: FrameState,
     message: Option<MessageState>,
     inflater: Option<Box<Inflater>>,
 }
 
-/// What the next bytes are.
+/// What the receiver reads next.
 #[derive(Debug)]
 enum Step {
     Header,
     Data,
     Control(Opcode),
-    /// A control frame's payload that the input ended in.
-    #[expect(clippy::box_collection, reason = "rare, and a third of the size of every other step")]
-    CutControl(Opcode, Box<Vec<u8>>),
-    /// "the connection is closed for reading": the peer's Close was the last thing that counts.
+    /// The rest of a control frame's payload, after the part that the last input ended in.
+    #[expect(clippy::box_collection, reason = "rare, and a third of the size")]
+    PartialControl(Opcode, Box<Vec<u8>>),
+    /// Nothing: the peer sent a Close.
     Closed,
-    /// In a box, to keep every other step small.
+    /// Nothing: the peer broke the protocol. The error is boxed to keep the receiver small.
     Failed(Box<ProtocolError>),
 }
 
-/// The payload being read.
+/// The frame whose payload is being read.
 #[derive(Debug, Default)]
 struct FrameState {
     remaining: u64,
@@ -64,63 +65,71 @@ struct FrameState {
     finish: bool,
 }
 
-/// The message being read.
+/// The message that is being read.
 #[derive(Debug)]
 struct MessageState {
     kind: MessageKind,
-    /// Bytes that its frames have declared so far.
+    /// The sum of the payload lengths in its headers so far.
     declared: u64,
     frames: u32,
     compressed: bool,
-    /// Whether nothing of it has been handed out yet.
+    /// No event of the message has been returned yet.
     first: bool,
 }
 
 impl Receiver {
-    /// A receiver for the end of the connection that is `role`, behind the opening handshake.
+    /// Creates the receiving half of the endpoint with this role, for use after the opening
+    /// handshake.
     #[must_use]
     pub fn new(role: Role, config: Arc<Config>) -> Self {
         Receiver {
             config,
             role,
             step: Step::Header,
-            header: CutHeader::default(),
+            header: PartialHeader::default(),
             frame: FrameState::default(),
             message: None,
             inflater: None,
         }
     }
 
-    /// Takes the next event out of `input`; `None` when all of it has been taken and more is needed.
+    /// Takes the next event out of `input`. Returns `None` when all of `input` has been taken and
+    /// more is needed.
     ///
     /// # Errors
     ///
-    /// What the peer did wrong. From then on every call discards its input and returns the same error.
+    /// Returns an error if the peer broke the protocol or passed a limit. From then on every call
+    /// discards its input and returns the same error.
     #[inline]
     pub fn poll_event<'a>(&mut self, input: &mut RecvBuf<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
         self.poll(input, 0)
     }
 
-    /// Like [`poll_event`](Receiver::poll_event), but leaves a frame in `input` that is not all there, if it has at most
-    /// `room` bytes, header and all: for callers who can read the rest of it behind what they have, so that it comes out
-    /// as one piece. When no more can be read, they call `poll_event`, which takes what there is. What is wrong with a
-    /// header is told at once all the same; what is wrong with a payload when it is taken.
+    /// Takes the next event out of `input`, but leaves an incomplete frame there if it has at most
+    /// `hold` bytes, header included.
+    ///
+    /// This is for callers that can append the rest of the frame to `input`, so that its payload is
+    /// one piece. When no more can be appended, call [`poll_event`](Receiver::poll_event), which
+    /// takes what has arrived.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error in the same cases as [`poll_event`](Receiver::poll_event): for an invalid
+    /// header as soon as it has arrived, for an invalid payload when it is taken.
     #[inline]
     pub fn poll_whole_event<'a>(
         &mut self,
         input: &mut RecvBuf<'a>,
-        room: usize,
+        hold: usize,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        self.poll(input, room)
+        self.poll(input, hold)
     }
 
-    /// The short way to a message that lies whole in one frame at the front of `input`, its text checked, with no
-    /// [`Event`] made of it and no [`Assembler`](crate::Assembler) needed. `None` says nothing: it may be anything else,
-    /// right or wrong, which [`poll_event`](Receiver::poll_event) tells.
+    /// Takes a message that is whole in one frame at the front of `input`, its text checked.
+    ///
+    /// This is the fast path for nearly every message: it needs no [`Event`] and no
+    /// [`Assembler`](crate::Assembler). `None` means that `input` starts with anything else, valid
+    /// or not; call [`poll_event`](Receiver::poll_event) to find out.
     #[inline(always)]
     pub fn poll_message<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
         let (kind, payload, ascii) = self.whole_message(input)?;
@@ -137,25 +146,26 @@ impl Receiver {
         }
     }
 
-    /// As [`Connection::inflate`](crate::Connection::inflate), but the error is the caller's to give to
-    /// [`Sender::fail`](crate::Sender::fail).
+    /// Inflates a compressed payload, like [`Connection::inflate`](crate::Connection::inflate). The
+    /// caller must pass an error to [`Sender::fail`](crate::Sender::fail).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the bytes are not a deflate stream or inflate to more than
+    /// [`Config::max_message_size`], and passes on an error of `sink`.
     pub fn inflate(
         &mut self,
         payload: &[u8],
         last: bool,
         mut sink: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
-        // Without an agreement nothing comes compressed.
+        // Without negotiated compression no payload is compressed.
         let Some(inflater) = &mut self.inflater else { return sink(payload) };
         let inflated = inflater.push(payload, last, self.config.max_message_size, &mut sink);
         inflated.inspect_err(|error| self.fail(*error))
     }
 
-    /// Whether messages may come compressed.
+    /// Returns whether the peer may send compressed messages.
     #[must_use]
     pub fn inflates(&self) -> bool {
         self.inflater.is_some()
@@ -169,8 +179,9 @@ impl Receiver {
         self.inflater.as_deref_mut()
     }
 
-    /// How long the frame at the front of `input` is, header and all, if its header is there: for callers of
-    /// [`poll_whole_event`](Receiver::poll_whole_event) who want to read just the rest of it.
+    /// Returns the length of the frame at the front of `input`, header included; `None` if `input`
+    /// does not start with a complete header. Callers of [`poll_whole_event`](Receiver::poll_whole_event) can use it
+    /// to read just the rest of the frame.
     #[must_use]
     pub fn frame_len(&self, input: &[u8]) -> Option<u64> {
         match (&self.step, FrameHeader::parse(input)) {
@@ -181,21 +192,23 @@ impl Receiver {
         }
     }
 
-    /// Discards whatever arrives from now on.
+    /// Fails the connection: all further input is discarded, and
+    /// [`poll_event`](Receiver::poll_event) returns `error`.
     pub fn fail(&mut self, error: ProtocolError) {
         if !matches!(self.step, Step::Failed(_)) {
             self.step = Step::Failed(Box::new(error));
         }
     }
 
-    /// Whether the peer may still send something that counts: no Close has come, and nothing has failed.
+    /// Returns whether input still counts: the peer has sent no Close, and the connection has not
+    /// failed.
     #[must_use]
     #[inline]
     pub fn is_open(&self) -> bool {
         !matches!(self.step, Step::Closed | Step::Failed(_))
     }
 
-    /// What the peer did wrong, if it did.
+    /// Returns the error that the connection failed with, if it did.
     #[must_use]
     pub fn failure(&self) -> Option<ProtocolError> {
         match &self.step {
@@ -204,35 +217,36 @@ impl Receiver {
         }
     }
 
-    /// Whether everything received so far has been handed out and no message is half done.
+    /// Returns whether the input so far ended between two messages: no frame and no message is
+    /// incomplete.
     #[must_use]
     pub fn is_between_messages(&self) -> bool {
         matches!(self.step, Step::Header) && self.header.is_empty() && self.message.is_none()
     }
 
     #[inline(always)]
-    fn poll<'a>(&mut self, input: &mut RecvBuf<'a>, room: usize) -> Result<Option<Event<'a>>, ProtocolError> {
+    fn poll<'a>(&mut self, input: &mut RecvBuf<'a>, hold: usize) -> Result<Option<Event<'a>>, ProtocolError> {
         match self.whole_message(input) {
             Some((kind, payload, ascii)) => {
                 Ok(Some(Event::Data { kind, payload, ascii, compressed: false, first: true, last: true }))
             }
-            // What every read ends with need not take the long way.
+            // Every read ends like this, so it is checked before the slow path.
             None if input.is_empty() && self.is_open() => Ok(None),
-            None => self.step_or_fail(input, room),
+            None => self.step_or_fail(input, hold),
         }
     }
 
-    /// The short way for what is nearly everything: a message in one frame that is all there. Whatever else it is, right or
-    /// wrong, is left to the long way.
+    /// Takes a message that is whole in one frame, which nearly every message is. Leaves anything
+    /// else, valid or not, to [`step`](Receiver::step).
     #[inline(always)]
     fn whole_message<'a>(&self, input: &mut RecvBuf<'a>) -> Option<(MessageKind, &'a [u8], Option<&'a str>)> {
         if !matches!(self.step, Step::Header) || !self.header.is_empty() || self.message.is_some() {
             return None;
         }
-        let there = input.remaining();
-        let (header, used) = FrameHeader::parse(there).ok()??;
-        let kind = first_of(header.opcode)?;
-        let fits = header.len <= there.len().saturating_sub(used) as u64;
+        let bytes = input.remaining();
+        let (header, used) = FrameHeader::parse(bytes).ok()??;
+        let kind = message_kind(header.opcode)?;
+        let fits = header.len <= bytes.len().saturating_sub(used) as u64;
         if !fits
             || !header.flags.finish
             || header.flags.compress
@@ -250,37 +264,37 @@ impl Receiver {
     fn step_or_fail<'a>(
         &mut self,
         input: &mut RecvBuf<'a>,
-        room: usize,
+        hold: usize,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        let result = self.step(input, room);
+        let result = self.step(input, hold);
         if let Err(error) = result {
             self.fail(error);
         }
         result
     }
 
-    fn step<'a>(&mut self, input: &mut RecvBuf<'a>, room: usize) -> Result<Option<Event<'a>>, ProtocolError> {
+    fn step<'a>(&mut self, input: &mut RecvBuf<'a>, hold: usize) -> Result<Option<Event<'a>>, ProtocolError> {
         loop {
             match &mut self.step {
                 Step::Header => {
-                    let Some((header, key)) = self.next_header(input, room)? else { return Ok(None) };
+                    let Some((header, key)) = self.next_header(input, hold)? else { return Ok(None) };
                     self.begin_frame(&header, key)?;
                 }
                 Step::Data => {
                     if let Some(event) = self.read_data(input) {
                         return Ok(Some(event));
                     }
-                    // A fragment that is neither begin nor end and carries nothing is no event.
+                    // An empty fragment in the middle of a message is not an event.
                     if !matches!(self.step, Step::Header) {
                         return Ok(None);
                     }
                 }
-                Step::Control(_) | Step::CutControl(..) => {
+                Step::Control(_) | Step::PartialControl(..) => {
                     let Some((opcode, payload)) = self.read_control(input) else { return Ok(None) };
                     return self.control_event(opcode, payload).map(Some);
                 }
-                // "any data received after the Close frame is ignored" and "after failing, MUST NOT continue to
-                // attempt to process data" (RFC 6455 1.4, 7.1.7)
+                // "any data received after the Close frame is ignored" and "after failing, MUST NOT
+                // continue to attempt to process data" (RFC 6455 1.4, 7.1.7)
                 Step::Closed => {
                     input.take_all();
                     return Ok(None);
@@ -290,99 +304,6 @@ impl Receiver {
                     return Err(**error);
                 }
             }
-        }
-    }
-
-    /// Hands out what there is of the frame's payload.
-    #[inline]
-    fn read_data<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<Event<'a>> {
-        let (masked, key) = self.take_payload(input);
-        let frame_ends = self.frame.remaining == 0;
-        let last = frame_ends && self.frame.finish;
-        if frame_ends {
-            self.step = Step::Header;
-        }
-        let message = self.message.as_mut()?;
-        let (kind, compressed, first) = (message.kind, message.compressed, message.first);
-        if masked.is_empty() && !last && !(first && frame_ends) {
-            return None;
-        }
-        message.first = false;
-        if last {
-            self.message = None;
-        }
-        let (payload, ascii) = self.unmask(masked, key, kind);
-        Some(Event::Data { kind, payload, ascii, compressed, first, last })
-    }
-
-    /// Collects a control frame's payload; borrowed when it is all there, as it nearly always is.
-    fn read_control<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<(Opcode, Cow<'a, [u8]>)> {
-        let (part, key) = self.take_payload(input);
-        let (part, _) = self.unmask(part, key, MessageKind::Binary);
-        let complete = self.frame.remaining == 0;
-        match &mut self.step {
-            Step::Control(opcode) => {
-                let opcode = *opcode;
-                if complete {
-                    return Some((opcode, Cow::Borrowed(part)));
-                }
-                self.step = Step::CutControl(opcode, Box::new(part.to_vec()));
-                None
-            }
-            Step::CutControl(opcode, payload) => {
-                payload.extend_from_slice(part);
-                complete.then(|| (*opcode, Cow::Owned(core::mem::take(&mut **payload))))
-            }
-            _ => None,
-        }
-    }
-
-    fn control_event<'a>(
-        &mut self,
-        opcode: Opcode,
-        payload: Cow<'a, [u8]>,
-    ) -> Result<Event<'a>, ProtocolError> {
-        self.step = Step::Header;
-        Ok(match opcode {
-            Opcode::Ping => Event::Ping(payload),
-            Opcode::Pong => Event::Pong(payload),
-            _ => {
-                let close = CloseFrame::parse(payload)?;
-                self.step = Step::Closed;
-                Event::Close(close)
-            }
-        })
-    }
-
-    /// Takes what there is of the payload, with the key that it begins with.
-    #[inline]
-    fn take_payload<'a>(&mut self, input: &mut RecvBuf<'a>) -> (&'a mut [u8], [u8; 4]) {
-        let frame = &mut self.frame;
-        let payload = input.take(usize::try_from(frame.remaining).unwrap_or(usize::MAX));
-        frame.remaining = frame.remaining.saturating_sub(payload.len() as u64);
-        let key = frame.key;
-        frame.key = advance_key(key, payload.len());
-        (payload, key)
-    }
-
-    /// Unmasks a payload if it comes from a client; text is looked at for ASCII in the same pass.
-    #[inline(always)]
-    fn unmask<'a>(
-        &self,
-        payload: &'a mut [u8],
-        key: [u8; 4],
-        kind: MessageKind,
-    ) -> (&'a [u8], Option<&'a str>) {
-        match (self.role, kind) {
-            (Role::Client, _) => (payload, None),
-            (Role::Server, MessageKind::Binary) => {
-                apply_mask(payload, key);
-                (payload, None)
-            }
-            (Role::Server, MessageKind::Text) => match unmask_text(payload, key) {
-                Ok(text) => (text.as_bytes(), Some(text)),
-                Err(bytes) => (bytes, None),
-            },
         }
     }
 }

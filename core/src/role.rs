@@ -5,7 +5,8 @@ use alloc::boxed::Box;
 /// The role of an endpoint: server or client (RFC 6455 1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The endpoint that accepted the connection. It unmasks what it receives, and it closes TCP first.
+    /// The endpoint that accepted the connection. It unmasks what it receives, and it closes TCP
+    /// first.
     Server,
     /// The endpoint that opened the connection. It masks what it sends.
     Client,
@@ -16,12 +17,13 @@ pub enum Role {
 pub enum State {
     /// Messages can be sent and received.
     Open,
-    /// The connection is ending: an endpoint sent a Close, the peer broke the protocol, or the transport ended.
+    /// The connection is ending: an endpoint sent a Close, the peer broke the protocol, or the
+    /// transport ended.
     Closing,
     /// Nothing more can be received or has to be sent. Close the transport and drop the connection.
     Closed,
 }
 
-/// The source of a client's mask keys. Each call returns a fresh key, which must be unpredictable: "derived
-/// from a strong source of entropy" (RFC 6455 5.3).
+/// The source of a client's mask keys. Each call returns a fresh key, which must be unpredictable:
+/// "derived from a strong source of entropy" (RFC 6455 5.3).
 pub type MaskKeys = Box<dyn FnMut() -> [u8; 4] + Send + Sync>;

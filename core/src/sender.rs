@@ -24,22 +24,26 @@ mod frames;
 mod pong;
 mod state;
 
-use frames::{Fragmented, check_control};
+use frames::{FragmentedMessage, check_control};
 use pong::PendingPong;
 use state::Closing;
 
-/// Encodes what this end sends into one queue of bytes, in order, and keeps the rules of sending: no message
-/// inside another, nothing after a Close, and a bound on what waits.
+/// The sending half of a connection.
 ///
-/// It also holds the closing handshake and the deadlines, for both end in sending something.
+/// It encodes messages and control frames into one queue of bytes, in order, and enforces the rules
+/// of sending: no message inside another, nothing after a Close, and a bound on the length of the
+/// queue.
+///
+/// It also drives the closing handshake and keeps the deadlines, because both end in sending a
+/// frame.
 pub struct Sender {
     config: Arc<Config>,
-    /// A client's source of keys; a server sends no masks.
-    masks: Option<MaskKeys>,
+    /// `Some` in a client; a server does not mask what it sends.
+    mask_keys: Option<MaskKeys>,
     outbox: Outbox,
     timers: Timers,
-    /// The fragmented message being sent.
-    message: Option<Box<Fragmented>>,
+    /// The fragmented message that is being sent.
+    message: Option<Box<FragmentedMessage>>,
     pending_pong: Option<Box<PendingPong>>,
     closing: Closing,
     close_info: Option<Box<CloseInfo>>,
@@ -47,23 +51,23 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// The sending half of a server, behind the opening handshake.
+    /// Creates the sending half of a server, for use after the opening handshake.
     #[must_use]
     pub fn server(config: Arc<Config>) -> Self {
         Self::new(config, None)
     }
 
-    /// The sending half of a client, behind the opening handshake.
+    /// Creates the sending half of a client, for use after the opening handshake.
     #[must_use]
-    pub fn client(config: Arc<Config>, masks: MaskKeys) -> Self {
-        Self::new(config, Some(masks))
+    pub fn client(config: Arc<Config>, mask_keys: MaskKeys) -> Self {
+        Self::new(config, Some(mask_keys))
     }
 
-    fn new(config: Arc<Config>, masks: Option<MaskKeys>) -> Self {
+    fn new(config: Arc<Config>, mask_keys: Option<MaskKeys>) -> Self {
         Sender {
             timers: Timers::new(&config),
             config,
-            masks,
+            mask_keys,
             outbox: Outbox::default(),
             message: None,
             pending_pong: None,
@@ -73,13 +77,14 @@ impl Sender {
         }
     }
 
-    // Commands: see `Connection`, which has the same and their documentation.
+    // Commands.
 
-    /// As [`Connection::send`](crate::Connection::send).
+    /// Queues a message, like [`Connection::send`](crate::Connection::send).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error, and queues nothing, if the connection is closing, the queue is full, the
+    /// message is too big, or a fragmented message is not finished.
     #[inline]
     pub fn send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), SendError> {
         let payload = payload.into();
@@ -94,24 +99,25 @@ impl Sender {
         Ok(())
     }
 
-    /// As [`Connection::send_prepared`](crate::Connection::send_prepared).
+    /// Queues a message that was encoded before, like
+    /// [`Connection::send_prepared`](crate::Connection::send_prepared).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error, and queues nothing, in the same cases as [`send`](Sender::send).
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), SendError> {
         let payload = prepared.as_bytes();
         self.check_open()?;
         self.check_new_message(payload.len())?;
-        let (encoded, compress) = match self.prepared_form(prepared) {
-            Some(form) => form,
+        let (encoded, compress) = match self.choose_encoding(prepared) {
+            Some(encoding) => encoding,
             None => {
                 let payload = Payload::borrowed(prepared.kind(), payload);
                 return self.send(Payload { compress: prepared.compress, ..payload });
             }
         };
         let is_long = |limit| encoded.payload().len() > limit;
-        if self.masks.is_some() || self.config.fragment_size.is_some_and(is_long) {
+        if self.mask_keys.is_some() || self.config.fragment_size.is_some_and(is_long) {
             let payload = PayloadData::Borrowed(encoded.payload());
             self.write_message(prepared.kind().opcode(), compress, payload);
         } else {
@@ -123,11 +129,12 @@ impl Sender {
         Ok(())
     }
 
-    /// As [`Connection::send_frame`](crate::Connection::send_frame).
+    /// Queues one frame, like [`Connection::send_frame`](crate::Connection::send_frame).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error, and queues nothing, in the same cases as
+    /// [`Connection::send_frame`](crate::Connection::send_frame).
     pub fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
         if frame.opcode.is_control() && !frame.flags.finish {
             return Err(SendError::FragmentedControl);
@@ -141,17 +148,18 @@ impl Sender {
                     _ => SendError::InvalidCloseFrame,
                 })?)
             }
-            Opcode::Text => self.send_part(Some(MessageKind::Text), &frame.data, frame.flags),
-            Opcode::Binary => self.send_part(Some(MessageKind::Binary), &frame.data, frame.flags),
-            Opcode::Continuation => self.send_part(None, &frame.data, frame.flags),
+            Opcode::Text => self.send_fragment(Some(MessageKind::Text), &frame.data, frame.flags),
+            Opcode::Binary => self.send_fragment(Some(MessageKind::Binary), &frame.data, frame.flags),
+            Opcode::Continuation => self.send_fragment(None, &frame.data, frame.flags),
         }
     }
 
-    /// As [`Connection::ping`](crate::Connection::ping).
+    /// Queues a ping, like [`Connection::ping`](crate::Connection::ping).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the payload is longer than 125 bytes, the connection is closing, or the
+    /// queue is full.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         check_control(payload)?;
         self.check_open()?;
@@ -161,11 +169,12 @@ impl Sender {
         Ok(())
     }
 
-    /// As [`Connection::close`](crate::Connection::close).
+    /// Begins the closing handshake, like [`Connection::close`](crate::Connection::close).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error, and queues nothing, if the code must not be sent, the reason is longer
+    /// than 123 bytes, or the connection is already closing.
     pub fn close(&mut self, frame: &CloseFrame<'_>) -> Result<(), SendError> {
         let payload = frame.payload()?;
         self.check_open()?;
@@ -174,15 +183,23 @@ impl Sender {
         Ok(())
     }
 
-    // Telling.
-
-    /// Notes that bytes came: the connection is alive.
-    #[inline]
-    pub fn handle_received(&mut self) {
-        self.timers.received();
+    /// Exempts the connection from [`Config::idle_timeout`], or ends the exemption, like
+    /// [`Connection::set_protected`](crate::Connection::set_protected).
+    pub fn set_protected(&mut self, protected: bool) {
+        let is_ending = !matches!(self.state(), State::Open);
+        self.timers.set_protected(protected || is_ending, &self.config);
     }
 
-    /// As [`Connection::transmitted`](crate::Connection::transmitted).
+    // Notifications.
+
+    /// Notifies the sender that bytes have arrived, which shows that the peer is alive.
+    #[inline]
+    pub fn handle_received(&mut self) {
+        self.timers.handle_received();
+    }
+
+    /// Removes the first `n` bytes of [`poll_transmit`](Sender::poll_transmit), which have been
+    /// written, like [`Connection::transmitted`](crate::Connection::transmitted).
     #[inline]
     pub fn transmitted(&mut self, n: usize) {
         self.outbox.transmitted(n);
@@ -190,64 +207,66 @@ impl Sender {
         self.end_if_drained();
     }
 
-    /// As [`Connection::set_protected`](crate::Connection::set_protected).
-    pub fn set_protected(&mut self, protected: bool) {
-        let over = !matches!(self.state(), State::Open);
-        self.timers.set_protected(protected || over, &self.config);
-    }
+    // Questions.
 
-    // Asking.
-
-    /// As [`Connection::poll_transmit`](crate::Connection::poll_transmit).
+    /// Returns the bytes to write next, like
+    /// [`Connection::poll_transmit`](crate::Connection::poll_transmit).
     #[must_use]
     #[inline]
     pub fn poll_transmit(&self) -> Option<Transmit<'_>> {
         self.outbox.poll_transmit()
     }
 
-    /// As [`Connection::poll_timeout`](crate::Connection::poll_timeout).
+    /// Returns when [`handle_timeout`](Sender::handle_timeout) is due, like
+    /// [`Connection::poll_timeout`](crate::Connection::poll_timeout).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.poll_timeout()
     }
 
-    /// As [`Connection::queued`](crate::Connection::queued).
+    /// Returns the length of the queue in bytes.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.outbox.len()
     }
 
-    /// As [`Connection::is_writable`](crate::Connection::is_writable).
+    /// Returns whether the queue has room for a message, like
+    /// [`Connection::is_writable`](crate::Connection::is_writable).
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.check_room().is_ok()
     }
 
-    /// As [`Connection::round_trip`](crate::Connection::round_trip).
+    /// Returns the time from the latest answered ping to its pong, like
+    /// [`Connection::round_trip`](crate::Connection::round_trip).
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.timers.round_trip()
     }
 
-    /// As [`Connection::deflate`](crate::Connection::deflate).
+    /// Returns the negotiated compression, if any (RFC 7692).
     #[must_use]
     pub fn deflate(&self) -> Option<Negotiated> {
         self.deflater.as_ref().map(|deflater| deflater.negotiated())
     }
 
-    /// Which end this is.
+    /// Returns the role of this endpoint.
     #[must_use]
     pub fn role(&self) -> Role {
-        if self.masks.is_some() { Role::Client } else { Role::Server }
+        if self.mask_keys.is_some() { Role::Client } else { Role::Server }
     }
 
-    /// As [`Connection::lend_buffer`](crate::Connection::lend_buffer).
+    // Memory.
+
+    /// Lends an empty buffer for the queue, like
+    /// [`Connection::lend_buffer`](crate::Connection::lend_buffer).
     #[inline]
     pub fn lend_buffer(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
         self.outbox.lend(buffer);
     }
 
-    /// As [`Connection::reclaim_buffer`](crate::Connection::reclaim_buffer).
+    /// Takes the queue's buffer back if the queue is empty, like
+    /// [`Connection::reclaim_buffer`](crate::Connection::reclaim_buffer).
     pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
         self.outbox.reclaim()
     }
@@ -264,7 +283,7 @@ impl Sender {
         self.deflater.as_deref_mut()
     }
 
-    /// Queues bytes that are no frame: the head that ends the opening handshake.
+    /// Queues the HTTP head that ends the opening handshake.
     pub(crate) fn queue_head(&mut self, head: &[u8]) {
         self.outbox.append(|buffer| buffer.extend_from_slice(head));
     }

@@ -1,11 +1,13 @@
-//! Time as the core sees it: numbers that the caller brings.
+//! Time, as instants that the caller passes in.
 
 use core::time::Duration;
 
-/// A point on the caller's monotonic clock, in nanoseconds since an epoch of the caller's choosing.
+/// A point in time on the caller's monotonic clock, in nanoseconds since an epoch of the caller's
+/// choice.
 ///
-/// The core reads no clock. It compares the instants that it is given with one another and nothing else, so
-/// the epoch may be the start of the process, of the connection or of a simulation. All arithmetic saturates.
+/// The core reads no clock. It only compares the instants that it receives with one another, so the
+/// epoch may be the start of the process, of the connection or of a simulation. All arithmetic
+/// saturates.
 ///
 /// ```
 /// use core::time::Duration;
@@ -20,28 +22,29 @@ use core::time::Duration;
 pub struct Instant(u64);
 
 impl Instant {
-    /// The caller's epoch. As a timeout it means: now, whatever the clock says.
+    /// The caller's epoch. As a timeout it means "now", whatever the clock says.
     pub const EPOCH: Instant = Instant(0);
 
-    /// The instant this many nanoseconds after the epoch.
+    /// Creates an instant that is this many nanoseconds after the epoch.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Instant(nanos)
     }
 
-    /// The instant this long after the epoch; the end of time (584 years) when it lies beyond.
+    /// Creates an instant that is this long after the epoch. The latest instant is 584 years after
+    /// it.
     #[must_use]
     pub fn from_epoch(since: Duration) -> Self {
         Instant::EPOCH + since
     }
 
-    /// Nanoseconds since the epoch.
+    /// Returns the nanoseconds since the epoch.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// How long after `earlier` this is; zero when it is not after it.
+    /// Returns the time from `earlier` to this instant; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Instant) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -56,10 +59,10 @@ impl core::ops::Add<Duration> for Instant {
     }
 }
 
-/// A deadline that may not know yet when it began: whoever sets it has no clock at hand.
+/// A deadline that can start before the current time is known.
 ///
-/// Between [`start`](Deadline::start) and the first [`handle`](Deadline::handle) it is due at once, which makes
-/// the caller tell the time; from then on it is due when its length has passed.
+/// Between [`start`](Deadline::start) and the first [`handle`](Deadline::handle) it is due at once,
+/// so that the caller passes in the time. From then on it is due when its length has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deadline(u64);
 
@@ -72,7 +75,8 @@ impl Deadline {
     }
 
     pub(crate) fn at(instant: Instant) -> Self {
-        // The two ends of the range are taken; a nanosecond to either side harms nobody.
+        // Both ends of the range have a meaning of their own; the nearest instant takes their
+        // place.
         Deadline(instant.0.clamp(1, u64::MAX.wrapping_sub(1)))
     }
 
@@ -84,7 +88,7 @@ impl Deadline {
         self.is_set().then_some(Instant(self.0))
     }
 
-    /// Tells it the time; `true` when it has passed. The first time it only begins to run, for `length`.
+    /// Returns whether the deadline has passed at `now`. The first call starts it, for `length`.
     pub(crate) fn handle(&mut self, now: Instant, length: Duration) -> bool {
         if *self == Deadline::UNSTAMPED {
             *self = Deadline::at(now + length);

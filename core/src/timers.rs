@@ -5,55 +5,58 @@ use core::time::Duration;
 use crate::config::Config;
 use crate::time::{Deadline, Instant};
 
-/// An idle timeout is looked at this many times in its span.
+/// How many times within an idle timeout the connection checks for input.
 const IDLE_CHECKS: u8 = 4;
 
-/// Pings in closer succession would be a loop, and not leave time for anything else.
-const LEAST_INTERVAL: Duration = Duration::from_millis(1);
+/// Keepalive pings closer together would keep the caller busy with nothing else.
+const MIN_PING_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Everything of a connection that has to do with time. Whatever happens between two looks at the clock is
-/// noted in flags, and stamped at the next one, which is then due at once.
+/// The timers of a connection.
+///
+/// An event does not read a clock: it sets a flag, and the connection asks for the time at once.
+/// The next [`handle_timeout`](Timers::handle_timeout) gives the event its timestamp.
 #[derive(Debug)]
 pub(crate) struct Timers {
     idle_check: Deadline,
     ping: Deadline,
     pong: Deadline,
     close: Deadline,
-    /// Bytes have come since the last idle check, or since the last ping of ours.
-    seen_by_idle: bool,
-    seen_by_ping: bool,
-    /// Idle checks in a row that found nothing.
+    received_since_idle_check: bool,
+    received_since_ping: bool,
+    /// Idle checks in a row that found no input.
     quiet_checks: u8,
     next_ping: u32,
     outstanding_payload: u32,
     outstanding: Outstanding,
-    /// When the outstanding ping was sent, once that is known.
+    /// When the outstanding ping was sent, unless it is unstamped.
     sent_at: Instant,
-    /// Nanoseconds; `u64::MAX` before the first pong.
+    /// In nanoseconds; `u64::MAX` before the first pong.
     round_trip: u64,
 }
 
-/// The ping that the round-trip time is taken of: the latest.
+/// The latest ping, which the round-trip time is measured with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outstanding {
     None,
-    /// Sent, at a time not known yet.
+    /// The ping was sent, at a time not known yet.
     Unstamped,
     Sent,
-    /// Answered, at a time not known yet.
+    /// The pong arrived, at a time not known yet.
     Answered,
 }
 
-/// What is to be done when the time has come.
+/// What the sender must do at a deadline.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     Nothing,
+    /// Send a keepalive ping with this number.
     Ping(u32),
-    /// Nothing came for too long.
+    /// Close the connection: no bytes arrived within the idle timeout.
     Idle,
-    /// A ping was not answered.
+    /// Fail the connection: no bytes arrived after a ping.
     Unanswered,
-    /// The closing handshake, or the end of the transport behind it, took too long.
+    /// End the connection: the closing handshake, or the end of the transport after it, took too
+    /// long.
     CloseTimeout,
 }
 
@@ -65,9 +68,9 @@ impl Timers {
             ping: start_if(config.keepalive.is_some()),
             pong: Deadline::OFF,
             close: Deadline::OFF,
-            // The connection counts as alive when it begins.
-            seen_by_idle: true,
-            seen_by_ping: true,
+            // The peer has just completed the opening handshake, so it is alive.
+            received_since_idle_check: true,
+            received_since_ping: true,
             quiet_checks: 0,
             next_ping: 0,
             outstanding_payload: 0,
@@ -78,9 +81,9 @@ impl Timers {
     }
 
     #[inline]
-    pub(crate) fn received(&mut self) {
-        self.seen_by_idle = true;
-        self.seen_by_ping = true;
+    pub(crate) fn handle_received(&mut self) {
+        self.received_since_idle_check = true;
+        self.received_since_ping = true;
     }
 
     pub(crate) fn ping_sent(&mut self, payload: &[u8]) {
@@ -88,7 +91,7 @@ impl Timers {
         self.outstanding_payload = fingerprint(payload);
     }
 
-    /// A ping that was sent without a look at the clock was sent now.
+    /// Sets the time of a ping that has none yet.
     pub(crate) fn stamp_ping(&mut self, now: Instant) {
         if self.outstanding == Outstanding::Unstamped {
             (self.outstanding, self.sent_at) = (Outstanding::Sent, now);
@@ -101,20 +104,20 @@ impl Timers {
         }
     }
 
-    /// Switches the idle timeout off for this connection, or on again from now on.
+    /// Turns the idle timeout off, or on again. The time before does not count.
     pub(crate) fn set_protected(&mut self, protected: bool, config: &Config) {
         self.idle_check = match config.idle_timeout {
             Some(_) if !protected && !self.close.is_set() => Deadline::start(),
             _ => Deadline::OFF,
         };
-        (self.seen_by_idle, self.quiet_checks) = (true, 0);
+        (self.received_since_idle_check, self.quiet_checks) = (true, 0);
     }
 
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         (self.round_trip != u64::MAX).then_some(Duration::from_nanos(self.round_trip))
     }
 
-    /// From now on only the end counts.
+    /// Turns every timer off but the close timeout, which starts unless it is running.
     pub(crate) fn start_closing(&mut self) {
         self.idle_check = Deadline::OFF;
         self.ping = Deadline::OFF;
@@ -159,41 +162,41 @@ impl Timers {
     }
 
     fn is_idle(&mut self, now: Instant, timeout: Duration) -> bool {
-        // Rounding may cost it three nanoseconds.
+        // The division may round down by three nanoseconds, but not to zero.
         let step = (timeout / u32::from(IDLE_CHECKS)).max(Duration::from_nanos(1));
         if !self.idle_check.handle(now, step) {
             return false;
         }
         self.idle_check = Deadline::at(now + step);
-        self.quiet_checks =
-            if core::mem::take(&mut self.seen_by_idle) { 0 } else { self.quiet_checks.saturating_add(1) };
+        let received = core::mem::take(&mut self.received_since_idle_check);
+        self.quiet_checks = if received { 0 } else { self.quiet_checks.saturating_add(1) };
         self.quiet_checks >= IDLE_CHECKS
     }
 
     fn keep_alive(&mut self, now: Instant, interval: Duration, timeout: Duration) -> Due {
-        if self.pong.is_set() && (self.seen_by_ping || self.pong.handle(now, timeout)) {
-            if !self.seen_by_ping {
+        if self.pong.is_set() && (self.received_since_ping || self.pong.handle(now, timeout)) {
+            if !self.received_since_ping {
                 return Due::Unanswered;
             }
             self.pong = Deadline::OFF;
         }
-        let interval = interval.max(LEAST_INTERVAL);
+        let interval = interval.max(MIN_PING_INTERVAL);
         if !self.ping.handle(now, interval) {
             return Due::Nothing;
         }
         self.ping = Deadline::at(now + interval);
         if self.pong.is_set() {
-            // The last ping still has time; another would tell nothing more.
+            // The peer can still answer the last ping in time. Another ping would show nothing new.
             return Due::Nothing;
         }
-        self.seen_by_ping = false;
+        self.received_since_ping = false;
         self.pong = Deadline::at(now + timeout);
         self.next_ping = self.next_ping.wrapping_add(1);
         Due::Ping(self.next_ping)
     }
 }
 
-/// FNV-1a: enough to tell the answer to the latest ping from one to an earlier.
+/// FNV-1a. It only has to tell the pong of the latest ping from the pongs of earlier ones.
 fn fingerprint(payload: &[u8]) -> u32 {
     payload.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

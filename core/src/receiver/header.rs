@@ -1,4 +1,4 @@
-//! Headers as they are read, and what is checked of them.
+//! Reading frame headers, and checking them.
 
 use super::{FrameState, MessageState, Receiver, Step};
 use crate::error::ProtocolError;
@@ -8,23 +8,23 @@ use crate::message::MessageKind;
 use crate::role::Role;
 
 impl Receiver {
-    /// Takes the next header and checks it, unless its frame is to be left in `input` until it is whole; but a wrong one is
-    /// told at once.
+    /// Takes the next header and checks it. Returns `None` if it is incomplete, or if its frame
+    /// stays in `input` until it is complete; an invalid header is an error even then.
     pub(super) fn next_header(
         &mut self,
         input: &mut RecvBuf<'_>,
-        room: usize,
+        hold: usize,
     ) -> Result<Option<(FrameHeader, [u8; 4])>, ProtocolError> {
         if !self.header.is_empty() {
-            return self.joined_header(input);
+            return self.complete_header(input);
         }
-        let there = input.remaining();
-        let Some((header, used)) = FrameHeader::parse(there)? else {
-            return if room < MAX_HEADER { self.joined_header(input) } else { Ok(None) };
+        let bytes = input.remaining();
+        let Some((header, used)) = FrameHeader::parse(bytes)? else {
+            return if hold < MAX_HEADER { self.complete_header(input) } else { Ok(None) };
         };
         let key = self.check_header(&header)?;
-        let cut = header.len > there.len().saturating_sub(used) as u64;
-        if cut && header.len <= room.saturating_sub(used) as u64 {
+        let is_partial = header.len > bytes.len().saturating_sub(used) as u64;
+        if is_partial && header.len <= hold.saturating_sub(used) as u64 {
             if !header.opcode.is_control() {
                 self.check_data(&header)?;
             }
@@ -34,33 +34,35 @@ impl Receiver {
         Ok(Some((header, key)))
     }
 
-    fn joined_header(
+    /// Completes the partial header with the front of `input`.
+    fn complete_header(
         &mut self,
         input: &mut RecvBuf<'_>,
     ) -> Result<Option<(FrameHeader, [u8; 4])>, ProtocolError> {
-        let Some(header) = self.header.join(input)? else { return Ok(None) };
+        let Some(header) = self.header.complete(input)? else { return Ok(None) };
         Ok(Some((header, self.check_header(&header)?)))
     }
 
-    /// Checks a header against the role and the extensions; gives the key to unmask with.
+    /// Checks a header against the role and the negotiated compression. Returns the mask key.
     #[inline]
     pub(super) fn check_header(&self, header: &FrameHeader) -> Result<[u8; 4], ProtocolError> {
-        // "The server MUST close the connection upon receiving a frame that is not masked." "A client MUST close
-        // a connection if it detects a masked frame." (RFC 6455 5.1)
+        // "The server MUST close the connection upon receiving a frame that is not masked." "A
+        // client MUST close a connection if it detects a masked frame." (RFC 6455 5.1)
         let key = match (self.role, header.mask) {
             (Role::Server, Some(key)) => key,
             (Role::Client, None) => [0; 4],
             (Role::Server, None) => return Err(ProtocolError::UnmaskedFrame),
             (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame),
         };
-        // RSV1 has a meaning where compression was agreed on, and there on the first frame of a message alone (RFC 7692 6).
-        if header.flags.compress && (self.inflater.is_none() || first_of(header.opcode).is_none()) {
+        // RSV1 is valid only with negotiated compression, and there only on the first frame of a
+        // message (RFC 7692 6).
+        if header.flags.compress && (self.inflater.is_none() || message_kind(header.opcode).is_none()) {
             return Err(ProtocolError::ReservedBits);
         }
         Ok(key)
     }
 
-    /// Gets ready for the payload of a frame.
+    /// Prepares for the payload of a frame.
     pub(super) fn begin_frame(&mut self, header: &FrameHeader, key: [u8; 4]) -> Result<(), ProtocolError> {
         self.frame = FrameState { remaining: header.len, key, finish: header.flags.finish };
         self.step = if header.opcode.is_control() {
@@ -74,7 +76,7 @@ impl Receiver {
 
     fn begin_data(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {
         let (declared, frames) = self.check_data(header)?;
-        match (first_of(header.opcode), &mut self.message) {
+        match (message_kind(header.opcode), &mut self.message) {
             (Some(kind), message) => {
                 let compressed = header.flags.compress;
                 *message = Some(MessageState { kind, declared, frames, compressed, first: true });
@@ -85,10 +87,10 @@ impl Receiver {
         Ok(())
     }
 
-    /// Checks the header of a data frame against the message so far and the limits; gives what the message will have
-    /// declared with it, and in how many frames.
+    /// Checks the header of a data frame against the message so far and the limits. Returns the
+    /// declared length and the number of frames of the message, with this frame.
     fn check_data(&self, header: &FrameHeader) -> Result<(u64, u32), ProtocolError> {
-        let (declared, frames) = match (first_of(header.opcode), &self.message) {
+        let (declared, frames) = match (message_kind(header.opcode), &self.message) {
             (Some(_), None) => (0, 0),
             (None, Some(message)) => (message.declared, message.frames),
             (Some(_), Some(_)) => return Err(ProtocolError::ExpectedContinuation),
@@ -101,7 +103,8 @@ impl Receiver {
         Ok((declared.saturating_add(header.len), frames))
     }
 
-    /// Checks a frame of `len` bytes, the `frames`th of a message that has declared `declared` bytes before it.
+    /// Checks a frame of `len` bytes, the `frames`th of a message that has declared `declared`
+    /// bytes before it.
     #[inline]
     pub(super) fn check_limits(
         &self,
@@ -111,11 +114,11 @@ impl Receiver {
         compressed: bool,
     ) -> Result<(), ProtocolError> {
         let config = &*self.config;
-        let allowed = |limit: u64| if compressed { with_overhead(limit) } else { limit };
+        let allowed = |limit: u64| if compressed { with_deflate_overhead(limit) } else { limit };
         if len > allowed(config.max_frame_size) {
             return Err(ProtocolError::FrameTooBig { size: len, limit: config.max_frame_size });
         }
-        // Compared by subtraction: a sum of declared lengths could wrap.
+        // A sum of declared lengths could overflow; a difference cannot.
         if len > allowed(config.max_message_size).saturating_sub(declared) {
             return Err(ProtocolError::MessageTooBig { limit: config.max_message_size });
         }
@@ -126,16 +129,18 @@ impl Receiver {
     }
 }
 
-/// What a payload of `limit` bytes may become by being compressed: a sender that compresses everything makes noise longer, by 5 bytes
-/// for each stored block (RFC 1951 3.2.4) or somewhat more, and cannot know that it should not. What it inflates to is held
-/// against the limit itself.
-fn with_overhead(limit: u64) -> u64 {
+/// Returns the most bytes that a payload of `limit` bytes may have when compressed.
+///
+/// Compression lengthens noise, by 5 bytes for each stored block (RFC 1951 3.2.4) or a little more,
+/// and a sender that compresses everything cannot know in advance. The inflated payload is checked
+/// against `limit` itself.
+fn with_deflate_overhead(limit: u64) -> u64 {
     limit.saturating_add(limit >> 4).saturating_add(64)
 }
 
-/// What an opcode begins, if it begins a message.
+/// Returns the kind of message that a frame with this opcode begins; `None` if it begins none.
 #[inline]
-pub(super) fn first_of(opcode: Opcode) -> Option<MessageKind> {
+pub(super) fn message_kind(opcode: Opcode) -> Option<MessageKind> {
     match opcode {
         Opcode::Text => Some(MessageKind::Text),
         Opcode::Binary => Some(MessageKind::Binary),
@@ -143,20 +148,20 @@ pub(super) fn first_of(opcode: Opcode) -> Option<MessageKind> {
     }
 }
 
-/// The bytes of a header that the input ended in.
+/// The first bytes of a header whose rest has not arrived.
 #[derive(Debug, Default)]
-pub(super) struct CutHeader {
+pub(super) struct PartialHeader {
     bytes: [u8; MAX_HEADER],
     len: u8,
 }
 
-impl CutHeader {
+impl PartialHeader {
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Puts what is kept and the front of the input together.
-    fn join(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
+    /// Appends the front of `input`, and returns the header if it is complete.
+    fn complete(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
         let kept = usize::from(self.len);
         let mut len = kept;
         for (slot, byte) in self.bytes.iter_mut().skip(kept).zip(input.remaining()) {

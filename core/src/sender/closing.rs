@@ -15,10 +15,9 @@ use crate::role::State;
 use crate::time::Instant;
 use crate::timers::Due;
 
-/// What happened, and what is to be done about it. [`Connection`](crate::Connection) has most of these methods too.
 impl Sender {
-    /// Responds to an event of the [`Receiver`](crate::Receiver): answers a ping or a Close, and takes the
-    /// round-trip time from a pong.
+    /// Responds to an event of the [`Receiver`](crate::Receiver): answers a ping or a Close, and
+    /// takes the round-trip time from a pong.
     #[inline]
     pub fn react(&mut self, event: &Event<'_>) {
         match event {
@@ -34,12 +33,14 @@ impl Sender {
         }
     }
 
-    /// Fails the connection because the peer broke the protocol: queues a Close with the error's code (RFC 6455 7.1.7).
+    /// Fails the connection because the peer broke the protocol: queues a Close with the error's
+    /// code (RFC 6455 7.1.7).
     pub fn fail(&mut self, error: &ProtocolError) {
         self.fail_with(error.close_code(), &error.to_string());
     }
 
-    /// Notifies the sender that the input has ended, like [`Connection::handle_eof`](crate::Connection::handle_eof).
+    /// Notifies the sender that the input has ended, like
+    /// [`Connection::handle_eof`](crate::Connection::handle_eof).
     pub fn handle_eof(&mut self) {
         if self.closing.has_ended() {
             return;
@@ -63,7 +64,8 @@ impl Sender {
         self.timers.start_closing();
     }
 
-    /// Notifies the sender of the current time, like [`Connection::handle_timeout`](crate::Connection::handle_timeout).
+    /// Notifies the sender of the current time, like
+    /// [`Connection::handle_timeout`](crate::Connection::handle_timeout).
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.timers.handle_timeout(now, &self.config) {
             Due::Nothing => {}
@@ -87,7 +89,8 @@ impl Sender {
         }
     }
 
-    /// Ends the connection at once and discards the queue, like [`Connection::abort`](crate::Connection::abort).
+    /// Ends the connection at once and discards the queue, like
+    /// [`Connection::abort`](crate::Connection::abort).
     pub fn abort(&mut self) {
         self.record_end(Side::Local, CloseCode::ABNORMAL, "");
         self.end();
@@ -99,8 +102,9 @@ impl Sender {
         self.closing.state()
     }
 
-    /// Returns whether input must be discarded for a reason that the [`Receiver`](crate::Receiver) does not know: the
-    /// connection was aborted, or a timeout ended it. Callers that drive the two halves must check this.
+    /// Returns whether input must be discarded for a reason that the [`Receiver`](crate::Receiver)
+    /// does not know: the connection was aborted, or a timeout ended it. Callers that drive the two
+    /// halves themselves must check this before they pass on input.
     #[must_use]
     #[inline]
     pub fn ignores_input(&self) -> bool {
@@ -187,7 +191,8 @@ impl Sender {
         self.timers.stop();
     }
 
-    /// Discards the queue. If it held a Close of this endpoint, the peer never receives that, so the end is not clean.
+    /// Discards the queue. The end is not clean then, because this endpoint's Close may be in the
+    /// queue.
     fn discard_queue(&mut self) {
         if !self.outbox.is_empty() {
             self.outbox.discard();

@@ -1,4 +1,4 @@
-//! Frames as they are written, and what is checked before.
+//! Encoding messages as frames, and the checks before that.
 
 use alloc::boxed::Box;
 
@@ -10,8 +10,8 @@ use crate::message::{MessageKind, Payload, PayloadData};
 use crate::prepared::{Encoded, Prepared};
 use crate::utf8::Utf8Stream;
 
-/// A message begun with `finish = false`.
-pub(super) struct Fragmented {
+/// A message whose first fragments have been sent.
+pub(super) struct FragmentedMessage {
     kind: MessageKind,
     size: u64,
     utf8: Utf8Stream,
@@ -46,55 +46,56 @@ impl Sender {
         Ok(())
     }
 
-    /// One frame of a message: its first with `begin`, else a continuation.
-    pub(super) fn send_part(
+    /// Queues one frame of a message: the first if there is a `kind`, otherwise a continuation.
+    pub(super) fn send_fragment(
         &mut self,
-        begin: Option<MessageKind>,
-        part: &[u8],
+        kind: Option<MessageKind>,
+        fragment: &[u8],
         flags: Flags,
     ) -> Result<(), SendError> {
         self.check_open()?;
         let finish = flags.finish;
-        let (kind, size, mut utf8, compressed) = match (begin, self.message.as_deref()) {
-            (Some(kind), None) => (kind, 0, Utf8Stream::new(), self.wants_deflate(part, flags)),
+        let is_first = kind.is_some();
+        let opcode = kind.map_or(Opcode::Continuation, MessageKind::opcode);
+        let (kind, size, mut utf8, compressed) = match (kind, self.message.as_deref()) {
+            (Some(kind), None) => (kind, 0, Utf8Stream::new(), self.wants_deflate(fragment, flags)),
             (None, Some(message)) => (message.kind, message.size, message.utf8, message.compressed),
             (Some(_), Some(_)) => return Err(SendError::ExpectedContinuation),
             (None, None) => return Err(SendError::UnexpectedContinuation),
         };
-        let size = size.saturating_add(part.len() as u64);
+        let size = size.saturating_add(fragment.len() as u64);
         self.check_size(size)?;
         self.check_room()?;
         if kind == MessageKind::Text {
-            utf8.push(part, |_| ())?;
+            utf8.push(fragment, |_| ())?;
             if finish {
                 utf8.finish()?;
             }
         }
-        let opcode = begin.map_or(Opcode::Continuation, MessageKind::opcode);
-        let flags = Flags { finish, compress: compressed && begin.is_some() };
+        let flags = Flags { finish, compress: compressed && is_first };
         if compressed {
-            self.write_deflated_part(opcode, flags, part);
+            self.write_deflated_fragment(opcode, flags, fragment);
         } else {
-            self.write_frame(opcode, flags, PayloadData::Borrowed(part));
+            self.write_frame(opcode, flags, PayloadData::Borrowed(fragment));
         }
-        let message = Fragmented { kind, size, utf8, compressed };
+        let message = FragmentedMessage { kind, size, utf8, compressed };
         match &mut self.message {
             _ if finish => self.message = None,
-            Some(begun) => **begun = message,
-            begun => *begun = Some(Box::new(message)),
+            Some(unfinished) => **unfinished = message,
+            unfinished => *unfinished = Some(Box::new(message)),
         }
         Ok(())
     }
 
-    /// Whether the message that begins with this part is compressed.
-    fn wants_deflate(&self, part: &[u8], flags: Flags) -> bool {
-        // One that comes in parts may become long.
-        let size = if flags.finish { part.len() } else { usize::MAX };
-        let asked = flags.compress.then_some(true);
-        self.deflater.as_ref().is_some_and(|deflater| deflater.wants(size, asked))
+    /// Returns whether the message that begins with this fragment is compressed.
+    fn wants_deflate(&self, fragment: &[u8], flags: Flags) -> bool {
+        // The size of a fragmented message is not known yet; it counts as a long one.
+        let size = if flags.finish { fragment.len() } else { usize::MAX };
+        let requested = flags.compress.then_some(true);
+        self.deflater.as_ref().is_some_and(|deflater| deflater.wants(size, requested))
     }
 
-    /// A whole message, in frames of the size that is set.
+    /// Queues a whole message, split into frames of [`Config::fragment_size`](crate::Config).
     #[inline]
     pub(super) fn write_message(&mut self, opcode: Opcode, compress: bool, payload: PayloadData<'_>) {
         match self.config.fragment_size {
@@ -106,30 +107,32 @@ impl Sender {
     }
 
     fn write_fragments(&mut self, mut opcode: Opcode, mut compress: bool, payload: &[u8], limit: usize) {
-        let mut parts = payload.chunks(limit.max(1)).peekable();
-        while let Some(part) = parts.next() {
-            let flags = Flags { finish: parts.peek().is_none(), compress };
-            self.write_frame(opcode, flags, PayloadData::Borrowed(part));
-            // RSV1 is for the first frame of a message alone (RFC 7692 6).
+        let mut fragments = payload.chunks(limit.max(1)).peekable();
+        while let Some(fragment) = fragments.next() {
+            let flags = Flags { finish: fragments.peek().is_none(), compress };
+            self.write_frame(opcode, flags, PayloadData::Borrowed(fragment));
+            // Only the first frame of a message sets RSV1 (RFC 7692 6).
             (opcode, compress) = (Opcode::Continuation, false);
         }
     }
 
-    /// How a message that was encoded before goes out here, and whether that is compressed; `None`: it is to be compressed anew.
-    pub(super) fn prepared_form<'p>(&self, prepared: &'p Prepared) -> Option<(&'p Encoded, bool)> {
-        let (plain, deflated) = prepared.parts();
+    /// Returns the encoding of a prepared message that this connection sends, and whether that is
+    /// the compressed one; `None` if the connection must compress the message itself.
+    pub(super) fn choose_encoding<'p>(&self, prepared: &'p Prepared) -> Option<(&'p Encoded, bool)> {
+        let (plain, deflated) = prepared.encodings();
         let Some(deflater) = &self.deflater else { return Some((plain, false)) };
-        let (size, asked) = (prepared.as_bytes().len(), prepared.compress);
+        let (size, requested) = (prepared.as_bytes().len(), prepared.compress);
         match deflated {
-            Some((encoded, window_bits)) if deflater.admits(size, *window_bits, asked) => {
+            Some((encoded, window_bits)) if deflater.admits(size, *window_bits, requested) => {
                 Some((encoded, true))
             }
-            _ if deflater.wants(size, asked) => None,
+            _ if deflater.wants(size, requested) => None,
             _ => Some((plain, false)),
         }
     }
 
-    /// A whole message, compressed; nothing is written if it had better go as it is.
+    /// Compresses and queues a whole message. Returns `false`, and queues nothing, if the message
+    /// should be sent uncompressed.
     #[inline(never)]
     pub(super) fn write_deflated(&mut self, payload: &Payload<'_>) -> bool {
         let Some(mut deflater) = self.deflater.take() else { return false };
@@ -141,9 +144,9 @@ impl Sender {
     }
 
     #[inline(never)]
-    fn write_deflated_part(&mut self, opcode: Opcode, flags: Flags, part: &[u8]) {
+    fn write_deflated_fragment(&mut self, opcode: Opcode, flags: Flags, fragment: &[u8]) {
         let Some(mut deflater) = self.deflater.take() else { return };
-        deflater.part(part, flags.finish, |bytes| {
+        deflater.part(fragment, flags.finish, |bytes| {
             self.write_frame(opcode, flags, PayloadData::Borrowed(bytes));
         });
         self.deflater = Some(deflater);
@@ -151,8 +154,9 @@ impl Sender {
 
     #[inline]
     pub(super) fn write_frame(&mut self, opcode: Opcode, flags: Flags, payload: PayloadData<'_>) {
-        // A fresh key for each frame, drawn when its payload can no longer change (RFC 6455 5.3, 10.3).
-        let mask = self.masks.as_mut().map(|next| next());
+        // Each frame gets a fresh key, drawn when its payload can no longer change (RFC 6455 5.3,
+        // 10.3).
+        let mask = self.mask_keys.as_mut().map(|next| next());
         let header = FrameHeader { opcode, flags, mask, len: payload.as_bytes().len() as u64 };
         match (payload, mask) {
             (PayloadData::Shared(bytes), None) => {

@@ -23,9 +23,10 @@ impl Sender {
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         check_control(payload)?;
         self.check_open()?;
-        // "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping
-        // frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame."
-        // (RFC 6455 5.5.3) So a peer that sends pings and does not read the pongs takes no memory.
+        // "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to
+        // previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most
+        // recently processed Ping frame." (RFC 6455 5.5.3) So a peer that sends pings and does not
+        // read the pongs takes no memory.
         if self.check_room().is_err() {
             self.pending_pong = Some(Box::new(PendingPong::new(payload)));
         } else {

@@ -1,8 +1,9 @@
 //! The state of the end of a connection: the closing handshake (RFC 6455 7) and the transport.
 //!
 //! Both are small state machines over the same events. A dash means that the event changes nothing.
+//! An event that a table does not list never changes its state.
 //!
-//! The closing handshake, which the connection fails if the peer breaks the protocol (RFC 6455 7.1.7):
+//! The closing handshake (`Failed`: RFC 6455 7.1.7):
 //!
 //! ```text
 //!                CloseSent   CloseReceived   Fail
@@ -23,8 +24,10 @@
 //!   Ended        -             -      -
 //! ```
 //!
-//! Nothing changes after the transport has ended. A Close is answered at once, so the pair of `Received` and `Up` lasts
-//! only while the answer is encoded; `Received` stays if the transport no longer takes the answer.
+//! Nothing changes after the transport has ended.
+//!
+//! The sender answers a Close at once. The pair of `Received` and `Up` therefore lasts only while
+//! the answer is encoded; `Received` stays if the transport no longer takes the answer.
 
 use crate::role::{Role, State};
 
@@ -102,7 +105,8 @@ impl Closing {
     /// Returns whether frames can be queued.
     #[inline]
     pub(super) fn can_send(self) -> bool {
-        // "The application MUST NOT send any more data frames after sending a Close frame." (RFC 6455 5.5.1)
+        // "The application MUST NOT send any more data frames after sending a Close frame." (RFC
+        // 6455 5.5.1)
         matches!(self.handshake, Handshake::None | Handshake::Received) && self.transport == Transport::Up
     }
 
@@ -112,18 +116,19 @@ impl Closing {
         self.handshake == Handshake::Failed || self.has_ended()
     }
 
-    /// Returns whether this endpoint must close its side of the transport once the queue is empty.
+    /// Returns whether this endpoint must close its side of the transport when the queue is empty.
     pub(super) fn wants_shutdown(self, role: Role) -> bool {
         match (self.handshake, self.transport) {
-            // An endpoint that fails the connection closes the transport without waiting for the peer (RFC 6455 7.1.7).
+            // An endpoint that fails the connection does not wait for the peer (RFC 6455 7.1.7).
             (Handshake::Failed, _) => true,
-            // Once both have sent a Close: "The server MUST close the underlying TCP connection immediately" (RFC 6455 5.5.1).
+            // "The server MUST close the underlying TCP connection immediately; the client SHOULD
+            // wait for the server to close the connection" (RFC 6455 5.5.1)
             (Handshake::Both, Transport::Up) => role == Role::Server,
             (_, transport) => transport != Transport::Up,
         }
     }
 
-    /// Returns whether the closing handshake is complete; `None` if the transport no longer lets that change.
+    /// Returns whether the closing handshake is complete; `None` if that can no longer change.
     pub(super) fn is_clean(self) -> Option<bool> {
         match self.transport {
             Transport::Up | Transport::Eof => Some(self.handshake == Handshake::Both),
@@ -173,7 +178,8 @@ mod tests {
     use Handshake::{Both, Failed, Received, Sent};
     use Transport::{Ended, Eof, Up, WriteBroken};
 
-    /// The rows of the first table: a state, and the state after `CloseSent`, `CloseReceived` and `Fail`.
+    /// The rows of the first table: a state, and the state after `CloseSent`, `CloseReceived` and
+    /// `Fail`.
     const HANDSHAKE: [(Handshake, [Handshake; 3]); 5] = [
         (Handshake::None, [Sent, Received, Failed]),
         (Sent, [Sent, Both, Failed]),
