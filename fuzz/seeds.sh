@@ -26,3 +26,8 @@ printf '\001\003HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnec
 printf '\001\003HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfoo\r\n0\r\n\r\n' > handshake/refused
 printf '\012\0013;a=b\r\nfoo\r\n10\r\n0123456789abcdef\r\n0\r\nX: y\r\n\r\nGET' > handshake/chunked
 printf '\003\004\025wss://host:81/p?q=1%%200123456789abcdef\000\004chat\000\000\002v2\000\001\006Origin\010http://a\003\003X-Y\001z' > handshake/both
+
+# Choices (bit 0: calls; 1: a client; 4: HTTP), a byte that cuts, then what the peer sends, or calls.
+printf '\020\005GET /p HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nfooGET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\201\202\000\000\000\000hi\001\201\000\000\000\000a\211\200\000\000\000\000\200\201\000\000\000\000b\210\200\000\000\000\000' > session/server
+printf '\002\003HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\201\002hi\211\001p\210\002\003\350' > session/client
+printf '\121\003\177GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSock\034et-Version: 13\r\n\r\n\201\202\000\000\000\000hi\264\160\240\226\002ok\160\240\252\202\377\341' > session/calls

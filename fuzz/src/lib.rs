@@ -13,6 +13,7 @@ mod original;
 mod pair;
 mod pool;
 mod reference;
+mod session;
 mod wire;
 
 pub use deflate::deflate;
@@ -21,3 +22,4 @@ pub use extensions::extensions;
 pub use frames::frames;
 pub use handshake::handshake;
 pub use ops::ops;
+pub use session::session;

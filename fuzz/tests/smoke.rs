@@ -64,3 +64,8 @@ fn ops() {
 fn handshake() {
     run("handshake", sockeye_fuzz::handshake);
 }
+
+#[test]
+fn session() {
+    run("session", sockeye_fuzz::session);
+}

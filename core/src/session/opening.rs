@@ -139,7 +139,10 @@ impl Session {
         }
     }
 
-    pub(super) fn establish(&mut self, established: Established) {
+    pub(super) fn establish(&mut self, established: Established, unsent: Option<&[u8]>) {
+        if let Some(unsent) = unsent {
+            self.write(unsent);
+        }
         let Established { connection, response, subprotocol, deflate, .. } = established;
         self.open(connection, Opened::Client { response, subprotocol, deflate });
     }

@@ -113,22 +113,26 @@ impl Session {
                     Step::Again
                 }
             },
-            Phase::Connecting(handshake) => match handshake.poll_response(input) {
-                Ok(Some(established)) => {
-                    self.establish(established);
-                    Step::Again
+            Phase::Connecting(handshake) => {
+                // A server may answer before it has read the whole request, which still goes out.
+                let unsent = handshake.poll_transmit().map(<[u8]>::to_vec);
+                match handshake.poll_response(input) {
+                    Ok(Some(established)) => {
+                        self.establish(established, unsent.as_deref());
+                        Step::Again
+                    }
+                    Ok(None) if self.eof => {
+                        let error = handshake.handle_eof();
+                        self.fail_response(error);
+                        Step::Again
+                    }
+                    Ok(None) => Step::Pending,
+                    Err(error) => {
+                        self.fail_response(error);
+                        Step::Again
+                    }
                 }
-                Ok(None) if self.eof => {
-                    let error = handshake.handle_eof();
-                    self.fail_response(error);
-                    Step::Again
-                }
-                Ok(None) => Step::Pending,
-                Err(error) => {
-                    self.fail_response(error);
-                    Step::Again
-                }
-            },
+            }
             Phase::Deciding => Step::Pending,
             Phase::Exchange(_) => self.step_exchange(input),
             Phase::Open(open) => open.step(input, self.eof, self.in_parts),

@@ -166,3 +166,20 @@ fn rejections_by_the_application_go_out_whole() {
         ["upgrade /chat", "not opened: the application rejected the request with status 401", "ended None"]
     );
 }
+
+#[test]
+fn a_request_that_is_answered_early_still_goes_out_whole() {
+    let mut client = End::client(Config::new());
+    let head = client.write(20);
+    client.receive(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+          Sec-WebSocket-Accept: CdXSYUsvsaMthlEXWDNURGWA/1o=\r\n\r\n",
+    );
+    assert_eq!(client.log(), ["open client None"]);
+    client.session.send("x").unwrap();
+    let rest = client.write_all();
+    let request = [head, rest].concat();
+    let end = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
+    assert!(request.starts_with(b"GET /chat HTTP/1.1\r\n"));
+    assert_eq!(request.len() - end, 7, "one masked frame follows the request");
+}
