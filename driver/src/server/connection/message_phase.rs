@@ -15,18 +15,17 @@ use crate::runtime::io::{Clock, Io};
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Failure, Handler, HandlerResult, Inbound};
 use crate::server::connection::guard::{guarded, report};
-use crate::server::connection::line::Line;
+use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::early_pushes::Deferred;
 use crate::server::registry::entry::Flag;
 use crate::server::registry::error::PushError;
-use crate::server::registry::push_target::Command;
 use crate::server::registry::settings::Forward;
 use crate::server::runtime::Runtime;
 
 /// An open connection.
 pub(crate) struct MessagePhase<R: Runtime, H> {
     pub(crate) reader: Reader,
-    pub(crate) line: Line<R::Io, R::Clock>,
+    pub(crate) link: TaskLink<R::Io, R::Clock>,
     pub(crate) client: Client,
     pub(crate) handler: Arc<H>,
     pub(crate) forward: Forward,
@@ -48,16 +47,16 @@ pub(crate) enum Next {
 impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     /// Waits for something to do. While nothing is, no memory is held.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        if std::mem::take(&mut self.line.drained) {
+        if std::mem::take(&mut self.link.drained) {
             return Poll::Ready(Next::Drained);
         }
-        if self.client.entry().is(Flag::Paused) && self.line.state() == State::Open {
+        if self.client.entry().is(Flag::Paused) && self.link.state() == State::Open {
             // A flag that is set behind this look wakes the task.
-            self.line.poll_write_only(cx);
-            if self.line.drained {
+            self.link.poll_write_only(cx);
+            if self.link.drained {
                 return self.poll_next(cx);
             }
-            if self.client.entry().is(Flag::Paused) && self.line.state() == State::Open {
+            if self.client.entry().is(Flag::Paused) && self.link.state() == State::Open {
                 return Poll::Pending;
             }
         }
@@ -65,7 +64,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             return Poll::Ready(Next::Batch);
         }
         self.reader.limit_read_to_frame();
-        match self.reader.poll_input(&mut self.line, cx) {
+        match self.reader.poll_input(&mut self.link, cx) {
             Poll::Ready(Ok(ReadOutcome::Bytes)) => {
                 self.room = READ;
                 Poll::Ready(Next::Batch)
@@ -76,7 +75,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 self.reader.release();
                 Poll::Pending
             }
-            Poll::Pending if self.line.drained => self.poll_next(cx),
+            Poll::Pending if self.link.drained => self.poll_next(cx),
             Poll::Pending if self.reader.has_unread_input() => {
                 self.room = 0;
                 Poll::Ready(Next::Batch)
@@ -90,7 +89,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
 
     /// Hands out all messages of what was read, each when the one before it has been handled.
     pub(crate) async fn batch(&mut self) {
-        let MessagePhase { reader, line, client, handler, forward, room, more, handler_failed } = self;
+        let MessagePhase { reader, link, client, handler, forward, room, more, handler_failed } = self;
         let entry = client.entry();
         let (decoder, input) = reader.decoder_and_input();
         let len = decoder.frame_len(input.unread());
@@ -99,22 +98,22 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         while !view.is_empty() {
             // A peer that asks and does not read is not listened to either.
             if entry.is(Flag::Full) {
-                poll_fn(|cx| line.poll_room(cx)).await;
+                poll_fn(|cx| link.poll_room(cx)).await;
             }
             if entry.is(Flag::Aborted) {
                 break;
             }
-            if entry.is(Flag::Paused) && line.state() == State::Open {
+            if entry.is(Flag::Paused) && link.state() == State::Open {
                 *more = true;
                 break;
             }
-            let message = match decoder.decode(&mut view, *room, line) {
+            let message = match decoder.decode(&mut view, *room, link) {
                 None => break,
                 Some(Decoded::Message(message)) => message,
                 Some(Decoded::Control(event)) => {
                     if let Some(frame) = control(&event, *forward).filter(|_| !*handler_failed) {
-                        let outcome = attend(line, client, || handler.control(client, &frame)).await;
-                        settle(&**handler, client, line, handler_failed, outcome);
+                        let outcome = attend(link, client, || handler.control(client, &frame)).await;
+                        settle(&**handler, client, link, handler_failed, outcome);
                     }
                     continue;
                 }
@@ -124,8 +123,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 continue;
             }
             let inbound = Inbound { message: message.as_ref(), compressed: message.is_compressed() };
-            let outcome = attend(line, client, || handler.message(client, inbound)).await;
-            settle(&**handler, client, line, handler_failed, outcome);
+            let outcome = attend(link, client, || handler.message(client, inbound)).await;
+            settle(&**handler, client, link, handler_failed, outcome);
         }
         let used = view.consumed();
         input.consume(used);
@@ -133,7 +132,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
 
     /// Behind the 101.
     pub(crate) async fn begin(&mut self, request: Option<Request>, deferred: Vec<Deferred>) {
-        let MessagePhase { line, client, handler, handler_failed, .. } = self;
+        let MessagePhase { link, client, handler, handler_failed, .. } = self;
         let opening = || async {
             deferred.into_iter().for_each(|deferred| deferred());
             match &request {
@@ -141,28 +140,28 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 None => Ok(()),
             }
         };
-        let outcome = attend(line, client, opening).await;
-        settle(&**handler, client, line, handler_failed, outcome);
+        let outcome = attend(link, client, opening).await;
+        settle(&**handler, client, link, handler_failed, outcome);
     }
 
     pub(crate) async fn drained(&mut self) {
-        let MessagePhase { line, client, handler, handler_failed, .. } = self;
+        let MessagePhase { link, client, handler, handler_failed, .. } = self;
         if *handler_failed {
             return;
         }
-        let outcome = attend(line, client, || handler.drained(client)).await;
-        settle(&**handler, client, line, handler_failed, outcome);
+        let outcome = attend(link, client, || handler.drained(client)).await;
+        settle(&**handler, client, link, handler_failed, outcome);
     }
 }
 
 /// Runs a method of the handler; what is pushed meanwhile is written. `None` if the connection was aborted first.
 async fn attend<I: Io, C: Clock, F: Future<Output = HandlerResult>>(
-    line: &mut Line<I, C>,
+    link: &mut TaskLink<I, C>,
     client: &Client,
     method: impl FnOnce() -> F,
 ) -> Option<Result<(), Failure>> {
     let beside = |cx: &mut Context<'_>| {
-        line.poll_write_only(cx);
+        link.poll_write_only(cx);
         if client.entry().is(Flag::Aborted) { Poll::Ready(()) } else { Poll::Pending }
     };
     guarded(method, beside).await
@@ -172,18 +171,18 @@ async fn attend<I: Io, C: Clock, F: Future<Output = HandlerResult>>(
 fn settle<I: Io, C: Clock, H: Handler>(
     handler: &H,
     client: &Client,
-    line: &Line<I, C>,
+    link: &TaskLink<I, C>,
     handler_failed: &mut bool,
     outcome: Option<Result<(), Failure>>,
 ) {
     if let Some(Err(failure)) = outcome {
         *handler_failed = true;
-        if is_closing(&failure) && line.state() != State::Open {
+        if is_closing(&failure) && link.state() != State::Open {
             // It could not be answered any more: that is nobody's fault.
             return;
         }
         // It may be closing already; then that is its end.
-        let _ = line.push(Command::Close(&CloseFrame::new(CloseCode::INTERNAL_ERROR, "")));
+        link.close(&CloseFrame::new(CloseCode::INTERNAL_ERROR, ""));
         report(handler, client, &failure);
     }
 }

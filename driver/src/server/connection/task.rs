@@ -44,11 +44,11 @@ pub(crate) fn connection<R: Runtime, H: Handler>(
             HttpOutcome::Ended => return Box::pin(disconnected(registered, handler)).await,
             HttpOutcome::Refused => return,
         };
-        let Upgraded { reader, line, request, deferred } = *opened;
+        let Upgraded { reader, link, request, deferred } = *opened;
         let forward = registered.client.entry().port.forward;
         let mut serving = MessagePhase::<R, H> {
             reader,
-            line,
+            link,
             client: registered.client.clone(),
             handler,
             forward,
@@ -66,11 +66,11 @@ pub(crate) fn connection<R: Runtime, H: Handler>(
                 Next::End => break,
             }
         }
-        let MessagePhase { reader, line, client, handler, .. } = serving;
-        let info = line.close_info().unwrap_or_else(CloseInfo::unknown);
+        let MessagePhase { reader, link, client, handler, .. } = serving;
+        let info = link.close_info().unwrap_or_else(CloseInfo::unknown);
         // The transport goes now, however long the application takes over the end.
         client.entry().end();
-        drop((reader, line));
+        drop((reader, link));
         Box::pin(closed(registered, handler, info)).await;
     }
 }

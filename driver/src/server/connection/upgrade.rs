@@ -13,20 +13,19 @@ use crate::runtime::io::Clock;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Decision, Failure, Handler};
 use crate::server::connection::guard::{guarded_alone, report};
-use crate::server::connection::line::Line;
 use crate::server::connection::response::{end_with, server_error};
-use crate::server::connection::served::Served;
+use crate::server::connection::shared_link::SharedLink;
+use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::admission::Count;
 use crate::server::registry::early_pushes::Deferred;
 use crate::server::registry::hub::{Hub, going_away};
 use crate::server::registry::info::Status;
-use crate::server::registry::push_target::Command;
 use crate::server::runtime::Runtime;
 
 /// What the beginning hands over.
 pub(crate) struct Upgraded<R: Runtime> {
     pub(crate) reader: Reader,
-    pub(crate) line: Line<R::Io, R::Clock>,
+    pub(crate) link: TaskLink<R::Io, R::Clock>,
     /// For [`Handler::open`], if it is to be told.
     pub(crate) request: Option<Request>,
     pub(crate) deferred: Vec<Deferred>,
@@ -80,14 +79,14 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
         entry.fail_handshake();
         return None;
     }
-    let line = Line::new(Served::new(link, hub.clone(), entry.clone(), runtime.own_thread()));
-    let deferred = entry.open(line.served.clone(), subprotocol);
+    let link = TaskLink::new(SharedLink::new(link, hub.clone(), entry.clone(), runtime.own_thread()));
+    let deferred = entry.open(link.push_target(), subprotocol);
     if hub.is_stopping() {
-        let _ = line.push(Command::Close(&going_away()));
+        link.close(&going_away());
     }
     Some(Box::new(Upgraded {
         reader: Reader::new(receiver, input),
-        line,
+        link,
         request: told.then_some(request),
         deferred,
     }))

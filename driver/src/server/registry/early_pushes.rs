@@ -32,7 +32,7 @@ impl Waiting {
     }
 
     pub(crate) fn push(&mut self, command: Command<'_>) -> Result<(), PushError> {
-        command.clone().run(&mut self.rehearsal)?;
+        command.clone().queue_on(&mut self.rehearsal)?;
         self.queue.push(match command {
             Command::Message(payload) => Queued::Message(payload.into_owned()),
             Command::Prepared(prepared) => Queued::Prepared(prepared.clone()),

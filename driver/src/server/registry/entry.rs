@@ -109,7 +109,7 @@ impl Entry {
     /// Who has waited does not wait any more.
     pub(crate) fn deregister(&self, waker: &Waker) {
         if let Some(link) = self.link() {
-            link.deregister(waker);
+            link.deregister_waiter(waker);
         }
     }
 
@@ -152,7 +152,7 @@ impl Entry {
         match (link, flag) {
             (Ok(link), Flag::Aborted) => link.abort(),
             (Ok(link), Flag::Protected) => link.set_protected(on),
-            (Ok(link), Flag::Paused | Flag::Idle | Flag::Full) => link.wake(),
+            (Ok(link), Flag::Paused | Flag::Idle | Flag::Full) => link.wake_task(),
             (Err(waker), _) => waker.into_iter().for_each(Waker::wake),
         }
         Ok(())

@@ -20,7 +20,7 @@ pub(crate) enum Command<'a> {
 
 impl Command<'_> {
     #[inline]
-    pub(crate) fn run(self, sender: &mut Sender) -> Result<(), SendError> {
+    pub(crate) fn queue_on(self, sender: &mut Sender) -> Result<(), SendError> {
         match self {
             Command::Message(payload) => sender.send(payload),
             Command::Prepared(prepared) => sender.send_prepared(prepared),
@@ -71,13 +71,13 @@ pub(crate) trait PushTarget: Send + Sync {
         flusher: Flusher,
     ) -> Poll<Result<(), PushError>>;
     /// Who has waited does not wait any more.
-    fn deregister(&self, waker: &Waker);
+    fn deregister_waiter(&self, waker: &Waker);
     fn facts(&self) -> Facts;
     fn state(&self) -> State;
     fn set_protected(&self, protected: bool);
     fn abort(&self);
     /// Makes the task look at what has changed.
-    fn wake(&self);
+    fn wake_task(&self);
 }
 
 impl fmt::Debug for dyn PushTarget {

@@ -1,0 +1,202 @@
+//! The link of an open connection, shared by its task and by everything that pushes to it.
+//!
+//! One lock holds the driver's [`Link`] and what the server counts of its queue. It has two faces:
+//! [`task_side`] is what the connection's task does, [`pusher_side`] what any other task or thread
+//! may do. On its way to the transport, a push takes these steps:
+//!
+//! 1. `Entry::dispatch` finds out where the connection takes pushes now: here, if it is open.
+//! 2. `PushTarget::push` takes the lock, and when the push is queued writes it or wakes the task.
+//! 3. [`SharedLink::queue_with_policy`] lets the port's [`SlowReader`] decide about a full queue.
+//! 4. [`SharedLink::queue_within_budget`] checks the server's budget and counts the queue.
+//! 5. `Command::queue_on` calls the core's `Sender`, which validates and encodes.
+
+mod pusher_side;
+pub(crate) mod task_side;
+
+use std::sync::{Arc, MutexGuard};
+use std::task::{Context, Waker};
+use std::thread::{self, ThreadId};
+
+use sockeye_core::{CloseFrame, Instant, State};
+
+use crate::engine::buffer;
+use crate::engine::link::Link;
+use crate::engine::waker_list::WakerList;
+use crate::engine::wakers::Half;
+use crate::runtime::io::{Clock, Io};
+use crate::server::registry::entry::{Entry, Flag};
+use crate::server::registry::error::PushError;
+use crate::server::registry::hub::Hub;
+use crate::server::registry::push_target::Command;
+use crate::server::registry::settings::SlowReader;
+
+/// A [`Link`] with what a server adds to it: counted queues, pushes that wait, a task to wake.
+#[derive(Debug)]
+pub(crate) struct SharedLink<I, C> {
+    link: Link<I, C>,
+    hub: Arc<Hub>,
+    /// It refers back to this link; `Entry::end` breaks the circle.
+    entry: Arc<Entry>,
+    /// The task's thread, if the task has one to itself.
+    thread: Option<ThreadId>,
+    /// How many queued bytes of this connection the hub has counted.
+    counted: usize,
+    /// The waker of the task while it waits. A push takes it, so that many pushes wake it once.
+    task: Option<Waker>,
+    /// The pushes that wait until the peer has read enough.
+    waiters: WakerList,
+    /// The transport holds a stale waker; live waiters must poll again to install theirs.
+    stale_waker: bool,
+    /// The queue has reached its high-water mark and has not fallen to the low one since.
+    above_low_mark: bool,
+    /// The queue has fallen to its low-water mark, which the task does not know yet.
+    drained: bool,
+    received_at: Option<Instant>,
+    sent_at: Option<Instant>,
+}
+
+impl<I: Io, C: Clock> SharedLink<I, C> {
+    pub(crate) fn new(link: Link<I, C>, hub: Arc<Hub>, entry: Arc<Entry>, thread: Option<ThreadId>) -> Self {
+        SharedLink {
+            link,
+            hub,
+            entry,
+            thread,
+            counted: 0,
+            task: None,
+            waiters: WakerList::default(),
+            stale_waker: false,
+            above_low_mark: false,
+            drained: false,
+            received_at: None,
+            sent_at: None,
+        }
+    }
+
+    /// Queues a command, or does what the port wants done when there is no room for it.
+    #[inline]
+    fn queue_with_policy(&mut self, command: Command<'_>) -> Result<(), PushError> {
+        let is_whole = command.is_whole();
+        match self.queue_within_budget(command) {
+            Ok(()) => Ok(()),
+            Err(error) => self.apply_policy(error, is_whole),
+        }
+    }
+
+    #[cold]
+    fn apply_policy(&mut self, error: PushError, is_whole: bool) -> Result<(), PushError> {
+        if let PushError::Backpressure { .. } | PushError::ServerBackpressure { .. } = error {
+            match self.entry.port.slow_reader {
+                SlowReader::Drop if is_whole => return Ok(()),
+                SlowReader::Close(code) => {
+                    let _ = self.link.sender.close(&CloseFrame::new(code, "reads too slowly"));
+                    self.link.after_queue();
+                    self.update_counts();
+                }
+                SlowReader::Error | SlowReader::Drop => {}
+            }
+        }
+        Err(error)
+    }
+
+    /// Queues a command if the budget of the whole server allows it, and counts the queue.
+    #[inline]
+    fn queue_within_budget(&mut self, command: Command<'_>) -> Result<(), PushError> {
+        let data = command.data_len();
+        if let Some(len) = data {
+            self.hub.check_budget(len)?;
+            // The thread's buffer is for data that is written soon: by the task, which is awake,
+            // or by this thread. Data that waits gets memory of its own.
+            if self.task.is_none() || self.pusher_writes() {
+                self.link.sender.lend_buffer(buffer::take_write);
+            }
+        }
+        let result = command.queue_on(&mut self.link.sender);
+        if data.is_none() {
+            self.link.after_queue();
+        }
+        self.update_counts();
+        Ok(result?)
+    }
+
+    /// Returns whether the pushing thread writes directly: only if it is not the connection's own
+    /// thread, which writes once for a whole batch, and the transport is not known to be blocked.
+    fn pusher_writes(&self) -> bool {
+        self.thread.is_some_and(|own| own != thread::current().id())
+            && !(self.task.is_some() && self.link.is_blocked())
+    }
+
+    /// Writes what the transport takes at once. Returns true if everything was written and the task
+    /// need not wake.
+    fn write_now(&mut self) -> bool {
+        let queued = self.link.sender.queued();
+        let written = self.link.poll_write(&mut Context::from_waker(Waker::noop()), Half::Recv);
+        self.stale_waker |= written.is_pending();
+        self.note_written(queued);
+        written.is_ready() && !self.drained && self.link.sender.state() == State::Open
+    }
+
+    /// Returns whether a message can be queued, or refused, without waiting for the peer.
+    fn has_room(&self) -> bool {
+        self.link.sender.is_writable() || self.link.sender.state() != State::Open
+    }
+
+    /// Returns whether there is room for the answers to the next message.
+    ///
+    /// If so, clears [`Flag::Full`]: the task need not ask again until the queue is full again.
+    fn clear_full_flag(&mut self) -> bool {
+        let has_room = self.has_room();
+        if has_room {
+            self.entry.set(Flag::Full, false);
+        }
+        has_room
+    }
+
+    /// Tells the hub the length of the queue, and notices when it crosses one of its marks.
+    fn update_counts(&mut self) {
+        let queued = self.link.sender.queued();
+        if queued != self.counted {
+            self.hub.count_queued(self.entry.id(), self.counted, queued);
+            self.counted = queued;
+        }
+        if self.entry.port.config.reaches_high_water_mark(queued) {
+            self.above_low_mark = true;
+            self.entry.set(Flag::Full, true);
+        } else if self.above_low_mark && queued <= self.entry.port.low_water_mark {
+            self.above_low_mark = false;
+            // After a Close no message could fill the room.
+            self.drained = self.link.sender.state() == State::Open;
+        }
+    }
+
+    /// Updates the counts after a write that began with `queued` bytes in the queue.
+    fn note_written(&mut self, queued: usize) {
+        if self.link.sender.queued() < queued {
+            self.sent_at = Some(self.link.now());
+        }
+        self.update_counts();
+    }
+}
+
+impl<I, C> Drop for SharedLink<I, C> {
+    fn drop(&mut self) {
+        self.hub.count_queued(self.entry.id(), self.counted, 0);
+        self.waiters.take().wake_all();
+    }
+}
+
+/// Releases the lock, then wakes `task`, and the waiting pushes if they can make progress: the
+/// queue has room, or one of them must install its waker in the transport.
+///
+/// A woken task may run at once and take this lock, so nothing is woken while it is held.
+fn unlock_and_wake<I: Io, C: Clock>(mut shared: MutexGuard<'_, SharedLink<I, C>>, task: Option<Waker>) {
+    let wakes_waiters = std::mem::take(&mut shared.stale_waker) || shared.has_room();
+    let waiters = (wakes_waiters && !shared.waiters.is_empty()).then(|| shared.waiters.take());
+    drop(shared);
+    if let Some(task) = task {
+        task.wake();
+    }
+    if let Some(waiters) = waiters {
+        waiters.wake_all();
+    }
+}

@@ -1,0 +1,111 @@
+//! What any task or thread may do with an open connection.
+
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use sockeye_core::State;
+
+use crate::engine::link::DrainTo;
+use crate::engine::lock::lock;
+use crate::engine::wakers::Half;
+use crate::runtime::io::{Clock, Io};
+use crate::server::connection::shared_link::{SharedLink, unlock_and_wake};
+use crate::server::registry::error::PushError;
+use crate::server::registry::push_target::{Command, Facts, Flusher, PushTarget};
+
+impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<SharedLink<I, C>> {
+    fn push(&self, command: Command<'_>) -> Result<(), PushError> {
+        let mut shared = lock(self);
+        let before = shared.counted;
+        let writes = shared.pusher_writes();
+        let deadline = if writes { shared.link.sender.poll_timeout() } else { None };
+        if writes && !shared.has_room() {
+            // The peer may have read while the connection's thread was busy.
+            shared.write_now();
+        }
+        let result = shared.queue_with_policy(command);
+        let changed = result.is_ok() || shared.counted != before;
+        // The task must handle unwritten data, a new deadline, and the end.
+        let done = changed && writes && shared.write_now() && shared.link.sender.poll_timeout() == deadline;
+        let task = if changed && !done { shared.task.take() } else { None };
+        unlock_and_wake(shared, task);
+        result
+    }
+
+    fn poll_push(
+        &self,
+        cx: &mut Context<'_>,
+        command: Command<'_>,
+        flusher: Flusher,
+    ) -> Poll<Result<(), PushError>> {
+        let mut shared = lock(self);
+        let queued = shared.link.sender.queued();
+        if flusher == Flusher::Waiter && !shared.has_room() {
+            // An error closes the connection, which the check below sees.
+            let _ = shared.link.poll_drain(cx, Half::Recv, DrainTo::Mark);
+            shared.note_written(queued);
+        }
+        if !shared.has_room() {
+            shared.waiters.register(cx.waker());
+            return Poll::Pending;
+        }
+        let result = shared.queue_within_budget(command);
+        let done = match flusher {
+            Flusher::Task => shared.pusher_writes() && shared.write_now(),
+            Flusher::Waiter => {
+                let queued = shared.counted;
+                // If this waits, the transport holds this task's waker. This push is done and
+                // does not poll again, so the connection's task or another waiter must.
+                shared.stale_waker |= shared.link.poll_write(cx, Half::Recv).is_pending();
+                shared.note_written(queued);
+                false
+            }
+        };
+        let task = if done { None } else { shared.task.take() };
+        unlock_and_wake(shared, task);
+        Poll::Ready(result)
+    }
+
+    fn deregister_waiter(&self, waker: &Waker) {
+        let mut shared = lock(self);
+        let waiter = shared.waiters.deregister(waker);
+        // The transport may hold this waker, and no other.
+        shared.stale_waker = true;
+        unlock_and_wake(shared, waiter);
+    }
+
+    fn facts(&self) -> Facts {
+        let shared = lock(self);
+        let sender = &shared.link.sender;
+        Facts {
+            queued: sender.queued(),
+            deflate: sender.deflate(),
+            round_trip: sender.round_trip(),
+            received_at: shared.received_at,
+            sent_at: shared.sent_at,
+        }
+    }
+
+    fn state(&self) -> State {
+        lock(self).link.sender.state()
+    }
+
+    fn set_protected(&self, protected: bool) {
+        lock(self).link.sender.set_protected(protected);
+        self.wake_task();
+    }
+
+    fn abort(&self) {
+        let mut shared = lock(self);
+        shared.link.sender.abort();
+        shared.update_counts();
+        let task = shared.task.take();
+        unlock_and_wake(shared, task);
+    }
+
+    fn wake_task(&self) {
+        let mut shared = lock(self);
+        let task = shared.task.take();
+        unlock_and_wake(shared, task);
+    }
+}
