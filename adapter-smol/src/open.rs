@@ -43,10 +43,7 @@ pub type PendingUpgrade<S = TcpStream> = sockeye_driver::PendingUpgrade<FuturesI
 ///
 /// Dropping the future drops the stream.
 pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebSocket<S>, AcceptError> {
-    accept_with(stream, Arc::default(), async |upgrade: &Upgrade| {
-        Policy::new().decide(upgrade).map_err(|refusal| refusal.response())
-    })
-    .await
+    accept_with(stream, Arc::default(), async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?)).await
 }
 
 /// Accepts a WebSocket if `decide` does, which sees the request, may wait, and answers with what goes into the 101, or

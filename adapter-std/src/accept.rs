@@ -22,9 +22,7 @@ use crate::websocket::WebSocket;
 ///
 /// No valid request came, or it was refused; the client has been told why.
 pub fn accept<S: Stream>(stream: S) -> Result<WebSocket<S>, AcceptError> {
-    accept_with(stream, Arc::default(), |upgrade| {
-        Policy::new().decide(upgrade).map_err(|refusal| refusal.response())
-    })
+    accept_with(stream, Arc::default(), |upgrade| Ok(Policy::new().decide(upgrade)?))
 }
 
 /// Accepts a WebSocket if `decide` does, which sees the request, may take its time, and answers with what goes into the 101,
@@ -134,8 +132,7 @@ impl<S: Stream> PendingUpgrade<S> {
                 Ok(websocket)
             }
             Err(error) => {
-                let response = Response::text(500, "the server chose a subprotocol that was not offered\n");
-                opening.end_with(&response.encode())?;
+                opening.end_with(&error.response().encode())?;
                 Err(AcceptError::Subprotocol(error))
             }
         }

@@ -197,6 +197,24 @@ fn a_response_has_the_body_that_its_head_announces() {
 }
 
 #[test]
+fn h5_a_response_says_once_whether_the_connection_stays_open() {
+    for (given, keep_alive, expected) in [
+        (None, true, "Connection: keep-alive\r\n"),
+        (None, false, "Connection: close\r\n"),
+        (Some("close"), false, "Connection: close\r\n"),
+        (Some("Upgrade, Close"), false, "Connection: Upgrade, Close\r\n"),
+        (Some("keep-alive"), true, "Connection: keep-alive\r\n"),
+        (Some("keep-alive"), false, "Connection: keep-alive\r\nConnection: close\r\n"),
+    ] {
+        let response =
+            given.map_or(Response::new(200), |given| Response::new(200).header("Connection", given).unwrap());
+        let head = String::from_utf8(response.keep_alive(keep_alive).encode()).unwrap();
+        let options: String = head.split_inclusive('\n').filter(|line| line.starts_with("Conn")).collect();
+        assert_eq!(options, expected, "{given:?}");
+    }
+}
+
+#[test]
 fn a_forwarded_response_has_the_length_of_its_content() {
     let bytes = b"HTTP/1.1 403 x\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let Err(HandshakeError::Refused(received)) = respond(bytes) else { panic!() };

@@ -88,7 +88,25 @@ impl Response {
         self
     }
 
-    /// The response to a HEAD request, if `head_only`.
+    /// States in `Connection` whether the connection stays open for another request.
+    ///
+    /// With `true`, adds `keep-alive` unless the response has a `Connection` header. With `false`,
+    /// makes sure that the response says `close`, even if it has another `Connection` header (RFC
+    /// 9112 9.6: "The server SHOULD send a "close" connection option in its final response on that
+    /// connection").
+    #[must_use]
+    pub fn keep_alive(self, keep_alive: bool) -> Self {
+        match (keep_alive, self.headers.contains("connection")) {
+            (true, false) => self.header_checked("Connection", "keep-alive"),
+            (false, true) if !self.headers.contains_token("connection", "close") => {
+                self.header_checked("Connection", "close")
+            }
+            // Without the header, `encode_head` adds `close`.
+            _ => self,
+        }
+    }
+
+    /// Omits the body when the response is sent, if `head_only`.
     pub(crate) fn with_head_only(mut self, head_only: bool) -> Self {
         self.head_only = head_only;
         self

@@ -104,12 +104,7 @@ impl Exchange {
             // Where the next request begins is unknown until the body has been read.
             && self.body_is_read()
             && !response.headers().contains_token("connection", "close");
-        let response = if keeps_alive && !response.headers().contains("connection") {
-            response.header_checked("Connection", "keep-alive")
-        } else {
-            response
-        };
-        (response.with_head_only(self.is_head), keeps_alive)
+        (response.keep_alive(keeps_alive).with_head_only(self.is_head), keeps_alive)
     }
 
     fn body_is_read(&mut self) -> bool {

@@ -20,15 +20,7 @@ pub(crate) fn finished(response: Response, goes_on: bool) -> Response {
     if !response.headers().contains("date") {
         response = header(response, "Date", &httpdate::fmt_http_date(SystemTime::now()));
     }
-    match (goes_on, response.headers().contains("connection")) {
-        (true, false) => header(response, "Connection", "keep-alive"),
-        // RFC 9112 9.6: "The server SHOULD send a "close" connection option in its final response on that connection", whatever the
-        // application has put there. To a response without the field it is added when it is written.
-        (false, true) if !response.headers().contains_token("connection", "close") => {
-            header(response, "Connection", "close")
-        }
-        _ => response,
-    }
+    response.keep_alive(goes_on)
 }
 
 /// What a client is told when the application has failed it.

@@ -55,8 +55,9 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     };
     let accepted = decided.and_then(|(upgrade, accept, told)| {
         upgrade.accept(&accept, port.config.clone()).map(|accepted| (accepted, told)).map_err(|error| {
+            let response = error.response();
             report(handler, client, &Failure::Error(error.into()));
-            Response::text(500, "the server chose a subprotocol that was not offered\n")
+            response
         })
     });
     let (accepted, told) = match accepted {
@@ -106,7 +107,7 @@ async fn decide<H: Handler>(
         Decision::Accept(accept) => Ok((accept, false)),
         Decision::Respond(response) => Err(response),
         Decision::Policy => {
-            let accept = client.entry().port.policy.decide(upgrade).map_err(|refusal| refusal.response())?;
+            let accept = client.entry().port.policy.decide(upgrade)?;
             let accept = || async { Ok(handler.before_handshake_response(client, upgrade, accept).await) };
             Ok((guarded_alone(accept).await.map_err(failed)??, true))
         }
