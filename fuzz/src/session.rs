@@ -7,7 +7,7 @@ use std::time::Duration;
 use sockeye_core::handshake::client::Request;
 use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
 use sockeye_core::http::Response;
-use sockeye_core::session::{Session, SessionEvent};
+use sockeye_core::session::{HttpSettings, Session, SessionEvent};
 use sockeye_core::{CloseCode, Config, Instant, RecvBuf};
 
 use crate::compressed::settings;
@@ -115,7 +115,7 @@ impl End {
         let config = Arc::new(config);
         let session = if choices & 2 == 0 {
             let session = Session::server(config);
-            if choices & 16 != 0 { session.with_http(50) } else { session }
+            if choices & 16 != 0 { session.with_http(HttpSettings::new().max_body_size(50)) } else { session }
         } else {
             let request = Request::new(&"ws://example.com/chat".parse().expect("a url"));
             Session::client(request, *b"the sample nonce", Box::new(|| [1, 2, 3, 4]), config)

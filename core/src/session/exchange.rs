@@ -1,8 +1,63 @@
 //! One plain HTTP request and its response.
 
+use core::time::Duration;
+
 use crate::http::{BodyError, BodyEvent, BodyReader, Request, Response, Version};
 use crate::time::Deadline;
 use crate::{Instant, RecvBuf};
+
+/// How a [`Session`](super::Session) serves plain HTTP. Every field has a setter of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HttpSettings {
+    /// The largest body of a request, in bytes (1 MiB). Larger ones are refused with 413.
+    pub max_body_size: u64,
+    /// How long the body of a request may take to arrive (30 s). Later ones are refused with 408.
+    pub body_timeout: Duration,
+    /// How long a connection may wait for its next request (75 s). The head of each request has
+    /// [`Config::handshake_timeout`](crate::Config#structfield.handshake_timeout) from its first
+    /// byte on, and that of the first request from the start.
+    pub keep_alive_timeout: Duration,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        HttpSettings {
+            max_body_size: 1 << 20,
+            body_timeout: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(75),
+        }
+    }
+}
+
+impl HttpSettings {
+    /// The defaults, as stated at each field.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`max_body_size`](HttpSettings#structfield.max_body_size).
+    #[must_use]
+    pub fn max_body_size(mut self, bytes: u64) -> Self {
+        self.max_body_size = bytes;
+        self
+    }
+
+    /// Sets [`body_timeout`](HttpSettings#structfield.body_timeout).
+    #[must_use]
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    /// Sets [`keep_alive_timeout`](HttpSettings#structfield.keep_alive_timeout).
+    #[must_use]
+    pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
+        self.keep_alive_timeout = timeout;
+        self
+    }
+}
 
 /// What remains of a request after its head was delivered.
 pub(super) struct Exchange {
@@ -72,7 +127,7 @@ impl Exchange {
     }
 
     /// Returns true when the time for the body is up.
-    pub(super) fn handle_timeout(&mut self, now: Instant, timeout: core::time::Duration) -> bool {
+    pub(super) fn handle_timeout(&mut self, now: Instant, timeout: Duration) -> bool {
         self.deadline.handle(now, timeout)
     }
 

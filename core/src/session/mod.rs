@@ -10,7 +10,7 @@
 //!    server:  reading ─▶ deciding ─▶ open ─────────────────▶ ended
 //!                │  ▲       │                                  ▲
 //!                ▼  │       ▼                                  │
-//!              exchange    lingering (a last response) ────────┤
+//!              exchange    lingering (after a last response) ──┤
 //!    client:  connecting ───────────▶ open ────────────────────┘
 //!                            ▲          │
 //!                    RecvBuf │          ▼ poll_transmit, transmitted
@@ -114,6 +114,7 @@ mod opening;
 mod polling;
 
 pub use event::{OpenError, Opened, SessionEvent};
+pub use exchange::HttpSettings;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -123,6 +124,7 @@ use crate::assembler::Assembler;
 use crate::deflate::CodecPool;
 use crate::handshake::{client, server};
 use crate::outbox::Transmit;
+use crate::time::Deadline;
 use crate::{Config, Connection, Instant, MaskKeys};
 
 use exchange::Exchange;
@@ -141,12 +143,10 @@ pub struct Session {
     /// A failure of the opening handshake that `poll_event` has not reported yet.
     failure: Option<Box<OpenError>>,
     pool: Option<Arc<dyn CodecPool>>,
-    /// The body limit of plain HTTP requests; without one, plain HTTP is refused.
-    max_body_size: Option<u64>,
+    /// How plain HTTP is served; without it, plain HTTP is refused.
+    http: Option<Box<HttpSettings>>,
     /// Delivers parts instead of whole messages.
     in_parts: bool,
-    /// A plain HTTP request has been answered.
-    has_responded: bool,
     /// The transport has ended; the phase learns of it once it has taken the remaining input.
     eof: bool,
 }
@@ -160,6 +160,8 @@ enum Phase {
     Deciding,
     /// The application answers a plain HTTP request.
     Exchange(Box<Exchange>),
+    /// A server waits for the next plain HTTP request on a kept-alive connection.
+    Idle(Deadline),
     /// A client waits for the response.
     Connecting(Box<client::Handshake>),
     /// The WebSocket is open, closing, or closed.
@@ -217,18 +219,17 @@ impl Session {
             unsent: None,
             failure: None,
             pool: None,
-            max_body_size: None,
+            http: None,
             in_parts: false,
-            has_responded: false,
             eof: false,
         }
     }
 
-    /// Delivers plain HTTP requests as [`SessionEvent::Request`] instead of refusing them, with
-    /// bodies of at most `max_body_size` bytes. Servers only.
+    /// Delivers plain HTTP requests as [`SessionEvent::Request`] instead of refusing them. Servers
+    /// only.
     #[must_use]
-    pub fn with_http(mut self, max_body_size: u64) -> Self {
-        self.max_body_size = Some(max_body_size);
+    pub fn with_http(mut self, settings: HttpSettings) -> Self {
+        self.http = Some(Box::new(settings));
         self
     }
 
@@ -288,6 +289,7 @@ impl Session {
             Phase::Reading(handshake) => handshake.poll_timeout(),
             Phase::Connecting(handshake) => handshake.poll_timeout(),
             Phase::Exchange(exchange) => exchange.poll_timeout(),
+            Phase::Idle(deadline) => deadline.poll(),
             Phase::Open(open) => open.connection.poll_timeout(),
             Phase::Lingering(linger) => linger.poll_timeout(),
             Phase::Deciding | Phase::Ended { .. } => None,
@@ -314,6 +316,20 @@ impl Session {
         if let Phase::Open(open) = &self.phase { Some(&open.connection) } else { None }
     }
 
+    /// Returns the open connection, for those who drive it without a session from here on.
+    ///
+    /// # Errors
+    ///
+    /// Returns the session if the WebSocket is not open, or if bytes of the opening handshake still
+    /// have to be written. [`SessionEvent::Open`] and later events that were not taken are lost.
+    #[expect(clippy::result_large_err, reason = "the error returns what was passed in")]
+    pub fn into_connection(self) -> Result<Connection, Self> {
+        match self.phase {
+            Phase::Open(open) if self.unsent.is_none() => Ok(open.connection),
+            _ => Err(self),
+        }
+    }
+
     /// As [`connection`](Session::connection), mutably. Input still goes through
     /// [`poll_event`](Session::poll_event), or messages fall apart.
     #[must_use]
@@ -334,6 +350,7 @@ impl fmt::Debug for Session {
             Phase::Reading(_) => "Reading",
             Phase::Deciding => "Deciding",
             Phase::Exchange(_) => "Exchange",
+            Phase::Idle(_) => "Idle",
             Phase::Connecting(_) => "Connecting",
             Phase::Open(_) => "Open",
             Phase::Lingering(_) => "Lingering",

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use super::{Exchange, Linger, Open, OpenError, Opened, Phase, Session, SessionEvent};
 use crate::handshake::client::Established;
-use crate::handshake::server;
 use crate::handshake::server::{Accept, Accepted, HandshakeError, Policy, SubprotocolNotOffered, Upgrade};
 use crate::http::{BodyError, Request, Response};
+use crate::time::Deadline;
 
 /// Bytes of the opening handshake that wait to be written.
 pub(super) struct Unsent {
@@ -85,19 +85,16 @@ impl Session {
         let Phase::Exchange(exchange) = &mut self.phase else { return };
         let (response, keeps_alive) = exchange.finish(response);
         self.write(&response.encode());
-        self.has_responded = true;
-        self.phase = if keeps_alive {
-            Phase::Reading(Box::new(server::Handshake::new(self.config.clone())))
-        } else {
-            Phase::Lingering(Linger::new())
-        };
+        self.phase =
+            if keeps_alive { Phase::Idle(Deadline::start()) } else { Phase::Lingering(Linger::new()) };
     }
 
     /// Acts on the head of a request.
     pub(super) fn receive_request(&mut self, request: Request) -> Option<SessionEvent<'static, 'static>> {
         let is_upgrade = request.headers().contains_token("upgrade", "websocket");
-        if let Some(limit) = self.max_body_size.filter(|_| !is_upgrade) {
-            self.phase = Phase::Exchange(Box::new(Exchange::new(&request, limit)));
+        if let Some(http) = self.http.as_ref().filter(|_| !is_upgrade) {
+            let exchange = Exchange::new(&request, http.max_body_size);
+            self.phase = Phase::Exchange(Box::new(exchange));
             return Some(SessionEvent::Request(request));
         }
         match Upgrade::new(request) {
@@ -113,12 +110,6 @@ impl Session {
     }
 
     pub(super) fn fail_request(&mut self, error: HandshakeError) {
-        // A kept-alive HTTP connection on which no further request began has simply ended.
-        let is_silent =
-            matches!(error, HandshakeError::Eof { received: 0 } | HandshakeError::TimedOut { received: 0 });
-        if self.has_responded && is_silent {
-            return self.end();
-        }
         self.refuse(OpenError::Request(error), error.response().as_ref());
     }
 

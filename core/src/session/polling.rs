@@ -1,9 +1,12 @@
 //! Taking events out of the input, and reacting to time and to the end of the transport.
 
+use alloc::boxed::Box;
+use core::time::Duration;
+
 use super::{Open, OpenError, Phase, Session, SessionEvent, exchange};
 use crate::assembler::{Assembled, Step as MessageStep};
 use crate::event::Event;
-use crate::handshake::client;
+use crate::handshake::{client, server};
 use crate::message::MessageRef;
 use crate::{Instant, RecvBuf, State};
 
@@ -62,10 +65,17 @@ impl Session {
                 }
             }
             Phase::Exchange(exchange) => {
-                if exchange.handle_timeout(now, self.config.handshake_timeout) {
+                let timeout = self.http.as_ref().map_or(Duration::MAX, |http| http.body_timeout);
+                if exchange.handle_timeout(now, timeout) {
                     let text = "the body of the request did not arrive in time\n";
                     let response = crate::http::Response::text(408, text);
                     self.refuse(OpenError::BodyTimedOut, Some(&response));
+                }
+            }
+            Phase::Idle(deadline) => {
+                let timeout = self.http.as_ref().map_or(Duration::MAX, |http| http.keep_alive_timeout);
+                if deadline.handle(now, timeout) {
+                    self.end();
                 }
             }
             Phase::Open(open) => open.connection.handle_timeout(now),
@@ -100,6 +110,16 @@ impl Session {
             return Step::Event(SessionEvent::NotOpened(*error));
         }
         match &mut self.phase {
+            Phase::Idle(_) if !input.is_empty() => {
+                let handshake = server::Handshake::new(self.config.clone());
+                self.phase = Phase::Reading(Box::new(handshake));
+                Step::Again
+            }
+            Phase::Idle(_) if self.eof => {
+                self.end();
+                Step::Again
+            }
+            Phase::Idle(_) => Step::Pending,
             Phase::Reading(handshake) => match handshake.poll_request(input) {
                 Ok(Some(request)) => self.receive_request(request).map_or(Step::Again, Step::Event),
                 Ok(None) if self.eof => {

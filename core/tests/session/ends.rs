@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_core::Config;
-use sockeye_core::session::Session;
+use sockeye_core::session::{HttpSettings, Session};
 
 use super::support::*;
 
@@ -15,7 +15,10 @@ fn w13_the_transport_may_end_after_any_byte() {
     let all = [post, UPGRADE, frames].concat();
     for cut in 0..=all.len() {
         for later in [false, true] {
-            let mut server = End::new(Session::server(Arc::new(Config::new())).with_http(10), App::Echo);
+            let mut server = End::new(
+                Session::server(Arc::new(Config::new())).with_http(HttpSettings::new().max_body_size(10)),
+                App::Echo,
+            );
             server.receive(&all[..cut]);
             if later {
                 server.write_all();

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use sockeye_core::Config;
 use sockeye_core::http::Response;
-use sockeye_core::session::Session;
+use sockeye_core::session::{HttpSettings, Session};
 
 use super::support::*;
 
 fn http_server(app: App) -> End {
-    End::new(Session::server(Arc::new(Config::new())).with_http(10), app)
+    End::new(Session::server(Arc::new(Config::new())).with_http(HttpSettings::new().max_body_size(10)), app)
 }
 
 const GET: &[u8] = b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -104,9 +104,9 @@ fn a_body_has_a_deadline() {
     server.receive(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
     server.at(Duration::ZERO);
     server.receive(b"f");
-    server.at(Duration::from_secs(9));
+    server.at(Duration::from_secs(29));
     assert_eq!(server.log.len(), 2);
-    server.at(Duration::from_secs(10));
+    server.at(Duration::from_secs(30));
     assert!(server.write_all().starts_with(b"HTTP/1.1 408 "));
 }
 
@@ -141,4 +141,23 @@ fn h5_the_response_to_a_head_has_no_content() {
     server.receive(b"HEAD /page HTTP/1.1\r\nHost: a\r\n\r\n");
     let written = server.write_all();
     assert!(written.ends_with(b"\r\n\r\n"), "{}", written.escape_ascii());
+}
+
+#[test]
+fn a_connection_waits_for_its_next_request_and_then_gives_the_head_its_own_time() {
+    let mut server = http_server(App::Echo);
+    server.receive(GET);
+    server.at(Duration::ZERO);
+    server.at(Duration::from_secs(74));
+    server.receive(b"G");
+    server.at(Duration::from_secs(74));
+    server.at(Duration::from_secs(83));
+    assert_eq!(server.log(), ["request GET /page"]);
+    server.at(Duration::from_secs(84));
+    assert!(server.log[1].starts_with("not opened: "), "{:?}", server.log);
+    let mut server = http_server(App::Echo);
+    server.receive(GET);
+    server.at(Duration::ZERO);
+    server.at(Duration::from_secs(75));
+    assert_eq!(server.log(), ["request GET /page", "ended None"]);
 }

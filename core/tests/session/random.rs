@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sockeye_core::http::Response;
-use sockeye_core::session::Session;
+use sockeye_core::session::{HttpSettings, Session};
 use sockeye_core::{CloseCode, Config};
 
 use super::support::*;
@@ -68,7 +68,7 @@ proptest! {
         let config = Arc::new(Config::new().high_water_mark(300).keepalive(Duration::from_secs(5), Duration::from_secs(5)));
         let mut session = Session::server(config);
         if http {
-            session = session.with_http(100);
+            session = session.with_http(HttpSettings::new().max_body_size(100));
         }
         let mut server = End::new(session, App::Hold);
         let bytes = traffic(at, to);
@@ -119,7 +119,7 @@ proptest! {
     fn events_do_not_depend_on_the_chunking(sizes in prop::collection::vec(1..100usize, 1..50), at in 0..900usize, to: u8) {
         let bytes = traffic(at, to);
         let log = |sizes: &[usize]| {
-            let mut server = End::new(Session::server(Arc::new(Config::new())).with_http(100), App::Echo);
+            let mut server = End::new(Session::server(Arc::new(Config::new())).with_http(HttpSettings::new().max_body_size(100)), App::Echo);
             let (mut rest, mut sizes) = (&bytes[..], sizes.iter().cycle());
             while !rest.is_empty() {
                 let (chunk, after) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
