@@ -24,7 +24,8 @@ struct Args {
     addr: SocketAddr,
     #[command(flatten)]
     options: Options,
-    /// A subprotocol that the server supports. Repeat the option for several, in order of preference.
+    /// A subprotocol that the server supports. Repeat the option for several, in order of
+    /// preference.
     #[arg(long)]
     subprotocol: Vec<String>,
 }
@@ -82,7 +83,7 @@ async fn serve(
 async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
     let result = async {
         stream.set_nodelay(true)?;
-        let decide = async |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
+        let decide = async |upgrade: &Upgrade| Ok(policy.decide(upgrade)?);
         sockeye_smol::accept_with(stream, config, decide).await
     };
     let mut ws = match result.await {

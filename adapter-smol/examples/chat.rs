@@ -1,7 +1,7 @@
 //! A chat with rooms, and its web page on the same port.
 //!
-//! `cargo run --release -p sockeye-smol --example chat`, then open http://127.0.0.1:9501/ in two windows. To send a notice
-//! to everyone: `curl 'http://127.0.0.1:9501/push?message=hello'`.
+//! `cargo run --release -p sockeye-smol --example chat`, then open http://127.0.0.1:9501/ in two
+//! windows. To send a notice to everyone: `curl 'http://127.0.0.1:9501/push?message=hello'`.
 //!
 //! The chat itself is in `examples/src/chat`, because all adapters run the same one.
 

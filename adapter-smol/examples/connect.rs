@@ -1,4 +1,5 @@
-//! A WebSocket client in the terminal: sends each input line as a text message and prints the messages it receives.
+//! A WebSocket client in the terminal: sends each input line as a text message and prints the
+//! messages it receives.
 //!
 //! `cargo run -p sockeye-smol --example connect -- ws://127.0.0.1:9501/`
 
@@ -25,8 +26,8 @@ struct Args {
     /// A request header, as 'Name: value'. Repeat the option for several.
     #[arg(long)]
     header: Vec<String>,
-    /// The time to wait for answers after the last line before closing, in milliseconds. A peer may drop answers that it
-    /// has not sent when the Close arrives.
+    /// The time to wait for answers after the last line before closing, in milliseconds. A peer may
+    /// drop answers that it has not sent when the Close arrives.
     #[arg(long, default_value_t = 500)]
     wait: u64,
     /// Do not offer compression.
@@ -60,8 +61,8 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let compression = if ws.deflate().is_some() { "compressed" } else { "not compressed" };
     eprintln!("connected to {url}, subprotocol {}, {compression}", ws.subprotocol().unwrap_or("none"));
 
-    // Two tasks, so that neither direction waits for the other. At the end of the input the sending task closes; the
-    // receiving task prints everything that arrives before the peer's Close.
+    // Two tasks, so that neither direction waits for the other. At the end of the input the sending
+    // task closes; the receiving task prints everything that arrives before the peer's Close.
     let (mut incoming, mut outgoing) = ws.split();
     let lines = read_lines();
     let wait = Duration::from_millis(args.wait);
@@ -87,7 +88,8 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Reads the lines of the input on a thread of its own, which the program does not wait for when it ends.
+/// Reads the lines of the input on a thread of its own, which the program does not wait for when it
+/// ends.
 fn read_lines() -> Receiver<String> {
     let (sender, lines) = channel::bounded(1);
     thread::spawn(move || {

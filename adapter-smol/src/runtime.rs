@@ -35,7 +35,8 @@ pub type Server = sockeye_driver::server::Server<SmolRuntime>;
 /// A builder of a [`Server`].
 pub type ServerBuilder = sockeye_driver::server::ServerBuilder<SmolRuntime>;
 
-/// An executor, with the sockets and timers of smol. With the feature `smol`, the default is the executor of `smol::spawn`.
+/// An executor, with the sockets and timers of smol. With the feature `smol`, the default is the
+/// executor of `smol::spawn`.
 #[derive(Clone)]
 pub struct SmolRuntime {
     spawn: Arc<dyn Fn(Task) + Send + Sync>,

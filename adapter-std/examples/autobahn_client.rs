@@ -1,5 +1,5 @@
-//! The client that the Autobahn test suite tests. It asks the fuzzing server for the number of cases, then echoes every
-//! message of each case.
+//! The client that the Autobahn test suite tests. It asks the fuzzing server for the number of
+//! cases, then echoes every message of each case.
 //!
 //! `cargo run --release -p sockeye-std --example autobahn_client -- --help`
 

@@ -20,7 +20,8 @@ struct Args {
     addr: SocketAddr,
     #[command(flatten)]
     options: Options,
-    /// A subprotocol that the server supports. Repeat the option for several, in order of preference.
+    /// A subprotocol that the server supports. Repeat the option for several, in order of
+    /// preference.
     #[arg(long)]
     subprotocol: Vec<String>,
 }
@@ -51,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn echo(stream: TcpStream, config: Arc<Config>, policy: &Policy) {
-    let decide = |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
+    let decide = |upgrade: &Upgrade| Ok(policy.decide(upgrade)?);
     let result = match stream.set_nodelay(true) {
         Ok(()) => sockeye_std::accept_with(stream, config, decide),
         Err(error) => Err(error.into()),

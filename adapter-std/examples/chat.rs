@@ -1,7 +1,8 @@
 //! A chat with rooms, and its web page on the same port. Each connection has a thread.
 //!
-//! `cargo run --release -p sockeye-std --features server --example chat`, then open http://127.0.0.1:9501/ in two windows.
-//! To send a notice to everyone: `curl 'http://127.0.0.1:9501/push?message=hello'`.
+//! `cargo run --release -p sockeye-std --features server --example chat`, then open
+//! http://127.0.0.1:9501/ in two windows. To send a notice to everyone: `curl
+//! 'http://127.0.0.1:9501/push?message=hello'`.
 //!
 //! The chat itself is in `examples/src/chat`, because all adapters run the same one.
 

@@ -1,4 +1,5 @@
-//! A WebSocket client in the terminal: sends each input line as a text message and prints the messages it receives.
+//! A WebSocket client in the terminal: sends each input line as a text message and prints the
+//! messages it receives.
 //!
 //! `cargo run -p sockeye-std --example connect -- ws://127.0.0.1:9501/`
 
@@ -24,8 +25,8 @@ struct Args {
     /// A request header, as 'Name: value'. Repeat the option for several.
     #[arg(long)]
     header: Vec<String>,
-    /// The time to wait for answers after the last line before closing, in milliseconds. A peer may drop answers that it
-    /// has not sent when the Close arrives.
+    /// The time to wait for answers after the last line before closing, in milliseconds. A peer may
+    /// drop answers that it has not sent when the Close arrives.
     #[arg(long, default_value_t = 500)]
     wait: u64,
     /// Do not offer compression.
@@ -59,9 +60,9 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let compression = if ws.deflate().is_some() { "compressed" } else { "not compressed" };
     eprintln!("connected to {url}, subprotocol {}, {compression}", ws.subprotocol().unwrap_or("none"));
 
-    // Two threads, so that neither direction waits for the other. At the end of the input the sending thread closes; the
-    // receiving thread prints everything that arrives before the peer's Close. The program does not wait for the sending
-    // thread, which may be blocked on the input.
+    // Two threads, so that neither direction waits for the other. At the end of the input the
+    // sending thread closes; the receiving thread prints everything that arrives before the peer's
+    // Close. The program does not wait for the sending thread, which may be blocked on the input.
     let (mut incoming, outgoing) = ws.split();
     let wait = Duration::from_millis(args.wait);
     thread::spawn(move || {

@@ -37,9 +37,7 @@ fn echo(stream: TcpStream, config: Arc<Config>) -> Result<(), Box<dyn Error>> {
     stream.set_nodelay(true)?;
     // An echo server has nothing to protect, so pages of any origin may use it.
     let policy = Policy::new().origins(Origins::Any);
-    let mut ws = sockeye_std::accept_with(stream, config, |upgrade| {
-        policy.decide(upgrade).map_err(|refusal| refusal.response())
-    })?;
+    let mut ws = sockeye_std::accept_with(stream, config, |upgrade| Ok(policy.decide(upgrade)?))?;
     while let Some(message) = ws.recv()? {
         ws.feed(message)?;
     }

@@ -9,24 +9,27 @@ use sockeye_core::http::{Request, Response};
 use sockeye_core::{Config, RecvBuf};
 use sockeye_driver::AcceptError;
 
-use crate::opening::{Opening, Waited};
+use crate::opening::{Opening, WaitOutcome};
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
 
-/// Accepts a WebSocket with the defaults of [`Config`] and of [`Policy`]: any path, no subprotocol, and pages of the same
-/// host only.
+/// Accepts a WebSocket with the defaults of [`Config`] and [`Policy`]: any path, no subprotocol,
+/// and only pages from the same host.
 ///
-/// Set `TCP_NODELAY` on a TCP stream before: without it a small message may wait for the acknowledgement of the last.
+/// Set `TCP_NODELAY` on a TCP stream first. Otherwise a small message may wait until the peer has
+/// acknowledged the previous one.
 ///
 /// # Errors
 ///
-/// No valid request came, or it was refused; the client has been told why.
+/// Returns an error if no valid request arrives within [`Config::handshake_timeout`], if the
+/// request is refused (the client receives a response that says why), or if the stream breaks.
 pub fn accept<S: Stream>(stream: S) -> Result<WebSocket<S>, AcceptError> {
     accept_with(stream, Arc::default(), |upgrade| Ok(Policy::new().decide(upgrade)?))
 }
 
-/// Accepts a WebSocket if `decide` does, which sees the request, may take its time, and answers with what goes into the 101,
-/// or with a refusal.
+/// Accepts a WebSocket if `decide` accepts the request.
+///
+/// `decide` returns the contents of the 101 response, or the response that refuses. It may block.
 ///
 /// ```no_run
 /// # use std::sync::Arc;
@@ -36,14 +39,16 @@ pub fn accept<S: Stream>(stream: S) -> Result<WebSocket<S>, AcceptError> {
 /// let config = Arc::new(Config::new().max_message_size(64 << 10));
 /// let ws = sockeye_std::accept_with(stream, config, |upgrade| match upgrade.path() {
 ///     "/chat" => Ok(Accept::new().header("Set-Cookie", "seen=1").expect("a valid header")),
-///     _ => Err(Response::text(404, "there is only /chat\n")),
+///     _ => Err(Response::text(404, "the only path is /chat\n")),
 /// })?;
 /// # Ok(()) }
 /// ```
 ///
 /// # Errors
 ///
-/// As [`accept`].
+/// Returns an error if no valid request arrives within [`Config::handshake_timeout`], if the
+/// request is refused, if `decide` chooses a subprotocol that the client did not offer, or if the
+/// stream breaks.
 pub fn accept_with<S: Stream>(
     stream: S,
     config: Arc<Config>,
@@ -60,12 +65,13 @@ pub fn accept_with<S: Stream>(
     }
 }
 
-/// Reads one request, within [`Config::handshake_timeout`], to be accepted or refused later, elsewhere, by whatever code. What is
-/// not a valid upgrade is answered with the reason, and the stream closed.
+/// Reads one request, within [`Config::handshake_timeout`], and leaves the decision to the caller.
+///
+/// Answers an invalid request with the reason, and closes the stream.
 ///
 /// # Errors
 ///
-/// As [`accept`].
+/// Returns an error if no valid request arrives in time, or if the stream breaks.
 pub fn read_upgrade<S: Stream>(stream: S, config: Arc<Config>) -> Result<PendingUpgrade<S>, AcceptError> {
     let mut opening = Opening::new(stream, config.close_timeout)?;
     let (error, response) = match read_request(&mut opening, &config) {
@@ -77,7 +83,7 @@ pub fn read_upgrade<S: Stream>(stream: S, config: Arc<Config>) -> Result<Pending
         Err(error) => (error, None),
     };
     if let Some(response) = response {
-        // The peer may be gone; what it did wrong is what matters to the caller.
+        // The peer may be gone already. The caller needs to know what was wrong with the request.
         let _ = opening.end_with(&response.encode());
     }
     Err(error)
@@ -87,9 +93,9 @@ fn read_request<S: Stream>(opening: &mut Opening<S>, config: &Arc<Config>) -> Re
     let mut handshake = Handshake::new(config.clone());
     loop {
         match opening.wait(handshake.poll_timeout())? {
-            Waited::Bytes => {}
-            Waited::Eof => return Err(handshake.handle_eof().into()),
-            Waited::Time(now) => handshake.handle_timeout(now)?,
+            WaitOutcome::Bytes => {}
+            WaitOutcome::Eof => return Err(handshake.handle_eof().into()),
+            WaitOutcome::Time(now) => handshake.handle_timeout(now)?,
         }
         let mut view = RecvBuf::new(opening.input.unread());
         let request = handshake.poll_request(&mut view)?;
@@ -101,7 +107,7 @@ fn read_request<S: Stream>(opening: &mut Opening<S>, config: &Arc<Config>) -> Re
     }
 }
 
-/// A valid request to open a WebSocket that waits for an answer. Take as long as you like: the peer waits.
+/// A valid request to open a WebSocket. The client waits until it is accepted or rejected.
 #[derive(Debug)]
 #[must_use = "the client waits for an answer"]
 pub struct PendingUpgrade<S = TcpStream> {
@@ -111,23 +117,25 @@ pub struct PendingUpgrade<S = TcpStream> {
 }
 
 impl<S: Stream> PendingUpgrade<S> {
-    /// What the client asks for.
+    /// Returns the request.
     #[must_use]
     pub fn upgrade(&self) -> &Upgrade {
         &self.upgrade
     }
 
-    /// Sends the 101, and opens the connection.
+    /// Sends the 101 response and opens the connection.
     ///
     /// # Errors
     ///
-    /// A subprotocol that the client did not offer: the client is refused with 500. Or a broken stream.
+    /// Returns an error if `accept` chooses a subprotocol that the client did not offer (the client
+    /// receives a 500), or if the stream breaks.
     pub fn accept(self, accept: &Accept) -> Result<WebSocket<S>, AcceptError> {
         let PendingUpgrade { opening, upgrade, config } = self;
         match upgrade.accept(accept, config.clone()) {
             Ok(Accepted { connection, subprotocol, .. }) => {
-                let Opening { wire, input } = opening;
-                let mut websocket = WebSocket::with_wire(connection, input, wire, &config, subprotocol);
+                let Opening { transport, input } = opening;
+                let mut websocket =
+                    WebSocket::with_transport(connection, input, transport, &config, subprotocol);
                 websocket.flush_opening()?;
                 Ok(websocket)
             }
@@ -138,11 +146,12 @@ impl<S: Stream> PendingUpgrade<S> {
         }
     }
 
-    /// Refuses with any response but a 101, and closes the stream when the client has had time to read it.
+    /// Sends a response that refuses the request, and closes the stream once the client had time to
+    /// read it. The status must not be 101.
     ///
     /// # Errors
     ///
-    /// The stream broke.
+    /// Returns an error if the stream breaks.
     pub fn reject(self, response: &Response) -> io::Result<()> {
         self.opening.end_with(&response.encode())
     }

@@ -10,7 +10,7 @@ use sockeye_core::{Config, RecvBuf};
 use sockeye_driver::{ConnectError, mask_keys, nonce};
 
 use crate::clock::now;
-use crate::opening::{Opening, Waited};
+use crate::opening::{Opening, WaitOutcome};
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
 
@@ -18,21 +18,25 @@ use crate::websocket::WebSocket;
 ///
 /// # Errors
 ///
-/// The URL is not one, the host cannot be reached, or the server refused.
+/// Returns an error if the URL is invalid or `wss://`, if the host cannot be reached in time, or if
+/// the server refuses.
 pub fn connect(url: &str) -> Result<WebSocket, ConnectError> {
     let url = Url::parse(url)?;
     let (websocket, _) = connect_with(&url, Request::new(&url), Arc::default())?;
     Ok(websocket)
 }
 
-/// Connects with a request of one's own: headers, subprotocols; gives the server's answer too.
+/// Connects with a custom request, which may carry headers and subprotocols. Also returns the
+/// server's response.
 ///
-/// Connecting takes [`Config::handshake_timeout`] at most, over all addresses of the host, and so does the handshake behind it. How
-/// long the operating system takes to resolve a name cannot be bounded.
+/// Connecting takes [`Config::handshake_timeout`] at most, over all addresses of the host, and the
+/// handshake takes the same time again. The time that the operating system takes to resolve a name
+/// cannot be limited.
 ///
 /// # Errors
 ///
-/// As [`connect`].
+/// Returns an error if the URL is `wss://`, if the host cannot be reached in time, or if the server
+/// refuses.
 pub fn connect_with(
     url: &Url,
     request: Request,
@@ -46,7 +50,7 @@ pub fn connect_with(
     client(stream, request, config)
 }
 
-/// Tries one address after the other.
+/// Connects to the first address of the host that answers.
 fn open(url: &Url, config: &Config) -> io::Result<TcpStream> {
     let addresses = (url.host(), url.port()).to_socket_addrs()?;
     let deadline = now() + config.handshake_timeout;
@@ -64,12 +68,14 @@ fn open(url: &Url, config: &Config) -> io::Result<TcpStream> {
     Err(error)
 }
 
-/// Opens a WebSocket as a client over any stream that is connected: TLS, a proxy's tunnel, a pipe. Sends `request` and verifies
-/// the answer, all within [`Config::handshake_timeout`].
+/// Opens a WebSocket as a client over any connected stream: TLS, a tunnel through a proxy, a pipe.
+///
+/// Sends `request` and verifies the response, within [`Config::handshake_timeout`].
 ///
 /// # Errors
 ///
-/// The stream broke, the server refused ([`HandshakeError::Refused`] has its response), or its answer is not valid.
+/// Returns an error if the stream breaks, if the server refuses ([`HandshakeError::Refused`] holds
+/// its response), or if its response is invalid.
 pub fn client<S: Stream>(
     stream: S,
     request: Request,
@@ -77,14 +83,15 @@ pub fn client<S: Stream>(
 ) -> Result<(WebSocket<S>, Response), ConnectError> {
     let mut opening = Opening::new(stream, config.close_timeout)?;
     let mut handshake = request.start(nonce(), mask_keys(), config.clone());
-    let mut broken = None;
+    let mut write_error = None;
     if let Some(bytes) = handshake.poll_transmit() {
         let n = bytes.len();
-        // A server that has refused and gone may have left its answer: it is looked for all the same.
-        broken = opening.write(bytes, config.handshake_timeout).err();
+        // A server that refused and closed may have sent its response first, so read even after a
+        // failed write.
+        write_error = opening.write(bytes, config.handshake_timeout).err();
         handshake.transmitted(n);
     }
-    let established = match (answer(&mut opening, &mut handshake), broken) {
+    let established = match (read_response(&mut opening, &mut handshake), write_error) {
         (Ok(established), _) => established,
         (Err(ConnectError::Handshake(HandshakeError::Eof { received: 0 })), Some(error)) => {
             return Err(error.into());
@@ -92,19 +99,19 @@ pub fn client<S: Stream>(
         (Err(error), _) => return Err(error),
     };
     let Established { connection, response, subprotocol, .. } = established;
-    let Opening { wire, input } = opening;
-    Ok((WebSocket::with_wire(connection, input, wire, &config, subprotocol), response))
+    let Opening { transport, input } = opening;
+    Ok((WebSocket::with_transport(connection, input, transport, &config, subprotocol), response))
 }
 
-fn answer<S: Stream>(
+fn read_response<S: Stream>(
     opening: &mut Opening<S>,
     handshake: &mut Handshake,
 ) -> Result<Established, ConnectError> {
     loop {
         match opening.wait(handshake.poll_timeout())? {
-            Waited::Bytes => {}
-            Waited::Eof => return Err(handshake.handle_eof().into()),
-            Waited::Time(now) => handshake.handle_timeout(now)?,
+            WaitOutcome::Bytes => {}
+            WaitOutcome::Eof => return Err(handshake.handle_eof().into()),
+            WaitOutcome::Time(now) => handshake.handle_timeout(now)?,
         }
         let mut view = RecvBuf::new(opening.input.unread());
         let established = handshake.poll_response(&mut view)?;

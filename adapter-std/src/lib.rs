@@ -1,4 +1,6 @@
-//! Blocking WebSocket servers and clients: a thread for each connection, and no runtime.
+//! Blocking WebSocket servers and clients: a thread for each connection, and no async runtime.
+//!
+//! An echo server:
 //!
 //! ```no_run
 //! # fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,7 +20,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! and the other end:
+//! A client:
 //!
 //! ```no_run
 //! # fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,13 +33,16 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The protocol is in [`core`]; this crate drives it with blocking reads and writes. The deadlines of [`Config`] are kept by
-//! the timeouts of the socket: see [`Stream`] for what that asks of a transport of your own. Those of the names here that
-//! `sockeye-tokio` and `sockeye-smol` have too mean the same, without the `await`.
+//! The protocol is in [`core`]; this crate drives it with blocking reads and writes. The timeouts
+//! of the socket keep the deadlines of [`Config`]: see [`Stream`] for what a custom transport
+//! needs. Names that `sockeye-tokio` and `sockeye-smol` have too mean the same here, without the
+//! `await`.
 //!
-//! On Windows a write for which the peer makes no room within [`Config::close_timeout`] ends the connection: how much of it went
-//! out is not known there. Elsewhere the other direction is read meanwhile, so that two ends that both send more than fits
-//! between them get on. The connections of a `Server` are not concerned, for their sockets do not block.
+//! A receive keeps reading while a write is blocked, so two ends that send large amounts at the
+//! same time do not block each other. On Windows a write that times out cannot be resumed, because
+//! the number of bytes that went out is unknown. There a write for which the peer makes no room
+//! within [`Config::close_timeout`] ends the connection. The connections of a `Server` are not
+//! affected, because their sockets do not block.
 //!
 //! # Features
 //!
@@ -53,16 +58,17 @@
 mod accept;
 mod clock;
 mod connect;
-mod incoming;
-mod input;
 mod link;
 mod opening;
+mod read_buffer;
+mod reader;
 mod received;
 #[cfg(feature = "server")]
 pub mod server;
 mod shared;
 mod split;
 mod stream;
+mod transport;
 mod websocket;
 mod writer;
 
@@ -83,7 +89,7 @@ pub use stream::{Stream, Untimed};
 pub use websocket::WebSocket;
 pub use writer::MessageWriter;
 
-/// The examples of the README are tests.
+/// Runs the examples of the README as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,234 +1,203 @@
-//! The side of a connection that writes, and the one step that both kinds of it have in common.
+//! The side of a connection that writes: the interface that the reader uses, and the link of an
+//! unsplit connection.
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::time::{Duration, Instant as StdInstant};
 
-use sockeye_core::{Instant, Sender, State};
+use sockeye_core::{Frame, Instant, SendError, Sender, State};
+use sockeye_driver::tuning::WRITE_SLICES;
 
-use crate::clock::{self, ReadTimeout, is_timeout, supported};
+use crate::clock;
 use crate::stream::Stream;
+use crate::transport::{Transport, WRITE_TURN, try_flush, try_write};
 
-/// How long a write that is blocked keeps a thread from reading, or from looking at the clock.
-pub(crate) const TURN: Duration = Duration::from_millis(10);
-
-/// Slices in one vectored write.
-const SLICES: usize = 16;
-
-/// What became of a write.
+/// How a write of the queue ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// Nothing waits any more.
-    All,
-    /// The peer does not read fast enough: some of it waits.
+pub(crate) enum WriteOutcome {
+    /// Everything is written.
+    Done,
+    /// The peer does not read fast enough: a part is still queued.
     Blocked,
-    /// The other thread is at it, and writes everything.
-    Elsewhere,
+    /// The other thread is writing, and writes everything.
+    OtherThread,
 }
 
-/// The sender and the stream of a connection: one thread's own, or shared by two.
+/// The sender and the stream of a connection: owned by one thread, or shared by two.
 pub(crate) trait Link {
-    /// Calls `f` with the sender. `f` does not wait.
+    /// Calls `f` with the sender. `f` must not block.
     fn with<R>(&mut self, f: impl FnOnce(&mut Sender) -> R) -> R;
 
-    /// Writes what is queued, for a [`TURN`] or two if the peer does not read; closes this end's side when that is due.
-    fn write(&mut self) -> io::Result<Written>;
+    /// Writes the queue, for about a [`WRITE_TURN`] if the peer does not read. Closes this end's
+    /// side when that is due.
+    fn write(&mut self) -> io::Result<WriteOutcome>;
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// How long a read may wait at most, because another thread may set a deadline in the meantime.
-    fn patience(&self) -> Option<Duration>;
+    /// Returns the longest time that one read may wait, because another thread may set a deadline
+    /// meanwhile.
+    fn max_read_wait(&self) -> Option<Duration>;
 }
 
-/// What the sender wants before its thread waits.
+/// What a thread must do before it waits.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// The connection is over.
-    Over,
-    /// A deadline had passed: something may wait to be written now.
-    Again,
-    /// Nothing, until then.
-    Until(Option<Instant>),
+pub(crate) enum Timers {
+    /// Nothing: the connection has ended.
+    Closed,
+    /// Write again: a deadline had passed, and its handler may have queued something.
+    Ran,
+    /// Wait until this deadline at most.
+    Next(Option<Instant>),
 }
 
-/// Tells the sender the time if it wants to know it.
-pub(crate) fn look(sender: &mut Sender) -> Look {
+/// Runs the sender's timers if one is due.
+///
+/// Call this after queueing a ping or a Close, too: it timestamps them before the answer can
+/// arrive.
+pub(crate) fn run_timers(sender: &mut Sender) -> Timers {
     if sender.state() == State::Closed {
-        return Look::Over;
+        return Timers::Closed;
     }
-    let Some(deadline) = sender.poll_timeout() else { return Look::Until(None) };
+    let Some(deadline) = sender.poll_timeout() else { return Timers::Next(None) };
     let now = clock::now();
     if deadline > now {
-        return Look::Until(Some(deadline));
+        return Timers::Next(Some(deadline));
     }
     sender.handle_timeout(now);
-    Look::Again
+    Timers::Ran
 }
 
-/// A stream that no other thread uses.
+/// The link of a connection that is not split.
 #[derive(Debug)]
-pub(crate) struct Own<S> {
+pub(crate) struct OwnedLink<S> {
     pub(crate) sender: Sender,
-    pub(crate) wire: Wire<S>,
+    pub(crate) transport: Transport<S>,
 }
 
-impl<S: Stream> Link for Own<S> {
+impl<S: Stream> Link for OwnedLink<S> {
     fn with<R>(&mut self, f: impl FnOnce(&mut Sender) -> R) -> R {
         f(&mut self.sender)
     }
 
-    fn write(&mut self) -> io::Result<Written> {
+    fn write(&mut self) -> io::Result<WriteOutcome> {
         let result = self.write_queue();
-        settle(&mut self.sender, &mut self.wire.shut, self.wire.is_timed, &result, || {
-            self.wire.stream.shutdown_write()
-        });
+        let Transport { stream, is_shut_down, has_timeouts, .. } = &mut self.transport;
+        after_write(&mut self.sender, is_shut_down, *has_timeouts, &result, || stream.shutdown_write());
         result
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.wire.stream.read(buffer)
+        self.transport.stream.read(buffer)
     }
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.wire.read_timeout.set(&self.wire.stream, timeout)
+        self.transport.read_timeout.set(&self.transport.stream, timeout)
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn max_read_wait(&self) -> Option<Duration> {
         None
     }
 }
 
-impl<S: Stream> Own<S> {
-    /// Writes everything that is queued, however long it takes the peer, but no longer than the connection lives.
+impl<S: Stream> OwnedLink<S> {
+    /// Writes everything that is queued. Waits for the peer until the connection ends.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        while self.write()? != Written::All {
-            look(&mut self.sender);
+        while self.write()? != WriteOutcome::Done {
+            run_timers(&mut self.sender);
             if self.sender.state() == State::Closed {
-                // What waited has been forgotten.
+                // The end has discarded the queue.
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
         Ok(())
     }
 
-    fn write_queue(&mut self) -> io::Result<Written> {
-        let mut turn = Turn::default();
-        let wire = &mut self.wire;
+    /// Waits until the queue is below the high-water mark.
+    pub(crate) fn wait_writable(&mut self) -> io::Result<()> {
+        if self.sender.is_writable() { Ok(()) } else { self.flush() }
+    }
+
+    /// Waits for room in the queue, queues with `queue`, and writes.
+    pub(crate) fn send_with(
+        &mut self,
+        queue: impl FnOnce(&mut Sender) -> Result<(), SendError>,
+    ) -> Result<(), sockeye_driver::Error> {
+        self.wait_writable()?;
+        queue(&mut self.sender)?;
+        run_timers(&mut self.sender);
+        Ok(self.flush()?)
+    }
+
+    pub(crate) fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), sockeye_driver::Error> {
+        self.send_with(|sender| sender.send_frame(frame))
+    }
+
+    fn write_queue(&mut self) -> io::Result<WriteOutcome> {
+        let mut turn = WriteTurn::default();
+        let transport = &mut self.transport;
         while let Some(transmit) = self.sender.poll_transmit() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
             let mut count = 0;
             for (slot, slice) in slices.iter_mut().zip(transmit.slices()) {
                 *slot = IoSlice::new(slice);
                 count += 1;
             }
-            let Some(n) = write_some(&mut wire.stream, &slices[..count])? else {
-                return Ok(Written::Blocked);
+            let Some(n) = try_write(&mut transport.stream, &slices[..count])? else {
+                return Ok(WriteOutcome::Blocked);
             };
-            wire.dirty = true;
+            transport.needs_flush = true;
             self.sender.transmitted(n);
-            if wire.is_timed && self.sender.queued() > 0 && turn.is_over() {
-                return Ok(Written::Blocked);
+            if transport.has_timeouts && self.sender.queued() > 0 && turn.is_over() {
+                return Ok(WriteOutcome::Blocked);
             }
         }
-        while wire.dirty {
-            match flush_some(&mut wire.stream)? {
-                true => wire.dirty = false,
-                false => return Ok(Written::Blocked),
+        while transport.needs_flush {
+            match try_flush(&mut transport.stream)? {
+                true => transport.needs_flush = false,
+                false => return Ok(WriteOutcome::Blocked),
             }
         }
-        Ok(Written::All)
+        Ok(WriteOutcome::Done)
     }
 }
 
-/// A stream, and what is known of it.
-#[derive(Debug)]
-pub(crate) struct Wire<S> {
-    pub(crate) stream: S,
-    pub(crate) read_timeout: ReadTimeout,
-    /// It has timeouts.
-    pub(crate) is_timed: bool,
-    /// Written since the last flush.
-    pub(crate) dirty: bool,
-    /// This end's side has been closed.
-    pub(crate) shut: bool,
-}
-
-impl<S: Stream> Wire<S> {
-    /// `limit` is how long a write may be blocked where it cannot be gone on with afterwards.
-    pub(crate) fn new(stream: S, limit: Duration) -> io::Result<Self> {
-        let timeout = if cfg!(windows) { limit.max(TURN) } else { TURN };
-        let is_timed = supported(stream.set_write_timeout(Some(timeout)))?;
-        Ok(Wire { stream, read_timeout: ReadTimeout::default(), is_timed, dirty: false, shut: false })
-    }
-}
-
-/// What follows from a write: after an error nothing more is written, and what waited is forgotten; and when all is
-/// written, this end's side may have to be closed.
-pub(crate) fn settle(
+/// Updates the sender after a write. An error discards the queue. When everything is written, this
+/// end's side is closed if that is due.
+pub(crate) fn after_write(
     sender: &mut Sender,
-    shut: &mut bool,
-    is_timed: bool,
-    result: &io::Result<Written>,
+    is_shut_down: &mut bool,
+    has_timeouts: bool,
+    result: &io::Result<WriteOutcome>,
     shutdown: impl FnOnce() -> io::Result<()>,
 ) {
     match result {
-        Ok(Written::All) => {}
+        Ok(WriteOutcome::Done) => {}
         Ok(_) => return,
         Err(_) => sender.handle_write_error(),
     }
-    if sender.wants_shutdown() && !*shut {
-        *shut = true;
-        // It may fail because the peer was faster: the read will tell.
+    if sender.wants_shutdown() && !*is_shut_down {
+        *is_shut_down = true;
+        // This fails if the peer closed first. The read reports that.
         let _ = shutdown();
     }
     let is_done = sender.wants_shutdown() || sender.close_info().is_some_and(|info| info.clean);
-    if is_done && !is_timed && sender.state() != State::Closed {
-        // The end of this stream could be waited for without end.
+    if is_done && !has_timeouts && sender.state() != State::Closed {
+        // Without a timeout, waiting for the peer to close the stream could take forever.
         sender.handle_eof();
     }
 }
 
-/// How long one thread has been writing.
+/// Measures how long one thread has been writing.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct WriteTurn {
     began: Option<StdInstant>,
 }
 
-impl Turn {
-    /// Asked after a write that left something. A first one like that only starts the clock.
+impl WriteTurn {
+    /// Returns true if the turn has lasted a [`WRITE_TURN`]. Call it after each write that left a
+    /// part of the queue. The first call starts the clock.
     pub(crate) fn is_over(&mut self) -> bool {
-        self.began.get_or_insert_with(StdInstant::now).elapsed() >= TURN
+        self.began.get_or_insert_with(StdInstant::now).elapsed() >= WRITE_TURN
     }
-}
-
-/// One write; `None` if there was no room in time.
-pub(crate) fn write_some(stream: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
-    let result = match slices {
-        [slice] => stream.write(slice),
-        slices => stream.write_vectored(slices),
-    };
-    match result {
-        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-        Ok(n) => Ok(Some(n)),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Some(0)),
-        Err(error) if may_go_on(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// One flush; `false` if there was no room in time.
-pub(crate) fn flush_some(stream: &mut impl Write) -> io::Result<bool> {
-    match stream.flush() {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-        Err(error) if may_go_on(&error) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether a write that failed like this may be tried again. On Windows a send that timed out leaves the socket "in an
-/// indeterminate state" (`SO_SNDTIMEO`): how much of it went out is not known.
-fn may_go_on(error: &io::Error) -> bool {
-    is_timeout(error) && !cfg!(windows)
 }

@@ -1,26 +1,27 @@
-//! The outcome of a receive with a time limit.
+//! The result of a receive with a time limit.
 
 use sockeye_core::Message;
 
-use crate::incoming::Next;
+use crate::reader::RecvOutcome;
 
-/// What [`WebSocket::recv_timeout`](crate::WebSocket::recv_timeout) returns.
+/// The result of [`WebSocket::recv_timeout`](crate::WebSocket::recv_timeout).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
     /// A message.
     Message(Message),
-    /// None came in time. The connection is as usable as before.
+    /// No message arrived in time. The connection is still usable.
     TimedOut,
-    /// The connection is over, as when [`WebSocket::recv`](crate::WebSocket::recv) returns `None`. How it ended is in [`WebSocket::close_info`](crate::WebSocket::close_info).
+    /// The connection has ended, as when [`WebSocket::recv`](crate::WebSocket::recv) returns
+    /// `None`. [`WebSocket::close_info`](crate::WebSocket::close_info) returns how.
     Closed,
 }
 
-impl From<Next<Message>> for Received {
-    fn from(next: Next<Message>) -> Self {
-        match next {
-            Next::Item(message) => Received::Message(message),
-            Next::TimedOut => Received::TimedOut,
-            Next::Over => Received::Closed,
+impl From<RecvOutcome<Message>> for Received {
+    fn from(outcome: RecvOutcome<Message>) -> Self {
+        match outcome {
+            RecvOutcome::Item(message) => Received::Message(message),
+            RecvOutcome::TimedOut => Received::TimedOut,
+            RecvOutcome::Closed => Received::Closed,
         }
     }
 }

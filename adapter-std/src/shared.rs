@@ -1,4 +1,4 @@
-//! The side of a split connection that writes: two threads share it.
+//! The writing side of a split connection, which two threads share.
 
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -7,72 +7,68 @@ use std::time::Duration;
 use sockeye_core::Sender;
 
 use crate::clock::ReadTimeout;
-use crate::link::{Link, Own, Turn, Wire, Written, flush_some, look, settle, write_some};
+use crate::link::{Link, OwnedLink, WriteOutcome, WriteTurn, after_write, run_timers};
 use crate::stream::Stream;
+use crate::transport::{Transport, try_flush, try_write};
 
-/// As much is written at a time.
+/// The most bytes that are copied out of the queue for one write.
 const CHUNK: usize = 64 << 10;
 
-/// Two locks: `state` is held for moments only, `pen` while its holder writes. What is written is copied out of the queue
-/// first, so that a write that is blocked keeps nobody from queueing or from reading.
+/// The sender and the stream, behind two locks.
+///
+/// `state` is held for moments only, `write_lock` for as long as its holder writes. Bytes are
+/// copied out of the queue before they are written, so that a blocked write keeps no thread from
+/// queueing or reading.
 #[derive(Debug)]
 pub(crate) struct Shared<S> {
     pub(crate) stream: S,
-    state: Mutex<SharedState>,
-    pen: Mutex<()>,
-    is_timed: bool,
-    patience: Duration,
+    state: Mutex<State>,
+    write_lock: Mutex<()>,
+    has_timeouts: bool,
+    max_read_wait: Duration,
 }
 
 #[derive(Debug)]
-struct SharedState {
+struct State {
     sender: Sender,
-    dirty: bool,
-    shut: bool,
-    /// A write failed, or was given up: it is told to both threads.
-    broken: Option<io::ErrorKind>,
+    needs_flush: bool,
+    is_shut_down: bool,
+    /// A write failed, or the end discarded the queue. Both threads must see it.
+    write_error: Option<io::ErrorKind>,
 }
 
 impl<S> Shared<S> {
-    /// `patience` is how long the thread that reads may wait before it looks what the other one has done.
-    pub(crate) fn new(own: Own<S>, patience: Duration) -> Self {
-        let Own { sender, wire } = own;
-        let state = SharedState { sender, dirty: wire.dirty, shut: wire.shut, broken: None };
-        Shared {
-            stream: wire.stream,
-            state: Mutex::new(state),
-            pen: Mutex::new(()),
-            is_timed: wire.is_timed,
-            patience,
-        }
+    /// `max_read_wait` is how long the receiving thread may wait before it checks what the other
+    /// thread has done.
+    pub(crate) fn new(link: OwnedLink<S>, max_read_wait: Duration) -> Self {
+        let OwnedLink { sender, transport } = link;
+        let Transport { stream, has_timeouts, needs_flush, is_shut_down, .. } = transport;
+        let state = State { sender, needs_flush, is_shut_down, write_error: None };
+        Shared { stream, state: Mutex::new(state), write_lock: Mutex::new(()), has_timeouts, max_read_wait }
     }
 
-    pub(crate) fn into_own(self, read_timeout: ReadTimeout) -> Own<S> {
+    pub(crate) fn into_owned(self, read_timeout: ReadTimeout) -> OwnedLink<S> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let wire = Wire {
-            stream: self.stream,
-            read_timeout,
-            is_timed: self.is_timed,
-            dirty: state.dirty,
-            shut: state.shut,
-        };
-        Own { sender: state.sender, wire }
+        let State { sender, needs_flush, is_shut_down, .. } = state;
+        let Shared { stream, has_timeouts, .. } = self;
+        let transport = Transport { stream, read_timeout, has_timeouts, needs_flush, is_shut_down };
+        OwnedLink { sender, transport }
     }
 
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Sender) -> R) -> R {
         let mut state = self.lock();
         let queued = state.sender.queued();
         let result = f(&mut state.sender);
-        if queued > 0 && state.sender.queued() == 0 && state.broken.is_none() {
-            // Nothing was written, so it was forgotten: the end has come. A thread that waits to write it must not take that
-            // for success.
-            state.broken = Some(io::ErrorKind::TimedOut);
+        if queued > 0 && state.sender.queued() == 0 && state.write_error.is_none() {
+            // `f` cannot write, so the connection has ended and the queue was discarded. A thread
+            // that waits for the queue to be written must not take that for success.
+            state.write_error = Some(io::ErrorKind::TimedOut);
         }
         result
     }
 
-    /// A panic inside leaves nothing half done that the next could not go on with: the progress is in the sender.
-    fn lock(&self) -> MutexGuard<'_, SharedState> {
+    /// Ignores poisoning: all progress is in the sender, so a panic leaves nothing half done.
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -81,48 +77,53 @@ impl<S> Shared<S>
 where
     for<'s> &'s S: Stream,
 {
-    /// As [`Own::flush`].
+    /// Writes everything that is queued. Waits for the peer until the connection ends.
     pub(crate) fn flush(&self) -> io::Result<()> {
-        while self.write(true)? != Written::All {
-            self.with(look);
+        while self.write(true)? != WriteOutcome::Done {
+            self.with(run_timers);
         }
         Ok(())
     }
 
-    /// Writes what is queued, if no other thread does. Whoever holds the pen writes what others queue meanwhile.
-    fn write(&self, wait_for_pen: bool) -> io::Result<Written> {
+    /// Writes the queue. The thread that holds the write lock also writes what the other thread
+    /// queues meanwhile. If the other thread holds it, this waits for the lock or returns
+    /// [`WriteOutcome::OtherThread`].
+    fn write(&self, wait_for_lock: bool) -> io::Result<WriteOutcome> {
         loop {
-            if self.lock().is_done() {
+            if self.lock().is_written() {
                 break;
             }
-            let pen = match self.pen.try_lock() {
-                Ok(pen) => pen,
-                Err(TryLockError::Poisoned(pen)) => pen.into_inner(),
-                Err(TryLockError::WouldBlock) if !wait_for_pen => return Ok(Written::Elsewhere),
-                Err(TryLockError::WouldBlock) => self.pen.lock().unwrap_or_else(PoisonError::into_inner),
+            let write_guard = match self.write_lock.try_lock() {
+                Ok(guard) => guard,
+                Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
+                Err(TryLockError::WouldBlock) if !wait_for_lock => return Ok(WriteOutcome::OtherThread),
+                Err(TryLockError::WouldBlock) => {
+                    self.write_lock.lock().unwrap_or_else(PoisonError::into_inner)
+                }
             };
-            let written = self.write_queue()?;
-            drop(pen);
-            if written == Written::Blocked {
-                return Ok(written);
+            let outcome = self.write_queue()?;
+            drop(write_guard);
+            if outcome == WriteOutcome::Blocked {
+                return Ok(outcome);
             }
-            // What was queued before the pen was laid down has found it taken: look again.
+            // Look again: the other thread may have queued something and found the write lock
+            // taken.
         }
         let mut state = self.lock();
-        if let Some(kind) = state.broken {
+        if let Some(kind) = state.write_error {
             return Err(kind.into());
         }
-        state.settle(&self.stream, self.is_timed, &Ok(Written::All));
-        Ok(Written::All)
+        state.after_write(&self.stream, self.has_timeouts, &Ok(WriteOutcome::Done));
+        Ok(WriteOutcome::Done)
     }
 
-    fn write_queue(&self) -> io::Result<Written> {
-        let mut turn = Turn::default();
+    fn write_queue(&self) -> io::Result<WriteOutcome> {
+        let mut turn = WriteTurn::default();
         let mut chunk = Vec::new();
         let mut state = self.lock();
         let result = loop {
-            if state.is_done() {
-                break Ok(Written::All);
+            if state.is_written() {
+                break Ok(WriteOutcome::Done);
             }
             chunk.clear();
             for slice in state.sender.poll_transmit().into_iter().flat_map(|transmit| transmit.slices()) {
@@ -132,55 +133,56 @@ where
             drop(state);
             let mut stream = &self.stream;
             let result = if chunk.is_empty() {
-                flush_some(&mut stream).map(|flushed| flushed.then_some(0))
+                try_flush(&mut stream).map(|flushed| flushed.then_some(0))
             } else {
-                write_some(&mut stream, &[IoSlice::new(&chunk)])
+                try_write(&mut stream, &[IoSlice::new(&chunk)])
             };
             state = self.lock();
             match result {
                 Ok(Some(n)) => {
-                    state.dirty = !chunk.is_empty();
+                    state.needs_flush = !chunk.is_empty();
                     state.sender.transmitted(n);
                 }
-                Ok(None) => break Ok(Written::Blocked),
+                Ok(None) => break Ok(WriteOutcome::Blocked),
                 Err(error) => {
-                    state.broken = Some(error.kind());
+                    state.write_error = Some(error.kind());
                     break Err(error);
                 }
             }
-            if self.is_timed && !state.is_done() && turn.is_over() {
-                break Ok(Written::Blocked);
+            if self.has_timeouts && !state.is_written() && turn.is_over() {
+                break Ok(WriteOutcome::Blocked);
             }
         };
-        state.settle(&self.stream, self.is_timed, &result);
+        state.after_write(&self.stream, self.has_timeouts, &result);
         result
     }
 }
 
-impl SharedState {
-    fn is_done(&self) -> bool {
-        self.broken.is_some() || self.sender.queued() == 0 && !self.dirty
+impl State {
+    /// Returns true if nothing is left to write or to flush, or if writing has failed.
+    fn is_written(&self) -> bool {
+        self.write_error.is_some() || self.sender.queued() == 0 && !self.needs_flush
     }
 
-    fn settle<S>(&mut self, stream: &S, is_timed: bool, result: &io::Result<Written>)
+    fn after_write<S>(&mut self, stream: &S, has_timeouts: bool, result: &io::Result<WriteOutcome>)
     where
         for<'s> &'s S: Stream,
     {
-        settle(&mut self.sender, &mut self.shut, is_timed, result, || {
+        after_write(&mut self.sender, &mut self.is_shut_down, has_timeouts, result, || {
             let mut stream = stream;
             Stream::shutdown_write(&mut stream)
         });
     }
 }
 
-/// The link as the receiving half has it.
+/// The link of a receiving half.
 #[derive(Debug)]
-pub(crate) struct Reading<S> {
+pub(crate) struct SharedLink<S> {
     pub(crate) shared: Arc<Shared<S>>,
     pub(crate) read_timeout: ReadTimeout,
 }
 
-impl<S> Link for Reading<S>
+impl<S> Link for SharedLink<S>
 where
     for<'s> &'s S: Stream,
 {
@@ -188,7 +190,7 @@ where
         self.shared.with(f)
     }
 
-    fn write(&mut self) -> io::Result<Written> {
+    fn write(&mut self) -> io::Result<WriteOutcome> {
         self.shared.write(false)
     }
 
@@ -200,7 +202,7 @@ where
         self.read_timeout.set(&&self.shared.stream, timeout)
     }
 
-    fn patience(&self) -> Option<Duration> {
-        Some(self.shared.patience)
+    fn max_read_wait(&self) -> Option<Duration> {
+        Some(self.shared.max_read_wait)
     }
 }

@@ -10,138 +10,152 @@ use sockeye_core::{
 use sockeye_driver::{Error, Part};
 
 use crate::clock;
-use crate::incoming::Incoming;
-use crate::link::{Own, TURN, look};
+use crate::link::run_timers;
+use crate::reader::Reader;
 use crate::received::Received;
-use crate::shared::{Reading, Shared};
+use crate::shared::{Shared, SharedLink};
 use crate::stream::Stream;
+use crate::transport::WRITE_TURN;
 use crate::websocket::WebSocket;
 
-/// The thread that receives looks this many times in a close timeout whether the other one has begun to close.
-const LOOKS: u32 = 4;
+/// How often in a close timeout the receiving thread checks whether the other thread has begun to
+/// close.
+const CHECKS_PER_CLOSE_TIMEOUT: u32 = 4;
 
-/// The receiving half of a [`WebSocket`]. It drives the connection: pings are answered, Closes too, and deadlines kept, only
-/// while it receives.
+/// The receiving half of a [`WebSocket`].
 ///
-/// It takes the lock it shares with the other half to answer control frames, not to decode messages, and never holds it
-/// while it waits. A Close that the other half has sent is given up at most a quarter of the close timeout late.
+/// It drives the connection: it answers pings and Closes, and keeps deadlines, only while it
+/// receives.
+///
+/// It takes the lock that it shares with the other half to answer control frames, but not to decode
+/// messages, and it never holds the lock while it waits. If the peer does not answer a Close that
+/// the other half has sent, the receive ends up to a quarter of the close timeout late.
 #[derive(Debug)]
 pub struct RecvHalf<S = TcpStream> {
-    incoming: Incoming,
-    link: Reading<S>,
+    reader: Reader,
+    link: SharedLink<S>,
     subprotocol: Option<Box<str>>,
     close_timeout: Duration,
 }
 
 /// The sending half of a [`WebSocket`].
 ///
-/// What it [feeds](SendHalf::feed) is written by [`flush`](SendHalf::flush), or when the other half next waits.
+/// Messages that are queued with [`feed`](SendHalf::feed) are written by
+/// [`flush`](SendHalf::flush), or before the other half next waits.
 #[derive(Debug)]
 pub struct SendHalf<S = TcpStream> {
     shared: Arc<Shared<S>>,
+}
+
+impl<S: Stream> WebSocket<S> {
+    /// Splits the connection, so that one thread can receive while another sends.
+    ///
+    /// The stream must work through a shared reference, as [`TcpStream`] does.
+    #[must_use]
+    pub fn split(self) -> (RecvHalf<S>, SendHalf<S>)
+    where
+        for<'s> &'s S: Stream,
+    {
+        let WebSocket { reader, mut link, subprotocol, close_timeout } = self;
+        let max_read_wait = (close_timeout / CHECKS_PER_CLOSE_TIMEOUT).max(WRITE_TURN);
+        let read_timeout = std::mem::take(&mut link.transport.read_timeout);
+        let shared = Arc::new(Shared::new(link, max_read_wait));
+        let link = SharedLink { shared: shared.clone(), read_timeout };
+        (RecvHalf { reader, link, subprotocol, close_timeout }, SendHalf { shared })
+    }
 }
 
 impl<S> RecvHalf<S>
 where
     for<'s> &'s S: Stream,
 {
-    /// As [`WebSocket::recv`].
+    /// Receives the next message, like [`WebSocket::recv`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error, once, if the connection does not close cleanly.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
-        Ok(self.incoming.message(&mut self.link, None, |message, _| message.into_message())?.item())
+        Ok(self.reader.message(&mut self.link, None, |message, _| message.into_message())?.item())
     }
 
-    /// As [`WebSocket::recv_timeout`].
+    /// Receives the next message, but waits for `timeout` at most, like
+    /// [`WebSocket::recv_timeout`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error, once, if the connection does not close cleanly.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Received, Error> {
         let until = clock::now() + timeout;
-        Ok(self.incoming.message(&mut self.link, Some(until), |message, _| message.into_message())?.into())
+        Ok(self.reader.message(&mut self.link, Some(until), |message, _| message.into_message())?.into())
     }
 
-    /// As [`WebSocket::recv_with`], without the sender, which is in the other half. `f` runs with no lock held.
+    /// Receives the next message and lends it to `f`, like [`WebSocket::recv_with`] but without the
+    /// sender, which belongs to the other half. No lock is held while `f` runs.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error, once, if the connection does not close cleanly.
     pub fn recv_with<R>(&mut self, f: impl FnOnce(MessageRef<'_>) -> R) -> Result<Option<R>, Error> {
-        Ok(self.incoming.message(&mut self.link, None, |message, _| f(message.as_ref()))?.item())
+        Ok(self.reader.message(&mut self.link, None, |message, _| f(message.as_ref()))?.item())
     }
 
-    /// As [`WebSocket::recv_part`].
+    /// Receives the part of the next message that has arrived, like [`WebSocket::recv_part`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error, once, if the connection does not close cleanly.
     pub fn recv_part(&mut self) -> Result<Option<Part>, Error> {
-        Ok(self.incoming.part(&mut self.link)?.item())
+        Ok(self.reader.part(&mut self.link)?.item())
     }
 }
 
 impl<S> RecvHalf<S> {
-    pub(crate) fn split(
-        incoming: Incoming,
-        mut own: Own<S>,
-        subprotocol: Option<Box<str>>,
-        close_timeout: Duration,
-    ) -> (RecvHalf<S>, SendHalf<S>) {
-        let patience = (close_timeout / LOOKS).max(TURN);
-        let read_timeout = std::mem::take(&mut own.wire.read_timeout);
-        let shared = Arc::new(Shared::new(own, patience));
-        let link = Reading { shared: shared.clone(), read_timeout };
-        (RecvHalf { incoming, link, subprotocol, close_timeout }, SendHalf { shared })
-    }
-
-    /// How the connection ended or is ending; `None` while it is open.
+    /// Returns how the connection ended or is ending; `None` while it is open.
     #[must_use]
     pub fn close_info(&self) -> Option<CloseInfo> {
         self.link.shared.with(|sender| sender.close_info().cloned())
     }
 
-    /// The subprotocol that was agreed on, if any (RFC 6455 1.9).
+    /// Returns the negotiated subprotocol, if any (RFC 6455 1.9).
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// The stream.
+    /// Returns the stream.
     #[must_use]
     pub fn get_ref(&self) -> &S {
         &self.link.shared.stream
     }
 
-    /// Whether the two are halves of one connection.
+    /// Returns true if both are halves of the same connection.
     #[must_use]
     pub fn is_pair_of(&self, other: &SendHalf<S>) -> bool {
         Arc::ptr_eq(&self.link.shared, &other.shared)
     }
 
-    /// Puts the halves together again.
+    /// Joins the halves to a connection.
     ///
     /// # Errors
     ///
-    /// They are not of one connection; they are given back.
+    /// Returns both halves if they are not of the same connection.
     #[expect(clippy::result_large_err, reason = "the error gives back what was passed in")]
     pub fn join(self, other: SendHalf<S>) -> Result<WebSocket<S>, (Self, SendHalf<S>)> {
         if !self.is_pair_of(&other) {
             return Err((self, other));
         }
-        let RecvHalf { incoming, link: Reading { shared, read_timeout }, subprotocol, close_timeout } = self;
+        let RecvHalf { reader, link: SharedLink { shared, read_timeout }, subprotocol, close_timeout } = self;
         drop(shared);
         match Arc::try_unwrap(other.shared) {
             Ok(shared) => {
-                let own = shared.into_own(read_timeout);
-                Ok(WebSocket::join(incoming, own, subprotocol, close_timeout))
+                let link = shared.into_owned(read_timeout);
+                Ok(WebSocket { reader, link, subprotocol, close_timeout })
             }
-            // Nobody else holds it; should it be so, nothing is lost.
+            // Unreachable, because only the two halves hold the link. Give them back rather than
+            // panic.
             Err(shared) => {
-                let link = Reading { shared: shared.clone(), read_timeout };
-                Err((RecvHalf { incoming, link, subprotocol, close_timeout }, SendHalf { shared }))
+                let link = SharedLink { shared: shared.clone(), read_timeout };
+                Err((RecvHalf { reader, link, subprotocol, close_timeout }, SendHalf { shared }))
             }
         }
     }
@@ -151,87 +165,95 @@ impl<S> SendHalf<S>
 where
     for<'s> &'s S: Stream,
 {
-    /// As [`WebSocket::send`].
+    /// Sends a message: queues it and writes the queue, like [`WebSocket::send`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the message cannot be sent (the connection is still usable), or if the
+    /// stream breaks.
     pub fn send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         self.feed(payload)?;
         self.flush()
     }
 
-    /// As [`WebSocket::feed`].
+    /// Queues a message, like [`WebSocket::feed`]. Waits only while the queue is full.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the message cannot be sent (the connection is still usable), or if the
+    /// stream breaks.
     pub fn feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         let payload = payload.into();
         self.queue(|sender| sender.send(payload))
     }
 
-    /// As [`WebSocket::feed_prepared`].
+    /// Queues a [`Prepared`] message, like [`WebSocket::feed_prepared`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the message cannot be sent (the connection is still usable), or if the
+    /// stream breaks.
     pub fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.queue(|sender| sender.send_prepared(prepared))
     }
 
-    /// As [`WebSocket::send_frame`].
+    /// Sends a single frame, like [`WebSocket::send_frame`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the frame cannot be sent (the connection is still usable), or if the
+    /// stream breaks.
     pub fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
         self.queue(|sender| sender.send_frame(frame))?;
         self.flush()
     }
 
-    /// As [`WebSocket::ping`].
+    /// Sends a ping with a payload of up to 125 bytes, like [`WebSocket::ping`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the payload is too long, if the connection is closing, or if the stream
+    /// breaks.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.queue(|sender| sender.ping(payload))?;
         self.flush()
     }
 
-    /// As [`WebSocket::flush`].
+    /// Writes everything that is queued.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error if the stream breaks, or if a deadline ends the connection meanwhile.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.shared.flush().map_err(Error::Io)
     }
 
-    /// Sends a Close and returns when it has been written; the other half receives what still comes, then the end.
+    /// Sends a Close and returns when it is written. The other half receives the remaining
+    /// messages, then the end.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::begin_close`].
+    /// Returns an error if the code or reason cannot be sent, if the connection is closing already,
+    /// or if the stream breaks.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.shared.with(|sender| {
             sender.close(&CloseFrame::new(code, reason))?;
-            look(sender);
+            run_timers(sender);
             Ok::<_, SendError>(())
         })?;
         self.flush()
     }
 
-    /// Waits for room, then queues.
+    /// Waits for room in the queue, then queues with `queue`.
     fn queue(&mut self, queue: impl FnOnce(&mut Sender) -> Result<(), SendError>) -> Result<(), Error> {
         let mut queue = Some(queue);
         loop {
-            // Under one lock: the other half may take the room with an answer.
+            // Check and queue under one lock. Otherwise the other half could take the room with an
+            // answer in between.
             let queued = self.shared.with(|sender| {
                 let queue = queue.take_if(|_| sender.is_writable())?;
                 let queued = queue(sender);
-                look(sender);
+                run_timers(sender);
                 Some(queued)
             });
             match queued {
@@ -243,25 +265,25 @@ where
 }
 
 impl<S> SendHalf<S> {
-    /// How far the connection is.
+    /// Returns the state of the connection.
     #[must_use]
     pub fn state(&self) -> State {
         self.shared.with(|sender| sender.state())
     }
 
-    /// The time from the latest answered ping to its pong.
+    /// Returns the time between the most recently answered ping and its pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.shared.with(|sender| sender.round_trip())
     }
 
-    /// Bytes that are queued and not written yet.
+    /// Returns the number of bytes that are queued and not written yet.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.shared.with(|sender| sender.queued())
     }
 
-    /// The stream. Shutting it down from here ends a receive that waits in the other half.
+    /// Returns the stream. Shutting it down ends a receive that waits in the other half.
     #[must_use]
     pub fn get_ref(&self) -> &S {
         &self.shared.stream

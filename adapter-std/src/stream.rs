@@ -1,4 +1,4 @@
-//! What a transport must be able to do.
+//! The trait of blocking streams.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,10 +8,11 @@ use std::time::Duration;
 
 /// A blocking byte stream: a socket, or TLS over one.
 ///
-/// A read timeout is the timer of a connection, so a stream that can should have one; [`Untimed`] is for those that cannot.
-/// To [split](crate::WebSocket::split) a connection `&S` has to be a `Stream` too, as `&TcpStream` is.
+/// The read timeout is the timer of a connection, so a stream should support it if it can. For
+/// streams that cannot, use [`Untimed`]. To [split](crate::WebSocket::split) a connection, `&S`
+/// must be a `Stream` too, as `&TcpStream` is.
 ///
-/// A transport of your own passes the timeouts on to the socket below:
+/// A custom transport passes the timeouts on to its socket:
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -45,27 +46,30 @@ use std::time::Duration;
 /// # }
 /// ```
 pub trait Stream: Read + Write {
-    /// Sets how long a read may wait for bytes before it fails with [`WouldBlock`](io::ErrorKind::WouldBlock) or
-    /// [`TimedOut`](io::ErrorKind::TimedOut); `None` is for ever. The timeout is never zero.
+    /// Sets how long a read may wait for bytes. After that it must fail with
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut). `None`
+    /// means forever. The timeout is never zero.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](io::ErrorKind::Unsupported) if it cannot be done, with the consequences told at [`Untimed`]. Any other
-    /// error breaks the connection.
+    /// Returns [`Unsupported`](io::ErrorKind::Unsupported) if the stream has no timeouts;
+    /// [`Untimed`] describes the consequences. Any other error breaks the connection.
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// The same for how long a write may wait for room. What was written before it failed must be told, or kept.
+    /// Sets how long a write may wait for room. A write that has written some bytes when the time
+    /// is over must return their number, or keep them and write them later.
     ///
     /// # Errors
     ///
-    /// As [`set_read_timeout`](Stream::set_read_timeout).
+    /// Returns [`Unsupported`](io::ErrorKind::Unsupported) if the stream has no timeouts. Any other
+    /// error breaks the connection.
     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// Closes this end's side of the stream. Reading goes on.
+    /// Closes this end's side of the stream. Reads must still work.
     ///
     /// # Errors
     ///
-    /// The stream broke.
+    /// Returns an error if the stream breaks.
     fn shutdown_write(&mut self) -> io::Result<()>;
 }
 
@@ -119,12 +123,14 @@ impl<S: Stream + ?Sized> Stream for Box<S> {
     }
 }
 
-/// Makes a [`Stream`] of anything that reads and writes, but has no timeouts.
+/// A [`Stream`] without timeouts, around anything that reads and writes.
 ///
-/// Deadlines are then looked at only when a read or a write has come back: a peer that says nothing is waited for without
-/// end, in a [`recv_timeout`](crate::WebSocket::recv_timeout) too, and one that does not read blocks a write without end.
-/// Nor can one side of it be closed: when both ends have said Close the connection is over at once, and dropping it closes
-/// the stream.
+/// Deadlines are checked only when a read or a write returns. So a receive from a silent peer waits
+/// forever, even with [`recv_timeout`](crate::WebSocket::recv_timeout), and a write to a peer that
+/// does not read blocks forever.
+///
+/// This end's side cannot be closed on its own. The connection ends as soon as both Closes are
+/// exchanged, and dropping it closes the stream.
 #[derive(Debug)]
 pub struct Untimed<S>(S);
 
@@ -134,7 +140,7 @@ impl<S> Untimed<S> {
         Untimed(stream)
     }
 
-    /// The stream.
+    /// Returns the stream.
     pub fn get_ref(&self) -> &S {
         &self.0
     }

@@ -12,17 +12,18 @@ use sockeye_core::{
 use sockeye_driver::{Error, Part, shared_codec_pool};
 
 use crate::clock;
-use crate::incoming::{Incoming, Next};
-use crate::input::Input;
-use crate::link::{Own, Wire, look};
+use crate::link::{OwnedLink, run_timers};
+use crate::read_buffer::ReadBuffer;
+use crate::reader::{Reader, RecvOutcome};
 use crate::received::Received;
-use crate::split::{RecvHalf, SendHalf};
 use crate::stream::Stream;
+use crate::transport::Transport;
 use crate::writer::MessageWriter;
 
 /// An open WebSocket connection. Its methods block.
 ///
-/// Receive in a loop; pings are answered, the closing handshake is done and deadlines are kept while a receive waits:
+/// Receive in a loop. While a receive waits, it also answers pings, completes the closing handshake
+/// and keeps deadlines:
 ///
 /// ```no_run
 /// # fn f(mut ws: sockeye_std::WebSocket) -> Result<(), sockeye_std::Error> {
@@ -32,61 +33,67 @@ use crate::writer::MessageWriter;
 /// # Ok(()) }
 /// ```
 ///
-/// [`send`](WebSocket::send) writes at once. [`feed`](WebSocket::feed) queues, and the next receive writes what is queued before it
-/// waits: a loop of `recv` and `feed` answers everything that one read brought with one write. To send whenever something
-/// comes up while another thread receives, [`split`](WebSocket::split) the connection.
+/// [`send`](WebSocket::send) writes at once. [`feed`](WebSocket::feed) queues, and the next receive
+/// writes the queue before it waits. So a loop of `recv` and `feed` answers all messages of one
+/// read with one write. To send at any time while another thread receives,
+/// [`split`](WebSocket::split) the connection.
 ///
-/// A receive goes on reading while the peer does not read. A send does not: it waits for the peer until a deadline of the
-/// connection ends it, and for ever if there is none ([`Config::keepalive`] sets one).
+/// A receive keeps reading while the peer does not read. A send does not read: it waits for the
+/// peer until a deadline ends the connection, or forever without a deadline. [`Config::keepalive`]
+/// sets one.
 #[derive(Debug)]
 pub struct WebSocket<S = TcpStream> {
-    incoming: Incoming,
-    own: Own<S>,
-    subprotocol: Option<Box<str>>,
-    close_timeout: Duration,
+    pub(crate) reader: Reader,
+    pub(crate) link: OwnedLink<S>,
+    pub(crate) subprotocol: Option<Box<str>>,
+    pub(crate) close_timeout: Duration,
 }
 
 impl<S: Stream> WebSocket<S> {
-    /// Drives `connection`, which was opened elsewhere with this `config`, over `stream`. `unread` is what was read behind the
-    /// head of the opening handshake.
+    /// Drives `connection` over `stream`, after an opening handshake that was done elsewhere.
+    ///
+    /// `unread` holds the bytes that were read after the head of the handshake. `config` must be
+    /// the one of `connection`.
     ///
     /// # Errors
     ///
-    /// The stream broke.
+    /// Returns an error if the write timeout of the stream cannot be set.
     pub fn new(connection: Connection, unread: &[u8], stream: S, config: &Config) -> io::Result<Self> {
-        let wire = Wire::new(stream, config.close_timeout)?;
-        Ok(Self::with_wire(connection, Input::new(unread), wire, config, None))
+        let transport = Transport::new(stream, config.close_timeout)?;
+        Ok(Self::with_transport(connection, ReadBuffer::new(unread), transport, config, None))
     }
 
-    pub(crate) fn with_wire(
+    pub(crate) fn with_transport(
         mut connection: Connection,
-        input: Input,
-        wire: Wire<S>,
+        input: ReadBuffer,
+        transport: Transport<S>,
         config: &Config,
         subprotocol: Option<String>,
     ) -> Self {
         connection.set_codec_pool(&shared_codec_pool());
         let (receiver, sender) = connection.split();
         WebSocket {
-            incoming: Incoming::new(receiver, input),
-            own: Own { sender, wire },
+            reader: Reader::new(receiver, input),
+            link: OwnedLink { sender, transport },
             subprotocol: subprotocol.map(String::into_boxed_str),
             close_timeout: config.close_timeout,
         }
     }
 
-    /// The next message; `None` when the connection is over after a complete closing handshake, or when its end has been told
-    /// already.
+    /// Receives the next message. Returns `None` once the connection has closed cleanly, or after
+    /// an error.
     ///
     /// # Errors
     ///
-    /// Once, how the connection ended if not like that: the peer broke the protocol, vanished, or the stream broke.
+    /// Returns an error, once, if the connection ends in any other way: the peer broke the protocol
+    /// or vanished, or the stream broke.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
-        Ok(self.incoming.message(&mut self.own, None, |message, _| message.into_message())?.item())
+        Ok(self.reader.message(&mut self.link, None, |message, _| message.into_message())?.item())
     }
 
-    /// Like [`recv`](WebSocket::recv), but waits no longer than `timeout`; with a timeout of zero it takes what is there. That no
-    /// message came is no error, for the connection goes on:
+    /// Receives the next message, like [`recv`](WebSocket::recv), but waits for `timeout` at most.
+    /// A timeout of zero returns only what has arrived. The connection is still usable after a
+    /// timeout:
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -95,7 +102,7 @@ impl<S: Stream> WebSocket<S> {
     /// loop {
     ///     match ws.recv_timeout(Duration::from_secs(1))? {
     ///         Received::Message(message) => println!("{message:?}"),
-    ///         Received::TimedOut => ws.send("anybody there?")?,
+    ///         Received::TimedOut => ws.send("still there?")?,
     ///         Received::Closed => break,
     ///     }
     /// }
@@ -104,14 +111,14 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// As [`recv`](WebSocket::recv).
+    /// Returns an error if the connection ends abnormally, like [`recv`](WebSocket::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Received, Error> {
         let until = clock::now() + timeout;
-        Ok(self.incoming.message(&mut self.own, Some(until), |message, _| message.into_message())?.into())
+        Ok(self.reader.message(&mut self.link, Some(until), |message, _| message.into_message())?.into())
     }
 
-    /// Like [`recv`](WebSocket::recv), but lends the message to `f` instead of copying it out, with the sender, so that an answer can
-    /// be queued:
+    /// Receives the next message, like [`recv`](WebSocket::recv), but lends it to `f` instead of
+    /// copying it. `f` can queue an answer with the sender:
     ///
     /// ```no_run
     /// # fn f(mut ws: sockeye_std::WebSocket) -> Result<(), sockeye_std::Error> {
@@ -121,201 +128,184 @@ impl<S: Stream> WebSocket<S> {
     /// # Ok(()) }
     /// ```
     ///
-    /// It waits until there is room for an answer, so that a peer that asks and does not read is not listened to either.
+    /// Before it reads, it waits until the queue has room for an answer. So a peer that sends but
+    /// does not read is not read from either.
     ///
     /// # Errors
     ///
-    /// As [`recv`](WebSocket::recv).
+    /// Returns an error if the connection ends abnormally, like [`recv`](WebSocket::recv).
     pub fn recv_with<R>(
         &mut self,
         f: impl FnOnce(MessageRef<'_>, &mut Sender) -> R,
     ) -> Result<Option<R>, Error> {
-        // A broken stream is told by the receive.
-        let _ = self.ready();
-        let next = self
-            .incoming
-            .message(&mut self.own, None, |message, own| f(message.as_ref(), &mut own.sender))?;
-        Ok(next.item())
+        // Ignore write errors here. The receive reports them.
+        let _ = self.link.wait_writable();
+        let outcome = self
+            .reader
+            .message(&mut self.link, None, |message, link| f(message.as_ref(), &mut link.sender))?;
+        Ok(outcome.item())
     }
 
-    /// Whatever has arrived of the next message, for messages too long to hold. Go on until [`Part::last`]; a
-    /// [`recv`](WebSocket::recv) in between skips the rest of the message.
+    /// Receives the part of the next message that has arrived, for messages too long to hold in
+    /// memory. Repeat until [`Part::last`]. A [`recv`](WebSocket::recv) before that skips the rest
+    /// of the message.
     ///
     /// # Errors
     ///
-    /// As [`recv`](WebSocket::recv).
+    /// Returns an error if the connection ends abnormally, like [`recv`](WebSocket::recv).
     pub fn recv_part(&mut self) -> Result<Option<Part>, Error> {
-        Ok(self.incoming.part(&mut self.own)?.item())
+        Ok(self.reader.part(&mut self.link)?.item())
     }
 
-    /// Sends a message: queues it, then writes all that is queued.
+    /// Sends a message: queues it and writes the queue.
     ///
     /// # Errors
     ///
-    /// The message cannot be sent (the connection goes on), or the stream broke.
+    /// Returns an error if the message cannot be sent (the connection is still usable), or if the
+    /// stream breaks.
     pub fn send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         self.feed(payload)?;
         self.flush()
     }
 
-    /// Queues a message; it is written by the next [`flush`](WebSocket::flush), or receive. Waits only while
-    /// [`Config::high_water_mark`] bytes or more are queued.
+    /// Queues a message. The next [`flush`](WebSocket::flush) or receive writes it. Waits only
+    /// while [`Config::high_water_mark`] bytes or more are queued.
     ///
     /// # Errors
     ///
-    /// As [`send`](WebSocket::send).
+    /// Returns an error if the message cannot be sent (the connection is still usable), or if the
+    /// stream breaks.
     pub fn feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
-        self.ready()?;
-        Ok(self.own.sender.send(payload)?)
+        self.link.wait_writable()?;
+        Ok(self.link.sender.send(payload)?)
     }
 
-    /// Queues a message that was [encoded before](Prepared), like [`feed`](WebSocket::feed).
+    /// Queues a [`Prepared`] message, like [`feed`](WebSocket::feed).
     ///
     /// # Errors
     ///
-    /// As [`send`](WebSocket::send).
+    /// Returns an error if the message cannot be sent (the connection is still usable), or if the
+    /// stream breaks.
     pub fn feed_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.ready()?;
-        Ok(self.own.sender.send_prepared(prepared)?)
+        self.link.wait_writable()?;
+        Ok(self.link.sender.send_prepared(prepared)?)
     }
 
-    /// Sends one frame as it is, see [`Connection::send_frame`].
+    /// Sends a single frame, see [`Connection::send_frame`].
     ///
     /// # Errors
     ///
-    /// As there, or the stream broke.
+    /// Returns an error if the frame cannot be sent (the connection is still usable), or if the
+    /// stream breaks.
     pub fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
-        self.ready()?;
-        self.own.sender.send_frame(frame)?;
-        look(&mut self.own.sender);
-        self.flush()
+        self.link.send_frame(frame)
     }
 
-    /// Begins a message that is written in parts, [`Config::max_send_size`] at most together.
+    /// Begins a message that is sent in parts. Together they may have [`Config::max_send_size`]
+    /// bytes.
     pub fn begin(&mut self, kind: MessageKind) -> MessageWriter<'_, S> {
-        MessageWriter::new(self, kind)
+        MessageWriter::new(&mut self.link, kind)
     }
 
     /// Writes everything that is queued.
     ///
     /// # Errors
     ///
-    /// The stream broke, or the connection ended because a deadline passed meanwhile.
+    /// Returns an error if the stream breaks, or if a deadline ends the connection meanwhile.
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.own.flush().map_err(Error::Io)
+        self.link.flush().map_err(Error::Io)
     }
 
-    /// Sends a ping. The pong is seen by [`round_trip`](WebSocket::round_trip), when a receive has read it.
+    /// Sends a ping with a payload of up to 125 bytes. After a receive has read the pong,
+    /// [`round_trip`](WebSocket::round_trip) returns the time it took.
     ///
     /// # Errors
     ///
-    /// More than 125 bytes, the connection is closing, or the stream broke.
+    /// Returns an error if the payload is too long, if the connection is closing, or if the stream
+    /// breaks.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.ready()?;
-        self.own.sender.ping(payload)?;
-        look(&mut self.own.sender);
-        self.flush()
+        self.link.send_with(|sender| sender.ping(payload))
     }
 
-    /// Sends a Close and returns when it has been written. Go on receiving: what the peer sent before its own Close still comes,
-    /// then `None`.
+    /// Sends a Close and returns when it is written. Keep receiving: messages that the peer sent
+    /// before its own Close still arrive, then `None`.
     ///
     /// # Errors
     ///
-    /// A code or reason that cannot be sent, a connection that is closing already, or a broken stream.
+    /// Returns an error if the code or reason cannot be sent, if the connection is closing already,
+    /// or if the stream breaks.
     pub fn begin_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        self.own.sender.close(&CloseFrame::new(code, reason))?;
-        look(&mut self.own.sender);
+        self.link.sender.close(&CloseFrame::new(code, reason))?;
+        run_timers(&mut self.link.sender);
         self.flush()
     }
 
-    /// Closes the connection: sends a Close, discards messages until the peer's has come and the stream has ended, for at most
-    /// [`Config::close_timeout`]. Says how it ended; [`CloseInfo::clean`] tells whether the peer took part. On a connection that is
-    /// closing already it only waits for the end.
+    /// Closes the connection and returns how it ended.
+    ///
+    /// Sends a Close and discards messages until the peer's Close has arrived and the stream has
+    /// ended, for [`Config::close_timeout`] at most. [`CloseInfo::clean`] says whether the peer
+    /// answered. If the connection is closing already, this only waits for the end.
     ///
     /// # Errors
     ///
-    /// A code or reason that cannot be sent: the connection goes on.
+    /// Returns an error if the code or reason cannot be sent. The connection is still usable then.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<CloseInfo, Error> {
-        match self.own.sender.close(&CloseFrame::new(code, reason)) {
+        match self.link.sender.close(&CloseFrame::new(code, reason)) {
             Ok(()) | Err(SendError::Closed) => {}
             Err(error) => return Err(error.into()),
         }
-        // How it ended is in the info, an error too.
-        while !matches!(self.incoming.message(&mut self.own, None, |_, _| ()), Ok(Next::Over)) {}
+        // The returned info covers errors, too.
+        while !matches!(self.reader.message(&mut self.link, None, |_, _| ()), Ok(RecvOutcome::Closed)) {}
         Ok(self.close_info().cloned().unwrap_or_else(CloseInfo::unknown))
     }
 
-    /// Takes the connection apart, so that one thread can receive while another sends.
-    ///
-    /// The stream has to work through a shared reference, as [`TcpStream`] does.
-    #[must_use]
-    pub fn split(self) -> (RecvHalf<S>, SendHalf<S>)
-    where
-        for<'s> &'s S: Stream,
-    {
-        RecvHalf::split(self.incoming, self.own, self.subprotocol, self.close_timeout)
-    }
-
-    /// Writes the 101, as a plain I/O operation.
+    /// Writes the 101 response, as a plain I/O operation.
     pub(crate) fn flush_opening(&mut self) -> io::Result<()> {
-        self.own.flush()
-    }
-
-    fn ready(&mut self) -> Result<(), Error> {
-        if self.own.sender.is_writable() { Ok(()) } else { self.flush() }
+        self.link.flush()
     }
 }
 
 impl<S> WebSocket<S> {
-    pub(crate) fn join(
-        incoming: Incoming,
-        own: Own<S>,
-        subprotocol: Option<Box<str>>,
-        close_timeout: Duration,
-    ) -> Self {
-        WebSocket { incoming, own, subprotocol, close_timeout }
-    }
-
-    /// How far the connection is.
+    /// Returns the state of the connection.
     #[must_use]
     pub fn state(&self) -> State {
-        self.own.sender.state()
+        self.link.sender.state()
     }
 
-    /// How the connection ended or is ending; `None` while it is open.
+    /// Returns how the connection ended or is ending; `None` while it is open.
     #[must_use]
     pub fn close_info(&self) -> Option<&CloseInfo> {
-        self.own.sender.close_info()
+        self.link.sender.close_info()
     }
 
-    /// The subprotocol that was agreed on, if any (RFC 6455 1.9).
+    /// Returns the negotiated subprotocol, if any (RFC 6455 1.9).
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// The compression that was agreed on, if any (RFC 7692).
+    /// Returns the negotiated compression, if any (RFC 7692).
     #[must_use]
     pub fn deflate(&self) -> Option<Negotiated> {
-        self.own.sender.deflate()
+        self.link.sender.deflate()
     }
 
-    /// The time from the latest answered ping to its pong.
+    /// Returns the time between the most recently answered ping and its pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        self.own.sender.round_trip()
+        self.link.sender.round_trip()
     }
 
-    /// Bytes that are queued and not written yet.
+    /// Returns the number of bytes that are queued and not written yet.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.own.sender.queued()
+        self.link.sender.queued()
     }
 
-    /// The stream. Its timeouts are the connection's: what is set on it by hand does not last.
+    /// Returns the stream. The connection sets its timeouts, so timeouts set by the caller do not
+    /// last.
     #[must_use]
     pub fn get_ref(&self) -> &S {
-        &self.own.wire.stream
+        &self.link.transport.stream
     }
 }

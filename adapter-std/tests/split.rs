@@ -20,7 +20,8 @@ fn a_thousand_messages_each_way_at_once() {
     server.join().unwrap();
 }
 
-/// Sends numbered messages with pings between them while another thread checks what comes; one end closes.
+/// Sends numbered messages with pings between them while another thread checks what comes; one end
+/// closes.
 fn both_ways(halves: (RecvHalf, SendHalf), closes: bool) -> thread::JoinHandle<()> {
     let (mut incoming, mut outgoing) = halves;
     let sending = thread::spawn(move || {

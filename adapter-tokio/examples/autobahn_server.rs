@@ -19,7 +19,8 @@ struct Args {
     addr: SocketAddr,
     #[command(flatten)]
     options: Options,
-    /// A subprotocol that the server supports. Repeat the option for several, in order of preference.
+    /// A subprotocol that the server supports. Repeat the option for several, in order of
+    /// preference.
     #[arg(long)]
     subprotocol: Vec<String>,
 }
@@ -56,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
     let result = async {
         stream.set_nodelay(true)?;
-        let decide = async |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
+        let decide = async |upgrade: &Upgrade| Ok(policy.decide(upgrade)?);
         sockeye_tokio::accept_with(stream, config, decide).await
     };
     let mut ws = match result.await {

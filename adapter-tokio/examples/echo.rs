@@ -39,7 +39,7 @@ async fn echo(stream: TcpStream, config: Arc<Config>) -> Result<(), Box<dyn Erro
     stream.set_nodelay(true)?;
     // An echo server has nothing to protect, so pages of any origin may use it.
     let policy = Policy::new().origins(Origins::Any);
-    let decide = async |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
+    let decide = async |upgrade: &Upgrade| Ok(policy.decide(upgrade)?);
     let mut ws = sockeye_tokio::accept_with(stream, config, decide).await?;
     while let Some(message) = ws.recv().await? {
         ws.feed(message).await?;

@@ -22,6 +22,26 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns the error to report when a connection has ended, or `None` if it closed cleanly. The
+    /// peer's fault comes before the transport's.
+    ///
+    /// `failure` is [`Decoder::failure`](crate::Decoder::failure), `transport` the error that broke the
+    /// transport, and `info` is [`Sender::close_info`](sockeye_core::Sender::close_info).
+    #[must_use]
+    pub fn from_end(
+        failure: Option<ProtocolError>,
+        transport: Option<io::Error>,
+        info: Option<CloseInfo>,
+    ) -> Option<Self> {
+        if let Some(error) = failure {
+            return Some(Error::Protocol(error));
+        }
+        if let Some(error) = transport {
+            return Some(Error::Io(error));
+        }
+        info.filter(|info| !info.clean).map(Error::Abnormal)
+    }
+
     /// Returns true if the connection remains usable: only this one operation failed.
     #[must_use]
     pub fn is_recoverable(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Code shared by the examples of the adapters.
 //!
-//! Each adapter's `chat.rs` is a `main` function around [`chat`]; its `autobahn_server.rs` and `autobahn_client.rs` take their
-//! limits from [`Options`].
+//! Each adapter's `chat.rs` is a `main` function around [`chat`]; its `autobahn_server.rs` and
+//! `autobahn_client.rs` take their limits from [`Options`].
 #![forbid(unsafe_code)]
 
 pub mod chat;

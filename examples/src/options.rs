@@ -34,8 +34,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Returns the configuration that the options describe. `deflate` is the starting point for compression: the adapter
-    /// creates it, because its features choose the backend.
+    /// Returns the configuration that the options describe. `deflate` is the starting point for
+    /// compression: the adapter creates it, because its features choose the backend.
     #[must_use]
     pub fn config(&self, deflate: Deflate) -> Config {
         let config = Config::new()

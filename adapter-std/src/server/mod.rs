@@ -19,8 +19,8 @@
 //! }
 //! ```
 //!
-//! The server is the one of [`sockeye_driver::server`]. Its sockets and timers need one more thread, which waits for the
-//! operating system on behalf of all connections.
+//! The server is the one of [`sockeye_driver::server`]. Its sockets and timers need one more
+//! thread, which waits for the operating system on behalf of all connections.
 
 mod threads;
 
@@ -45,8 +45,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Returns a server with one port, and defaults for everything else. If the name stands for several addresses, the port
-    /// is the first one that can be opened.
+    /// Returns a server with one port, and defaults for everything else. If the name stands for
+    /// several addresses, the port is the first one that can be opened.
     ///
     /// # Errors
     ///
@@ -79,7 +79,8 @@ impl Server {
         self.server.addresses()
     }
 
-    /// Serves until a [`shutdown`](ServerHandle::shutdown) has completed. Does not wait for handlers that still run then.
+    /// Serves until a [`shutdown`](ServerHandle::shutdown) has completed. Does not wait for
+    /// handlers that still run then.
     ///
     /// # Errors
     ///
@@ -89,7 +90,8 @@ impl Server {
     }
 }
 
-/// A builder of a [`Server`]: limits, and ports with their own handlers and options. [`Port::blocking`] creates a port.
+/// A builder of a [`Server`]: limits, and ports with their own handlers and options.
+/// [`Port::blocking`] creates a port.
 #[derive(Debug)]
 pub struct ServerBuilder {
     builder: server::ServerBuilder<Threads>,
@@ -108,8 +110,9 @@ impl ServerBuilder {
         ServerBuilder { builder: self.builder.listen_options(options) }
     }
 
-    /// Starts to listen on a TCP port. Clients that connect wait until the server [runs](Server::run). If the name stands
-    /// for several addresses, the port is the first one that can be opened.
+    /// Starts to listen on a TCP port. Clients that connect wait until the server
+    /// [runs](Server::run). If the name stands for several addresses, the port is the first one
+    /// that can be opened.
     ///
     /// # Errors
     ///
@@ -135,7 +138,8 @@ impl ServerBuilder {
         Ok(ServerBuilder { builder: self.builder.listen_on(socket, port)? })
     }
 
-    /// Starts to listen on a Unix socket at this path. Removes a socket that a server which has ended left there.
+    /// Starts to listen on a Unix socket at this path. Removes a socket that a server which has
+    /// ended left there.
     ///
     /// # Errors
     ///

@@ -152,15 +152,9 @@ impl Reader {
         self.decoder.release();
     }
 
-    /// Returns why the connection ended abnormally: the peer's fault comes before the transport's.
+    /// Returns why the connection ended abnormally; `None` if it closed cleanly.
     fn verdict<L: LinkAccess>(&mut self, link: &mut L, error: Option<io::Error>) -> Option<Error> {
-        if let Some(error) = self.decoder.failure() {
-            return Some(Error::Protocol(error));
-        }
-        if let Some(error) = error {
-            return Some(Error::Io(error));
-        }
-        let info = link.with_link(|link| link.sender.close_info().cloned())?;
-        (!info.clean).then_some(Error::Abnormal(info))
+        let info = link.with_link(|link| link.sender.close_info().cloned());
+        Error::from_end(self.decoder.failure(), error, info)
     }
 }

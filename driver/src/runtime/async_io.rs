@@ -1,5 +1,6 @@
-//! Sockets and timers of [`async-io`](https://docs.rs/async-io), which run on any executor because they have a thread for
-//! I/O of their own. `sockeye-smol` and the servers of `sockeye-std` use them.
+//! Sockets and timers of [`async-io`](https://docs.rs/async-io), which run on any executor because
+//! they have a thread for I/O of their own. `sockeye-smol` and the servers of `sockeye-std` use
+//! them.
 
 use std::fmt;
 use std::future::Future;
@@ -23,7 +24,8 @@ use crate::server::{Accepted, Listener, Socket};
 
 pub use async_io::block_on;
 
-/// Any stream with the I/O traits of `futures`, such as a `TcpStream` or `UnixStream` of smol, or a TLS stream over one.
+/// Any stream with the I/O traits of `futures`, such as a `TcpStream` or `UnixStream` of smol, or a
+/// TLS stream over one.
 #[derive(Debug)]
 pub struct FuturesIo<S>(S);
 
@@ -61,7 +63,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io for FuturesIo<S> {
     }
 }
 
-/// The clock of the standard library, with a timer of `async-io` that exists only while a deadline is set.
+/// The clock of the standard library, with a timer of `async-io` that exists only while a deadline
+/// is set.
 #[derive(Default)]
 pub struct AsyncIoClock {
     // Boxed, because most connections have no deadline most of the time.
@@ -150,8 +153,8 @@ impl Listener for AsyncIoListener {
         match self {
             AsyncIoListener::Tcp(listener) => {
                 let (stream, peer) = ready!(poll_accept(listener, cx, std::net::TcpListener::accept))?;
-                // A push must not wait for the acknowledgement of the one before it. If the option cannot be set, the socket
-                // is broken and the first read reports it.
+                // A push must not wait for the acknowledgement of the one before it. If the option
+                // cannot be set, the socket is broken and the first read reports it.
                 let _ = stream.set_nodelay(true);
                 let local = stream.local_addr().unwrap_or(peer).into();
                 let stream = TcpStream::from(Async::new(stream)?);

@@ -26,7 +26,8 @@ pub const GRACE: Duration = Duration::from_secs(3);
 pub const SLOW_READER: SlowReader = SlowReader::Close(CloseCode::TRY_AGAIN_LATER);
 
 impl Args {
-    /// Returns the configuration of a connection. `deflate` is used unless the command line disables compression.
+    /// Returns the configuration of a connection. `deflate` is used unless the command line
+    /// disables compression.
     #[must_use]
     pub fn config(&self, deflate: Deflate) -> Config {
         let config = Config::new()

@@ -18,9 +18,10 @@ pub use args::{Args, GRACE, SLOW_READER, limits};
 
 /// The state that all connections share, and their handler.
 ///
-/// The lock is held while an event is sent, so that everyone in a room sees the same events in the same order. That takes
-/// little time, because a push only queues. Slow readers need no care here: `SlowReader::Close` disconnects them, their pages
-/// reconnect, and the history contains what they missed.
+/// The lock is held while an event is sent, so that everyone in a room sees the same events in the
+/// same order. That takes little time, because a push only queues. Slow readers need no care here:
+/// `SlowReader::Close` disconnects them, their pages reconnect, and the history contains what they
+/// missed.
 #[derive(Debug, Default)]
 pub struct Chat {
     state: Mutex<State>,
@@ -177,7 +178,8 @@ fn json(event: &Event<'_>) -> Payload<'static> {
     serde_json::to_string(event).unwrap_or_default().into()
 }
 
-/// Returns the page. Its policy forbids every script but its own, so no chat message can become one.
+/// Returns the page. Its policy forbids every script but its own, so no chat message can become
+/// one.
 fn page() -> Result<Response, BoxError> {
     let nonce = format!("{:032x}", rand::random::<u128>());
     let policy = format!(

@@ -1,4 +1,5 @@
-//! The rooms: their people, their history, and a limit on everything that comes from a client. This module knows no sockets.
+//! The rooms: their people, their history, and a limit on everything that comes from a client. This
+//! module knows no sockets.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -51,7 +52,8 @@ impl<Id> Default for Rooms<Id> {
 }
 
 impl<Id: Copy + Eq + Hash + ToString> Rooms<Id> {
-    /// Adds a connection to a room, which is created if necessary. The connection must have left its previous room.
+    /// Adds a connection to a room, which is created if necessary. The connection must have left
+    /// its previous room.
     pub(crate) fn join(&mut self, id: Id, room: &str, name: &str) -> Result<&Room<Id>, Reason> {
         let room_name = clean(room, MAX_ROOM_NAME).ok_or("A room has a name of 1 to 32 characters.")?;
         let name = clean(name, MAX_NAME).ok_or("A name has 1 to 32 characters.")?;
@@ -69,7 +71,8 @@ impl<Id: Copy + Eq + Hash + ToString> Rooms<Id> {
         Ok(room)
     }
 
-    /// Removes a connection from its room and returns the room; `None` if the connection was in no room.
+    /// Removes a connection from its room and returns the room; `None` if the connection was in no
+    /// room.
     pub(crate) fn leave(&mut self, id: Id) -> Option<&Room<Id>> {
         let room = self.rooms.get_mut(&self.room_of.remove(&id)?)?;
         room.people.remove(&id);
@@ -95,7 +98,8 @@ impl<Id: Copy + Eq + Hash + ToString> Rooms<Id> {
         self.rooms.len()
     }
 
-    /// Removes the empty room that has been inactive for longest, if the number of rooms is at its limit.
+    /// Removes the empty room that has been inactive for longest, if the number of rooms is at its
+    /// limit.
     fn make_space(&mut self) -> Result<(), Reason> {
         if self.rooms.len() < MAX_ROOMS {
             return Ok(());
@@ -125,8 +129,8 @@ pub(crate) fn clean_text(text: &str) -> Option<String> {
     clean(text, MAX_TEXT)
 }
 
-/// Removes control characters except line breaks, and surrounding whitespace. Returns `None` if the rest is empty or longer
-/// than `max` characters.
+/// Removes control characters except line breaks, and surrounding whitespace. Returns `None` if the
+/// rest is empty or longer than `max` characters.
 fn clean(text: &str, max: usize) -> Option<String> {
     let text: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
     let text = text.trim();

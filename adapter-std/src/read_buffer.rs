@@ -1,30 +1,32 @@
 //! The buffer that a connection reads into.
 
-/// What an idle connection waits with.
+/// The size for an idle connection.
 const SMALL: usize = 4 << 10;
 
-/// What a busy one reads with: 64 KiB of payload and its header.
+/// The size for a busy connection: 64 KiB of payload and its header.
 const LARGE: usize = (64 << 10) + 64;
 
-/// So many reads in a row that would have fitted a small buffer bring it back.
-const QUIET: u8 = 16;
+/// After this many reads in a row that fit a small buffer, the buffer becomes small again.
+const SMALL_READS_TO_SHRINK: u8 = 16;
 
-/// Bytes read and not taken yet. The buffer is large only while a lot comes in, so that a connection that waits holds
-/// little, but a stream of data does not cost a system call for every few kilobytes.
+/// Bytes that were read and not decoded yet.
+///
+/// The buffer is large only while much data arrives. So an idle connection holds little memory, and
+/// a stream of data does not cost a system call for every few kilobytes.
 #[derive(Debug, Default)]
-pub(crate) struct Input {
+pub(crate) struct ReadBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// Small reads in a row.
-    quiet: u8,
+    /// Reads in a row that fit a small buffer.
+    small_reads: u8,
     /// The last read filled the buffer.
-    full: bool,
+    was_filled: bool,
 }
 
-impl Input {
+impl ReadBuffer {
     pub(crate) fn new(unread: &[u8]) -> Self {
-        Input { bytes: unread.to_vec(), end: unread.len(), ..Input::default() }
+        ReadBuffer { bytes: unread.to_vec(), end: unread.len(), ..ReadBuffer::default() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -39,12 +41,13 @@ impl Input {
         self.start = self.start.saturating_add(n).min(self.end);
     }
 
-    /// Room for a read; what is unread is forgotten. The bytes are what an earlier read left: not zeroed again.
+    /// Discards unread bytes and returns the space for a read. It holds the bytes of an earlier
+    /// read, because zeroing it again would cost time.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         (self.start, self.end) = (0, 0);
-        let len = if self.full {
+        let len = if self.was_filled {
             LARGE
-        } else if self.quiet >= QUIET || self.bytes.len() < SMALL {
+        } else if self.small_reads >= SMALL_READS_TO_SHRINK || self.bytes.len() < SMALL {
             SMALL
         } else {
             self.bytes.len()
@@ -55,11 +58,11 @@ impl Input {
         &mut self.bytes
     }
 
-    /// `n` bytes have been read into the [`space`](Self::space).
+    /// Marks the first `n` bytes of the [`space`](Self::space) as unread.
     pub(crate) fn filled(&mut self, n: usize) {
         self.end = n.min(self.bytes.len());
-        self.full = n == self.bytes.len();
-        self.quiet = if n < SMALL { self.quiet.saturating_add(1) } else { 0 };
+        self.was_filled = n == self.bytes.len();
+        self.small_reads = if n < SMALL { self.small_reads.saturating_add(1) } else { 0 };
     }
 }
 
@@ -68,14 +71,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grows_when_full_and_shrinks_when_quiet() {
-        let mut input = Input::default();
+    fn grows_after_a_full_read_and_shrinks_after_small_ones() {
+        let mut input = ReadBuffer::default();
         assert_eq!(input.space().len(), SMALL);
         input.filled(SMALL);
         assert_eq!(input.unread().len(), SMALL);
         assert_eq!(input.space().len(), LARGE);
         input.filled(LARGE);
-        for _ in 0..QUIET {
+        for _ in 0..SMALL_READS_TO_SHRINK {
             assert_eq!(input.space().len(), LARGE);
             input.filled(10);
             assert_eq!(input.unread().len(), 10);
@@ -87,8 +90,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_before_comes_first() {
-        let mut input = Input::new(b"abc");
+    fn bytes_from_the_handshake_come_first() {
+        let mut input = ReadBuffer::new(b"abc");
         input.consume(1);
         assert_eq!(input.unread(), b"bc");
         input.consume(usize::MAX);

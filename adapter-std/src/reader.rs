@@ -1,0 +1,217 @@
+//! The side of a connection that reads: the blocking loop.
+
+use std::io;
+use std::thread;
+
+use sockeye_core::{Assembled, Instant, Receiver, RecvBuf, Sender};
+use sockeye_driver::tuning::READS_IN_A_ROW;
+use sockeye_driver::{Decoded, Decoder, Error, Part, SenderAccess};
+
+use crate::clock::{is_timeout, now};
+use crate::link::{Link, Timers, WriteOutcome, run_timers};
+use crate::read_buffer::ReadBuffer;
+use crate::transport::WRITE_TURN;
+
+/// The reading side: the decoder and the bytes that it has not decoded yet.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    decoder: Decoder,
+    input: ReadBuffer,
+    /// The peer has closed its side.
+    is_eof: bool,
+    /// The caller knows how the connection ended.
+    end_reported: bool,
+    /// Reads that are left before the next attempt to write, which was blocked last time.
+    reads_before_write: u8,
+}
+
+/// How a receive ended.
+#[derive(Debug)]
+pub(crate) enum RecvOutcome<T> {
+    Item(T),
+    TimedOut,
+    /// The connection has ended, and the caller knows how.
+    Closed,
+}
+
+impl<T> RecvOutcome<T> {
+    pub(crate) fn item(self) -> Option<T> {
+        match self {
+            RecvOutcome::Item(item) => Some(item),
+            RecvOutcome::TimedOut | RecvOutcome::Closed => None,
+        }
+    }
+}
+
+/// How a wait for the peer ended.
+enum ReadOutcome {
+    /// The input holds new bytes.
+    Bytes,
+    TimedOut,
+    /// The connection has ended. Holds the error if the transport broke first.
+    End(Option<io::Error>),
+}
+
+impl Reader {
+    pub(crate) fn new(receiver: Receiver, input: ReadBuffer) -> Self {
+        let decoder = Decoder::new(receiver);
+        Reader { decoder, input, is_eof: false, end_reported: false, reads_before_write: 0 }
+    }
+
+    /// Waits for the next message, until `until` at most, and passes it to `deliver` together with
+    /// the link.
+    pub(crate) fn message<L: Link, R>(
+        &mut self,
+        link: &mut L,
+        until: Option<Instant>,
+        deliver: impl FnOnce(Assembled<'_>, &mut L) -> R,
+    ) -> Result<RecvOutcome<R>, Error> {
+        let mut has_read = false;
+        loop {
+            let mut view = RecvBuf::new(self.input.unread());
+            while let Some(decoded) = self.decoder.decode(&mut view, 0, &mut LinkSender(link)) {
+                let Decoded::Message(message) = decoded else { continue };
+                let delivered = deliver(message, link);
+                let used = view.consumed();
+                self.input.consume(used);
+                return Ok(RecvOutcome::Item(delivered));
+            }
+            self.decoder.release();
+            // A peer that sends pings without a pause must not extend the time limit.
+            if has_read && is_past(until) {
+                return Ok(RecvOutcome::TimedOut);
+            }
+            if let Some(end) = self.read_more(link, until)? {
+                return Ok(end);
+            }
+            has_read = true;
+        }
+    }
+
+    /// Waits for the next part of a message.
+    pub(crate) fn part<L: Link>(&mut self, link: &mut L) -> Result<RecvOutcome<Part>, Error> {
+        // A receive of a whole message may have timed out halfway: return what it has collected.
+        if let Some(part) = self.decoder.take_partial_message() {
+            return Ok(RecvOutcome::Item(part));
+        }
+        loop {
+            let mut view = RecvBuf::new(self.decoder.part_input(self.input.unread()));
+            let part = self.decoder.decode_part(&mut view, &mut LinkSender(link));
+            let used = view.consumed();
+            self.input.consume(used);
+            if let Some(part) = part {
+                return Ok(RecvOutcome::Item(part));
+            }
+            if !self.input.is_empty() {
+                continue;
+            }
+            if let Some(end) = self.read_more(link, None)? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Waits for bytes and returns `None`, or returns how the receive ends. Returns an abnormal end
+    /// as an error, once.
+    fn read_more<L: Link, T>(
+        &mut self,
+        link: &mut L,
+        until: Option<Instant>,
+    ) -> Result<Option<RecvOutcome<T>>, Error> {
+        self.input.consume(usize::MAX);
+        if self.end_reported {
+            return Ok(Some(RecvOutcome::Closed));
+        }
+        match self.wait_for_input(link, until) {
+            ReadOutcome::Bytes => Ok(None),
+            ReadOutcome::TimedOut => Ok(Some(RecvOutcome::TimedOut)),
+            ReadOutcome::End(error) => {
+                self.end_reported = true;
+                self.decoder.discard();
+                self.input = ReadBuffer::default();
+                let info = link.with(|sender| sender.close_info().cloned());
+                match Error::from_end(self.decoder.failure(), error, info) {
+                    Some(error) => Err(error),
+                    None => Ok(Some(RecvOutcome::Closed)),
+                }
+            }
+        }
+    }
+
+    /// Writes the queue, closes what has ended, and waits for bytes. Keeps reading while writing is
+    /// blocked.
+    fn wait_for_input<L: Link>(&mut self, link: &mut L, until: Option<Instant>) -> ReadOutcome {
+        loop {
+            // Ignore write errors here. The read reports them after delivering the remaining input.
+            let is_blocked = self.reads_before_write > 0 || matches!(link.write(), Ok(WriteOutcome::Blocked));
+            self.reads_before_write = match self.reads_before_write {
+                0 if is_blocked => READS_IN_A_ROW,
+                reads => reads.saturating_sub(1),
+            };
+            let deadline = match link.with(run_timers) {
+                Timers::Closed => return ReadOutcome::End(None),
+                Timers::Ran => continue,
+                Timers::Next(deadline) => deadline,
+            };
+            if self.is_eof {
+                // Only the queue keeps the connection open. Do not read: it would return EOF at
+                // once, again and again.
+                if is_past(until) {
+                    return ReadOutcome::TimedOut;
+                }
+                thread::sleep(WRITE_TURN);
+                continue;
+            }
+            let deadline = [deadline, until].into_iter().flatten().min();
+            let turn = is_blocked.then_some(WRITE_TURN);
+            let timeout = [deadline.map(|deadline| deadline.since(now())), turn, link.max_read_wait()];
+            let timeout = timeout.into_iter().flatten().min();
+            let result = link.set_read_timeout(timeout).and_then(|()| link.read(self.input.space()));
+            match result {
+                Ok(0) => {
+                    self.is_eof = true;
+                    link.with(Sender::handle_eof);
+                }
+                Ok(_) if link.with(|sender| sender.ignores_input()) => {}
+                Ok(n) => {
+                    self.input.filled(n);
+                    link.with(Sender::handle_received);
+                    return ReadOutcome::Bytes;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Without a timeout the socket must be non-blocking, and reading again would be a
+                // busy loop.
+                Err(error) if is_timeout(&error) && timeout.is_some() => {
+                    self.reads_before_write = 0;
+                    if is_past(until) {
+                        return ReadOutcome::TimedOut;
+                    }
+                }
+                Err(error) => {
+                    let is_clean = link.with(|sender| {
+                        // After both Closes, a peer that resets the connection has done nothing
+                        // wrong.
+                        let is_clean = sender.close_info().is_some_and(|info| info.clean);
+                        sender.handle_write_error();
+                        sender.handle_eof();
+                        is_clean
+                    });
+                    return ReadOutcome::End((!is_clean).then_some(error));
+                }
+            }
+        }
+    }
+}
+
+fn is_past(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| until <= now())
+}
+
+/// Access to the sender for the decoder.
+struct LinkSender<'l, L>(&'l mut L);
+
+impl<L: Link> SenderAccess for LinkSender<'_, L> {
+    fn with_sender(&mut self, f: impl FnOnce(&mut Sender)) {
+        self.0.with(f);
+    }
+}
