@@ -91,7 +91,7 @@ impl Sender {
         let size = payload.as_bytes().len();
         self.check_open()?;
         self.check_new_message(size)?;
-        let wants_deflate = |deflater: &Deflater| deflater.wants(size, payload.compress);
+        let wants_deflate = |deflater: &Deflater| deflater.should_compress(size, payload.compress);
         if self.deflater.as_deref().is_some_and(wants_deflate) && self.write_deflated(&payload) {
             return Ok(());
         }
@@ -124,7 +124,7 @@ impl Sender {
             self.outbox.append_shared(encoded.wire());
         }
         if compress && let Some(deflater) = &mut self.deflater {
-            deflater.sent(payload);
+            deflater.record_prepared(payload);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::backend::{Available, Decoder, Encoder};
 const TAIL: usize = 4;
 
 /// The limit in bytes on output memory that a compressor keeps between two messages.
-const KEEP: usize = 64 << 10;
+const MAX_KEPT_OUTPUT: usize = 64 << 10;
 
 /// The settings of a compressor. Compressors with equal settings are interchangeable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,7 +96,7 @@ impl CompressorSettings {
 
 impl Compressor {
     /// Takes a compressor from the pool, or creates one. It must be reset before use.
-    pub(super) fn take(pool: Option<&dyn CodecPool>, settings: CompressorSettings) -> Self {
+    pub(super) fn take_or_new(pool: Option<&dyn CodecPool>, settings: CompressorSettings) -> Self {
         let pooled = pool.and_then(|pool| pool.take_compressor(&settings));
         // A faulty pool must not make this connection exceed its negotiated window.
         pooled.filter(|compressor| compressor.settings == settings).unwrap_or_else(|| Compressor {
@@ -108,7 +108,7 @@ impl Compressor {
     }
 
     /// Returns whether the window is still as message number `last` of `owner` has left it.
-    pub(super) fn goes_on(&self, owner: &Owner, last: u64) -> bool {
+    pub(super) fn continues(&self, owner: &Owner, last: u64) -> bool {
         self.last_use.is(owner, last)
     }
 
@@ -118,9 +118,9 @@ impl Compressor {
         self.last_use.set(last_use);
     }
 
-    pub(super) fn give(mut self, pool: Option<&dyn CodecPool>) {
+    pub(super) fn give_back(mut self, pool: Option<&dyn CodecPool>) {
         let Some(pool) = pool else { return };
-        if self.out.capacity() > KEEP {
+        if self.out.capacity() > MAX_KEPT_OUTPUT {
             self.out = Vec::new();
         }
         pool.give_compressor(self);
@@ -132,7 +132,7 @@ impl Compressor {
         self.out.clear();
         if self.encoder.compress(part, &mut self.out).is_err() {
             self.out.clear();
-            store(part, &mut self.out);
+            write_stored_blocks(part, &mut self.out);
         }
         let len = self.out.len().saturating_sub(if last { TAIL } else { 0 });
         self.out.get(..len).unwrap_or_default()
@@ -147,7 +147,7 @@ impl Compressor {
 
 /// Writes the part as stored blocks (RFC 1951 3.2.4), followed by an empty one. This is the
 /// fallback if an encoder ever fails, and valid for every receiver.
-fn store(part: &[u8], out: &mut Vec<u8>) {
+fn write_stored_blocks(part: &[u8], out: &mut Vec<u8>) {
     for block in part.chunks(usize::from(u16::MAX)).chain(core::iter::once(&[][..])) {
         let len = block.len() as u16;
         out.push(0);
@@ -159,7 +159,7 @@ fn store(part: &[u8], out: &mut Vec<u8>) {
 
 impl Decompressor {
     /// Takes a decompressor from the pool, or creates one. It must be reset before use.
-    pub(super) fn take(pool: Option<&dyn CodecPool>, available: Available) -> Self {
+    pub(super) fn take_or_new(pool: Option<&dyn CodecPool>, available: Available) -> Self {
         let pooled = pool.and_then(|pool| pool.take_decompressor());
         pooled.unwrap_or_else(|| Decompressor {
             decoder: Box::new(Decoder::new(available)),
@@ -168,7 +168,7 @@ impl Decompressor {
     }
 
     /// Returns whether the window is still as message number `last` of `owner` has left it.
-    pub(super) fn goes_on(&self, owner: &Owner, last: u64) -> bool {
+    pub(super) fn continues(&self, owner: &Owner, last: u64) -> bool {
         self.last_use.is(owner, last)
     }
 
@@ -178,7 +178,7 @@ impl Decompressor {
         self.last_use.set(last_use);
     }
 
-    pub(super) fn give(self, pool: Option<&dyn CodecPool>) {
+    pub(super) fn give_back(self, pool: Option<&dyn CodecPool>) {
         if let Some(pool) = pool {
             pool.give_decompressor(self);
         }
@@ -206,7 +206,7 @@ mod tests {
     fn stored_blocks_inflate_to_what_was_stored() {
         for size in [0, 1, 65_535, 65_536, 200_000] {
             let (part, mut out) = (alloc::vec![b'x'; size], Vec::new());
-            store(&part, &mut out);
+            write_stored_blocks(&part, &mut out);
             let mut decoder = Decoder::new(Available);
             decoder.reset(&[]);
             let mut inflated = alloc::vec![0; size + 1];

@@ -59,19 +59,19 @@ impl Deflater {
 
     /// Returns whether to compress a message of `size` bytes, given the caller's request in
     /// `asked`.
-    pub(crate) fn wants(&self, size: usize, asked: Option<bool>) -> bool {
-        self.policy.wants(size, asked)
+    pub(crate) fn should_compress(&self, size: usize, asked: Option<bool>) -> bool {
+        self.policy.should_compress(size, asked)
     }
 
     /// Compresses a whole message and passes it to `send`. Returns false without calling `send` if
     /// compression would not make the message shorter.
-    pub(crate) fn message(&mut self, payload: &[u8], send: impl FnOnce(&[u8])) -> bool {
+    pub(crate) fn compress_message(&mut self, payload: &[u8], send: impl FnOnce(&[u8])) -> bool {
         if payload.is_empty() {
             return false;
         }
         let mut codec = match self.codec.take() {
             Some(codec) => codec,
-            None => self.begin(),
+            None => self.begin_message(),
         };
         let bytes = codec.compress(payload, true);
         let pays = self.keeps_codec || bytes.len() < payload.len();
@@ -79,21 +79,21 @@ impl Deflater {
             send(bytes);
             self.history.push(payload);
         }
-        self.end(codec, pays);
+        self.end_message(codec, pays);
         pays
     }
 
     /// Compresses the next part of a message and passes it to `send`. Its previous parts must have
     /// been compressed too.
-    pub(crate) fn part(&mut self, part: &[u8], last: bool, send: impl FnOnce(&[u8])) {
+    pub(crate) fn compress_part(&mut self, part: &[u8], last: bool, send: impl FnOnce(&[u8])) {
         let mut codec = match self.codec.take() {
             Some(codec) => codec,
-            None => self.begin(),
+            None => self.begin_message(),
         };
         send(codec.compress(part, last));
         self.history.push(part);
         if last {
-            self.end(codec, true);
+            self.end_message(codec, true);
         } else {
             self.codec = Some(codec);
         }
@@ -101,29 +101,31 @@ impl Deflater {
 
     /// Returns whether this connection can send a prepared message, which was compressed with this
     /// window and without a history.
-    pub(crate) fn admits(&self, size: usize, window_bits: u8, asked: Option<bool>) -> bool {
+    pub(crate) fn accepts_prepared(&self, size: usize, window_bits: u8, asked: Option<bool>) -> bool {
         // A kept compressor would not know of the message, and its later distances would be wrong.
-        !self.keeps_codec && window_bits <= self.settings.window_bits && self.policy.wants(size, asked)
+        !self.keeps_codec
+            && window_bits <= self.settings.window_bits
+            && self.policy.should_compress(size, asked)
     }
 
     /// Records that a prepared message has been sent, so that later messages can refer to it.
-    pub(crate) fn sent(&mut self, payload: &[u8]) {
+    pub(crate) fn record_prepared(&mut self, payload: &[u8]) {
         self.history.push(payload);
         self.sent = self.sent.wrapping_add(1);
     }
 
-    fn begin(&mut self) -> Compressor {
-        let mut codec = Compressor::take(self.pool.as_deref(), self.settings);
+    fn begin_message(&mut self) -> Compressor {
+        let mut codec = Compressor::take_or_new(self.pool.as_deref(), self.settings);
         // When few connections send, the pool often returns the compressor that this connection
         // used last. It continues without a reset.
-        let goes_on = self.owner.as_ref().is_some_and(|owner| codec.goes_on(owner, self.sent));
-        if !goes_on {
+        let continues = self.owner.as_ref().is_some_and(|owner| codec.continues(owner, self.sent));
+        if !continues {
             codec.encoder.reset(self.history.as_bytes());
         }
         codec
     }
 
-    fn end(&mut self, mut codec: Compressor, is_sent: bool) {
+    fn end_message(&mut self, mut codec: Compressor, is_sent: bool) {
         if self.keeps_codec {
             self.codec = Some(codec);
             return;
@@ -134,7 +136,7 @@ impl Deflater {
             false => None,
         };
         codec.set_last_use(owner);
-        codec.give(self.pool.as_deref());
+        codec.give_back(self.pool.as_deref());
     }
 }
 
@@ -150,16 +152,16 @@ pub(crate) fn deflate_once<R>(
     encode: impl FnOnce(&[u8]) -> R,
 ) -> Option<Option<(R, u8)>> {
     let bytes = payload.as_bytes();
-    if !deflate.policy.wants(bytes.len(), payload.compress) {
+    if !deflate.policy.should_compress(bytes.len(), payload.compress) {
         return None;
     }
     let settings = CompressorSettings::new(deflate, clamp_window_bits(deflate.window_bits));
-    let mut codec = Compressor::take(pool, settings);
+    let mut codec = Compressor::take_or_new(pool, settings);
     codec.encoder.reset(&[]);
     let compressed = codec.compress(bytes, true);
     let encoded = (compressed.len() < bytes.len()).then(|| (encode(compressed), settings.window_bits));
     codec.set_last_use(None);
-    codec.give(pool);
+    codec.give_back(pool);
     Some(encoded)
 }
 

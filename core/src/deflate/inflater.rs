@@ -70,32 +70,32 @@ impl Inflater {
     ) -> Result<(), ProtocolError> {
         let mut codec = match self.codec.take() {
             Some(codec) => codec,
-            None => self.begin(),
+            None => self.begin_message(),
         };
         let mut result = self.inflate(&mut codec, payload, limit, sink);
         if last && result.is_ok() {
             result = codec.decoder.finish().map_err(|Corrupt| ProtocolError::InvalidDeflate);
         }
         if last || result.is_err() {
-            self.end(codec, result.is_ok());
+            self.end_message(codec, result.is_ok());
         } else {
             self.codec = Some(codec);
         }
         result
     }
 
-    fn begin(&mut self) -> Decompressor {
-        let mut codec = Decompressor::take(self.pool.as_deref(), self.available);
+    fn begin_message(&mut self) -> Decompressor {
+        let mut codec = Decompressor::take_or_new(self.pool.as_deref(), self.available);
         // When few connections receive, the pool often returns the decompressor that this
         // connection used last. It continues without a reset.
-        let goes_on = self.owner.as_ref().is_some_and(|owner| codec.goes_on(owner, self.received));
-        if !goes_on {
+        let continues = self.owner.as_ref().is_some_and(|owner| codec.continues(owner, self.received));
+        if !continues {
             codec.decoder.reset(self.history.as_bytes());
         }
         codec
     }
 
-    fn end(&mut self, mut codec: Decompressor, is_whole: bool) {
+    fn end_message(&mut self, mut codec: Decompressor, is_whole: bool) {
         // A final block ends the window: nothing after it may refer to bytes before it. The history
         // must say so, because the next decompressor may be another one.
         if let Some(n) = codec.decoder.since_final() {
@@ -112,7 +112,7 @@ impl Inflater {
             false => None,
         };
         codec.set_last_use(last_use);
-        codec.give(self.pool.as_deref());
+        codec.give_back(self.pool.as_deref());
     }
 
     fn inflate(

@@ -74,15 +74,15 @@ pub enum InvalidAnswer {
 /// ```
 #[must_use]
 pub fn offer(settings: &Deflate) -> String {
-    let (own, peer) = wanted(settings);
+    let (own, peer) = requested_contexts(settings);
     let params = Params {
         server_no_context_takeover: !peer.takeover,
         client_no_context_takeover: !own.takeover,
-        server_max_window_bits: below_max(peer.window_bits),
+        server_max_window_bits: window_param(peer.window_bits),
         // RFC 7692 7.1.2.2: without this parameter "the corresponding extension negotiation
         // response to the offer MUST NOT include the "client_max_window_bits" extension parameter",
         // so a server could not request a smaller window.
-        client_max_window_bits: Some(below_max(own.window_bits)),
+        client_max_window_bits: Some(window_param(own.window_bits)),
     };
     params.to_string()
 }
@@ -138,12 +138,12 @@ pub fn verify<'a>(
             return Err(InvalidAnswer::RepeatedExtension);
         }
     }
-    answer.map(|answer| check(&answer, settings)).transpose()
+    answer.map(|answer| check_answer(&answer, settings)).transpose()
 }
 
 /// Returns a server's answer to an acceptable offer.
 fn answer(offer: &Params, settings: &Deflate) -> Params {
-    let (own, peer) = wanted(settings);
+    let (own, peer) = requested_contexts(settings);
     Params {
         // RFC 7692 7.1.1.1: "A server accepts an extension negotiation offer that includes the
         // "server_no_context_takeover" extension parameter by including the
@@ -162,7 +162,7 @@ fn answer(offer: &Params, settings: &Deflate) -> Params {
         // didn't include" it. That lets the client inflate with less memory.
         server_max_window_bits: match offer.server_max_window_bits {
             Some(bits) => Some(bits.min(own.window_bits)),
-            None => below_max(own.window_bits),
+            None => window_param(own.window_bits),
         },
         // 7.1.2.2: "If a received extension negotiation offer doesn't have the
         // "client_max_window_bits" extension parameter, the corresponding extension negotiation
@@ -170,7 +170,7 @@ fn answer(offer: &Params, settings: &Deflate) -> Params {
         // if it has a value, the answer is "a value equal to or smaller than the received value".
         client_max_window_bits: match offer.client_max_window_bits {
             Some(Some(bits)) => Some(Some(bits.min(peer.window_bits))),
-            Some(None) => below_max(peer.window_bits).map(Some),
+            Some(None) => window_param(peer.window_bits).map(Some),
             None => None,
         },
     }
@@ -178,8 +178,8 @@ fn answer(offer: &Params, settings: &Deflate) -> Params {
 
 /// Checks an answer. RFC 7692 7: the client fails if it "does not support the configuration that
 /// the response represents".
-fn check(answer: &Params, settings: &Deflate) -> Result<Negotiated, InvalidAnswer> {
-    let (own_limit, peer_limit) = wanted(settings);
+fn check_answer(answer: &Params, settings: &Deflate) -> Result<Negotiated, InvalidAnswer> {
+    let (own_limit, peer_limit) = requested_contexts(settings);
     let (peer, mut own) = answer.contexts();
     // The client side of the rules that `answer` quotes: a server that accepts a `server_`
     // parameter includes it, so a server that omits it has not accepted the offer.
@@ -218,7 +218,7 @@ impl Params {
 }
 
 /// Returns the parameters that this end wants for its own direction and for its peer's.
-fn wanted(settings: &Deflate) -> (Context, Context) {
+fn requested_contexts(settings: &Deflate) -> (Context, Context) {
     let context = |bits: u8, takeover: bool| Context { window_bits: clamp_window_bits(bits), takeover };
     let own = context(settings.window_bits, settings.context_takeover);
     let peer = context(settings.peer_window_bits, settings.peer_context_takeover);
@@ -226,7 +226,7 @@ fn wanted(settings: &Deflate) -> (Context, Context) {
 }
 
 /// Returns the value of a window parameter, or `None` for the largest window, which is the default.
-fn below_max(bits: u8) -> Option<u8> {
+fn window_param(bits: u8) -> Option<u8> {
     Some(bits).filter(|&bits| bits < MAX_WINDOW_BITS)
 }
 

@@ -63,7 +63,7 @@ pub enum Policy {
 impl Policy {
     /// Returns whether to compress a message of `size` bytes, given the caller's request in
     /// `asked`.
-    pub(super) fn wants(self, size: usize, asked: Option<bool>) -> bool {
+    pub(super) fn should_compress(self, size: usize, asked: Option<bool>) -> bool {
         match self {
             Policy::Never => false,
             Policy::OnRequest => asked == Some(true),

@@ -18,7 +18,7 @@ use sha1::{Digest, Sha1};
 /// ```
 #[must_use]
 pub fn accept_key(key: &str) -> String {
-    accept(key.as_bytes())
+    accept_value(key.as_bytes())
 }
 
 /// Returns whether this is a valid `Sec-WebSocket-Key`: "a nonce consisting of a randomly selected
@@ -28,16 +28,16 @@ pub fn accept_key(key: &str) -> String {
 /// RFC 4648 3.5 requires its other bits to be zero, which leaves `A`, `Q`, `g` and `w`.
 #[must_use]
 pub fn is_valid_key(key: &str) -> bool {
-    is_key(key.as_bytes())
+    is_valid(key.as_bytes())
 }
 
-pub(super) fn accept(key: &[u8]) -> String {
+pub(super) fn accept_value(key: &[u8]) -> String {
     // RFC 6455 1.3.
     const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
 }
 
-pub(super) fn is_key(key: &[u8]) -> bool {
+pub(super) fn is_valid(key: &[u8]) -> bool {
     match key {
         [start @ .., b'A' | b'Q' | b'g' | b'w', b'=', b'='] => {
             start.len() == 21 && start.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')

@@ -22,7 +22,7 @@ pub use key::{accept_key, is_valid_key};
 
 /// Returns whether this header belongs to the handshake itself, in either direction. The library
 /// alone writes these: a wrong one would break the handshake, or change where the message ends.
-fn is_own_header(name: &str) -> bool {
+fn is_handshake_header(name: &str) -> bool {
     const OWN: [&str; 4] = ["upgrade", "connection", "content-length", "transfer-encoding"];
     const PREFIX: &[u8] = b"sec-websocket-";
     OWN.iter().any(|own| own.eq_ignore_ascii_case(name))

@@ -34,7 +34,7 @@ const MAX_TRAILERS: u16 = 8192;
 pub struct BodyReader {
     state: State,
     /// The bytes of body that may still arrive.
-    budget: u64,
+    remaining: u64,
     limit: u64,
     extensions: u16,
     trailers: u16,
@@ -99,7 +99,7 @@ impl BodyReader {
             BodyLength::Chunked => State::Size { size: 0, digits: 0 },
             BodyLength::UntilClose => State::UntilClose,
         };
-        BodyReader { state, budget: limit, limit, extensions: 0, trailers: 0 }
+        BodyReader { state, remaining: limit, limit, extensions: 0, trailers: 0 }
     }
 
     /// Returns the next event, whose data borrows from `input`, or `None` if more bytes are needed.
@@ -115,11 +115,11 @@ impl BodyReader {
                 State::End => return Ok(Some(BodyEvent::End)),
                 State::Failed(error) => return Err(error),
                 _ if input.is_empty() => return Ok(None),
-                State::Length(left) => return self.data(input, left, State::Length).map(Some),
+                State::Length(left) => return self.take_data(input, left, State::Length).map(Some),
                 State::Chunk { left } => {
-                    return self.data(input, left, |left| State::Chunk { left }).map(Some);
+                    return self.take_data(input, left, |left| State::Chunk { left }).map(Some);
                 }
-                State::UntilClose => return self.data(input, u64::MAX, |_| State::UntilClose).map(Some),
+                State::UntilClose => return self.take_data(input, u64::MAX, |_| State::UntilClose).map(Some),
                 state => {
                     let next = match input.take(1) {
                         [byte] => self.step(state, *byte),
@@ -150,7 +150,7 @@ impl BodyReader {
 
     /// Returns up to `left` bytes, and continues in the state that `rest` makes of the remaining
     /// count.
-    fn data<'a>(
+    fn take_data<'a>(
         &mut self,
         input: &mut RecvBuf<'a>,
         left: u64,
@@ -158,12 +158,12 @@ impl BodyReader {
     ) -> Result<BodyEvent<'a>, BodyError> {
         let data = input.take(usize::try_from(left).unwrap_or(usize::MAX));
         let taken = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        let Some(budget) = self.budget.checked_sub(taken) else {
+        let Some(remaining) = self.remaining.checked_sub(taken) else {
             let error = BodyError::TooBig { limit: self.limit };
             self.state = State::Failed(error);
             return Err(error);
         };
-        self.budget = budget;
+        self.remaining = remaining;
         self.state = match rest(left.saturating_sub(taken)) {
             State::Length(0) => State::End,
             State::Chunk { left: 0 } => State::ChunkCr,
@@ -188,11 +188,11 @@ impl BodyReader {
             (State::Extension { size }, b'\r') => Ok(State::SizeLf { size }),
             (State::Extension { .. }, _) => {
                 self.extensions = self.extensions.saturating_add(1);
-                let fine = is_field_byte(byte) && self.extensions <= MAX_EXTENSIONS;
-                if fine { Ok(state) } else { Err(BodyError::ChunkExtension) }
+                let is_valid = is_field_byte(byte) && self.extensions <= MAX_EXTENSIONS;
+                if is_valid { Ok(state) } else { Err(BodyError::ChunkExtension) }
             }
             (State::SizeLf { size: 0 }, b'\n') => Ok(State::Trailer { line: 0 }),
-            (State::SizeLf { size }, b'\n') if size > self.budget => {
+            (State::SizeLf { size }, b'\n') if size > self.remaining => {
                 Err(BodyError::TooBig { limit: self.limit })
             }
             (State::SizeLf { size }, b'\n') => Ok(State::Chunk { left: size }),
@@ -203,8 +203,8 @@ impl BodyReader {
             (State::Trailer { line }, b'\r') => Ok(State::TrailerLf { line }),
             (State::Trailer { line }, _) => {
                 self.trailers = self.trailers.saturating_add(1);
-                let fine = is_field_byte(byte) && self.trailers <= MAX_TRAILERS;
-                if fine {
+                let is_valid = is_field_byte(byte) && self.trailers <= MAX_TRAILERS;
+                if is_valid {
                     Ok(State::Trailer { line: line.saturating_add(1) })
                 } else {
                     Err(BodyError::Trailer)

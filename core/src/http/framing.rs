@@ -36,7 +36,7 @@ pub(super) fn of_request(headers: &Headers, version: Version) -> Result<BodyLeng
         // as if the framing is faulty".
         _ if version == Version::Http10 => Err(HeadError::TransferEncoding),
         (Coding::Chunked, None) => Ok(BodyLength::Chunked),
-        (Coding::ThenChunked, None) => Err(HeadError::UnknownTransferCoding),
+        (Coding::OtherThenChunked, None) => Err(HeadError::UnknownTransferCoding),
         // RFC 9112 6.3: "the server MUST respond with the 400 (Bad Request) status code and then
         // close".
         (Coding::Other, None) => Err(HeadError::TransferEncoding),
@@ -54,7 +54,7 @@ pub(super) fn of_response(headers: &Headers, status: u16) -> Result<BodyLength, 
         (Coding::None, Some(length)) => Ok(BodyLength::Length(length)),
         (_, Some(_)) => Err(HeadError::TwoBodyLengths),
         (Coding::Chunked, None) => Ok(BodyLength::Chunked),
-        (Coding::ThenChunked, None) => Err(HeadError::UnknownTransferCoding),
+        (Coding::OtherThenChunked, None) => Err(HeadError::UnknownTransferCoding),
         (Coding::Other, None) => Ok(BodyLength::UntilClose),
     }
 }
@@ -63,7 +63,7 @@ enum Coding {
     None,
     Chunked,
     /// Another coding, with `chunked` around it.
-    ThenChunked,
+    OtherThenChunked,
     Other,
 }
 
@@ -80,7 +80,7 @@ fn transfer_encoding(headers: &Headers) -> Coding {
             if headers.elements(NAME).count() == 1 {
                 Coding::Chunked
             } else {
-                Coding::ThenChunked
+                Coding::OtherThenChunked
             }
         }
         Some(_) => Coding::Other,

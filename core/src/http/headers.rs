@@ -59,14 +59,14 @@ impl Headers {
 
     /// Returns all fields: names as they were written, values without surrounding blanks.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|field| (as_str(self.part(field.name)), self.part(field.value)))
+        self.fields.iter().map(|field| (as_str(self.slice(field.name)), self.slice(field.value)))
     }
 
     /// Returns the values of all fields with this name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         // Comparing bytes saves validating each name as UTF-8.
-        let same = |field: &&Field| self.part(field.name).eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().filter(same).map(|field| self.part(field.value))
+        let same = |field: &&Field| self.slice(field.name).eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().filter(same).map(|field| self.slice(field.value))
     }
 
     /// Returns the value of the first field with this name, or `None` if the field is missing or
@@ -105,11 +105,11 @@ impl Headers {
 
     /// Returns the value of the only field with this name, `Ok(None)` if there is none, or an error
     /// if the field is repeated.
-    pub(crate) fn only<'a>(&'a self, name: &'a str) -> Result<Option<&'a [u8]>, Several> {
+    pub(crate) fn at_most_one<'a>(&'a self, name: &'a str) -> Result<Option<&'a [u8]>, Repeated> {
         let mut all = self.all(name);
         match (all.next(), all.next()) {
             (value, None) => Ok(value),
-            _ => Err(Several),
+            _ => Err(Repeated),
         }
     }
 
@@ -118,15 +118,15 @@ impl Headers {
         if !is_token(name.as_bytes()) {
             return Err(InvalidHeader::Name);
         }
-        if let Some((at, byte)) = misplaced_byte(value) {
+        if let Some((at, byte)) = invalid_byte(value) {
             return Err(InvalidHeader::Value { at, byte });
         }
-        self.push_checked(name, value);
+        self.push_valid(name, value);
         Ok(())
     }
 
     /// Adds a field that this crate writes itself or has validated before.
-    pub(crate) fn push_checked(&mut self, name: &str, value: &[u8]) {
+    pub(crate) fn push_valid(&mut self, name: &str, value: &[u8]) {
         let name_start = self.text.len();
         self.text.extend_from_slice(name.as_bytes());
         self.text.extend_from_slice(b": ");
@@ -149,7 +149,7 @@ impl Headers {
         }
     }
 
-    pub(super) fn received(text: Vec<u8>, fields: Vec<Field>) -> Self {
+    pub(super) fn from_parsed(text: Vec<u8>, fields: Vec<Field>) -> Self {
         Headers { text, fields }
     }
 
@@ -158,19 +158,19 @@ impl Headers {
         self.text.capacity()
     }
 
-    pub(super) fn part(&self, span: Span) -> &[u8] {
+    pub(super) fn slice(&self, span: Span) -> &[u8] {
         let start = span.start as usize;
         self.text.get(start..start.saturating_add(span.len as usize)).unwrap_or_default()
     }
 
-    pub(super) fn part_str(&self, span: Span) -> &str {
-        as_str(self.part(span))
+    pub(super) fn slice_str(&self, span: Span) -> &str {
+        as_str(self.slice(span))
     }
 }
 
 /// A field that may appear only once is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Several;
+pub(crate) struct Repeated;
 
 impl Span {
     fn new(start: usize, len: usize) -> Option<Self> {
@@ -189,11 +189,12 @@ fn as_str(bytes: &[u8]) -> &str {
 }
 
 /// Returns the first byte that a parser would refuse or strip from the value.
-fn misplaced_byte(value: &[u8]) -> Option<(usize, u8)> {
+fn invalid_byte(value: &[u8]) -> Option<(usize, u8)> {
     let last = value.len().wrapping_sub(1);
     // RFC 9110 5.5: "A field value does not include leading or trailing whitespace".
-    let misplaced = |at: usize, byte: u8| !is_field_byte(byte) || (is_blank(byte) && (at == 0 || at == last));
-    value.iter().copied().enumerate().find(|&(at, byte)| misplaced(at, byte))
+    let is_invalid =
+        |at: usize, byte: u8| !is_field_byte(byte) || (is_blank(byte) && (at == 0 || at == last));
+    value.iter().copied().enumerate().find(|&(at, byte)| is_invalid(at, byte))
 }
 
 impl fmt::Debug for Headers {

@@ -25,4 +25,4 @@ pub use request::{Request, Version};
 pub use response::Response;
 
 pub(crate) use grammar::{Authority, is_blank, is_tchar, is_token};
-pub(crate) use reader::{HeadReader, Kind};
+pub(crate) use reader::{HeadKind, HeadReader};

@@ -8,13 +8,13 @@ use super::request::Version;
 use super::{HeadError, Headers, Request, Response};
 
 /// Heads with up to this many fields are parsed without an allocation. Browsers send about 15.
-const FEW: usize = 32;
+const INLINE_FIELDS: usize = 32;
 
 /// Parses a complete head, which has `fields` lines after its first.
 pub(super) fn parse_request(head: Vec<u8>, fields: usize) -> Result<Request, HeadError> {
-    let (mut few, mut many) = ([httparse::EMPTY_HEADER; FEW], Vec::new());
-    let mut parsed = httparse::Request::new(slots(fields, &mut few, &mut many));
-    check_whole(parsed.parse(&head).map_err(fault)?, &head)?;
+    let (mut inline, mut heap) = ([httparse::EMPTY_HEADER; INLINE_FIELDS], Vec::new());
+    let mut parsed = httparse::Request::new(header_slots(fields, &mut inline, &mut heap));
+    check_end(parsed.parse(&head).map_err(head_error)?, &head)?;
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(HeadError::Method);
     };
@@ -24,38 +24,38 @@ pub(super) fn parse_request(head: Vec<u8>, fields: usize) -> Result<Request, Hea
         return Err(HeadError::Target);
     };
     let index = index(&head, parsed.headers)?;
-    Request::checked(Headers::received(head, index), method, target, version(minor))
+    Request::validate(Headers::from_parsed(head, index), method, target, version(minor))
 }
 
 /// Parses the complete head of a response, which has `fields` lines after its first.
 pub(super) fn parse_response(head: Vec<u8>, fields: usize) -> Result<Response, HeadError> {
-    let (mut few, mut many) = ([httparse::EMPTY_HEADER; FEW], Vec::new());
-    let mut parsed = httparse::Response::new(slots(fields, &mut few, &mut many));
-    check_whole(parsed.parse(&head).map_err(fault)?, &head)?;
+    let (mut inline, mut heap) = ([httparse::EMPTY_HEADER; INLINE_FIELDS], Vec::new());
+    let mut parsed = httparse::Response::new(header_slots(fields, &mut inline, &mut heap));
+    check_end(parsed.parse(&head).map_err(head_error)?, &head)?;
     // RFC 9110 15: three digits, the first from 1 to 5. The recipient decides about 600 and above.
     let (Some(status @ 100..), Some(minor)) = (parsed.code, parsed.version) else {
         return Err(HeadError::StatusLine);
     };
     let index = index(&head, parsed.headers)?;
-    Ok(Response::received(status, version(minor), Headers::received(head, index)))
+    Ok(Response::from_parsed(status, version(minor), Headers::from_parsed(head, index)))
 }
 
 /// Returns room for the fields that the scan has counted, at most `max_headers`.
-fn slots<'s, 'b>(
+fn header_slots<'s, 'b>(
     fields: usize,
-    few: &'s mut [httparse::Header<'b>; FEW],
-    many: &'s mut Vec<httparse::Header<'b>>,
+    inline: &'s mut [httparse::Header<'b>; INLINE_FIELDS],
+    heap: &'s mut Vec<httparse::Header<'b>>,
 ) -> &'s mut [httparse::Header<'b>] {
-    if fields <= FEW {
-        return few.get_mut(..fields).unwrap_or_default();
+    if fields <= INLINE_FIELDS {
+        return inline.get_mut(..fields).unwrap_or_default();
     }
-    *many = vec![httparse::EMPTY_HEADER; fields];
-    many
+    *heap = vec![httparse::EMPTY_HEADER; fields];
+    heap
 }
 
 /// Checks that the scan and the parser agree on where the head ends. If they differ, one has
 /// misread it.
-fn check_whole(status: httparse::Status<usize>, head: &[u8]) -> Result<(), HeadError> {
+fn check_end(status: httparse::Status<usize>, head: &[u8]) -> Result<(), HeadError> {
     match status {
         httparse::Status::Complete(length) if length == head.len() => Ok(()),
         _ => Err(HeadError::FieldName),
@@ -78,7 +78,7 @@ fn version(minor: u8) -> Version {
     if minor == 0 { Version::Http10 } else { Version::Http11 }
 }
 
-fn fault(error: httparse::Error) -> HeadError {
+fn head_error(error: httparse::Error) -> HeadError {
     match error {
         httparse::Error::HeaderName => HeadError::FieldName,
         httparse::Error::HeaderValue => HeadError::FieldValue,

@@ -10,7 +10,7 @@ use crate::{Config, RecvBuf};
 /// RFC 9112 2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at
 /// least one empty line (CRLF) received prior to the request-line". Old clients send one after a
 /// body; this allows for a few.
-const EMPTY_LINES: u8 = 4;
+const MAX_EMPTY_LINES: u8 = 4;
 
 /// Collects a head up to its empty line. Bytes after it stay in the input.
 ///
@@ -24,33 +24,33 @@ const EMPTY_LINES: u8 = 4;
 /// in one read is copied once.
 #[derive(Debug)]
 pub(crate) struct HeadReader {
-    kept: Vec<u8>,
+    buffered: Vec<u8>,
     scan: Scan,
     /// The number of bytes that the scan and the parser have examined together.
     #[cfg(test)]
-    pub(crate) looked_at: usize,
+    pub(crate) examined: usize,
 }
 
 /// The kind of message whose head is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum HeadKind {
     Request,
     Response,
 }
 
 impl HeadReader {
-    pub(crate) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: HeadKind) -> Self {
         HeadReader {
-            kept: Vec::new(),
+            buffered: Vec::new(),
             scan: Scan::new(kind),
             #[cfg(test)]
-            looked_at: 0,
+            examined: 0,
         }
     }
 
     /// Returns the number of bytes of the incomplete head.
     pub(crate) fn received(&self) -> usize {
-        self.kept.len()
+        self.buffered.len()
     }
 
     pub(crate) fn poll_request(
@@ -74,27 +74,27 @@ impl HeadReader {
     fn poll_head(&mut self, input: &mut RecvBuf<'_>, config: &Config) -> Result<Option<Vec<u8>>, HeadError> {
         // The index into a head has offsets of 32 bits.
         let limit = config.max_head_size.min(u32::MAX as usize);
-        let room = limit.saturating_sub(self.kept.len());
+        let room = limit.saturating_sub(self.buffered.len());
         let new = input.remaining();
         let new = new.get(..room).unwrap_or(new);
-        let (arrived, end) = (new.len(), self.scan.run(new, config.max_headers)?);
+        let (arrived, end) = (new.len(), self.scan.advance(new, config.max_headers)?);
         #[cfg(test)]
         {
-            self.looked_at += end.unwrap_or(arrived) + if end.is_some() { self.kept.len() } else { 0 };
-            self.looked_at += end.unwrap_or(0);
+            self.examined += end.unwrap_or(arrived) + if end.is_some() { self.buffered.len() } else { 0 };
+            self.examined += end.unwrap_or(0);
         }
         match end {
-            Some(end) if self.kept.is_empty() => Ok(Some(input.take(end).to_vec())),
+            Some(end) if self.buffered.is_empty() => Ok(Some(input.take(end).to_vec())),
             Some(end) => {
-                self.kept.extend_from_slice(input.take(end));
+                self.buffered.extend_from_slice(input.take(end));
                 // The head may live as long as its connection, so spare capacity is freed.
-                self.kept.shrink_to_fit();
-                Ok(Some(core::mem::take(&mut self.kept)))
+                self.buffered.shrink_to_fit();
+                Ok(Some(core::mem::take(&mut self.buffered)))
             }
             // The limit is reached, and the head has not ended.
             None if arrived == room => Err(HeadError::TooBig { limit }),
             None => {
-                self.kept.extend_from_slice(input.take(arrived));
+                self.buffered.extend_from_slice(input.take(arrived));
                 Ok(None)
             }
         }
@@ -107,9 +107,9 @@ impl HeadReader {
 struct Scan {
     phase: Phase,
     /// The bytes of the current line so far.
-    line: usize,
+    line_len: usize,
     /// The byte examined last.
-    last: u8,
+    previous: u8,
     /// The number of complete lines, including the start line.
     lines: usize,
 }
@@ -126,9 +126,9 @@ enum Phase {
 }
 
 impl Scan {
-    fn new(kind: Kind) -> Self {
-        let phase = if kind == Kind::Request { Phase::Empty(0) } else { Phase::StatusLine };
-        Scan { phase, line: 0, last: 0, lines: 0 }
+    fn new(kind: HeadKind) -> Self {
+        let phase = if kind == HeadKind::Request { Phase::Empty(0) } else { Phase::StatusLine };
+        Scan { phase, line_len: 0, previous: 0, lines: 0 }
     }
 
     fn fields(&self) -> usize {
@@ -136,23 +136,23 @@ impl Scan {
     }
 
     /// Scans new bytes; returns how many of them belong to the head once it has ended.
-    fn run(&mut self, bytes: &[u8], max_fields: usize) -> Result<Option<usize>, HeadError> {
+    fn advance(&mut self, bytes: &[u8], max_fields: usize) -> Result<Option<usize>, HeadError> {
         let mut rest = bytes;
-        while let [byte, behind @ ..] = rest {
+        while let [byte, tail @ ..] = rest {
             if matches!(self.phase, Phase::Lines) {
                 let Some(at) = rest.iter().position(|&b| b == b'\n') else {
-                    self.line = self.line.saturating_add(rest.len());
-                    self.last = rest.last().copied().unwrap_or(self.last);
+                    self.line_len = self.line_len.saturating_add(rest.len());
+                    self.previous = rest.last().copied().unwrap_or(self.previous);
                     return Ok(None);
                 };
-                let (line, behind) = rest.split_at_checked(at.saturating_add(1)).unwrap_or((rest, &[]));
-                rest = behind;
+                let (line, tail) = rest.split_at_checked(at.saturating_add(1)).unwrap_or((rest, &[]));
+                rest = tail;
                 if self.end_line(line, max_fields)? {
                     return Ok(Some(bytes.len().saturating_sub(rest.len())));
                 }
             } else {
-                self.start_line(*byte, behind.first().copied())?;
-                rest = behind;
+                self.start_line(*byte, tail.first().copied())?;
+                rest = tail;
             }
         }
         Ok(None)
@@ -162,19 +162,19 @@ impl Scan {
     /// here, at its first wrong byte rather than at the deadline.
     fn start_line(&mut self, byte: u8, next: Option<u8>) -> Result<(), HeadError> {
         match self.phase {
-            Phase::Empty(lines) if self.line == 0 && byte == b'\r' => {
-                if lines == EMPTY_LINES {
+            Phase::Empty(lines) if self.line_len == 0 && byte == b'\r' => {
+                if lines == MAX_EMPTY_LINES {
                     return Err(HeadError::EmptyLines);
                 }
-                self.line = 1;
+                self.line_len = 1;
                 return Ok(());
             }
-            Phase::Empty(lines) if self.line == 1 => {
+            Phase::Empty(lines) if self.line_len == 1 => {
                 if byte != b'\n' {
                     return Err(HeadError::BareCr);
                 }
                 self.phase = Phase::Empty(lines.saturating_add(1));
-                self.line = 0;
+                self.line_len = 0;
                 return Ok(());
             }
             Phase::Empty(_) => match byte {
@@ -188,17 +188,17 @@ impl Scan {
             Phase::Method if !is_tchar(byte) => return Err(HeadError::Method),
             Phase::StatusLine => {
                 const START: &[u8] = b"HTTP/1.";
-                if START.get(self.line) != Some(&byte) {
+                if START.get(self.line_len) != Some(&byte) {
                     return Err(HeadError::StatusLine);
                 }
-                if self.line.saturating_add(1) == START.len() {
+                if self.line_len.saturating_add(1) == START.len() {
                     self.phase = Phase::Lines;
                 }
             }
             Phase::Method | Phase::Lines => {}
         }
-        self.line = self.line.saturating_add(1);
-        self.last = byte;
+        self.line_len = self.line_len.saturating_add(1);
+        self.previous = byte;
         Ok(())
     }
 
@@ -207,15 +207,15 @@ impl Scan {
     fn end_line(&mut self, line: &[u8], max_fields: usize) -> Result<bool, HeadError> {
         let before = match line {
             [.., before, _] => *before,
-            _ => self.last,
+            _ => self.previous,
         };
         // RFC 9112 2.2: "a recipient MAY recognize a single LF as a line terminator". This one does
         // not: two recipients that differ in this make request smuggling possible.
         if before != b'\r' {
             return Err(HeadError::BareLf);
         }
-        let is_empty = self.line.saturating_add(line.len()) == b"\r\n".len();
-        (self.line, self.last) = (0, b'\n');
+        let is_empty = self.line_len.saturating_add(line.len()) == b"\r\n".len();
+        (self.line_len, self.previous) = (0, b'\n');
         if !is_empty {
             self.lines = self.lines.saturating_add(1);
             if self.fields() > max_fields {

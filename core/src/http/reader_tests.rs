@@ -6,7 +6,7 @@ use super::*;
 const HEAD: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nEmpty:\r\n\r\n";
 
 fn reader() -> HeadReader {
-    HeadReader::new(Kind::Request)
+    HeadReader::new(HeadKind::Request)
 }
 
 /// Feeds `bytes` in pieces of `piece` bytes until the reader returns a request or an error. Returns
@@ -39,7 +39,7 @@ fn t3_each_byte_is_examined_twice_in_total_at_any_read_size() {
         let (request, taken) = feed(&mut reader, &bytes, piece, &Config::new());
         assert_eq!(request.unwrap().unwrap().path(), "/chat");
         assert_eq!(taken, HEAD.len());
-        assert_eq!(reader.looked_at, 2 * HEAD.len(), "in pieces of {piece}");
+        assert_eq!(reader.examined, 2 * HEAD.len(), "in pieces of {piece}");
     }
 }
 
@@ -52,8 +52,8 @@ fn t3_an_endless_head_is_refused_at_the_limit_with_each_byte_examined_once() {
     let (refused, taken) = feed(&mut reader, &megabyte, 1, &config);
     assert_eq!(refused.unwrap_err(), HeadError::TooBig { limit: 16 << 10 });
     assert_eq!(taken, (16 << 10) - 1, "the byte that reaches the limit is refused");
-    assert_eq!(reader.looked_at, 16 << 10);
-    assert!(reader.kept.capacity() <= 32 << 10);
+    assert_eq!(reader.examined, 16 << 10);
+    assert!(reader.buffered.capacity() <= 32 << 10);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn input_that_cannot_become_a_response_is_refused_at_its_first_wrong_byte() {
     for (bytes, at) in
         [(&b"\x15\x03\x01"[..], 0), (b"HTTX", 3), (b"HTTP/2", 5), (b"\r\nHTTP/1.1", 0), (b"SSH-", 0)]
     {
-        let mut reader = HeadReader::new(Kind::Response);
+        let mut reader = HeadReader::new(HeadKind::Response);
         for (n, byte) in bytes.iter().enumerate() {
             let polled = reader.poll_response(&mut RecvBuf::new(&mut [*byte]), &Config::new());
             if n == at {

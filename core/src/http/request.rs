@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 use core::fmt;
 
-use super::headers::{Several, Span};
+use super::headers::{Repeated, Span};
 use super::{Authority, BodyLength, HeadError, Headers, framing};
 
 /// The HTTP version of a message.
@@ -46,13 +46,13 @@ impl Request {
     /// Returns the method, such as `GET`. Methods are case-sensitive (RFC 9110 9.1).
     #[must_use]
     pub fn method(&self) -> &str {
-        self.headers.part_str(self.method)
+        self.headers.slice_str(self.method)
     }
 
     /// Returns the target as it was sent: path and query, or an absolute URI.
     #[must_use]
     pub fn target(&self) -> &str {
-        self.headers.part_str(self.target)
+        self.headers.slice_str(self.target)
     }
 
     /// Returns the path without decoding it, or `/` if an absolute URI has none.
@@ -133,7 +133,7 @@ impl Request {
     }
 
     /// Validates what the line parser does not: the target, `Host`, and the length of the body.
-    pub(super) fn checked(
+    pub(super) fn validate(
         headers: Headers,
         method: Span,
         target: Span,
@@ -147,8 +147,8 @@ impl Request {
         // RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
         // request message that lacks a Host header field and to any request message that contains
         // more than one Host header field line or a Host header field with an invalid field value."
-        match request.headers.only("host") {
-            Err(Several) => Err(HeadError::RepeatedHost),
+        match request.headers.at_most_one("host") {
+            Err(Repeated) => Err(HeadError::RepeatedHost),
             Ok(None) if version == Version::Http11 => Err(HeadError::MissingHost),
             Ok(Some(host)) if Authority::parse(host).is_none() => Err(HeadError::InvalidHost),
             Ok(_) => Ok(request),

@@ -38,14 +38,14 @@ impl Response {
     #[must_use]
     pub fn new(status: u16) -> Self {
         let status = if matches!(status, 100..=599) { status } else { 500 };
-        Response::received(status, Version::Http11, Headers::default())
+        Response::from_parsed(status, Version::Http11, Headers::default())
     }
 
     /// Creates a response with a body of plain text.
     #[must_use]
     pub fn text(status: u16, text: impl Into<Vec<u8>>) -> Self {
         let mut response = Response::new(status).body(text);
-        response.headers.push_checked("Content-Type", b"text/plain; charset=utf-8");
+        response.headers.push_valid("Content-Type", b"text/plain; charset=utf-8");
         response
     }
 
@@ -53,7 +53,7 @@ impl Response {
     #[must_use]
     pub fn html(status: u16, html: impl Into<Vec<u8>>) -> Self {
         let mut response = Response::new(status).body(html);
-        response.headers.push_checked("Content-Type", b"text/html; charset=utf-8");
+        response.headers.push_valid("Content-Type", b"text/html; charset=utf-8");
         response
     }
 
@@ -65,7 +65,7 @@ impl Response {
     /// 9110 5.1, 5.5), and for `Content-Length` and `Transfer-Encoding`, which follow from the
     /// body.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
-        if is_framing(name) {
+        if is_framing_field(name) {
             return Err(InvalidHeader::Reserved);
         }
         self.headers.push(name, value.as_ref())?;
@@ -97,9 +97,9 @@ impl Response {
     #[must_use]
     pub fn keep_alive(self, keep_alive: bool) -> Self {
         match (keep_alive, self.headers.contains("connection")) {
-            (true, false) => self.header_checked("Connection", "keep-alive"),
+            (true, false) => self.with_valid_header("Connection", "keep-alive"),
             (false, true) if !self.headers.contains_token("connection", "close") => {
-                self.header_checked("Connection", "close")
+                self.with_valid_header("Connection", "close")
             }
             // Without the header, `encode_head` adds `close`.
             _ => self,
@@ -168,7 +168,7 @@ impl Response {
     #[must_use]
     pub fn encode_head(&self) -> Vec<u8> {
         let mut out = format!("HTTP/1.1 {:03} {}\r\n", self.status, self.reason()).into_bytes();
-        self.headers.write(&mut out, is_framing);
+        self.headers.write(&mut out, is_framing_field);
         // RFC 9110 8.6: "A server MUST NOT send a Content-Length header field in any response with
         // a status code of 1xx (Informational) or 204 (No Content)."
         if self.may_have_body() {
@@ -183,20 +183,20 @@ impl Response {
         out
     }
 
-    pub(crate) fn received(status: u16, version: Version, headers: Headers) -> Self {
+    pub(crate) fn from_parsed(status: u16, version: Version, headers: Headers) -> Self {
         Response { status, version, headers, content: Vec::new(), truncated: false, head_only: false }
     }
 
     /// Adds a header that this crate writes itself.
-    pub(crate) fn header_checked(mut self, name: &str, value: &str) -> Self {
-        self.headers.push_checked(name, value.as_bytes());
+    pub(crate) fn with_valid_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push_valid(name, value.as_bytes());
         self
     }
 
     /// Adds headers that have been validated before.
-    pub(crate) fn headers_checked(mut self, fields: &Headers) -> Self {
+    pub(crate) fn with_valid_headers(mut self, fields: &Headers) -> Self {
         for (name, value) in fields.iter() {
-            self.headers.push_checked(name, value);
+            self.headers.push_valid(name, value);
         }
         self
     }
@@ -225,7 +225,7 @@ impl Response {
 
 /// Returns whether this field says where the message ends. Such fields follow from the body that is
 /// actually sent.
-fn is_framing(name: &str) -> bool {
+fn is_framing_field(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
 }
 

@@ -92,7 +92,7 @@ impl Sender {
         // The size of a fragmented message is not known yet; it counts as a long one.
         let size = if flags.finish { fragment.len() } else { usize::MAX };
         let requested = flags.compress.then_some(true);
-        self.deflater.as_ref().is_some_and(|deflater| deflater.wants(size, requested))
+        self.deflater.as_ref().is_some_and(|deflater| deflater.should_compress(size, requested))
     }
 
     /// Queues a whole message, split into frames of [`Config::fragment_size`](crate::Config).
@@ -123,10 +123,10 @@ impl Sender {
         let Some(deflater) = &self.deflater else { return Some((plain, false)) };
         let (size, requested) = (prepared.as_bytes().len(), prepared.compress);
         match deflated {
-            Some((encoded, window_bits)) if deflater.admits(size, *window_bits, requested) => {
+            Some((encoded, window_bits)) if deflater.accepts_prepared(size, *window_bits, requested) => {
                 Some((encoded, true))
             }
-            _ if deflater.wants(size, requested) => None,
+            _ if deflater.should_compress(size, requested) => None,
             _ => Some((plain, false)),
         }
     }
@@ -136,7 +136,7 @@ impl Sender {
     #[inline(never)]
     pub(super) fn write_deflated(&mut self, payload: &Payload<'_>) -> bool {
         let Some(mut deflater) = self.deflater.take() else { return false };
-        let written = deflater.message(payload.as_bytes(), |bytes| {
+        let written = deflater.compress_message(payload.as_bytes(), |bytes| {
             self.write_message(payload.kind.opcode(), true, PayloadData::Borrowed(bytes));
         });
         self.deflater = Some(deflater);
@@ -146,7 +146,7 @@ impl Sender {
     #[inline(never)]
     fn write_deflated_fragment(&mut self, opcode: Opcode, flags: Flags, fragment: &[u8]) {
         let Some(mut deflater) = self.deflater.take() else { return };
-        deflater.part(fragment, flags.finish, |bytes| {
+        deflater.compress_part(fragment, flags.finish, |bytes| {
             self.write_frame(opcode, flags, PayloadData::Borrowed(bytes));
         });
         self.deflater = Some(deflater);

@@ -21,7 +21,7 @@ pub(crate) struct Available;
 /// The input after which a compressor is reset. miniz_oxide counts its input in a `usize`; a reset
 /// at half of its range keeps the counters from overflowing. (That is after 2 GiB with a `usize` of
 /// 32 bits, and never with 64.)
-const MAX_THROUGH: usize = usize::MAX / 2;
+const MAX_TOTAL_IN: usize = usize::MAX / 2;
 
 /// A compressor of miniz_oxide.
 ///
@@ -38,11 +38,11 @@ pub(crate) struct Encoder {
     level: u8,
     window: usize,
     /// The bytes that the compressor knows, including the history. No distance is longer.
-    known: usize,
+    known_len: usize,
     /// The last half of the window, if the window is not the largest.
     recent: Vec<u8>,
     /// The input since the compressor was last reset.
-    through: usize,
+    total_in: usize,
 }
 
 impl Encoder {
@@ -51,41 +51,41 @@ impl Encoder {
         let level = settings.level.clamp(1, 9);
         deflate.set_format_and_level(DataFormat::Raw, level);
         let window = 1 << clamp_window_bits(settings.window_bits);
-        Encoder { deflate, level, window, known: 0, recent: Vec::new(), through: 0 }
+        Encoder { deflate, level, window, known_len: 0, recent: Vec::new(), total_in: 0 }
     }
 
     /// Starts a new stream as if `history` had been compressed before it. Must be called before the
     /// first use.
     pub(crate) fn reset(&mut self, history: &[u8]) {
-        self.forget();
+        self.forget_input();
         if self.window == MAX_WINDOW {
-            self.learn(tail(history, MAX_WINDOW));
+            self.prime(tail(history, MAX_WINDOW));
         } else {
             self.recent.clear();
-            self.remember(history);
-            self.learn_recent();
+            self.push_recent(history);
+            self.prime_with_recent();
         }
     }
 
     /// Continues the stream: appends `input`, compressed, and the empty block of a flush to `out`.
     pub(crate) fn compress(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), Corrupt> {
-        if self.through > MAX_THROUGH {
-            self.forget();
+        if self.total_in > MAX_TOTAL_IN {
+            self.forget_input();
         }
         if self.window == MAX_WINDOW {
-            return self.run(input, TDEFLFlush::Sync, |bytes| out.extend_from_slice(bytes));
+            return self.deflate(input, TDEFLFlush::Sync, |bytes| out.extend_from_slice(bytes));
         }
         loop {
             // Refresh the window early rather than compress a piece of a few bytes, because each
             // piece takes a separate block.
-            if self.window - self.known < input.len().min(self.window / 2) {
-                self.forget();
-                self.learn_recent();
+            if self.window - self.known_len < input.len().min(self.window / 2) {
+                self.forget_input();
+                self.prime_with_recent();
             }
-            let (piece, rest) = input.split_at_checked(self.window - self.known).unwrap_or((input, &[]));
-            self.run(piece, TDEFLFlush::Sync, |bytes| out.extend_from_slice(bytes))?;
-            self.known += piece.len();
-            self.remember(piece);
+            let (piece, rest) = input.split_at_checked(self.window - self.known_len).unwrap_or((input, &[]));
+            self.deflate(piece, TDEFLFlush::Sync, |bytes| out.extend_from_slice(bytes))?;
+            self.known_len += piece.len();
+            self.push_recent(piece);
             input = rest;
             if input.is_empty() {
                 return Ok(());
@@ -93,46 +93,51 @@ impl Encoder {
         }
     }
 
-    fn forget(&mut self) {
-        let forgot = self.run(&[], TDEFLFlush::Full, |_| ());
-        if forgot.is_err() || self.through > MAX_THROUGH {
+    fn forget_input(&mut self) {
+        let forgot = self.deflate(&[], TDEFLFlush::Full, |_| ());
+        if forgot.is_err() || self.total_in > MAX_TOTAL_IN {
             self.deflate.reset();
-            self.through = 0;
+            self.total_in = 0;
         }
-        self.known = 0;
+        self.known_len = 0;
     }
 
     /// Primes the compressor by compressing `history` and discarding the output. Level 2 is enough to
     /// make all of it known. Level 1 keeps its knowledge in a different form, so an encoder of level 1
     /// is primed at level 1.
-    fn learn(&mut self, history: &[u8]) {
+    fn prime(&mut self, history: &[u8]) {
         if history.is_empty() {
             return;
         }
         self.deflate.set_format_and_level(DataFormat::Raw, self.level.min(2));
         // After a failure the next call fails too, and returns the error.
-        let _ = self.run(history, TDEFLFlush::Sync, |_| ());
+        let _ = self.deflate(history, TDEFLFlush::Sync, |_| ());
         self.deflate.set_format_and_level(DataFormat::Raw, self.level);
-        self.known = history.len();
+        self.known_len = history.len();
     }
 
-    fn learn_recent(&mut self) {
+    fn prime_with_recent(&mut self) {
         let recent = core::mem::take(&mut self.recent);
-        self.learn(&recent);
+        self.prime(&recent);
         self.recent = recent;
     }
 
-    fn remember(&mut self, bytes: &[u8]) {
+    fn push_recent(&mut self, bytes: &[u8]) {
         let half = self.window / 2;
         let bytes = tail(bytes, half);
         self.recent.drain(..(self.recent.len() + bytes.len()).saturating_sub(half));
         self.recent.extend_from_slice(bytes);
     }
 
-    fn run(&mut self, input: &[u8], flush: TDEFLFlush, mut give: impl FnMut(&[u8])) -> Result<(), Corrupt> {
-        self.through = self.through.saturating_add(input.len());
+    fn deflate(
+        &mut self,
+        input: &[u8],
+        flush: TDEFLFlush,
+        mut sink: impl FnMut(&[u8]),
+    ) -> Result<(), Corrupt> {
+        self.total_in = self.total_in.saturating_add(input.len());
         let (status, read) = compress_to_output(&mut self.deflate, input, flush, |bytes| {
-            give(bytes);
+            sink(bytes);
             true
         });
         if status == TDEFLStatus::Okay && read == input.len() { Ok(()) } else { Err(Corrupt) }
@@ -156,7 +161,7 @@ pub(crate) struct Decoder {
     window: Vec<u8>,
     end: usize,
     /// Whether no input has arrived since the last message, or since a block with BFINAL.
-    fresh: bool,
+    at_start: bool,
     /// The bytes of output since the last block with BFINAL, if there was one.
     since_final: Option<usize>,
 }
@@ -164,7 +169,7 @@ pub(crate) struct Decoder {
 impl Decoder {
     pub(crate) fn new(_available: Available) -> Self {
         let window = alloc::vec![0; MAX_WINDOW + SLACK];
-        Decoder { inflate: Box::default(), window, end: 0, fresh: true, since_final: None }
+        Decoder { inflate: Box::default(), window, end: 0, at_start: true, since_final: None }
     }
 
     /// Starts a new stream that may refer back to the last 32 KiB of `history`.
@@ -210,7 +215,7 @@ impl Decoder {
 
     /// Ends a message. All of its output must have been read.
     pub(crate) fn finish(&mut self) -> Result<(), Corrupt> {
-        if self.fresh {
+        if self.at_start {
             return Ok(());
         }
         // RFC 7692 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of
@@ -220,14 +225,14 @@ impl Decoder {
             _ if tail.read != 4 => return Err(Corrupt),
             // The completed block has BFINAL, which was in the message.
             TINFLStatus::Done => self.restart(),
-            TINFLStatus::BlockBoundary if self.held_bits() == Some(0) => self.fresh = true,
+            TINFLStatus::BlockBoundary if self.pending_bits() == Some(0) => self.at_start = true,
             _ => return Err(Corrupt),
         }
         Ok(())
     }
 
     /// Returns how many bits of the last byte belong to the next block, or `None` inside a block.
-    fn held_bits(&self) -> Option<u8> {
+    fn pending_bits(&self) -> Option<u8> {
         self.inflate.block_boundary_state().map(|state| state.num_bits)
     }
 
@@ -240,7 +245,7 @@ impl Decoder {
     fn restart(&mut self) {
         self.inflate.init();
         self.end = 0;
-        self.fresh = true;
+        self.at_start = true;
         self.since_final = Some(0);
     }
 
@@ -257,7 +262,7 @@ impl Decoder {
         let (status, read, written) =
             decompress_with_limit(&mut self.inflate, input, &mut self.window, self.end, room, flags);
         self.end += written;
-        self.fresh &= read == 0;
+        self.at_start &= read == 0;
         self.since_final = self.since_final.map(|n| n.saturating_add(written));
         (status, Inflated { read, written })
     }
@@ -278,13 +283,13 @@ mod tests {
             encoder.reset(&[]);
             let plain = [7; 100];
             for _ in 0..4 {
-                encoder.through = encoder.through.max(MAX_THROUGH);
+                encoder.total_in = encoder.total_in.max(MAX_TOTAL_IN);
                 let (mut sent, mut output) = (Vec::new(), [0; 200]);
                 encoder.compress(&plain, &mut sent).unwrap();
                 let came = decoder.inflate(&sent, &mut output).unwrap();
                 assert!(output[..came.written] == plain);
             }
-            assert!(encoder.through <= MAX_THROUGH + plain.len());
+            assert!(encoder.total_in <= MAX_TOTAL_IN + plain.len());
         }
     }
 }

@@ -54,8 +54,8 @@ impl Encoder {
             let room = out.get_mut(end..).unwrap_or_default();
             let size = room.len();
             let status = self.deflate.compress(input, room, DeflateFlush::SyncFlush);
-            let read = since(taken, self.deflate.total_in());
-            let written = since(given, self.deflate.total_out());
+            let read = growth(taken, self.deflate.total_in());
+            let written = growth(given, self.deflate.total_out());
             out.truncate(end.saturating_add(written));
             input = input.get(read..).unwrap_or_default();
             match status {
@@ -83,7 +83,7 @@ fn room_for(input: usize) -> usize {
 pub(crate) struct Decoder {
     inflate: Inflate,
     /// Whether no input has arrived since the last message, or since a block with BFINAL.
-    fresh: bool,
+    at_start: bool,
     /// The bytes of output since the last block with BFINAL, if there was one.
     since_final: Option<usize>,
 }
@@ -92,7 +92,7 @@ impl Decoder {
     pub(crate) fn new(_available: Available) -> Self {
         // The largest window accepts every stream, so nothing here depends on the peer keeping to a
         // smaller one.
-        Decoder { inflate: Inflate::new(false, 15), fresh: true, since_final: None }
+        Decoder { inflate: Inflate::new(false, 15), at_start: true, since_final: None }
     }
 
     /// Starts a new stream that may refer back to the last 32 KiB of `history`.
@@ -132,7 +132,7 @@ impl Decoder {
 
     /// Ends a message. All of its output must have been read.
     pub(crate) fn finish(&mut self) -> Result<(), Corrupt> {
-        if self.fresh {
+        if self.at_start {
             return Ok(());
         }
         // RFC 7692 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of
@@ -143,22 +143,22 @@ impl Decoder {
             return Err(Corrupt);
         }
         // The completed block may have BFINAL, which was in the message.
-        if self.ended()? {
+        if self.stream_has_ended()? {
             self.restart();
             return Ok(());
         }
         // If another kind of block ended here, it may not have ended on a byte boundary. Then the
         // probe, an empty block, is misread.
         let (probe, status) = self.step(&EMPTY_BLOCK, &mut [], InflateFlush::Block);
-        if status.is_err() || probe.read != EMPTY_BLOCK.len() || self.ended()? {
+        if status.is_err() || probe.read != EMPTY_BLOCK.len() || self.stream_has_ended()? {
             return Err(Corrupt);
         }
-        self.fresh = true;
+        self.at_start = true;
         Ok(())
     }
 
     /// Returns whether a block with BFINAL has ended.
-    fn ended(&mut self) -> Result<bool, Corrupt> {
+    fn stream_has_ended(&mut self) -> Result<bool, Corrupt> {
         let (_, status) = self.step(&[], &mut [], InflateFlush::NoFlush);
         Ok(status? == Status::StreamEnd)
     }
@@ -171,7 +171,7 @@ impl Decoder {
 
     fn restart(&mut self) {
         self.inflate.reset(false);
-        self.fresh = true;
+        self.at_start = true;
         self.since_final = Some(0);
     }
 
@@ -183,9 +183,9 @@ impl Decoder {
     ) -> (Inflated, Result<Status, Corrupt>) {
         let (taken, given) = (self.inflate.total_in(), self.inflate.total_out());
         let status = self.inflate.decompress(input, out, flush).map_err(|_| Corrupt);
-        let read = since(taken, self.inflate.total_in());
-        let written = since(given, self.inflate.total_out());
-        self.fresh &= read == 0;
+        let read = growth(taken, self.inflate.total_in());
+        let written = growth(given, self.inflate.total_out());
+        self.at_start &= read == 0;
         self.since_final = self.since_final.map(|n| n.saturating_add(written));
         (Inflated { read, written }, status)
     }
@@ -193,6 +193,6 @@ impl Decoder {
 
 /// Returns by how much one of zlib's totals grew. It grows by at most the length of a slice, so the
 /// result always fits.
-fn since(before: u64, after: u64) -> usize {
+fn growth(before: u64, after: u64) -> usize {
     usize::try_from(after.saturating_sub(before)).unwrap_or(usize::MAX)
 }

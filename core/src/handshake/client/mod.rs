@@ -27,12 +27,12 @@
 //! ```
 
 mod error;
+mod handshake;
 mod request;
 mod url;
 mod verify;
-mod waiting;
 
 pub use error::{BadResponse, HandshakeError};
+pub use handshake::{Established, Handshake};
 pub use request::Request;
 pub use url::{Url, UrlError};
-pub use waiting::{Established, Handshake};

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Handshake, Url};
-use crate::handshake::{is_own_header, key};
+use crate::handshake::{is_handshake_header, key};
 use crate::http::{Headers, InvalidHeader, is_token};
 use crate::{Config, MaskKeys, deflate};
 
@@ -50,7 +50,7 @@ impl Request {
     /// 9110 5.1, 5.5), and for the headers of the handshake itself: `Host`, `Upgrade`,
     /// `Connection`, `Sec-WebSocket-*` and those that announce a body.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
-        if is_own_header(name) || name.eq_ignore_ascii_case("host") {
+        if is_handshake_header(name) || name.eq_ignore_ascii_case("host") {
             return Err(InvalidHeader::Reserved);
         }
         self.headers.push(name, value.as_ref())?;
@@ -80,13 +80,13 @@ impl Request {
         let key = key::encode_nonce(nonce);
         let extensions = config.deflate.as_ref().map(deflate::offer);
         let head = self.encode(&key, extensions.as_deref());
-        Handshake::new(head, key::accept(key.as_bytes()), self.subprotocols, masks, config)
+        Handshake::new(head, key::accept_value(key.as_bytes()), self.subprotocols, masks, config)
     }
 
     /// Encodes the request with the headers that RFC 6455 4.1 lists.
     fn encode(&self, key: &str, extensions: Option<&str>) -> Vec<u8> {
         let mut head = Headers::default();
-        let mut push = |name: &str, value: &str| head.push_checked(name, value.as_bytes());
+        let mut push = |name: &str, value: &str| head.push_valid(name, value.as_bytes());
         push("Host", &self.authority);
         push("Upgrade", "websocket");
         push("Connection", "Upgrade");

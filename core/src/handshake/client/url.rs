@@ -211,10 +211,10 @@ fn parse_authority(text: &str, secure: bool) -> Result<(String, usize, u16), Url
 /// Other visible ASCII characters must be percent-encoded.
 fn check_target(target: &str, offset: usize) -> Result<(), UrlError> {
     let mut rest = target.as_bytes();
-    while let [byte, behind @ ..] = rest {
+    while let [byte, tail @ ..] = rest {
         let at = offset.saturating_add(target.len().saturating_sub(rest.len()));
         match byte {
-            b'%' => match behind {
+            b'%' => match tail {
                 [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {}
                 _ => return Err(UrlError::Percent { at }),
             },
@@ -223,7 +223,7 @@ fn check_target(target: &str, offset: usize) -> Result<(), UrlError> {
             }
             _ => {}
         }
-        rest = behind;
+        rest = tail;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(super) fn verify(response: &Response, expected: &Expected) -> Result<Option<
     }
     // "If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a
     // value that is not an ASCII case-insensitive match for the value "websocket""
-    match headers.only("upgrade") {
+    match headers.at_most_one("upgrade") {
         Ok(Some(value)) if value.eq_ignore_ascii_case(b"websocket") => {}
         _ => return Err(BadResponse::Upgrade),
     }
@@ -37,14 +37,14 @@ pub(super) fn verify(response: &Response, expected: &Expected) -> Result<Option<
     // "If the response lacks a |Sec-WebSocket-Accept| header field or the |Sec-WebSocket-Accept|
     // contains a value other than the base64-encoded SHA-1 of the concatenation"; 11.3.3: it "MUST
     // NOT appear more than once".
-    match headers.only("sec-websocket-accept") {
+    match headers.at_most_one("sec-websocket-accept") {
         Ok(Some(value)) if value == expected.accept.as_bytes() => {}
         _ => return Err(BadResponse::Accept),
     }
     // "If the response includes a |Sec-WebSocket-Protocol| header field and this header field
     // indicates the use of a subprotocol that was not present in the client's handshake"; 11.3.4
     // allows the field only once in a response.
-    match headers.only("sec-websocket-protocol") {
+    match headers.at_most_one("sec-websocket-protocol") {
         Ok(None) => Ok(None),
         Ok(Some(value)) => {
             let chosen = expected.subprotocols.iter().find(|name| name.as_bytes() == value);

@@ -7,7 +7,7 @@ use core::fmt;
 
 use super::Upgrade;
 use crate::deflate::Negotiated;
-use crate::handshake::is_own_header;
+use crate::handshake::is_handshake_header;
 use crate::http::{Headers, InvalidHeader, Request, Response};
 use crate::{Config, Connection, deflate};
 
@@ -49,7 +49,7 @@ impl Accept {
     /// 9110 5.1, 5.5), and for the headers of the handshake itself: `Upgrade`, `Connection`,
     /// `Sec-WebSocket-*` and those that announce a body.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
-        if is_own_header(name) {
+        if is_handshake_header(name) {
             return Err(InvalidHeader::Reserved);
         }
         self.headers.push(name, value.as_ref())?;
@@ -104,19 +104,19 @@ impl Upgrade {
     /// connection".
     fn head(&self, accept: &Accept, extensions: Option<&str>) -> Response {
         let head = Response::new(101)
-            .header_checked("Upgrade", "websocket")
-            .header_checked("Connection", "Upgrade")
-            .header_checked("Sec-WebSocket-Accept", &self.accept_key());
+            .with_valid_header("Upgrade", "websocket")
+            .with_valid_header("Connection", "Upgrade")
+            .with_valid_header("Sec-WebSocket-Accept", &self.accept_key());
         let head = match &accept.subprotocol {
             // This is a valid token: it equals one that the client offered.
-            Some(name) => head.header_checked("Sec-WebSocket-Protocol", name),
+            Some(name) => head.with_valid_header("Sec-WebSocket-Protocol", name),
             None => head,
         };
         let head = match extensions {
-            Some(extensions) => head.header_checked("Sec-WebSocket-Extensions", extensions),
+            Some(extensions) => head.with_valid_header("Sec-WebSocket-Extensions", extensions),
             None => head,
         };
-        head.headers_checked(&accept.headers)
+        head.with_valid_headers(&accept.headers)
     }
 }
 

@@ -23,15 +23,15 @@
 //! ```
 
 mod accept;
+mod handshake;
 mod origin;
 mod policy;
-mod reading;
 mod rejection;
 mod upgrade;
 
 pub use accept::{Accept, Accepted, SubprotocolNotOffered};
+pub use handshake::{Handshake, HandshakeError};
 pub use origin::{InvalidOrigin, Origin, Origins};
 pub use policy::Policy;
-pub use reading::{Handshake, HandshakeError};
 pub use rejection::{Refusal, Rejection};
 pub use upgrade::Upgrade;

@@ -50,7 +50,7 @@ impl Origins {
         if matches!(self, Origins::Any) {
             return true;
         }
-        let origin = match upgrade.request().headers().only("origin") {
+        let origin = match upgrade.request().headers().at_most_one("origin") {
             Ok(None) => return true,
             Ok(Some(origin)) => core::str::from_utf8(origin).ok().and_then(|text| text.parse().ok()),
             Err(_) => None,

@@ -130,14 +130,14 @@ impl Refusal {
         match self {
             // RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405
             // response".
-            Refusal::Method => response.header_checked("Allow", "GET"),
+            Refusal::Method => response.with_valid_header("Allow", "GET"),
             // RFC 9110 15.5.22: "The server MUST send an Upgrade header field in a 426 response",
             // and 7.8: its sender "MUST also send an "Upgrade" connection option in the Connection
             // header field".
             Refusal::Version => response
-                .header_checked("Sec-WebSocket-Version", "13")
-                .header_checked("Upgrade", "websocket")
-                .header_checked("Connection", "Upgrade, close"),
+                .with_valid_header("Sec-WebSocket-Version", "13")
+                .with_valid_header("Upgrade", "websocket")
+                .with_valid_header("Connection", "Upgrade, close"),
             _ => response,
         }
     }

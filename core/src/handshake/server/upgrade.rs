@@ -82,7 +82,7 @@ impl Upgrade {
     }
 
     pub(super) fn accept_key(&self) -> String {
-        key::accept(self.request.headers().all(KEY).next().unwrap_or_default())
+        key::accept_value(self.request.headers().all(KEY).next().unwrap_or_default())
     }
 }
 
@@ -126,7 +126,7 @@ fn check(request: &Request) -> Result<(), Refusal> {
 
 fn check_version(headers: &Headers) -> Result<(), Refusal> {
     // RFC 6455 11.3.5: "MUST NOT appear more than once in an HTTP request".
-    match headers.only("sec-websocket-version") {
+    match headers.at_most_one("sec-websocket-version") {
         Err(_) => Err(Refusal::RepeatedVersion),
         // 4.2.1: "A |Sec-WebSocket-Version| header field, with a value of 13."
         Ok(Some(b"13")) => Ok(()),
@@ -136,10 +136,10 @@ fn check_version(headers: &Headers) -> Result<(), Refusal> {
 
 fn check_key(headers: &Headers) -> Result<(), Refusal> {
     // RFC 6455 11.3.1: "MUST NOT appear more than once in an HTTP request".
-    match headers.only(KEY) {
+    match headers.at_most_one(KEY) {
         Err(_) => Err(Refusal::RepeatedKey),
         Ok(None) => Err(Refusal::MissingKey),
-        Ok(Some(value)) if key::is_key(value) => Ok(()),
+        Ok(Some(value)) if key::is_valid(value) => Ok(()),
         Ok(Some(_)) => Err(Refusal::InvalidKey),
     }
 }

@@ -34,11 +34,12 @@ fn the_examples_of_the_rfc_inflate() {
 fn the_output_is_the_same_at_any_chunk_size_and_room() {
     let mut random = Random(6);
     let text = random.json(700);
-    let plain = [random.echoes(3000, 3000), random.bytes(300), text, vec![7; 1000]].concat();
+    let plain = [random.repetitive(3000, 3000), random.bytes(300), text, vec![7; 1000]].concat();
     for backend in BACKENDS {
         for level in [1, 4, 9] {
             let (mut encoder, _) = backend.pair(&settings(level, 15));
-            let sent = [message(&mut *encoder, &plain), message(&mut *encoder, &plain[..1500])];
+            let sent =
+                [compress_message(&mut *encoder, &plain), compress_message(&mut *encoder, &plain[..1500])];
             for other in BACKENDS {
                 for (chunk, room) in
                     [(1, 1), (1, 5000), (9999, 1), (2, 3), (16, 259), (15, 300), (7, 2), (333, 257)]
@@ -60,28 +61,28 @@ fn the_output_is_the_same_at_any_chunk_size_and_room() {
 #[test]
 fn a_message_cut_anywhere_does_not_finish() {
     let mut random = Random(7);
-    let plains = [random.json(600), random.bytes(100), b"Hello".to_vec(), random.echoes(900, 900)];
+    let plains = [random.json(600), random.bytes(100), b"Hello".to_vec(), random.repetitive(900, 900)];
     for backend in BACKENDS {
         for (plain, level) in plains.iter().zip([6, 1, 9, 4]) {
             let (mut encoder, _) = backend.pair(&settings(level, 15));
             let sent = [
-                message(&mut *encoder, &plain[..plain.len() / 2]),
+                compress_message(&mut *encoder, &plain[..plain.len() / 2]),
                 TAIL.to_vec(),
-                message(&mut *encoder, plain),
+                compress_message(&mut *encoder, plain),
             ]
             .concat();
             for other in BACKENDS {
                 let mut decoder = (other.decoder)();
-                let mut fine = 0;
+                let mut valid = 0;
                 for cut in 0..=sent.len() {
                     decoder.reset(&[]);
-                    let whole = whole(&mut *decoder, &sent[..cut]);
-                    fine += usize::from(whole.is_ok());
+                    let whole = inflate_message(&mut *decoder, &sent[..cut]);
+                    valid += usize::from(whole.is_ok());
                     assert_eq!(whole.ok(), check_message(&sent[..cut], &[]), "{} at {cut}", other.name);
                 }
                 // Valid cuts: the start, the ends of both messages, and the first bits of stored
                 // blocks.
-                assert!((3..=5).contains(&fine), "{} {fine}", other.name);
+                assert!((3..=5).contains(&valid), "{} {valid}", other.name);
             }
         }
     }
@@ -120,7 +121,7 @@ impl Fixed {
     }
 
     /// Repeats three bytes from this distance.
-    fn back(self, distance: usize) -> Self {
+    fn repeat_from(self, distance: usize) -> Self {
         let to = self.code(1, 7);
         match distance - 1 {
             code @ 0..4 => to.code(code, 5),
@@ -149,16 +150,16 @@ fn no_reference_reaches_bytes_before_a_reset() {
     let secret = Random(8).bytes(33_000);
     for backend in BACKENDS {
         let (mut encoder, mut decoder) = backend.pair(&settings(1, 15));
-        let sent = message(&mut *encoder, &secret);
+        let sent = compress_message(&mut *encoder, &secret);
         for known in [0, 1, 3, 300, 4096, 32_767] {
             for before in [0, 1, 50] {
                 for after in [0, 40] {
                     for distance in [1, 2, 3, 4, 258, 300, 301, 4096, 4097, 20_000, 32_767, 32_768] {
                         decoder.reset(&[]);
-                        assert!(whole(&mut *decoder, &sent).as_ref() == Ok(&secret));
+                        assert!(inflate_message(&mut *decoder, &sent).as_ref() == Ok(&secret));
                         decoder.reset(&vec![b'h'; known]);
                         let stream =
-                            Fixed::block(false).literals(before).back(distance).literals(after).end();
+                            Fixed::block(false).literals(before).repeat_from(distance).literals(after).end();
                         // Enough room for the fast paths of the backends.
                         let output = feed(&mut *decoder, &stream, 500, 500)
                             .and_then(|out| decoder.finish().map(|()| out));
@@ -180,27 +181,27 @@ fn no_reference_reaches_bytes_before_a_reset() {
 #[test]
 fn no_reference_reaches_bytes_before_a_final_block() {
     for backend in BACKENDS {
-        for (literals, back, fine) in
+        for (literals, back, valid) in
             [(0, 1, false), (1, 1, true), (1, 2, false), (40, 40, true), (40, 41, false)]
         {
             for chunk in [1, 2, 500] {
                 let (_, mut decoder) = backend.pair(&settings(1, 15));
                 decoder.reset(b"history");
-                let last = Fixed::block(true).back(7).literals(60).code(0, 7).align();
-                let stream = last.begin(false).literals(literals).back(back).literals(40).end();
+                let last = Fixed::block(true).repeat_from(7).literals(60).code(0, 7).align();
+                let stream = last.begin(false).literals(literals).repeat_from(back).literals(40).end();
                 let output =
                     feed(&mut *decoder, &stream, chunk, 600).and_then(|out| decoder.finish().map(|()| out));
-                assert_eq!(output.is_ok(), fine, "{} {literals} {back}", backend.name);
+                assert_eq!(output.is_ok(), valid, "{} {literals} {back}", backend.name);
                 // The same if the final block ends the message, and the references are in the next
                 // one.
                 decoder.reset(b"history");
-                let stream = Fixed::block(true).back(7).literals(60).code(0, 7).0;
+                let stream = Fixed::block(true).repeat_from(7).literals(60).code(0, 7).0;
                 assert_eq!(feed(&mut *decoder, &stream, chunk, 600).unwrap().len(), 63);
                 assert_eq!(decoder.finish(), Ok(()));
-                let stream = Fixed::block(false).literals(literals).back(back).literals(40).end();
+                let stream = Fixed::block(false).literals(literals).repeat_from(back).literals(40).end();
                 let output =
                     feed(&mut *decoder, &stream, chunk, 600).and_then(|out| decoder.finish().map(|()| out));
-                assert_eq!(output.is_ok(), fine, "{} {literals} {back}", backend.name);
+                assert_eq!(output.is_ok(), valid, "{} {literals} {back}", backend.name);
             }
         }
     }
@@ -212,10 +213,10 @@ fn the_block_that_the_tail_completes_can_be_final() {
     for backend in BACKENDS {
         let (_, mut decoder) = backend.pair(&settings(1, 15));
         for _ in 0..2 {
-            let stream = Fixed::block(false).literals(1).back(1).code(0, 7).bits(1, 3).0;
-            assert_eq!(whole(&mut *decoder, &stream).as_deref(), Ok(&b"xxxx"[..]));
+            let stream = Fixed::block(false).literals(1).repeat_from(1).code(0, 7).bits(1, 3).0;
+            assert_eq!(inflate_message(&mut *decoder, &stream).as_deref(), Ok(&b"xxxx"[..]));
             assert_eq!(
-                whole(&mut *decoder, &Fixed::block(false).back(1).end()),
+                inflate_message(&mut *decoder, &Fixed::block(false).repeat_from(1).end()),
                 Err(Corrupt),
                 "{}",
                 backend.name
@@ -231,7 +232,7 @@ fn a_message_that_ends_without_an_empty_block_is_corrupt() {
         for literals in 0..16 {
             let stream = Fixed::block(false).literals(literals).code(0, 7);
             let (_, mut decoder) = backend.pair(&settings(1, 15));
-            let output = whole(&mut *decoder, &stream.0);
+            let output = inflate_message(&mut *decoder, &stream.0);
             // Three or more bits of padding are the header of an empty block.
             assert_eq!(output.is_ok(), (1..=5).contains(&(stream.1 % 8)), "{} {literals}", backend.name);
             assert_eq!(output.ok(), check_message(&stream.0, &[]), "{} {literals}", backend.name);
@@ -276,7 +277,7 @@ fn completed_by_the_tail(last: bool, end: usize, late: bool) -> Vec<u8> {
 #[test]
 fn a_tail_that_completes_another_block_must_end_it_on_a_byte_boundary() {
     for backend in BACKENDS {
-        for (last, end, late, fine) in [
+        for (last, end, late, valid) in [
             (false, 13, true, true),
             (false, 12, true, false),
             (false, 11, true, false),
@@ -300,10 +301,10 @@ fn a_tail_that_completes_another_block_must_end_it_on_a_byte_boundary() {
                     feed(&mut *decoder, &completed_by_the_tail(last, end, late), chunk, 100),
                     Ok(vec![])
                 );
-                assert_eq!(decoder.finish().is_ok(), fine, "{} {last} {end} {late}", backend.name);
-                if fine {
-                    let sent = message(&mut *encoder, b"Hello");
-                    assert_eq!(whole(&mut *decoder, &sent).as_deref(), Ok(&b"Hello"[..]));
+                assert_eq!(decoder.finish().is_ok(), valid, "{} {last} {end} {late}", backend.name);
+                if valid {
+                    let sent = compress_message(&mut *encoder, b"Hello");
+                    assert_eq!(inflate_message(&mut *decoder, &sent).as_deref(), Ok(&b"Hello"[..]));
                 }
             }
         }
@@ -338,7 +339,7 @@ fn an_inflate_bomb_stays_within_the_room() {
 fn inflating_without_room_is_no_error_and_does_not_loop() {
     for backend in BACKENDS {
         let (mut encoder, mut decoder) = backend.pair(&settings(6, 15));
-        let sent = message(&mut *encoder, b"Hello");
+        let sent = compress_message(&mut *encoder, b"Hello");
         let Inflated { read, written: 0 } = decoder.inflate(&sent, &mut []).unwrap() else { panic!() };
         assert_eq!(
             feed(&mut *decoder, &sent[read..], 100, 100).unwrap_or_default(),

@@ -14,10 +14,10 @@ fn every_size_round_trips_through_every_backend_with_takeover() {
             let mut decoders: Vec<_> = BACKENDS.iter().map(|other| other.pair(&settings(1, 15)).1).collect();
             for size in 0..=2000 {
                 for plain in [&noise[..size], &text[2000 - size..]] {
-                    let sent = message(&mut *encoder, plain);
+                    let sent = compress_message(&mut *encoder, plain);
                     for decoder in &mut decoders {
                         assert!(
-                            whole(&mut **decoder, &sent).as_deref() == Ok(plain),
+                            inflate_message(&mut **decoder, &sent).as_deref() == Ok(plain),
                             "{} {level} {size}",
                             backend.name
                         );
@@ -33,16 +33,16 @@ fn sizes_at_the_edges_of_blocks_and_windows_round_trip() {
     let mut random = Random(2);
     let mut turns = [(1, 15), (6, 9), (4, 15), (9, 15), (1, 12), (6, 15), (2, 14)].iter().cycle();
     for size in [4096, 32_767, 32_768, 32_769, 65_535, 65_536, 65_537, 131_071, 131_072] {
-        for plain in [random.bytes(size), random.json(size), vec![0; size], random.echoes(size, 40_000)] {
+        for plain in [random.bytes(size), random.json(size), vec![0; size], random.repetitive(size, 40_000)] {
             let &(level, window_bits) = turns.next().unwrap();
             for backend in BACKENDS {
                 let (mut encoder, _) = backend.pair(&settings(level, window_bits));
-                let sent = message(&mut *encoder, &plain);
+                let sent = compress_message(&mut *encoder, &plain);
                 // Fixed codes take at most nine bits for eight.
                 assert!(sent.len() < size + size / 8 + 64, "{} {level} {size}: {}", backend.name, sent.len());
                 for other in BACKENDS {
                     let (_, mut decoder) = other.pair(&settings(level, 15));
-                    let output = whole(&mut *decoder, &sent);
+                    let output = inflate_message(&mut *decoder, &sent);
                     assert!(output.as_ref() == Ok(&plain), "{} {level} {size}", backend.name);
                 }
             }
@@ -59,7 +59,7 @@ fn no_distance_is_beyond_the_window_or_before_the_history() {
             for level in 1..=9 {
                 let mut encoder = (backend.encoder)(&settings(level, window_bits));
                 for known in [0, 2, 200, window, 2 * window + 77] {
-                    let bytes = random.echoes(known + 2 * window.min(4096) + 1000, window + 300);
+                    let bytes = random.repetitive(known + 2 * window.min(4096) + 1000, window + 300);
                     let (history, plain) = bytes.split_at(known);
                     let mut sent = Vec::new();
                     encoder.reset(history);
@@ -90,18 +90,18 @@ fn an_encoder_uses_its_history_and_a_reset_discards_it() {
                 let (mut encoder, mut decoder) = backend.pair(&settings(level, window_bits));
                 encoder.reset(&plain);
                 decoder.reset(&plain);
-                let short = message(&mut *encoder, &plain);
+                let short = compress_message(&mut *encoder, &plain);
                 assert!(short.len() < 60, "{} {level} {window_bits}: {}", backend.name, short.len());
-                assert!(whole(&mut *decoder, &short).as_ref() == Ok(&plain));
+                assert!(inflate_message(&mut *decoder, &short).as_ref() == Ok(&plain));
                 encoder.reset(&[]);
                 decoder.reset(&[]);
-                let long = message(&mut *encoder, &plain);
+                let long = compress_message(&mut *encoder, &plain);
                 assert!(long.len() >= 200);
-                assert!(whole(&mut *decoder, &long).as_ref() == Ok(&plain));
+                assert!(inflate_message(&mut *decoder, &long).as_ref() == Ok(&plain));
                 // RFC 7692 7.2.3.2: the encoder uses the previous message too.
-                let again = message(&mut *encoder, &plain);
+                let again = compress_message(&mut *encoder, &plain);
                 assert!(again.len() < 60, "{} {level} {window_bits}: {}", backend.name, again.len());
-                assert!(whole(&mut *decoder, &again).as_ref() == Ok(&plain));
+                assert!(inflate_message(&mut *decoder, &again).as_ref() == Ok(&plain));
             }
         }
     }
@@ -116,9 +116,14 @@ fn an_empty_message_always_compresses_to_an_empty_block() {
                 encoder.reset(history);
                 decoder.reset(history);
                 for plain in [&b""[..], b"", b"Hello", b"", b"", b"Hello"] {
-                    let sent = message(&mut *encoder, plain);
+                    let sent = compress_message(&mut *encoder, plain);
                     assert!(!plain.is_empty() || sent == [0x00], "RFC 7692 7.2.3.6");
-                    assert_eq!(whole(&mut *decoder, &sent).as_deref(), Ok(plain), "{} {level}", backend.name);
+                    assert_eq!(
+                        inflate_message(&mut *decoder, &sent).as_deref(),
+                        Ok(plain),
+                        "{} {level}",
+                        backend.name
+                    );
                 }
             }
         }
@@ -132,9 +137,9 @@ fn settings_out_of_range_are_clamped() {
             let settings =
                 CompressorSettings { level: value, window_bits: value, mem_level: value, ..settings(1, 8) };
             let (mut encoder, mut decoder) = backend.pair(&settings);
-            let sent = message(&mut *encoder, b"Hello, Hello, Hello, Hello");
+            let sent = compress_message(&mut *encoder, b"Hello, Hello, Hello, Hello");
             assert!(sent.len() < 26);
-            assert!(whole(&mut *decoder, &sent).as_deref() == Ok(b"Hello, Hello, Hello, Hello"));
+            assert!(inflate_message(&mut *decoder, &sent).as_deref() == Ok(b"Hello, Hello, Hello, Hello"));
         }
     }
 }

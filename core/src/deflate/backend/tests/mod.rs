@@ -92,7 +92,7 @@ impl Backend {
 }
 
 /// Compresses one message as it is sent, without the four bytes that RFC 7692 7.2.1 removes.
-fn message(encoder: &mut dyn Encode, input: &[u8]) -> Vec<u8> {
+fn compress_message(encoder: &mut dyn Encode, input: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     encoder.compress(input, &mut out).unwrap();
     assert!(out.ends_with(&TAIL));
@@ -125,7 +125,7 @@ fn feed(decoder: &mut dyn Decode, message: &[u8], chunk: usize, room: usize) -> 
     Ok(output)
 }
 
-fn whole(decoder: &mut dyn Decode, message: &[u8]) -> Result<Vec<u8>, Corrupt> {
+fn inflate_message(decoder: &mut dyn Decode, message: &[u8]) -> Result<Vec<u8>, Corrupt> {
     let output = feed(decoder, message, usize::MAX, 4096)?;
     decoder.finish()?;
     Ok(output)
@@ -151,7 +151,7 @@ impl Random {
     }
 
     /// Returns bytes with repetitions at every distance up to `far`.
-    fn echoes(&mut self, count: usize, far: usize) -> Vec<u8> {
+    fn repetitive(&mut self, count: usize, far: usize) -> Vec<u8> {
         let mut bytes = self.bytes(8);
         while bytes.len() < count {
             let from = bytes.len() - 1 - self.below(far.min(bytes.len()));

@@ -8,7 +8,7 @@ use core::fmt;
 use super::verify::{Expected, verify, verify_extensions};
 use super::{BadResponse, HandshakeError};
 use crate::deflate::Negotiated;
-use crate::http::{BodyEvent, BodyReader, HeadReader, Kind, Response};
+use crate::http::{BodyEvent, BodyReader, HeadKind, HeadReader, Response};
 use crate::time::Deadline;
 use crate::{Config, Connection, Instant, MaskKeys, RecvBuf};
 
@@ -77,7 +77,7 @@ impl Handshake {
             expected: Expected { accept, subprotocols },
             masks: Some(masks),
             config,
-            state: State::Head(HeadReader::new(Kind::Response)),
+            state: State::Head(HeadReader::new(HeadKind::Response)),
             deadline: Deadline::start(),
             interim: 0,
             received: 0,
@@ -162,7 +162,7 @@ impl Handshake {
                         return Err(BadResponse::TooManyInterim.into());
                     }
                     self.interim = self.interim.saturating_add(1);
-                    self.state = State::Head(HeadReader::new(Kind::Response));
+                    self.state = State::Head(HeadReader::new(HeadKind::Response));
                 }
                 _ => {
                     let length = response.body_length().map_err(BadResponse::Head)?;

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use core::fmt;
 
-use crate::http::{HeadError, HeadReader, Kind, Request, Response};
+use crate::http::{HeadError, HeadKind, HeadReader, Request, Response};
 use crate::time::Deadline;
 use crate::{Config, Instant, RecvBuf};
 
@@ -37,7 +37,7 @@ impl Handshake {
     pub fn new(config: Arc<Config>) -> Self {
         Handshake {
             config,
-            state: State::Reading(HeadReader::new(Kind::Request)),
+            state: State::Reading(HeadReader::new(HeadKind::Request)),
             deadline: Deadline::start(),
         }
     }
