@@ -1,5 +1,7 @@
 //! WebSocket servers and clients on smol.
 //!
+//! An echo server:
+//!
 //! ```no_run
 //! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! let listener = smol::net::TcpListener::bind("127.0.0.1:9501").await?;
@@ -19,7 +21,7 @@
 //! # }
 //! ```
 //!
-//! and the other end:
+//! A client:
 //!
 //! ```no_run
 //! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,18 +34,19 @@
 //! # Ok(()) }
 //! ```
 //!
-//! This crate brings the sockets and timers of smol, through its parts `async-net` and `async-io`; they have their own thread
-//! for I/O, so that any executor will do. The protocol is in [`core`], the way it is driven, and the documentation of
-//! [`WebSocket`], in [`sockeye_driver`]; what an application needs of both is re-exported here.
+//! This crate contains the sockets and timers of smol, which are the crates `async-net` and
+//! `async-io`. They have a thread for I/O of their own, so any executor works. [`sockeye_driver`]
+//! contains the I/O loop and the documentation of [`WebSocket`], and [`core`] the protocol. This
+//! crate re-exports everything that an application needs of both.
 //!
-//! Every operation is cancel safe, so `future::or` and a timer may be put around any of them.
+//! Every operation is cancel safe and works in `future::or`, for instance with a timer.
 //!
 //! # Features
 //!
 //! | Feature | Default | |
 //! |---|---|---|
-//! | `zlib-rs` | yes | permessage-deflate with zlib-rs, which is faster and keeps its ratio with small windows |
-//! | `deflate` | | permessage-deflate with miniz_oxide, which has no `unsafe` code; with both, zlib-rs is used |
+//! | `zlib-rs` | yes | permessage-deflate with zlib-rs: faster, and efficient with small windows |
+//! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
 //! | `smol` | yes | servers run on the executor of `smol::spawn` unless another is given |
 //! | `tracing` | yes | servers log failures with `tracing` |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
@@ -53,7 +56,8 @@
 mod open;
 mod runtime;
 
-/// Servers: what happens is told to a [`Handler`](server::Handler), and pushes come from anywhere.
+/// Servers: they call a [`Handler`](server::Handler) for each event, and any task can push messages
+/// to any connection.
 ///
 /// ```no_run
 /// use sockeye_smol::server::{Client, Handler, HandlerResult, Inbound, Server};
@@ -95,7 +99,7 @@ pub use sockeye_core::{
 pub use sockeye_driver::async_io::{AsyncIoClock as SmolClock, FuturesIo};
 pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
 
-/// The examples of the README are tests.
+/// Runs the examples of the README as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

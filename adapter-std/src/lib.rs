@@ -48,9 +48,9 @@
 //!
 //! | Feature | Default | |
 //! |---|---|---|
-//! | `zlib-rs` | yes | permessage-deflate with zlib-rs, which is faster and keeps its ratio with small windows |
-//! | `deflate` | | permessage-deflate with miniz_oxide, which has no `unsafe` code; with both, zlib-rs is used |
-//! | `server` | | the module `server`: a server with a thread for each connection, on the sockets and timers of async-io |
+//! | `zlib-rs` | yes | permessage-deflate with zlib-rs: faster, and efficient with small windows |
+//! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
+//! | `server` | | the module `server`, on the sockets and timers of async-io |
 //! | `tracing` | yes | servers log failures with `tracing` |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]

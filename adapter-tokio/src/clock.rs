@@ -1,4 +1,4 @@
-//! tokio's time.
+//! The clock and timer of tokio.
 
 use std::fmt;
 use std::future::Future;
@@ -10,9 +10,10 @@ use sockeye_driver::{Clock, to_core_instant, to_std_instant};
 use tokio::runtime::Handle;
 use tokio::time::{self, Sleep};
 
-/// tokio's clock, so that `tokio::time::pause` works, and a timer that exists only while a deadline does.
+/// The clock of tokio, which `tokio::time::pause` stops, with a timer that exists only while a
+/// deadline is set.
 pub struct TokioClock {
-    /// Whoever sends and waits may do that on a thread that is none of the runtime's.
+    /// The runtime to create the timer in, because a send may wait on a thread outside any runtime.
     runtime: Option<Handle>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -31,7 +32,7 @@ impl Clock for TokioClock {
     fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let deadline = time::Instant::from_std(to_std_instant(deadline));
         let timer = self.timer.get_or_insert_with(|| {
-            let _inside = self.runtime.as_ref().map(Handle::enter);
+            let _guard = self.runtime.as_ref().map(Handle::enter);
             Box::pin(time::sleep_until(deadline))
         });
         if timer.deadline() != deadline {

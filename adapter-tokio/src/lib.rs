@@ -1,5 +1,7 @@
 //! WebSocket servers and clients on tokio.
 //!
+//! An echo server:
+//!
 //! ```no_run
 //! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:9501").await?;
@@ -18,7 +20,7 @@
 //! # }
 //! ```
 //!
-//! and the other end:
+//! A client:
 //!
 //! ```no_run
 //! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,17 +33,18 @@
 //! # Ok(()) }
 //! ```
 //!
-//! This crate brings tokio's sockets and timers. The protocol is in [`core`], the way it is driven, and the documentation of
-//! [`WebSocket`], in [`sockeye_driver`]; what an application needs of both is re-exported here.
+//! This crate contains the sockets and timers. [`sockeye_driver`] contains the I/O loop and the
+//! documentation of [`WebSocket`], and [`core`] the protocol. This crate re-exports everything that
+//! an application needs of both.
 //!
-//! Every operation is cancel safe, so `select!` and `timeout` may be put around any of them.
+//! Every operation is cancel safe and works in `select!` and `timeout`.
 //!
 //! # Features
 //!
 //! | Feature | Default | |
 //! |---|---|---|
-//! | `zlib-rs` | yes | permessage-deflate with zlib-rs, which is faster and keeps its ratio with small windows |
-//! | `deflate` | | permessage-deflate with miniz_oxide, which has no `unsafe` code; with both, zlib-rs is used |
+//! | `zlib-rs` | yes | permessage-deflate with zlib-rs: faster, and efficient with small windows |
+//! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
 //! | `tracing` | yes | servers log failures with `tracing` |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -52,7 +55,8 @@ mod open;
 mod runtime;
 mod stream;
 
-/// Servers: what happens is told to a [`Handler`](server::Handler), and pushes come from anywhere.
+/// Servers: they call a [`Handler`](server::Handler) for each event, and any task can push messages
+/// to any connection.
 ///
 /// ```no_run
 /// use sockeye_tokio::server::{Client, Handler, HandlerResult, Inbound, Server};
@@ -96,7 +100,7 @@ pub use sockeye_core::{
 pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
 pub use stream::TokioIo;
 
-/// The examples of the README are tests.
+/// Runs the examples of the README as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! Opening WebSockets: accepting and connecting.
+//! The opening handshakes of servers and clients.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::{TokioClock, TokioIo};
 
-/// A WebSocket over a stream of tokio.
+/// A WebSocket connection over a tokio stream.
 pub type WebSocket<S = TcpStream> = sockeye_driver::WebSocket<TokioIo<S>, TokioClock>;
 
 /// The receiving half of a [`WebSocket`].
@@ -22,20 +22,22 @@ pub type RecvHalf<S = TcpStream> = sockeye_driver::RecvHalf<TokioIo<S>, TokioClo
 /// The sending half of a [`WebSocket`].
 pub type SendHalf<S = TcpStream> = sockeye_driver::SendHalf<TokioIo<S>, TokioClock>;
 
-/// A message of a [`WebSocket`] that is written in parts.
+/// A message that is sent in parts, see [`WebSocket::begin`](sockeye_driver::WebSocket::begin).
 pub type MessageWriter<'w, S = TcpStream> = sockeye_driver::MessageWriter<'w, TokioIo<S>, TokioClock>;
 
-/// A valid upgrade over a stream of tokio that waits for an answer.
+/// A valid request to open a WebSocket over a tokio stream, to be accepted or rejected.
 pub type PendingUpgrade<S = TcpStream> = sockeye_driver::PendingUpgrade<TokioIo<S>, TokioClock>;
 
-/// Accepts a WebSocket with the defaults of [`Config`] and of [`Policy`]: any path, no subprotocol, and pages of the same
-/// host only.
+/// Accepts a WebSocket with the defaults of [`Config`] and [`Policy`]: any path, no subprotocol,
+/// and only pages from the same host.
 ///
-/// Set `TCP_NODELAY` on a TCP stream before: without it a small message may wait for the acknowledgement of the last.
+/// Set `TCP_NODELAY` on a TCP stream first. Otherwise a small message may wait until the peer has
+/// acknowledged the previous one.
 ///
 /// # Errors
 ///
-/// No valid request came, or it was refused; the client has been told why.
+/// Returns an error if no valid request arrives within [`Config::handshake_timeout`], if the
+/// request is refused (the client receives a response that says why), or if the stream breaks.
 ///
 /// # Cancel safety
 ///
@@ -44,8 +46,9 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebS
     accept_with(stream, Arc::default(), async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?)).await
 }
 
-/// Accepts a WebSocket if `decide` does, which sees the request, may wait, and answers with what goes into the 101, or
-/// with a refusal.
+/// Accepts a WebSocket if `decide` accepts the request.
+///
+/// `decide` returns the contents of the 101 response, or the response that refuses. It may wait.
 ///
 /// ```no_run
 /// # use std::sync::Arc;
@@ -55,7 +58,7 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebS
 /// let config = Arc::new(Config::new().max_message_size(64 << 10));
 /// let ws = sockeye_tokio::accept_with(stream, config, async |upgrade: &Upgrade| match upgrade.path() {
 ///     "/chat" => Ok(Accept::new().header("Set-Cookie", "seen=1").expect("a valid header")),
-///     _ => Err(Response::text(404, "there is only /chat\n")),
+///     _ => Err(Response::text(404, "the only path is /chat\n")),
 /// })
 /// .await?;
 /// # Ok(()) }
@@ -63,7 +66,9 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebS
 ///
 /// # Errors
 ///
-/// As [`accept`].
+/// Returns an error if no valid request arrives within [`Config::handshake_timeout`], if the
+/// request is refused, if `decide` chooses a subprotocol that the client did not offer, or if the
+/// stream breaks.
 ///
 /// # Cancel safety
 ///
@@ -76,11 +81,13 @@ pub async fn accept_with<S: AsyncRead + AsyncWrite + Unpin>(
     sockeye_driver::accept_with(TokioIo::new(stream), TokioClock::default(), config, decide).await
 }
 
-/// Reads a request to open a WebSocket, to be accepted or refused later, elsewhere, by whatever code.
+/// Reads one request, within [`Config::handshake_timeout`], and leaves the decision to the caller.
+///
+/// Answers an invalid request with the reason, and closes the stream.
 ///
 /// # Errors
 ///
-/// As [`accept`].
+/// Returns an error if no valid request arrives in time, or if the stream breaks.
 ///
 /// # Cancel safety
 ///
@@ -96,7 +103,8 @@ pub async fn read_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
 ///
 /// # Errors
 ///
-/// The URL is not one, the host cannot be reached, or the server refused.
+/// Returns an error if the URL is invalid or `wss://`, if the host cannot be reached in time, or if
+/// the server refuses.
 ///
 /// # Cancel safety
 ///
@@ -107,13 +115,16 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
     Ok(websocket)
 }
 
-/// Connects with a request of one's own: headers, subprotocols; gives the server's answer too.
+/// Connects with a custom request, which may carry headers and subprotocols. Also returns the
+/// server's response.
 ///
-/// Resolving the name and connecting take [`Config::handshake_timeout`] at most, and the handshake as long again.
+/// Resolving the name and connecting take [`Config::handshake_timeout`] at most, and the handshake
+/// takes the same time again.
 ///
 /// # Errors
 ///
-/// As [`connect`].
+/// Returns an error if the URL is `wss://`, if the host cannot be reached in time, or if the server
+/// refuses.
 ///
 /// # Cancel safety
 ///
@@ -134,11 +145,13 @@ pub async fn connect_with(
     client(stream, request, config).await
 }
 
-/// Opens a WebSocket as a client over any stream that is connected: TLS, a proxy's tunnel, a pipe.
+/// Opens a WebSocket as a client over any connected stream: TLS, a tunnel through a proxy, a pipe.
+///
+/// Sends `request` and verifies the response, within [`Config::handshake_timeout`].
 ///
 /// # Errors
 ///
-/// The stream broke, or the server refused.
+/// Returns an error if the stream breaks, if the server refuses, or if its response is invalid.
 ///
 /// # Cancel safety
 ///

@@ -1,4 +1,4 @@
-//! What tokio brings for a server: sockets that listen, and tasks.
+//! The runtime of servers: listening sockets and tasks of tokio.
 
 use std::future::Future;
 use std::io;
@@ -29,13 +29,13 @@ use crate::{TokioClock, TokioIo};
 /// # Ok(()) }
 /// ```
 ///
-/// It is bound and run inside of a runtime of tokio, with I/O and time enabled.
+/// Bind it and run it inside a tokio runtime with I/O and time enabled.
 pub type Server = sockeye_driver::server::Server<TokioRuntime>;
 
-/// Puts a [`Server`] together.
+/// A builder of a [`Server`].
 pub type ServerBuilder = sockeye_driver::server::ServerBuilder<TokioRuntime>;
 
-/// The runtime of tokio that runs here.
+/// The tokio runtime of the current thread.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokioRuntime;
 
@@ -59,7 +59,7 @@ impl Runtime for TokioRuntime {
     }
 
     fn listen(&self, socket: std::net::TcpListener) -> io::Result<TokioListener> {
-        // Outside of a runtime the next line would panic.
+        // Without a runtime the next line would panic.
         Handle::try_current().map_err(io::Error::other)?;
         TcpListener::from_std(socket).map(TokioListener::Tcp)
     }
@@ -71,12 +71,12 @@ impl Runtime for TokioRuntime {
     }
 }
 
-/// A listening socket of tokio.
+/// A listening socket.
 #[derive(Debug)]
 pub enum TokioListener {
-    /// For TCP.
+    /// A TCP socket.
     Tcp(TcpListener),
-    /// At a path.
+    /// A Unix socket.
     #[cfg(unix)]
     Unix(UnixListener),
 }
@@ -87,8 +87,8 @@ impl Listener for TokioListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted<Self::Io>>> {
         match self {
             TokioListener::Tcp(listener) => listener.poll_accept(cx).map_ok(|(stream, peer)| {
-                // A push must not wait for the acknowledgement of the one before it. Where it cannot be set the socket is as
-                // good as closed, which the first read will tell.
+                // A push must not wait for the acknowledgement of the one before it. If the option
+                // cannot be set, the socket is broken and the first read reports it.
                 let _ = stream.set_nodelay(true);
                 let local = stream.local_addr().unwrap_or(peer).into();
                 Accepted { io: Socket::Tcp(TokioIo::new(stream)), peer: peer.into(), local }

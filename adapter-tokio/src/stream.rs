@@ -1,4 +1,4 @@
-//! tokio's byte streams.
+//! Byte streams of tokio.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use sockeye_driver::Io;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Any stream of tokio, such as a `TcpStream`, a `UnixStream`, a TLS stream or a `DuplexStream`.
+/// Any tokio stream, such as a `TcpStream`, a `UnixStream`, a TLS stream or a `DuplexStream`.
 #[derive(Debug)]
 pub struct TokioIo<S>(S);
 
@@ -17,7 +17,7 @@ impl<S> TokioIo<S> {
         TokioIo(stream)
     }
 
-    /// The stream.
+    /// Returns the stream.
     pub fn get_ref(&self) -> &S {
         &self.0
     }
