@@ -16,9 +16,7 @@ use sockeye_smol::{
     Accept, AcceptError, CloseCode, Config, ConnectError, Error, RecvHalf, Request, Response, SendHalf,
     State, Url, WebSocket,
 };
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
 
 /// Runs `serve` in a task with the first connection that comes.
 async fn listen<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
@@ -165,7 +163,7 @@ fn who_stalls_in_the_handshake_is_cut() {
         let (address, serving) =
             listen(move |stream| async move { sockeye_smol::read_upgrade(stream, config()).await }).await;
         let mut raw = TcpStream::connect(address).await.unwrap();
-        raw.write_all(&REQUEST[..50]).await.unwrap();
+        raw.write_all(&UPGRADE_REQUEST[..50]).await.unwrap();
         let mut answer = String::new();
         raw.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use sockeye_std::core::Side;
 use sockeye_std::{CloseCode, Config, Error, ProtocolError, State};
-use support::{masked, millis, pair, raw_pair, read_frame};
+use sockeye_testkit::frames::{CLOSE, frame};
+use support::{millis, pair, raw_pair, read_frame};
 
 #[test]
 fn the_client_closes() {
@@ -57,7 +58,7 @@ fn what_was_said_before_the_peers_close_still_comes() {
 fn the_server_closes_tcp_first() {
     let (mut raw, mut ws) = raw_pair(Config::new());
     let serving = thread::spawn(move || ws.recv());
-    raw.write_all(&masked(0x88, &[0x03, 0xE8])).unwrap();
+    raw.write_all(&frame(true, CLOSE, &[0x03, 0xE8])).unwrap();
     assert_eq!(read_frame(&mut raw), (0x88, vec![0x03, 0xE8]));
     assert_eq!(raw.read(&mut [0]).unwrap(), 0);
     // It waits for the other end's.

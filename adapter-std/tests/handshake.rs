@@ -12,7 +12,9 @@ use sockeye_std::core::handshake::{client, server};
 use sockeye_std::{
     Accept, AcceptError, CloseCode, Config, ConnectError, Policy, Request, Response, Upgrade, Url,
 };
-use support::{REQUEST, listen, masked, millis, read_frame, read_head, url};
+use sockeye_testkit::frames::{LAST_CONTINUATION, PING, TEXT, TEXT_START, frame};
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
+use support::{listen, millis, read_frame, read_head, url};
 
 #[test]
 fn echo_and_what_was_agreed_on() {
@@ -51,7 +53,7 @@ fn a_frame_right_behind_the_request_is_not_lost() {
         ws.recv().unwrap().unwrap()
     });
     let mut raw = TcpStream::connect(address).unwrap();
-    raw.write_all(&[REQUEST, &masked(0x81, b"hasty")].concat()).unwrap();
+    raw.write_all(&[UPGRADE_REQUEST, &frame(true, TEXT, b"hasty")].concat()).unwrap();
     assert_eq!(serving.join().unwrap().as_text(), Some("hasty"));
 }
 
@@ -117,7 +119,7 @@ fn a_client_that_stalls_is_cut() {
     });
     let mut raw = TcpStream::connect(address).unwrap();
     // Bytes that drip in do not extend the time.
-    for byte in REQUEST.iter().take(100) {
+    for byte in UPGRADE_REQUEST.iter().take(100) {
         if raw.write_all(&[*byte]).is_err() || serving.is_finished() {
             break;
         }
@@ -166,9 +168,9 @@ fn nobody_there() {
 #[test]
 fn frames_go_both_ways_by_hand() {
     let (mut raw, mut ws) = support::raw_pair(Config::new());
-    raw.write_all(&masked(0x89, b"ping")).unwrap();
-    raw.write_all(&masked(0x01, b"in ")).unwrap();
-    raw.write_all(&masked(0x80, b"parts")).unwrap();
+    raw.write_all(&frame(true, PING, b"ping")).unwrap();
+    raw.write_all(&frame(true, TEXT_START, b"in ")).unwrap();
+    raw.write_all(&frame(true, LAST_CONTINUATION, b"parts")).unwrap();
     assert_eq!(ws.recv().unwrap().unwrap().as_text(), Some("in parts"));
     // The pong waits for whoever writes next, and stands before it.
     ws.send("ok").unwrap();

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sockeye_std::{CloseCode, Config, Error, MessageKind, Received};
-use support::{masked, millis, pair, raw_pair, read_frame};
+use sockeye_testkit::frames::{PING, TEXT, frame};
+use support::{millis, pair, raw_pair, read_frame};
 
 #[test]
 fn a_receive_that_timed_out_leaves_the_connection_usable() {
@@ -31,7 +32,7 @@ fn a_receive_that_timed_out_leaves_the_connection_usable() {
 #[test]
 fn with_no_time_it_takes_what_is_there() {
     let (mut raw, mut ws) = raw_pair(Config::new());
-    raw.write_all(&[masked(0x81, b"a"), masked(0x81, b"b")].concat()).unwrap();
+    raw.write_all(&[frame(true, TEXT, b"a"), frame(true, TEXT, b"b")].concat()).unwrap();
     thread::sleep(millis(50));
     assert_eq!(ws.recv_timeout(Duration::ZERO).unwrap(), Received::Message("a".into()));
     assert_eq!(ws.recv_timeout(Duration::ZERO).unwrap(), Received::Message("b".into()));
@@ -46,7 +47,7 @@ fn pings_without_end_do_not_extend_the_time() {
         let done = done.clone();
         move || {
             while !done.load(Ordering::Relaxed) {
-                raw.write_all(&masked(0x89, b"")).unwrap();
+                raw.write_all(&frame(true, PING, b"")).unwrap();
                 read_frame(&mut raw);
             }
         }

@@ -1,27 +1,22 @@
-//! The behaviour of servers, with a thread for each connection.
+//! The server scenarios of `driver/tests/server`, with a thread for each connection.
 #![cfg(feature = "server")]
 
 use sockeye_driver::server::blocking::block_on;
 use sockeye_driver::server::{Server, ServerBuilder};
 use sockeye_std::server::Threads;
 
-#[macro_use]
+// Every adapter includes the same scenarios. They use `Runtime` and `serve` of this file.
 #[path = "../../driver/tests/server/mod.rs"]
-mod suite;
+mod scenarios;
 
-struct Std;
+type Runtime = Threads;
 
-impl suite::Harness for Std {
-    type Runtime = Threads;
-
-    fn serve(
-        build: impl FnOnce(ServerBuilder<Threads>) -> Server<Threads> + Send + 'static,
-        built: impl FnOnce(&Server<Threads>) + Send + 'static,
-    ) {
-        let server = build(Server::builder());
-        built(&server);
-        block_on(server.run()).unwrap();
-    }
+/// Builds a server on the runtime, passes it to `built` and runs it until it stops.
+fn serve(
+    build: impl FnOnce(ServerBuilder<Runtime>) -> Server<Runtime>,
+    built: impl FnOnce(&Server<Runtime>),
+) {
+    let server = build(Server::builder());
+    built(&server);
+    block_on(server.run()).unwrap();
 }
-
-server_tests!(super::Std);

@@ -16,6 +16,7 @@ use sockeye_std::server::{
     Refused, Server, ServerHandle,
 };
 use sockeye_std::{CloseCode, CloseInfo, Message};
+use sockeye_testkit::RawClient;
 
 fn run(server: Server) -> (ServerHandle, SocketAddr, JoinHandle<()>) {
     let (handle, address) = (server.handle(), server.addresses()[0].as_inet().unwrap());
@@ -167,15 +168,9 @@ fn h8_what_the_port_chooses_stands_where_the_handler_says_nothing() {
     let addresses = server.addresses().to_vec();
     let (handle, _, running) = run(server);
     for address in addresses {
-        let mut stream = TcpStream::connect(address.as_inet().unwrap()).unwrap();
-        let request = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-            Sec-WebSocket-Protocol: chat\r\n\r\n";
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = [0; 1000];
-        let len = stream.read(&mut answer).unwrap();
-        let answer = String::from_utf8_lossy(&answer[..len]);
-        assert!(answer.contains("\r\nSec-WebSocket-Protocol: chat\r\n"), "{answer}");
+        let mut raw = RawClient::connect(address.as_inet().unwrap());
+        let answer = raw.upgrade_with("/", "Sec-WebSocket-Protocol: chat\r\n");
+        assert_eq!(answer.header("Sec-WebSocket-Protocol"), Some("chat"));
     }
     handle.shutdown(Duration::ZERO);
     running.join().unwrap();

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Instant;
 
 use sockeye_std::{CloseCode, Config, Error, Received, RecvHalf, SendHalf};
-use support::{masked, millis, pair, raw_pair};
+use sockeye_testkit::frames::{BINARY, CLOSE, PING, frame};
+use support::{millis, pair, raw_pair};
 
 const COUNT: usize = 1000;
 
@@ -64,7 +65,7 @@ fn a_writer_that_is_blocked_does_not_keep_the_reader_from_reading() {
     // The peer does not read, and asks all the time.
     thread::sleep(millis(50));
     for i in 0..100u8 {
-        raw.write_all(&[masked(0x89, b"?"), masked(0x82, &[i])].concat()).unwrap();
+        raw.write_all(&[frame(true, PING, b"?"), frame(true, BINARY, &[i])].concat()).unwrap();
         assert_eq!(incoming.recv().unwrap().unwrap().as_bytes(), [i]);
     }
     assert!(!sending.is_finished());
@@ -102,7 +103,7 @@ fn a_blocked_writer_is_let_go_when_the_connection_is_closed() {
     let (mut incoming, mut outgoing) = ws.split();
     let sending = thread::spawn(move || outgoing.send(vec![0; 32 << 20]));
     thread::sleep(millis(50));
-    (&raw).write_all(&masked(0x88, &[0x03, 0xE8])).unwrap();
+    (&raw).write_all(&frame(true, CLOSE, &[0x03, 0xE8])).unwrap();
     // Both have said Close, but this end's cannot be written.
     while incoming.recv_timeout(millis(20)).unwrap_or(Received::Closed) != Received::Closed {}
     assert!(matches!(sending.join().unwrap(), Err(Error::Io(_))));

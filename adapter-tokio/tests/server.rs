@@ -1,29 +1,23 @@
-//! The behaviour of servers, on tokio.
+//! The server scenarios of `driver/tests/server`, on tokio.
 
 use sockeye_driver::server::{Server, ServerBuilder};
 use sockeye_tokio::server::TokioRuntime;
 
-#[macro_use]
+// Every adapter includes the same scenarios. They use `Runtime` and `serve` of this file.
 #[path = "../../driver/tests/server/mod.rs"]
-mod suite;
+mod scenarios;
 
-struct Tokio;
+type Runtime = TokioRuntime;
 
-impl suite::Harness for Tokio {
-    type Runtime = TokioRuntime;
-
-    fn serve(
-        build: impl FnOnce(ServerBuilder<TokioRuntime>) -> Server<TokioRuntime> + Send + 'static,
-        built: impl FnOnce(&Server<TokioRuntime>) + Send + 'static,
-    ) {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(async {
-            let server = build(Server::builder());
-            built(&server);
-            server.run().await.unwrap();
-        });
-    }
+/// Builds a server on the runtime, passes it to `built` and runs it until it stops.
+fn serve(
+    build: impl FnOnce(ServerBuilder<Runtime>) -> Server<Runtime>,
+    built: impl FnOnce(&Server<Runtime>),
+) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = build(Server::builder());
+        built(&server);
+        server.run().await.unwrap();
+    });
 }
-
-server_tests!(super::Tokio);

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
 
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_tokio::server::{Callbacks, Client, Server, ServerHandle};
 
 struct Counting;
@@ -30,14 +31,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const HEAD: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
 fn open(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.write_all(HEAD.as_bytes()).unwrap();
+    stream.write_all(UPGRADE_REQUEST).unwrap();
     let mut head = [0; 129];
     stream.read_exact(&mut head).unwrap();
     assert!(head.ends_with(b"\r\n\r\n"), "{:?}", std::str::from_utf8(&head));

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_tokio::core::Config;
 use sockeye_tokio::server::{Callbacks, Client, Port, Server};
 use tokio::sync::oneshot;
@@ -43,9 +44,7 @@ async fn m4_a_thread_of_its_own_may_wait_for_room_whatever_deadlines_there_are()
 
 /// Opens a WebSocket, and reads to the end, but not at once.
 fn read_slowly(stream: &mut TcpStream) {
-    let head = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(UPGRADE_REQUEST).unwrap();
     std::thread::sleep(Duration::from_millis(300));
     let mut buffer = vec![0; 1 << 16];
     while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}

@@ -1,4 +1,4 @@
-//! Two ends of a connection over the loopback interface, and a peer that speaks by hand.
+//! Connections over the loopback interface: between two WebSockets, or with a peer that writes bytes.
 
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
@@ -9,8 +9,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use sockeye_std::{Config, Request, Url, WebSocket};
+use sockeye_testkit::handshake::{SAMPLE_ACCEPT, UPGRADE_REQUEST};
 
-/// Runs `serve` in a thread with the first connection that comes.
+/// Listens, and runs `serve` on a thread with the first connection.
 pub(crate) fn listen<T: Send + 'static>(
     serve: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> (SocketAddr, JoinHandle<T>) {
@@ -23,7 +24,7 @@ pub(crate) fn url(address: SocketAddr) -> Url {
     Url::parse(&format!("ws://{address}/")).unwrap()
 }
 
-/// A client and a server, connected.
+/// Connects a client and a server.
 pub(crate) fn pair(client: Config, server: Config) -> (WebSocket, WebSocket) {
     let (address, serving) = listen(move |stream| {
         sockeye_std::accept_with(stream, Arc::new(server), |_| Ok(sockeye_std::Accept::new())).unwrap()
@@ -37,22 +38,19 @@ pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-pub(crate) const REQUEST: &[u8] =
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-
-/// A server, and a socket at the other end of it that has done the opening handshake.
+/// Connects a socket to a server and performs the opening handshake by hand.
 pub(crate) fn raw_pair(config: Config) -> (TcpStream, WebSocket) {
     let (address, serving) = listen(move |stream| {
         sockeye_std::accept_with(stream, Arc::new(config), |_| Ok(sockeye_std::Accept::new())).unwrap()
     });
     let mut raw = TcpStream::connect(address).unwrap();
-    raw.write_all(REQUEST).unwrap();
+    raw.write_all(UPGRADE_REQUEST).unwrap();
     let head = read_head(&mut raw);
-    assert!(head.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
+    assert!(head.contains(&format!("\r\nSec-WebSocket-Accept: {SAMPLE_ACCEPT}\r\n")), "{head}");
     (raw, serving.join().unwrap())
 }
 
+/// Reads an HTTP head up to its empty line.
 pub(crate) fn read_head(raw: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -63,13 +61,7 @@ pub(crate) fn read_head(raw: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// A frame as a client sends it, masked with zeros; short payloads only.
-pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0];
-    frame.extend(payload);
-    frame
-}
-
+/// Reads the first byte and the payload of a frame. Its payload must be short.
 pub(crate) fn read_frame(raw: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut head = [0; 2];
     raw.read_exact(&mut head).unwrap();

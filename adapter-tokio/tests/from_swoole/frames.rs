@@ -1,11 +1,11 @@
 //! The examples of control frames and of compression.
 
+use sockeye_testkit::RawClient;
 use sockeye_tokio::core::deflate::{Deflate, Policy};
 use sockeye_tokio::core::http::Response;
 use sockeye_tokio::server::{Client, Handler, HandlerResult, Inbound, Port, Server};
 use sockeye_tokio::{CloseCode, CloseFrame, Config, Frame, Message, Opcode, Request, Url};
 
-use crate::client::Raw;
 use crate::examples::{compression_client, ping_client};
 use crate::process::Example;
 use crate::soon;
@@ -15,7 +15,7 @@ fn control(opcode: Opcode) -> Frame<'static> {
 }
 
 /// Nothing is answered to what was sent before.
-fn expect_silence(raw: &mut Raw) {
+fn expect_silence(raw: &mut RawClient) {
     raw.close(1000, "");
     raw.expect_close(1000);
 }

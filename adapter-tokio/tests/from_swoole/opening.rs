@@ -1,9 +1,10 @@
 //! The examples of the handshake.
 
+use sockeye_testkit::RawClient;
+use sockeye_testkit::handshake::{SAMPLE_KEY, upgrade_request};
 use sockeye_tokio::{Message, Opcode};
 use tokio::net::TcpListener;
 
-use crate::client::{Raw, upgrade_head};
 use crate::examples::pack;
 use crate::process::Example;
 use crate::soon;
@@ -12,7 +13,7 @@ use crate::soon;
 fn the_own_handshake_accepts_with_one_subprotocol_of_the_client() {
     let example = Example::start("handshake");
     let answer = example.connect().upgrade_with("/", "Sec-WebSocket-Protocol: chat, soap\r\n");
-    assert_eq!(example.line(), "dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(example.line(), SAMPLE_KEY);
     assert_eq!(answer.header("Sec-WebSocket-Protocol"), Some("chat"));
     assert_eq!(answer.header("Sec-WebSocket-Version"), None);
     let answer = example.connect().upgrade("/");
@@ -29,11 +30,11 @@ fn the_own_handshake_refuses_and_is_not_even_asked_about_invalid_keys() {
         raw.expect_end();
         answer
     };
-    let answer = refused(upgrade_head("/private", ""));
+    let answer = refused(upgrade_request("/private", ""));
     assert_eq!((answer.status(), answer.text()), (403, "not for you\n"));
-    assert_eq!(refused(upgrade_head("/", "Origin: https://evil.example\r\n")).status(), 403);
-    assert_eq!(refused(upgrade_head("/", "").replace("dGhl", "short")).status(), 400);
-    assert_eq!(refused(upgrade_head("/", "").replace("Version: 13", "Version: 8")).status(), 426);
+    assert_eq!(refused(upgrade_request("/", "Origin: https://evil.example\r\n")).status(), 403);
+    assert_eq!(refused(upgrade_request("/", "").replace("dGhl", "short")).status(), 400);
+    assert_eq!(refused(upgrade_request("/", "").replace("Version: 13", "Version: 8")).status(), 426);
     // None of them has come so far as to print its key.
     example.connect().upgrade("/");
     example.line();
@@ -55,7 +56,7 @@ async fn a_packed_frame_is_written_by_hand() {
     let mut ws = sockeye_tokio::connect(&format!("ws://{address}/")).await.unwrap();
     assert_eq!(soon(ws.recv()).await.unwrap(), Some(Message::from("hello world\n")));
     let bytes = tokio::task::spawn_blocking(move || {
-        let mut raw = Raw::connect(address);
+        let mut raw = RawClient::connect(address);
         raw.upgrade("/");
         raw.frame().unwrap()
     });

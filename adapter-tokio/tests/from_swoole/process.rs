@@ -6,11 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use sockeye_testkit::{PATIENCE, RawClient};
 use sockeye_tokio::WebSocket;
 use sockeye_tokio::server::{BoxError, Callbacks, Server};
 
-use crate::PATIENCE;
-use crate::client::Raw;
 use crate::examples::{
     client_info, close_frame, compression_server, defer, first_server, handshake, ping_frame, ping_option,
     ping_server, pong_frame, pong_option, request, request_class, subprotocol,
@@ -125,12 +124,12 @@ impl Example {
         line.strip_prefix(start).unwrap_or_else(|| panic!("{line:?} and not {start:?}")).to_owned()
     }
 
-    pub(crate) fn connect(&self) -> Raw {
-        Raw::connect(self.address)
+    pub(crate) fn connect(&self) -> RawClient {
+        RawClient::connect(self.address)
     }
 
     /// A client of which every byte is seen.
-    pub(crate) fn open(&self) -> Raw {
+    pub(crate) fn open(&self) -> RawClient {
         let mut raw = self.connect();
         raw.upgrade("/");
         raw

@@ -1,17 +1,20 @@
-//! Rows M4 and E11: peers that read slowly.
+//! Peers that read slowly (M4, E11).
 
 use std::sync::mpsc;
+use std::thread::sleep;
+use std::time::Duration;
 
 use sockeye_core::http::Request;
 use sockeye_core::{CloseCode, CloseFrame, Config, Frame, Opcode};
 use sockeye_driver::server::{Client, Handler, HandlerResult, Inbound, Limits, Port, PushError, SlowReader};
+use sockeye_testkit::{EventLog, RawClient, eventually};
 
-use super::{Harness, Log, Raw, Running, eventually};
+use super::TestServer;
 
-/// Gives every client away that opens, and writes down what drains.
-struct Giver(Log, mpsc::Sender<Client>);
+/// Echoes, passes each opened client to the test, and logs when a queue drains.
+struct DrainLogger(EventLog, mpsc::Sender<Client>);
 
-impl Handler for Giver {
+impl Handler for DrainLogger {
     async fn open(&self, client: &Client, _: &Request) -> HandlerResult {
         self.1.send(client.clone())?;
         Ok(())
@@ -28,59 +31,62 @@ impl Handler for Giver {
     }
 }
 
-/// More than any socket's buffers hold.
+/// More bytes than the buffers of a socket hold.
 const MUCH: usize = 64 << 20;
 
 fn config() -> Config {
     Config::new().high_water_mark(100_000)
 }
 
-fn one<T: Harness>(slow: SlowReader, limits: Limits) -> (Running, Raw, Client, Log) {
-    let ((tell, told), log) = (mpsc::channel(), Log::default());
-    let giver = Giver(log.clone(), tell);
-    let server = Running::start::<T>(move |builder| {
-        let port = Port::new(giver).config(config()).low_water_mark(1000).slow_reader(slow);
+/// Starts a server with one open connection.
+fn start(slow: SlowReader, limits: Limits) -> (TestServer, RawClient, Client, EventLog) {
+    let ((opened, has_opened), log) = (mpsc::channel(), EventLog::default());
+    let handler = DrainLogger(log.clone(), opened);
+    let server = TestServer::start(move |builder| {
+        let port = Port::new(handler).config(config()).low_water_mark(1000).slow_reader(slow);
         builder.limits(limits).listen("127.0.0.1:0", port).unwrap()
     });
     let raw = server.open();
-    let client = told.recv().unwrap();
+    let client = has_opened.recv().unwrap();
     (server, raw, client, log)
 }
 
-/// A message of 10 kB.
+/// Returns a message of 10 kB that begins with its number.
 pub(super) fn numbered(number: u32) -> Vec<u8> {
     let mut message = vec![0; 10_000];
     message[..4].copy_from_slice(&number.to_be_bytes());
     message
 }
 
-/// Pushes numbered messages until one is refused.
+/// Pushes numbered messages until one is refused. Returns the number of the refused one.
 pub(super) fn fill(client: &Client, first: u32) -> (u32, PushError) {
     let mut number = first;
     let mut refused = 0;
     loop {
         match client.push(numbered(number)) {
             Ok(()) => (number, refused) = (number + 1, 0),
-            // It may have made room in between, as long as the system takes more.
+            // The connection may still be writing: wait until the socket takes no more.
             Err(PushError::Backpressure { .. }) if refused < 20 => {
                 refused += 1;
-                std::thread::sleep(std::time::Duration::from_millis(2));
+                sleep(Duration::from_millis(2));
             }
             Err(error) => return (number, error),
         }
-        assert!((number as usize) < MUCH / 10_000, "no end of room");
+        assert!((number as usize) < MUCH / 10_000, "the queue never fills");
     }
 }
 
-pub(super) fn expect_numbers(raw: &mut Raw, numbers: std::ops::Range<u32>) {
+/// Expects these numbered messages.
+pub(super) fn expect_numbers(raw: &mut RawClient, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let frame = raw.frame().unwrap();
         assert_eq!((frame.data.len(), &frame.data[..4]), (10_000, &number.to_be_bytes()[..]));
     }
 }
 
-pub(crate) fn m4_e11_a_full_queue_refuses_loses_nothing_and_tells_when_it_has_drained<T: Harness>() {
-    let (server, mut raw, client, log) = one::<T>(SlowReader::Error, Limits::new());
+#[test]
+fn m4_e11_a_full_queue_refuses_pushes_loses_nothing_and_reports_when_it_drains() {
+    let (server, mut raw, client, log) = start(SlowReader::Error, Limits::new());
     let (pushed, error) = fill(&client, 0);
     let PushError::Backpressure { queued } = error else { panic!("{error}") };
     assert!((100_000..111_000).contains(&queued), "{queued}");
@@ -88,19 +94,20 @@ pub(crate) fn m4_e11_a_full_queue_refuses_loses_nothing_and_tells_when_it_has_dr
     assert!(log.lines().len() <= pushed as usize);
     let before = log.lines().len();
     expect_numbers(&mut raw, 0..pushed);
-    eventually("the drain", || log.lines().len() == before + 1);
-    // Those before it were told while somebody went on pushing.
+    eventually("the queue to drain", || log.lines().len() == before + 1);
+    // Earlier events were logged while `fill` was still pushing, so their number may differ.
     assert_eq!(log.lines().last().map(String::as_str), Some("drained true"));
-    eventually("an empty queue", || server.handle.queued() == 0);
+    eventually("the queue to be empty", || server.handle.queued() == 0);
     let (more, _) = fill(&client, pushed);
-    // A close can be queued however much waits.
+    // A Close can be queued however full the queue is.
     client.close(CloseCode::GOING_AWAY, "").unwrap();
     expect_numbers(&mut raw, pushed..more);
     raw.expect_close(1001);
 }
 
-pub(crate) fn m4_a_slow_reader_may_miss_messages_if_so_set<T: Harness>() {
-    let (_server, mut raw, client, _) = one::<T>(SlowReader::Drop, Limits::new());
+#[test]
+fn m4_a_port_can_drop_messages_to_a_slow_reader() {
+    let (_server, mut raw, client, _) = start(SlowReader::Drop, Limits::new());
     let mut pushed = 0;
     while client.info().queued < 100_000 {
         client.push(vec![1; 10_000]).unwrap();
@@ -114,15 +121,16 @@ pub(crate) fn m4_a_slow_reader_may_miss_messages_if_so_set<T: Harness>() {
     client.close(CloseCode::NORMAL, "").unwrap();
     let mut received = 0;
     while let Some(frame) = raw.frame().filter(|frame| frame.opcode != Opcode::Close) {
-        assert_eq!(frame.data.len(), 10_000, "whole or not at all");
+        assert_eq!(frame.data.len(), 10_000, "each message arrives whole or not at all");
         received += 1;
     }
     assert!(received >= pushed && received < MUCH / 10_000, "{received}");
 }
 
-pub(crate) fn m4_a_slow_reader_may_be_closed_if_so_set<T: Harness>() {
+#[test]
+fn m4_a_port_can_close_a_slow_reader() {
     let close = SlowReader::Close(CloseCode::TRY_AGAIN_LATER);
-    let (_server, mut raw, client, _) = one::<T>(close, Limits::new());
+    let (_server, mut raw, client, _) = start(close, Limits::new());
     let mut pushed = 0;
     let error = loop {
         match client.push(vec![1; 10_000]) {
@@ -140,15 +148,16 @@ pub(crate) fn m4_a_slow_reader_may_be_closed_if_so_set<T: Harness>() {
     assert_eq!(CloseFrame::parse(frame.data).unwrap().status(), CloseCode::TRY_AGAIN_LATER);
 }
 
-pub(crate) fn m4_the_whole_server_has_a_budget_and_others_go_on_when_there_is_room<T: Harness>() {
-    let (server, mut slow, client, _) = one::<T>(SlowReader::Error, Limits::new().max_queued(50_000));
+#[test]
+fn m4_all_queues_of_a_server_share_a_budget_that_is_returned_when_they_drain() {
+    let (server, mut slow, client, _) = start(SlowReader::Error, Limits::new().max_queued(50_000));
     let mut pushed = 0;
     let error = loop {
         match client.push(vec![1; 10_000]) {
             Ok(()) => pushed += 1,
             Err(error) => {
-                // The task may just be about to write.
-                std::thread::sleep(std::time::Duration::from_millis(20));
+                // The task may be about to write.
+                sleep(Duration::from_millis(20));
                 if client.info().queued > 30_000 {
                     break error;
                 }
@@ -163,22 +172,23 @@ pub(crate) fn m4_the_whole_server_has_a_budget_and_others_go_on_when_there_is_ro
     for _ in 0..pushed {
         assert_eq!(slow.frame().unwrap().data.len(), 10_000);
     }
-    eventually("an empty queue", || server.handle.queued() == 0);
+    eventually("the queue to be empty", || server.handle.queued() == 0);
     client.push("again").unwrap();
     slow.expect_text("again");
-    // Who goes takes its part of the budget with it.
+    // A connection that ends returns its part of the budget.
     while client.push(vec![1; 10_000]).is_ok() || client.info().queued < 30_000 {}
     drop(slow);
-    eventually("an empty queue", || server.handle.queued() == 0);
+    eventually("the queue to be empty", || server.handle.queued() == 0);
 }
 
-pub(crate) fn m4_a_peer_that_asks_and_does_not_read_is_not_listened_to_and_loses_nothing<T: Harness>() {
-    let (server, mut raw, client, _) = one::<T>(SlowReader::Error, Limits::new());
+#[test]
+fn m4_a_peer_that_does_not_read_its_answers_is_not_read_and_loses_nothing() {
+    let (server, mut raw, client, _) = start(SlowReader::Error, Limits::new());
     let mut asking = raw.try_clone();
     const ASKED: u32 = 3000;
     let asker = std::thread::spawn(move || {
         for number in 0..ASKED {
-            asking.send(&sockeye_core::Frame::binary(&numbered(number)));
+            asking.send(&Frame::binary(&numbered(number)));
         }
     });
     eventually("a full queue", || client.info().queued >= 100_000 || asker.is_finished());

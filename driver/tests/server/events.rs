@@ -1,23 +1,24 @@
-//! Rows E: what is told to the handler, and when. E1 is a test of the documentation of `Handler`.
+//! Which events a handler gets, and when (E5 to E10). E1 is a compile test in the docs of `Handler`.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
 use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseInfo, Config, Frame};
 use sockeye_driver::server::{
-    Callbacks, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port, Refused,
+    BoxError, Callbacks, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port, PushError,
+    Refused,
 };
+use sockeye_testkit::{EventLog, eventually};
 
-use super::{Harness, Log, Running};
+use super::TestServer;
 
-/// Writes everything down.
-#[derive(Default)]
-pub(super) struct Writer(pub(super) Log);
+/// Logs every event.
+pub(super) struct EventLogger(pub(super) EventLog);
 
-impl Handler for Writer {
+impl Handler for EventLogger {
     async fn connect(&self, client: &Client) -> Result<(), Refused> {
         assert!(client.peer().ip().unwrap().is_loopback());
         self.0.add("connect");
@@ -55,11 +56,7 @@ impl Handler for Writer {
         Ok(())
     }
 
-    async fn request(
-        &self,
-        _: &Client,
-        request: &mut HttpRequest<'_>,
-    ) -> Result<Option<Response>, sockeye_driver::server::BoxError> {
+    async fn request(&self, _: &Client, request: &mut HttpRequest<'_>) -> Result<Option<Response>, BoxError> {
         self.0.add(format!("request {}", request.path()));
         match request.path() {
             "/panic" => panic!("as asked"),
@@ -73,9 +70,10 @@ impl Handler for Writer {
     }
 }
 
-pub(crate) fn e5_the_end_is_told_once_with_who_why_and_how<T: Harness>() {
-    let log = Log::default();
-    let server = Running::handler::<T>(Writer(log.clone()));
+#[test]
+fn e5_close_is_called_once_with_the_side_the_code_and_the_reason() {
+    let log = EventLog::default();
+    let server = TestServer::handler(EventLogger(log.clone()));
     let mut raw = server.open();
     raw.close(4001, "done");
     raw.expect_close(4001);
@@ -91,9 +89,10 @@ pub(crate) fn e5_the_end_is_told_once_with_who_why_and_how<T: Harness>() {
     assert!(!log.lines().contains(&"disconnect".to_owned()));
 }
 
-pub(crate) fn e6_what_never_became_a_websocket_disconnects<T: Harness>() {
-    let log = Log::default();
-    let server = Running::handler::<T>(Writer(log.clone()));
+#[test]
+fn e6_disconnect_is_called_for_a_connection_that_never_was_a_websocket() {
+    let log = EventLog::default();
+    let server = TestServer::handler(EventLogger(log.clone()));
     drop(server.connect());
     log.expect(&["connect", "disconnect"]);
     let mut raw = server.connect();
@@ -108,8 +107,9 @@ pub(crate) fn e6_what_never_became_a_websocket_disconnects<T: Harness>() {
     log.expect(&["connect", "disconnect", "connect", "request /a", "disconnect", "connect", "disconnect"]);
 }
 
-pub(crate) fn e8_who_connects_may_be_refused_with_a_response_or_without<T: Harness>() {
-    let log = Log::default();
+#[test]
+fn e8_connect_can_refuse_with_a_response_or_silently() {
+    let log = EventLog::default();
     let count = AtomicUsize::new(0);
     let disconnected = log.clone();
     let handler = Callbacks::on_message(|_, _| async {})
@@ -125,7 +125,7 @@ pub(crate) fn e8_who_connects_may_be_refused_with_a_response_or_without<T: Harne
             disconnected.add("disconnect");
             async {}
         });
-    let server = Running::handler::<T>(handler);
+    let server = TestServer::handler(handler);
     server.connect().expect_end();
     let mut raw = server.connect();
     let answer = raw.answer();
@@ -133,47 +133,48 @@ pub(crate) fn e8_who_connects_may_be_refused_with_a_response_or_without<T: Harne
     raw.expect_end();
     drop(raw);
     server.open().close(1000, "");
-    super::eventually("nobody", || server.handle.connections().is_empty());
+    eventually("every connection to end", || server.handle.connections().is_empty());
     log.expect(&[]);
 }
 
-/// Lets two in at a time, and only together.
+/// Lets handlers continue once two of them have arrived.
 #[derive(Default)]
 struct Meeting(Mutex<Vec<Waker>>);
 
 impl Meeting {
     async fn attend(&self) {
-        let mut is_in = false;
+        let mut arrived = false;
         poll_fn(|cx| {
-            let mut inside = self.0.lock().unwrap();
-            if !std::mem::replace(&mut is_in, true) {
-                inside.push(cx.waker().clone());
+            let mut waiting = self.0.lock().unwrap();
+            if !std::mem::replace(&mut arrived, true) {
+                waiting.push(cx.waker().clone());
             }
-            if inside.len() < 2 {
+            if waiting.len() < 2 {
                 return Poll::Pending;
             }
-            inside.iter().for_each(Waker::wake_by_ref);
+            waiting.iter().for_each(Waker::wake_by_ref);
             Poll::Ready(())
         })
         .await;
     }
 }
 
-pub(crate) fn e9_events_of_one_never_overlap_and_different_ones_run_at_once<T: Harness>() {
-    let (busy, log) = (Arc::new(AtomicUsize::new(0)), Log::default());
+#[test]
+fn e9_events_of_one_connection_never_overlap_and_connections_run_concurrently() {
+    let (busy, log) = (Arc::new(AtomicUsize::new(0)), EventLog::default());
     let seen = log.clone();
-    let server = Running::handler::<T>(Callbacks::on_message(move |client, message| {
+    let server = TestServer::handler(Callbacks::on_message(move |client, message| {
         let (busy, seen) = (busy.clone(), seen.clone());
         async move {
-            assert_eq!(busy.fetch_add(1, Ordering::SeqCst), 0, "two at a time");
-            // Others have their turn in the middle of it.
+            assert_eq!(busy.fetch_add(1, Ordering::SeqCst), 0, "two events overlap");
+            // Lets other tasks run in the middle of the event.
             for _ in 0..3 {
-                yield_once().await;
+                yield_now().await;
             }
             seen.add(message.as_text().unwrap());
             client.push(message)?;
             busy.fetch_sub(1, Ordering::SeqCst);
-            Ok::<_, sockeye_driver::server::PushError>(())
+            Ok::<_, PushError>(())
         }
     }));
     let mut raw = server.open();
@@ -183,10 +184,9 @@ pub(crate) fn e9_events_of_one_never_overlap_and_different_ones_run_at_once<T: H
     assert_eq!(log.lines(), all);
 
     let meeting = Arc::new(Meeting::default());
-    let server = Running::handler::<T>(Callbacks::on_message(move |client, message| {
+    let server = TestServer::handler(Callbacks::on_message(move |client, message| {
         let meeting = meeting.clone();
         async move {
-            // Both must be in here before either gets out.
             meeting.attend().await;
             client.push(message)
         }
@@ -198,7 +198,7 @@ pub(crate) fn e9_events_of_one_never_overlap_and_different_ones_run_at_once<T: H
     two.expect_text("b");
 }
 
-async fn yield_once() {
+async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut yielded, true) {
@@ -210,21 +210,22 @@ async fn yield_once() {
     .await;
 }
 
-pub(crate) fn e10_an_error_or_a_panic_costs_its_own_connection_only<T: Harness>() {
-    let log = Log::default();
-    let server = Running::handler::<T>(Writer(log.clone()));
+#[test]
+fn e10_an_error_or_a_panic_in_a_handler_ends_only_its_own_connection() {
+    let log = EventLog::default();
+    let server = TestServer::handler(EventLogger(log.clone()));
     let mut other = server.open();
     log.expect(&["connect", "open /"]);
     for how in ["error", "panic"] {
         let mut raw = server.open();
         raw.text(how);
-        raw.text("not heard any more");
+        raw.text("after the failure");
         raw.expect_close(1011);
     }
     log.wait_for("failed: as asked");
     log.wait_for("failed: the handler panicked: as asked");
     log.wait_for("close Local 1011 \"\" true");
-    assert!(!log.lines().contains(&"message Text not heard any more".to_owned()));
+    assert!(!log.lines().contains(&"message Text after the failure".to_owned()));
     for how in ["/error", "/panic"] {
         let mut raw = server.connect();
         assert_eq!(raw.get(how).status(), 500);
@@ -234,8 +235,8 @@ pub(crate) fn e10_an_error_or_a_panic_costs_its_own_connection_only<T: Harness>(
     log.wait_for("message Text still here");
 }
 
-/// Its methods do their work before they return a future, and it cannot even be told that it has failed.
-struct Eager(Log);
+/// Does its work before it returns a future, and panics when it is told of a failure too.
+struct Eager(EventLog);
 
 impl Handler for Eager {
     fn open(&self, _: &Client, request: &Request) -> impl Future<Output = HandlerResult> + Send {
@@ -254,13 +255,14 @@ impl Handler for Eager {
     }
 
     fn failed(&self, _: &Client, failure: &Failure) {
-        panic!("again: {failure}");
+        panic!("another panic: {failure}");
     }
 }
 
-pub(crate) fn e10_a_panic_outside_of_any_future_is_the_same<T: Harness>() {
-    let log = Log::default();
-    let server = Running::handler::<T>(Eager(log.clone()));
+#[test]
+fn e10_a_panic_before_a_handler_returns_its_future_ends_only_its_own_connection() {
+    let log = EventLog::default();
+    let server = TestServer::handler(Eager(log.clone()));
     let mut other = server.open();
     let mut raw = server.connect();
     raw.upgrade("/panic");
@@ -268,27 +270,29 @@ pub(crate) fn e10_a_panic_outside_of_any_future_is_the_same<T: Harness>() {
     let mut raw = server.open();
     raw.text("panic");
     raw.expect_close(1011);
-    super::eventually("two ends", || log.lines().len() == 2);
+    eventually("two closes", || log.lines().len() == 2);
     assert!(log.lines().iter().all(|line| line.contains("1011")), "{:?}", log.lines());
     other.text("still here");
     other.expect_text("still here");
 }
 
-pub(crate) fn e10_closures_are_told_of_failures_too<T: Harness>() {
-    let log = Log::default();
-    let told = log.clone();
+#[test]
+fn e10_on_failed_reports_failures_of_closures() {
+    let log = EventLog::default();
+    let failed = log.clone();
     let handler = Callbacks::on_message(|_, _| async { Err("as asked") })
-        .on_failed(move |client, failure| told.add(format!("{} {failure}", client.is_established())));
-    let server = Running::handler::<T>(handler);
+        .on_failed(move |client, failure| failed.add(format!("{} {failure}", client.is_established())));
+    let server = TestServer::handler(handler);
     let mut raw = server.open();
     raw.text("x");
     raw.expect_close(1011);
     log.expect(&["false as asked"]);
 }
 
-pub(crate) fn e7_a_push_goes_out_while_its_connections_handler_waits<T: Harness>() {
+#[test]
+fn e7_a_push_is_written_while_the_connections_handler_waits() {
     let gate = Arc::new(Mutex::new(Vec::<Waker>::new()));
-    let opened = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let opened = Arc::new(AtomicBool::new(false));
     let (wakers, is_open) = (gate.clone(), opened.clone());
     let handler = Callbacks::on_message(move |client: Client, _| {
         let (wakers, is_open) = (wakers.clone(), is_open.clone());
@@ -301,10 +305,10 @@ pub(crate) fn e7_a_push_goes_out_while_its_connections_handler_waits<T: Harness>
             client.push("at last")
         }
     });
-    let server = Running::port::<T, _>(Port::new(handler).config(Config::new()));
+    let server = TestServer::port(Port::new(handler).config(Config::new()));
     let mut raw = server.open();
     raw.text("wait");
-    super::eventually("the handler", || !gate.lock().unwrap().is_empty());
+    eventually("the handler to wait", || !gate.lock().unwrap().is_empty());
     let id = server.handle.connections()[0];
     server.handle.push(id, "meanwhile").unwrap();
     raw.expect_text("meanwhile");

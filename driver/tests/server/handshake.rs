@@ -1,32 +1,35 @@
-//! Rows H7 to H13: from a request to a WebSocket.
+//! The opening handshake (H1, H2, H7 to H13).
 
 use std::time::Duration;
 
-use sockeye_core::Config;
 use sockeye_core::handshake::server::{Accept, Origins, Policy};
 use sockeye_core::http::Response;
+use sockeye_core::{CloseCode, Config, Frame, Opcode};
 use sockeye_driver::server::{Callbacks, Decision, Port};
+use sockeye_testkit::handshake::{SAMPLE_KEY, upgrade_request};
+use sockeye_testkit::{EventLog, eventually};
 
-use super::client::upgrade_head;
-use super::{Harness, Log, Running};
+use super::TestServer;
 
+/// Ignores every message.
 fn silent() -> Callbacks {
     Callbacks::on_message(|_, _| async {})
 }
 
-pub(crate) fn h1_h2_a_valid_upgrade_and_what_is_wrong_with_others<T: Harness>() {
-    let server = Running::handler::<T>(silent());
+#[test]
+fn h1_h2_a_valid_upgrade_is_accepted_and_invalid_ones_are_refused() {
+    let server = TestServer::handler(silent());
     let mut raw = server.connect();
     let answer = raw.upgrade("/any/path?x=1");
     assert_eq!(answer.header("Upgrade"), Some("websocket"));
     assert_eq!(answer.header("Connection"), Some("Upgrade"));
     assert_eq!(answer.header("Sec-WebSocket-Version"), None);
-    let head = upgrade_head("/", "");
+    let head = upgrade_request("/", "");
     for (wrong, status) in [
         (head.replace("GET", "POST"), 405),
         (head.replace("Version: 13", "Version: 8"), 426),
         (head.replace("Connection: Upgrade", "Connection: close"), 400),
-        (head.replace("dGhlIHNhbXBsZSBub25jZQ==", "short"), 400),
+        (head.replace(SAMPLE_KEY, "short"), 400),
         (head.replace("Host: localhost\r\n", ""), 400),
     ] {
         let mut raw = server.connect();
@@ -39,42 +42,45 @@ pub(crate) fn h1_h2_a_valid_upgrade_and_what_is_wrong_with_others<T: Harness>() 
     }
 }
 
-pub(crate) fn h7_frames_right_behind_the_head_are_heard<T: Harness>() {
+#[test]
+fn h7_a_frame_sent_together_with_the_request_is_received() {
     let server =
-        Running::handler::<T>(Callbacks::on_message(|client, message| async move { client.push(message) }));
+        TestServer::handler(Callbacks::on_message(|client, message| async move { client.push(message) }));
     let mut raw = server.connect();
-    let mut bytes = upgrade_head("/", "").into_bytes();
-    bytes.extend(sockeye_core::Frame::text("early").pack_masked([9, 8, 7, 6]));
+    let mut bytes = upgrade_request("/", "").into_bytes();
+    bytes.extend(Frame::text("early").pack_masked([9, 8, 7, 6]));
     raw.write(bytes);
     assert_eq!(raw.answer().status(), 101);
     raw.expect_text("early");
 }
 
-pub(crate) fn h8_h13_the_policy_chooses_a_subprotocol_and_refuses_origins<T: Harness>() {
+#[test]
+fn h8_h13_the_policy_chooses_a_subprotocol_and_refuses_origins() {
     let policy = Policy::new()
         .subprotocol("new")
         .unwrap()
         .subprotocol("old")
         .unwrap()
         .origins(Origins::list(["https://example.com"]).unwrap());
-    let server = Running::port::<T, _>(Port::new(silent()).policy(policy));
+    let server = TestServer::port(Port::new(silent()).policy(policy));
     for (offer, chosen) in [("old, new", Some("new")), ("x, old", Some("old")), ("x", None)] {
         let mut raw = server.connect();
         let answer = raw.upgrade_with("/", &format!("Sec-WebSocket-Protocol: {offer}\r\n"));
         assert_eq!(answer.header("Sec-WebSocket-Protocol"), chosen);
         let id = *server.handle.connections().iter().max().unwrap();
         let info = || server.handle.info(id).unwrap();
-        super::eventually("the facts", || info().subprotocol.as_deref() == chosen);
+        eventually("the subprotocol to be known", || info().subprotocol.as_deref() == chosen);
     }
     assert_eq!(server.connect().upgrade("/").header("Sec-WebSocket-Protocol"), None);
     let mut raw = server.connect();
-    raw.write(upgrade_head("/", "Origin: https://evil.example\r\n"));
+    raw.write(upgrade_request("/", "Origin: https://evil.example\r\n"));
     assert_eq!(raw.answer().status(), 403);
     raw.expect_end();
     server.connect().upgrade_with("/", "Origin: https://example.com\r\n");
 }
 
-pub(crate) fn h9_headers_cookies_and_a_subprotocol_are_added_or_all_is_refused<T: Harness>() {
+#[test]
+fn h9_before_handshake_response_adds_headers_and_a_subprotocol_or_refuses() {
     let handler = silent().on_before_handshake_response(|_, (upgrade, accept)| async move {
         match upgrade.path() {
             "/refused" => Err(Response::new(451).header("X-Why", "law").unwrap().body("no")),
@@ -86,22 +92,23 @@ pub(crate) fn h9_headers_cookies_and_a_subprotocol_are_added_or_all_is_refused<T
             }
         }
     });
-    let server = Running::handler::<T>(handler);
+    let server = TestServer::handler(handler);
     let answer = server.connect().upgrade_with("/", "Sec-WebSocket-Protocol: a, b\r\n");
     assert_eq!(answer.header("Set-Cookie"), Some("id=7; HttpOnly"));
     assert_eq!(answer.header("Sec-WebSocket-Protocol"), Some("b"));
     let mut raw = server.connect();
-    raw.write(upgrade_head("/refused", ""));
+    raw.write(upgrade_request("/refused", ""));
     let answer = raw.answer();
     assert_eq!((answer.status(), answer.header("X-Why"), answer.text()), (451, Some("law"), "no"));
     raw.expect_end();
     let mut raw = server.connect();
-    raw.write(upgrade_head("/wrong", ""));
+    raw.write(upgrade_request("/wrong", ""));
     assert_eq!(raw.answer().status(), 500);
 }
 
-pub(crate) fn h10_a_custom_handshake_decides_and_what_is_pushed_before_the_101_follows_it<T: Harness>() {
-    let log = Log::default();
+#[test]
+fn h10_a_custom_handshake_decides_and_its_pushes_follow_the_101() {
+    let log = EventLog::default();
     let (opened, deferred) = (log.clone(), log.clone());
     let handler = silent()
         .on_open(move |_, _| {
@@ -118,13 +125,10 @@ pub(crate) fn h10_a_custom_handshake_decides_and_what_is_pushed_before_the_101_f
                     _ => {
                         assert!(!client.is_established());
                         client.push("first")?;
-                        client.push_frame(&sockeye_core::Frame::text("sec").finish(false))?;
-                        client.push("in between").expect_err("a message is begun");
-                        client.push_frame(&sockeye_core::Frame::new(
-                            sockeye_core::Opcode::Continuation,
-                            b"ond".as_slice(),
-                        ))?;
-                        client.push("x".repeat(3 << 20)).expect_err("too big");
+                        client.push_frame(&Frame::text("sec").finish(false))?;
+                        client.push("in between").expect_err("a fragmented message is unfinished");
+                        client.push_frame(&Frame::new(Opcode::Continuation, b"ond".as_slice()))?;
+                        client.push("x".repeat(3 << 20)).expect_err("the message is too big");
                         client.defer(move |client| {
                             assert!(client.is_established());
                             client.push("deferred").unwrap();
@@ -135,7 +139,7 @@ pub(crate) fn h10_a_custom_handshake_decides_and_what_is_pushed_before_the_101_f
                 }
             }
         });
-    let server = Running::handler::<T>(handler);
+    let server = TestServer::handler(handler);
     let mut raw = server.connect();
     assert_eq!(raw.upgrade("/custom").header("X-Mine"), Some("yes"));
     raw.expect_text("first");
@@ -148,7 +152,7 @@ pub(crate) fn h10_a_custom_handshake_decides_and_what_is_pushed_before_the_101_f
     log.expect(&["deferred"]);
     for (path, status) in [("/no", 402), ("/error", 500)] {
         let mut raw = server.connect();
-        raw.write(upgrade_head(path, ""));
+        raw.write(upgrade_request(path, ""));
         assert_eq!(raw.answer().status(), status);
         raw.expect_end();
     }
@@ -156,7 +160,8 @@ pub(crate) fn h10_a_custom_handshake_decides_and_what_is_pushed_before_the_101_f
     log.expect(&["deferred", "open"]);
 }
 
-pub(crate) fn h11_open_sees_the_request_and_may_push_and_close<T: Harness>() {
+#[test]
+fn h11_open_sees_the_request_and_can_push_and_close() {
     let handler = silent().on_open(|client, request| async move {
         let cookies: Vec<_> = request.cookies().map(|(name, value)| format!("{name}:{value}")).collect();
         client.push(format!(
@@ -165,24 +170,25 @@ pub(crate) fn h11_open_sees_the_request_and_may_push_and_close<T: Harness>() {
             request.query(),
             request.headers().first("x-a")
         ))?;
-        client.close(sockeye_core::CloseCode::from(4000), "enough")
+        client.close(CloseCode::from(4000), "enough")
     });
-    let server = Running::handler::<T>(handler);
+    let server = TestServer::handler(handler);
     let mut raw = server.connect();
     raw.upgrade_with("/room/7?user=1", "X-A: b\r\nCookie: c=d; e=f\r\n");
     raw.expect_text("/room/7 Some(\"user=1\") Some(\"b\") [\"c:d\", \"e:f\"]");
     raw.expect_close(4000);
 }
 
-pub(crate) fn h12_the_whole_handshake_has_a_deadline_and_the_head_limits<T: Harness>() {
+#[test]
+fn h12_the_handshake_has_a_deadline_and_its_head_has_limits() {
     let config =
         Config::new().handshake_timeout(Duration::from_millis(300)).max_head_size(500).max_headers(5);
-    let server = Running::port::<T, _>(Port::new(silent()).config(config));
+    let server = TestServer::port(Port::new(silent()).config(config));
     let mut slow = server.connect();
     slow.write("GET / HTTP/1.1\r\nHo");
-    // However lively it is.
+    // Steady progress does not extend the deadline.
     let mut lively = server.connect();
-    for byte in upgrade_head("/", "").bytes() {
+    for byte in upgrade_request("/", "").bytes() {
         lively.write([byte]);
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -190,10 +196,10 @@ pub(crate) fn h12_the_whole_handshake_has_a_deadline_and_the_head_limits<T: Harn
         assert_eq!(raw.answer().status(), 408);
         raw.expect_end();
     }
-    // Who says nothing is told nothing.
+    // A client that sends nothing gets no response.
     server.connect().expect_end();
     let mut raw = server.connect();
-    raw.write(upgrade_head("/", &format!("X: {}\r\n", "x".repeat(500))));
+    raw.write(upgrade_request("/", &format!("X: {}\r\n", "x".repeat(500))));
     assert_eq!(raw.answer().status(), 431);
     let mut raw = server.connect();
     raw.write("GET / HTTP/1.1\r\nA: 1\r\nB: 1\r\nC: 1\r\nD: 1\r\nE: 1\r\nF: 1\r\n\r\n");

@@ -1,13 +1,15 @@
-//! Row O7: peers that are silent.
+//! Silent peers (O7).
 
 use std::time::Duration;
 
 use sockeye_core::{Config, Frame, Opcode};
 use sockeye_driver::server::{Callbacks, Port};
+use sockeye_testkit::{EventLog, eventually};
 
-use super::{Harness, Log, Running, eventually};
+use super::TestServer;
 
-fn writer(log: &Log) -> Callbacks {
+/// Logs how connections close.
+fn close_logger(log: &EventLog) -> Callbacks {
     let log = log.clone();
     Callbacks::on_message(|_, _| async {}).on_close(move |_, info| {
         log.add(format!("{} {}", info.code.as_u16(), info.clean));
@@ -15,12 +17,13 @@ fn writer(log: &Log) -> Callbacks {
     })
 }
 
-pub(crate) fn o7_m11_who_is_silent_is_closed_and_who_is_protected_or_talks_is_not<T: Harness>() {
-    let log = Log::default();
+#[test]
+fn o7_m11_a_silent_connection_is_closed_unless_it_is_protected() {
+    let log = EventLog::default();
     let config = Config::new().idle_timeout(Duration::from_millis(400));
-    let server = Running::port::<T, _>(Port::new(writer(&log)).config(config));
+    let server = TestServer::port(Port::new(close_logger(&log)).config(config));
     let mut protected = server.open();
-    eventually("it to be open", || server.handle.is_established(server.handle.connections()[0]));
+    eventually("the connection to open", || server.handle.is_established(server.handle.connections()[0]));
     let id = server.handle.connections()[0];
     server.handle.protect(id, true).unwrap();
     let (mut silent, mut lively) = (server.open(), server.open());
@@ -42,10 +45,11 @@ pub(crate) fn o7_m11_who_is_silent_is_closed_and_who_is_protected_or_talks_is_no
     protected.expect_close(1001);
 }
 
-pub(crate) fn o7_pings_are_sent_and_who_does_not_answer_is_cut<T: Harness>() {
-    let log = Log::default();
+#[test]
+fn o7_pings_are_sent_and_a_peer_that_does_not_answer_is_disconnected() {
+    let log = EventLog::default();
     let config = Config::new().keepalive(Duration::from_millis(100), Duration::from_millis(200));
-    let server = Running::port::<T, _>(Port::new(writer(&log)).config(config));
+    let server = TestServer::port(Port::new(close_logger(&log)).config(config));
     let mut raw = server.open();
     for _ in 0..3 {
         let ping = raw.frame().unwrap();
@@ -54,7 +58,7 @@ pub(crate) fn o7_pings_are_sent_and_who_does_not_answer_is_cut<T: Harness>() {
     }
     let id = server.handle.connections()[0];
     assert!(server.handle.info(id).unwrap().round_trip.is_some());
-    // Now nobody answers.
-    eventually("the end", || !server.handle.exists(id));
+    // The client stops answering.
+    eventually("the connection to end", || !server.handle.exists(id));
     log.expect(&["1008 false"]);
 }

@@ -1,19 +1,21 @@
-//! Rows H4 to H6: HTTP on the port.
+//! HTTP on the port (H4 to H6).
 
 use std::time::Duration;
 
 use sockeye_core::Config;
 use sockeye_core::http::Response;
 use sockeye_driver::server::{Callbacks, Decision, HttpExchange, Port};
+use sockeye_testkit::handshake::upgrade_request;
+use sockeye_testkit::{EventLog, eventually};
 
-use super::client::upgrade_head;
-use super::{Harness, Log, Running};
+use super::TestServer;
 
+/// Ignores every message.
 fn silent() -> Callbacks {
     Callbacks::on_message(|_, _| async {})
 }
 
-/// Tells what it was asked.
+/// Responds with a description of the request.
 fn mirror() -> Callbacks {
     silent().on_request(|_, HttpExchange { head, body, .. }| async move {
         let (params, cookies): (Vec<_>, Vec<_>) = (head.params().collect(), head.cookies().collect());
@@ -32,8 +34,9 @@ fn mirror() -> Callbacks {
     })
 }
 
-pub(crate) fn h4_without_a_request_handler_http_gets_a_400_page_and_the_end<T: Harness>() {
-    let server = Running::handler::<T>(silent());
+#[test]
+fn h4_without_a_request_handler_a_plain_request_gets_a_400_and_the_connection_closes() {
+    let server = TestServer::handler(silent());
     let mut raw = server.connect();
     raw.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
     let answer = raw.answer();
@@ -42,8 +45,9 @@ pub(crate) fn h4_without_a_request_handler_http_gets_a_400_page_and_the_end<T: H
     raw.expect_end();
 }
 
-pub(crate) fn h5_requests_have_query_cookies_and_bodies_and_the_connection_stays<T: Harness>() {
-    let server = Running::handler::<T>(mirror());
+#[test]
+fn h5_requests_have_query_cookies_and_bodies_and_keep_the_connection_alive() {
+    let server = TestServer::handler(mirror());
     let mut raw = server.connect();
     let answer = raw.get("/a?x=1&message=a+b%21");
     assert_eq!(answer.text(), r#"GET /a [("x", "1"), ("message", "a b!")] [] "#);
@@ -57,11 +61,11 @@ pub(crate) fn h5_requests_have_query_cookies_and_bodies_and_the_connection_stays
     raw.write("3;x=y\r\nbar\r\n0\r\nT: r\r\n\r\n");
     assert_eq!(raw.answer().text(), "PUT /c [] [] foobar");
 
-    // Pipelined: answered in order.
+    // Pipelined requests are answered in order.
     raw.write("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!((raw.answer().text(), raw.answer().text()), ("GET /1 [] [] ", "GET /2 [] [] "));
 
-    // A HEAD is answered like a GET, without the body.
+    // A HEAD gets the head of the response to a GET.
     raw.write("HEAD /h HTTP/1.1\r\nHost: a\r\n\r\nGET /g HTTP/1.1\r\nHost: a\r\n\r\n");
     let head = raw.head();
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("Content-Length: 14\r\n"), "{head}");
@@ -73,7 +77,7 @@ pub(crate) fn h5_requests_have_query_cookies_and_bodies_and_the_connection_stays
     let mut raw = server.connect();
     assert_eq!(raw.get("/last").header("Connection"), Some("close"));
     raw.expect_end();
-    // Whatever the application says, the client hears what is done.
+    // The response says what the server does, whatever the handler set.
     let mut raw = server.connect();
     assert_eq!(raw.get("/stay").header("Connection"), Some("keep-alive"));
     raw.write("HEAD /stay HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -89,31 +93,34 @@ pub(crate) fn h5_requests_have_query_cookies_and_bodies_and_the_connection_stays
     raw.get("/");
 }
 
-pub(crate) fn h5_a_tunnel_is_refused<T: Harness>() {
-    let server = Running::handler::<T>(mirror());
+#[test]
+fn h5_the_method_connect_is_refused() {
+    let server = TestServer::handler(mirror());
     let mut raw = server.connect();
     raw.write("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n");
     assert_eq!(raw.answer().status(), 501);
     raw.expect_end();
 }
 
-pub(crate) fn h5_an_interim_status_is_no_answer<T: Harness>() {
+#[test]
+fn h5_an_interim_status_from_a_handler_becomes_a_500() {
     let interim = |status| async move { Response::new(status) };
-    let handler = Callbacks::on_message(|_, _| async {})
+    let handler = silent()
         .on_request(move |_, request| interim(request.param("status").unwrap().parse().unwrap()))
         .on_handshake(|_, _| async { Ok(Decision::Respond(Response::new(101))) });
-    let server = Running::handler::<T>(handler);
+    let server = TestServer::handler(handler);
     for status in [100, 101, 103] {
         assert_eq!(server.connect().get(&format!("/?status={status}")).status(), 500);
     }
     let mut raw = server.connect();
-    raw.write(upgrade_head("/", ""));
+    raw.write(upgrade_request("/", ""));
     assert_eq!(raw.answer().status(), 500);
     raw.expect_end();
 }
 
-pub(crate) fn h5_a_get_then_an_upgrade_on_the_same_connection<T: Harness>() {
-    let server = Running::handler::<T>(mirror());
+#[test]
+fn h5_a_connection_can_be_upgraded_after_a_get() {
+    let server = TestServer::handler(mirror());
     let mut raw = server.connect();
     assert_eq!(raw.get("/").status(), 200);
     raw.upgrade("/");
@@ -121,27 +128,29 @@ pub(crate) fn h5_a_get_then_an_upgrade_on_the_same_connection<T: Harness>() {
     raw.expect_close(1000);
 }
 
-pub(crate) fn h5_who_waits_to_be_asked_for_the_body_is_asked<T: Harness>() {
-    let server = Running::handler::<T>(mirror());
+#[test]
+fn h5_a_client_that_expects_100_continue_gets_it_when_the_body_is_wanted() {
+    let server = TestServer::handler(mirror());
     let mut raw = server.connect();
     raw.write("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     assert_eq!(raw.head(), "HTTP/1.1 100 Continue\r\n\r\n");
     raw.write("hi");
     assert_eq!(raw.answer().text(), "POST / [] [] hi");
-    // Who does not wait needs no answer.
+    // The body is here already: no 100 is needed.
     raw.write("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi");
     assert_eq!(raw.answer().text(), "POST / [] [] hi");
     raw.write("POST / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\nContent-Length: 2\r\n\r\nhi");
     assert_eq!(raw.answer().status(), 417);
-    // Nobody is asked for what nobody wants.
-    let server = Running::handler::<T>(silent());
+    // Without a request handler the body is not wanted.
+    let server = TestServer::handler(silent());
     let mut raw = server.connect();
     raw.write("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     assert_eq!(raw.answer().status(), 400);
     raw.expect_end();
 }
 
-pub(crate) fn h5_a_request_pushes_to_all_websockets<T: Harness>() {
+#[test]
+fn h5_a_request_handler_can_push_to_all_websockets() {
     let handler = silent().on_request(|client, request| async move {
         let server = client.server();
         let message = request.param("message").unwrap_or_default();
@@ -153,9 +162,9 @@ pub(crate) fn h5_a_request_pushes_to_all_websockets<T: Harness>() {
         }
         Response::text(200, format!("{pushed}"))
     });
-    let server = Running::handler::<T>(handler);
+    let server = TestServer::handler(handler);
     let (mut one, mut two) = (server.open(), server.open());
-    super::eventually("two", || {
+    eventually("two open connections", || {
         server.handle.connections().iter().filter(|id| server.handle.is_established(**id)).count() == 2
     });
     assert_eq!(server.connect().get("/push?message=to+all").text(), "2");
@@ -163,10 +172,11 @@ pub(crate) fn h5_a_request_pushes_to_all_websockets<T: Harness>() {
     two.expect_text("to all");
 }
 
-pub(crate) fn h5_the_answer_to_a_head_has_no_content_even_where_it_refuses<T: Harness>() {
-    let server = Running::handler::<T>(mirror());
+#[test]
+fn h5_a_refused_head_request_gets_no_content() {
+    let server = TestServer::handler(mirror());
     for head in [
-        super::client::upgrade_head("/", "").replacen("GET", "HEAD", 1),
+        upgrade_request("/", "").replacen("GET", "HEAD", 1),
         "HEAD / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n".to_owned(),
     ] {
         let mut raw = server.connect();
@@ -177,9 +187,10 @@ pub(crate) fn h5_the_answer_to_a_head_has_no_content_even_where_it_refuses<T: Ha
     }
 }
 
-pub(crate) fn h6_malformed_and_ambiguous_requests_are_refused_and_the_connection_closed<T: Harness>() {
+#[test]
+fn h6_malformed_and_ambiguous_requests_are_refused_and_the_connection_closed() {
     let port = Port::new(mirror()).max_body_size(10);
-    let server = Running::port::<T, _>(port);
+    let server = TestServer::port(port);
     for (request, status) in [
         ("nonsense\r\n\r\n", 400),
         ("GET / HTTP/1.1\nHost: a\n\n", 400),
@@ -208,18 +219,19 @@ pub(crate) fn h6_malformed_and_ambiguous_requests_are_refused_and_the_connection
     assert_eq!(raw.answer().status(), 431);
 }
 
-pub(crate) fn h5_a_body_and_the_next_request_have_their_time<T: Harness>() {
-    let log = Log::default();
-    let told = log.clone();
+#[test]
+fn h5_the_body_and_the_next_request_have_timeouts() {
+    let log = EventLog::default();
+    let disconnected = log.clone();
     let handler = mirror().on_disconnect(move |_, ()| {
-        told.add("disconnect");
+        disconnected.add("disconnect");
         async {}
     });
     let port = Port::new(handler)
         .config(Config::new())
         .body_timeout(Duration::from_millis(100))
         .keep_alive_timeout(Duration::from_millis(100));
-    let server = Running::port::<T, _>(port);
+    let server = TestServer::port(port);
     let mut raw = server.connect();
     raw.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe");
     assert_eq!(raw.answer().status(), 408);

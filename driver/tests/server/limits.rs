@@ -1,26 +1,32 @@
-//! Row O8: how many may come in.
+//! Limits on connections (O8).
 
+use sockeye_core::http::Response;
 use sockeye_driver::server::{Callbacks, Limits, Port};
+use sockeye_testkit::handshake::upgrade_request;
+use sockeye_testkit::{RawClient, eventually};
 
-use super::{Harness, Raw, Running, eventually};
+use super::TestServer;
 
-fn start<T: Harness>(limits: Limits) -> Running {
-    Running::start::<T>(move |builder| {
+/// Starts an echo server that also answers HTTP.
+fn start(limits: Limits) -> TestServer {
+    TestServer::start(move |builder| {
         let handler = Callbacks::on_message(|client, message| async move { client.push(message) })
-            .on_request(|_, _| async { sockeye_core::http::Response::text(200, "fine") });
+            .on_request(|_, _| async { Response::text(200, "fine") });
         builder.limits(limits).listen("127.0.0.1:0", Port::new(handler)).unwrap()
     })
 }
 
-fn expect_full(mut raw: Raw) {
+/// Expects the response of a full server.
+fn expect_full(mut raw: RawClient) {
     let answer = raw.answer();
     assert_eq!((answer.status(), answer.header("Connection")), (503, Some("close")));
     raw.expect_end();
 }
 
-pub(crate) fn o8_above_the_limit_of_connections_there_is_503_until_one_leaves<T: Harness>() {
-    let server = start::<T>(Limits::new().max_connections(3));
-    let mut inside: Vec<Raw> = (0..3).map(|_| server.open()).collect();
+#[test]
+fn o8_connections_above_the_limit_get_503_until_one_ends() {
+    let server = start(Limits::new().max_connections(3));
+    let mut inside: Vec<RawClient> = (0..3).map(|_| server.open()).collect();
     for _ in 0..5 {
         expect_full(server.connect());
     }
@@ -28,11 +34,11 @@ pub(crate) fn o8_above_the_limit_of_connections_there_is_503_until_one_leaves<T:
     leaving.close(1000, "");
     leaving.expect_close(1000);
     drop(leaving);
-    eventually("room", || server.handle.connections().len() == 2);
-    // The count follows the registry at once, but not in the same moment.
+    eventually("the connection to end", || server.handle.connections().len() == 2);
+    // The count is updated shortly after the registry.
     eventually("room", || {
         let mut raw = server.connect();
-        raw.write(super::client::upgrade_head("/", ""));
+        raw.write(upgrade_request("/", ""));
         raw.answer().status() == 101
     });
     for raw in &mut inside {
@@ -41,37 +47,42 @@ pub(crate) fn o8_above_the_limit_of_connections_there_is_503_until_one_leaves<T:
     }
 }
 
-pub(crate) fn o8_handshakes_at_a_time_are_limited_and_open_connections_do_not_count<T: Harness>() {
-    let server = start::<T>(Limits::new().max_handshakes(2));
+#[test]
+fn o8_concurrent_handshakes_are_limited_and_open_connections_do_not_count() {
+    let server = start(Limits::new().max_handshakes(2));
     let _open = [server.open(), server.open(), server.open()];
     let half = [server.connect(), server.connect()];
-    eventually("two that say nothing", || server.handle.connections().len() == 5);
+    eventually("five connections", || server.handle.connections().len() == 5);
     expect_full(server.connect());
     let [mut one, _two] = half;
-    // One that speaks plain HTTP is no handshake either.
+    // A connection that has made a plain request is no longer a handshake.
     assert_eq!(one.get("/").status(), 200);
     eventually("room", || {
         let mut raw = server.connect();
-        raw.write(super::client::upgrade_head("/", ""));
+        raw.write(upgrade_request("/", ""));
         raw.answer().status() == 101
     });
 }
 
-pub(crate) fn o8_connections_from_one_address_are_limited<T: Harness>() {
-    let server = start::<T>(Limits::new().max_per_address(2));
+#[test]
+fn o8_connections_from_one_address_are_limited() {
+    let server = start(Limits::new().max_per_address(2));
     let _inside = [server.open(), server.open()];
     expect_full(server.connect());
 }
 
-/// Every process has its own descriptors, and all tests of this one would feel it: a process of its own does. A shell
-/// limits them.
+/// The limit holds for a whole process and would break the other tests, so the test runs again in a
+/// process of its own. A shell sets the limit there.
 #[cfg(unix)]
-pub(crate) fn o8_out_of_descriptors_the_rest_goes_on_and_accepting_comes_back<T: Harness>() {
+#[test]
+fn o8_without_file_descriptors_open_connections_work_and_accepting_resumes_later() {
     const ALONE: &str = "SOCKEYE_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
-        return out_of_descriptors::<T>();
+        return out_of_descriptors();
     }
-    let name = "limits::o8_out_of_descriptors_the_rest_goes_on_and_accepting_comes_back";
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let name =
+        format!("{module}::o8_without_file_descriptors_open_connections_work_and_accepting_resumes_later");
     let child = std::process::Command::new("sh")
         .args(["-c", "ulimit -n 100 && exec \"$0\" --exact \"$1\""])
         .arg(std::env::current_exe().unwrap())
@@ -79,22 +90,22 @@ pub(crate) fn o8_out_of_descriptors_the_rest_goes_on_and_accepting_comes_back<T:
         .env(ALONE, "1")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && output.contains("1 passed"), "{output}");
 }
 
 #[cfg(unix)]
-fn out_of_descriptors<T: Harness>() {
-    let server = start::<T>(Limits::new());
+fn out_of_descriptors() {
+    let server = start(Limits::new());
     let mut inside = server.open();
     let mut files: Vec<std::fs::File> = Vec::new();
     while let Ok(file) = std::fs::File::open("/dev/null") {
         files.push(file);
     }
-    // One for this end; for the server's there is none.
+    // One descriptor for the client, none for the server.
     drop(files.pop());
     let mut waiting = server.connect();
-    waiting.write(super::client::upgrade_head("/", ""));
+    waiting.write(upgrade_request("/", ""));
     for _ in 0..20 {
         std::thread::sleep(std::time::Duration::from_millis(5));
         inside.text("still here");

@@ -1,19 +1,22 @@
-//! Rows M5 to M8, M11, M13, F3: what can be asked of connections, and done to them.
+//! The methods of a server handle and of a client (M5 to M8, M11, M13, F3).
 
 use std::sync::mpsc;
+use std::time::Duration;
 
-use sockeye_core::http::Request;
-use sockeye_core::{CloseCode, CloseFrame, Config, Frame, SendError};
+use sockeye_core::http::{Request, Response};
+use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Config, Frame, Opcode, SendError};
 use sockeye_driver::server::{
     Callbacks, Client, Decision, Handler, HandlerResult, Inbound, Port, PushError, Status,
 };
+use sockeye_testkit::handshake::upgrade_request;
+use sockeye_testkit::{EventLog, PATIENCE, RawClient, eventually};
 
-use super::{Harness, Log, Running, eventually};
+use super::TestServer;
 
-/// Writes messages down, and gives every client away that opens.
-struct Writer(Log, mpsc::Sender<Client>);
+/// Logs messages and closes, and passes each opened client to the test.
+struct MessageLogger(EventLog, mpsc::Sender<Client>);
 
-impl Handler for Writer {
+impl Handler for MessageLogger {
     async fn open(&self, client: &Client, _: &Request) -> HandlerResult {
         self.1.send(client.clone())?;
         Ok(())
@@ -24,21 +27,23 @@ impl Handler for Writer {
         Ok(())
     }
 
-    async fn close(&self, _: &Client, info: &sockeye_core::CloseInfo) -> HandlerResult {
+    async fn close(&self, _: &Client, info: &CloseInfo) -> HandlerResult {
         self.0.add(format!("closed {} {}", info.code.as_u16(), info.clean));
         Ok(())
     }
 }
 
-fn one<T: Harness>() -> (Running, super::Raw, Client, Log) {
-    let ((tell, told), log) = (mpsc::channel(), Log::default());
-    let server = Running::handler::<T>(Writer(log.clone(), tell));
+/// Starts a server with one open connection.
+fn start() -> (TestServer, RawClient, Client, EventLog) {
+    let ((opened, has_opened), log) = (mpsc::channel(), EventLog::default());
+    let server = TestServer::handler(MessageLogger(log.clone(), opened));
     let raw = server.open();
-    (server, raw, told.recv().unwrap(), log)
+    (server, raw, has_opened.recv().unwrap(), log)
 }
 
-pub(crate) fn m5_disconnect_checks_its_code_and_reason_then_shakes_hands<T: Harness>() {
-    let (server, mut raw, client, log) = one::<T>();
+#[test]
+fn m5_disconnect_checks_its_code_and_reason_then_closes_cleanly() {
+    let (server, mut raw, client, log) = start();
     let disconnect = |code: u16, reason: &str| server.handle.disconnect(client.id(), code.into(), reason);
     for code in [0, 999, 1004, 1005, 1006, 1015, 2000, 5000] {
         let refused = SendError::InvalidCloseCode(CloseCode::from(code));
@@ -48,7 +53,7 @@ pub(crate) fn m5_disconnect_checks_its_code_and_reason_then_shakes_hands<T: Harn
         disconnect(1000, &"x".repeat(124)),
         Err(PushError::InvalidControl(SendError::CloseReasonTooLong(124)))
     );
-    assert!(client.is_established(), "nothing was sent");
+    assert!(client.is_established(), "no Close was sent");
     disconnect(4999, &"x".repeat(123)).unwrap();
     assert_eq!(disconnect(1000, ""), Err(PushError::Closing));
     assert_eq!(client.info().status, Some(Status::Closing));
@@ -57,10 +62,11 @@ pub(crate) fn m5_disconnect_checks_its_code_and_reason_then_shakes_hands<T: Harn
     log.expect(&["before my Close", "closed 4999 true"]);
 }
 
-pub(crate) fn m6_a_pushed_close_is_the_only_one_and_what_the_peer_still_says_is_heard<T: Harness>() {
-    let (_server, mut raw, client, log) = one::<T>();
+#[test]
+fn m6_after_a_pushed_close_no_second_one_is_sent_and_messages_still_arrive() {
+    let (_server, mut raw, client, log) = start();
     client.push_frame(&Frame::close(&CloseFrame::new(CloseCode::from(3000), "")).unwrap()).unwrap();
-    let invalid = Frame::new(sockeye_core::Opcode::Close, vec![3]);
+    let invalid = Frame::new(Opcode::Close, vec![3]);
     assert_eq!(client.push_frame(&invalid), Err(PushError::InvalidControl(SendError::InvalidCloseFrame)));
     assert_eq!(client.close(CloseCode::NORMAL, ""), Err(PushError::Closing));
     raw.text("one");
@@ -69,17 +75,18 @@ pub(crate) fn m6_a_pushed_close_is_the_only_one_and_what_the_peer_still_says_is_
     log.expect(&["one", "two", "closed 3000 true"]);
 }
 
-pub(crate) fn m7_m8_f3_what_is_known_of_a_connection_on_its_way<T: Harness>() {
-    let (tell, told) = mpsc::channel();
+#[test]
+fn m7_m8_f3_info_and_status_follow_a_connection_through_its_phases() {
+    let (asked, was_asked) = mpsc::channel();
     let (decide, decided) = mpsc::channel();
     let decided = std::sync::Mutex::new(decided);
     let handler = Callbacks::on_message(|_, _| async {}).on_handshake(move |client, _| {
-        // On its own thread or not, nobody else is here.
-        tell.send(client).unwrap();
+        // This blocks a worker thread, but no other connection needs it.
+        asked.send(client).unwrap();
         let decision = decided.lock().unwrap().recv().unwrap();
         async move { Ok(decision) }
     });
-    let server = Running::handler::<T>(handler);
+    let server = TestServer::handler(handler);
     let handle = &server.handle;
     let mut raw = server.connect();
     eventually("a connection", || handle.connections().len() == 1);
@@ -87,12 +94,12 @@ pub(crate) fn m7_m8_f3_what_is_known_of_a_connection_on_its_way<T: Harness>() {
     assert!(handle.exists(id) && !handle.is_established(id));
     let info = handle.info(id).unwrap();
     assert_eq!((info.id, info.status), (id, None));
-    assert_eq!((info.peer.as_inet(), info.local.as_inet()), (raw.local, Some(server.address())));
-    assert!(info.connected_at.elapsed() < super::PATIENCE);
+    assert_eq!((info.peer.as_inet(), info.local.as_inet()), (raw.local(), Some(server.address())));
+    assert!(info.connected_at.elapsed() < PATIENCE);
     assert_eq!((info.last_received, info.last_sent, info.queued), (None, None, 0));
 
-    raw.write(super::client::upgrade_head("/", ""));
-    let client = told.recv().unwrap();
+    raw.write(upgrade_request("/", ""));
+    let client = was_asked.recv().unwrap();
     assert_eq!(client.id(), id);
     assert_eq!((client.info().status, client.is_established()), (Some(Status::Handshake), false));
     decide.send(Decision::Accept(Default::default())).unwrap();
@@ -100,35 +107,36 @@ pub(crate) fn m7_m8_f3_what_is_known_of_a_connection_on_its_way<T: Harness>() {
     eventually("an open connection", || handle.is_established(id));
     assert_eq!(client.info().status.map(Status::as_u8), Some(3));
     raw.text("x");
-    eventually("a byte", || client.info().last_received.is_some());
+    eventually("the message to arrive", || client.info().last_received.is_some());
     client.push("y").unwrap();
     raw.expect_text("y");
-    eventually("a byte the other way", || client.info().last_sent.is_some());
-    client.ping(b"how far").unwrap();
+    eventually("the push to be recorded", || client.info().last_sent.is_some());
+    client.ping(b"round trip").unwrap();
     let ping = raw.frame().unwrap();
-    raw.send(&Frame::new(sockeye_core::Opcode::Pong, ping.data));
+    raw.send(&Frame::new(Opcode::Pong, ping.data));
     eventually("a round trip", || client.info().round_trip.is_some());
     raw.close(1000, "");
     raw.expect_close(1000);
-    eventually("the end", || !handle.exists(id));
+    eventually("the connection to end", || !handle.exists(id));
     assert!(handle.info(id).is_none() && handle.client(id).is_none());
 
     let mut raw = server.connect();
-    raw.write(super::client::upgrade_head("/", ""));
-    let refused = told.recv().unwrap();
-    assert!(refused.id() > id, "ids are not used again");
-    decide.send(Decision::Respond(sockeye_core::http::Response::new(403))).unwrap();
+    raw.write(upgrade_request("/", ""));
+    let refused = was_asked.recv().unwrap();
+    assert!(refused.id() > id, "an id is never reused");
+    decide.send(Decision::Respond(Response::new(403))).unwrap();
     assert_eq!(raw.answer().status(), 403);
-    eventually("the failure", || refused.info().status == Some(Status::HandshakeFailed));
+    eventually("the handshake to fail", || refused.info().status == Some(Status::HandshakeFailed));
 }
 
-pub(crate) fn m11_abort_ends_it_at_once_wherever_it_is<T: Harness>() {
-    let (server, mut raw, client, log) = one::<T>();
+#[test]
+fn m11_abort_ends_a_connection_at_once_in_every_phase() {
+    let (server, mut raw, client, log) = start();
     client.abort().unwrap();
     raw.expect_end();
     log.expect(&["closed 1006 false"]);
     assert_eq!(client.abort(), Err(PushError::Closing));
-    // Before it is a WebSocket.
+    // During the handshake.
     let mut raw = server.connect();
     raw.write("GET /");
     eventually("a connection", || server.handle.connections().len() == 1);
@@ -136,9 +144,9 @@ pub(crate) fn m11_abort_ends_it_at_once_wherever_it_is<T: Harness>() {
     raw.expect_end();
     assert_eq!(server.handle.abort(client.id()), Err(PushError::UnknownConnection));
 
-    // In the middle of a handler that would never end.
+    // While a handler runs that never ends.
     let handler = Callbacks::on_message(|_, _| std::future::pending::<()>());
-    let server = Running::handler::<T>(handler);
+    let server = TestServer::handler(handler);
     let mut raw = server.open();
     raw.text("hang");
     eventually("the message to be read", || {
@@ -149,8 +157,9 @@ pub(crate) fn m11_abort_ends_it_at_once_wherever_it_is<T: Harness>() {
     raw.expect_end();
 }
 
-pub(crate) fn m11_a_paused_connection_is_written_to_and_not_read_until_it_is_resumed<T: Harness>() {
-    let (server, mut raw, client, log) = one::<T>();
+#[test]
+fn m11_a_paused_connection_is_written_but_not_read_until_it_is_resumed() {
+    let (server, mut raw, client, log) = start();
     raw.text("one");
     log.expect(&["one"]);
     client.pause().unwrap();
@@ -158,11 +167,11 @@ pub(crate) fn m11_a_paused_connection_is_written_to_and_not_read_until_it_is_res
     raw.expect_text("written");
     raw.text("two");
     raw.text("three");
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(50));
     assert_eq!(log.lines(), ["one"]);
     server.handle.resume(client.id()).unwrap();
     log.expect(&["one", "two", "three"]);
-    // A Close ends the pause, for its answer has to be read.
+    // A close ends the pause, because its answer must be read.
     client.pause().unwrap();
     raw.text("four");
     client.close(CloseCode::NORMAL, "").unwrap();
@@ -170,8 +179,9 @@ pub(crate) fn m11_a_paused_connection_is_written_to_and_not_read_until_it_is_res
     log.expect(&["one", "two", "three", "four", "closed 1000 true"]);
 }
 
-pub(crate) fn m13_each_port_has_its_own_handler_and_options_and_all_are_one_server<T: Harness>() {
-    let server = Running::start::<T>(|builder| {
+#[test]
+fn m13_ports_have_their_own_handlers_and_options_and_form_one_server() {
+    let server = TestServer::start(|builder| {
         let echo = Callbacks::on_message(|client, message| async move { client.push(message) });
         let all = Callbacks::on_message(|client: Client, message| async move {
             client.server().broadcast(|_| true, &message);
@@ -184,13 +194,13 @@ pub(crate) fn m13_each_port_has_its_own_handler_and_options_and_all_are_one_serv
             .unwrap()
     });
     let mut echo = server.open();
-    let mut all = super::Raw::connect(server.addresses[1].as_inet().unwrap());
+    let mut all = RawClient::connect(server.addresses[1].as_inet().unwrap());
     all.upgrade("/");
     echo.text("echo");
     echo.expect_text("echo");
-    all.text("everybody");
-    echo.expect_text("everybody");
-    all.expect_text("everybody");
+    all.text("to all");
+    echo.expect_text("to all");
+    all.expect_text("to all");
     assert_eq!(server.handle.connections().len(), 2);
     echo.text("too long");
     echo.expect_close(1009);
@@ -199,21 +209,21 @@ pub(crate) fn m13_each_port_has_its_own_handler_and_options_and_all_are_one_serv
 }
 
 #[cfg(unix)]
-pub(crate) fn m13_a_port_may_be_a_unix_socket<T: Harness>() {
+#[test]
+fn m13_a_port_can_be_a_unix_socket() {
     use std::os::unix::net::{UnixListener, UnixStream};
 
-    let path =
-        std::env::temp_dir().join(format!("sockeye-{}-{}", std::process::id(), std::any::type_name::<T>()));
-    // What a server that has ended leaves there is no hindrance; one that is there is.
+    let path = std::env::temp_dir().join(format!("sockeye-{}", std::process::id()));
+    // The server replaces a socket file that no process listens on.
     drop(UnixListener::bind(&path).unwrap());
     let at = path.clone();
-    let server = Running::start::<T>(move |builder| {
+    let server = TestServer::start(move |builder| {
         let echo = Callbacks::on_message(|client, message| async move { client.push(message) });
         builder.listen_unix(&at, Port::new(echo)).unwrap()
     });
     let stream = UnixStream::connect(&path).unwrap();
-    stream.set_read_timeout(Some(super::PATIENCE)).unwrap();
-    let mut raw = super::Raw::over(stream);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut raw = RawClient::over(stream);
     raw.upgrade("/");
     raw.text("hi");
     raw.expect_text("hi");

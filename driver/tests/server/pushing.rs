@@ -1,4 +1,4 @@
-//! Rows M1 to M3 and M9: sending to connections.
+//! Pushes and broadcasts (M1 to M3, M9, O5).
 
 use std::sync::mpsc;
 
@@ -7,20 +7,22 @@ use sockeye_core::{CloseCode, Config, Flags, Frame, Opcode, Payload, Prepared, S
 use sockeye_driver::server::{
     Callbacks, Client, ConnectionId, Handler, HandlerResult, Inbound, Port, PushError, ServerHandle,
 };
+use sockeye_testkit::{RawClient, eventually};
 
-use super::client::Raw;
-use super::{Giver, Harness, Running};
+use super::{Echo, TestServer};
 
-fn one<T: Harness>(config: Config) -> (Running, Raw, Client) {
-    let (tell, told) = mpsc::channel();
-    let server = Running::port::<T, _>(Port::new(Giver(tell)).config(config));
+/// Starts an echo server with one open connection.
+fn start(config: Config) -> (TestServer, RawClient, Client) {
+    let (opened, has_opened) = mpsc::channel();
+    let server = TestServer::port(Port::new(Echo(opened)).config(config));
     let raw = server.open();
-    let client = told.recv().unwrap();
+    let client = has_opened.recv().unwrap();
     (server, raw, client)
 }
 
-pub(crate) fn m1_an_echo_and_a_push_from_another_thread_arrive_in_order<T: Harness>() {
-    let (server, mut raw, client) = one::<T>(Config::new());
+#[test]
+fn m1_pushes_from_the_handler_and_from_another_thread_arrive_in_order() {
+    let (server, mut raw, client) = start(Config::new());
     raw.text("asked");
     raw.expect_text("asked");
     let handle = server.handle.clone();
@@ -37,12 +39,13 @@ pub(crate) fn m1_an_echo_and_a_push_from_another_thread_arrive_in_order<T: Harne
     raw.expect_close(1000);
 }
 
-pub(crate) fn m1_each_error_says_what_is_wrong_and_nothing_is_sent<T: Harness>() {
-    let (server, mut raw, client) = one::<T>(Config::new());
+#[test]
+fn m1_each_invalid_push_returns_its_own_error_and_sends_nothing() {
+    let (server, mut raw, client) = start(Config::new());
     let (handle, id) = (&server.handle, client.id());
     let mut plain = server.connect();
     plain.write("GET ");
-    super::eventually("the second", || handle.connections().len() == 2);
+    eventually("the second connection", || handle.connections().len() == 2);
     let other = handle.connections().into_iter().find(|known| *known != id).unwrap();
     assert_eq!(handle.push(other, "x"), Err(PushError::NotWebSocket));
     let push = |frame: &Frame<'_>| handle.push_frame(id, frame);
@@ -59,22 +62,23 @@ pub(crate) fn m1_each_error_says_what_is_wrong_and_nothing_is_sent<T: Harness>()
         push(&Frame::new(Opcode::Pong, b"".as_slice()).finish(false)),
         Err(PushError::InvalidControl(SendError::FragmentedControl))
     );
-    // Reserved opcodes cannot be said.
+    // A reserved opcode has no `Opcode`, so no frame can have one.
     assert_eq!(Opcode::try_from(3).map_err(PushError::from), Err(PushError::InvalidOpcode(3)));
-    raw.text("nothing but this");
-    raw.expect_text("nothing but this");
+    raw.text("the only message");
+    raw.expect_text("the only message");
     handle.disconnect(id, CloseCode::NORMAL, "").unwrap();
     assert_eq!(handle.push(id, "late"), Err(PushError::Closing));
     raw.expect_close(1000);
     drop(plain);
-    super::eventually("nobody", || handle.connections().is_empty());
+    eventually("every connection to end", || handle.connections().is_empty());
     assert_eq!(handle.push(id, "later"), Err(PushError::UnknownConnection));
     assert_eq!(client.push("later"), Err(PushError::Closing));
     assert_eq!(handle.push(other, "later"), Err(PushError::UnknownConnection));
 }
 
-pub(crate) fn m2_a_fragmented_message_keeps_its_sequence<T: Harness>() {
-    let (_server, mut raw, client) = one::<T>(Config::new());
+#[test]
+fn m2_only_control_frames_are_accepted_inside_a_fragmented_message() {
+    let (_server, mut raw, client) = start(Config::new());
     client.push_frame(&Frame::text("a").finish(false)).unwrap();
     assert_eq!(client.push("b"), Err(PushError::ExpectedContinuation));
     assert_eq!(client.push_frame(&Frame::text("b")), Err(PushError::ExpectedContinuation));
@@ -94,8 +98,9 @@ pub(crate) fn m2_a_fragmented_message_keeps_its_sequence<T: Harness>() {
     );
 }
 
-pub(crate) fn m3_a_push_above_the_limit_is_an_error_and_the_connection_stays<T: Harness>() {
-    let (_server, mut raw, client) = one::<T>(Config::new());
+#[test]
+fn m3_a_push_above_the_limit_fails_and_the_connection_stays_open() {
+    let (_server, mut raw, client) = start(Config::new());
     let limit = 2 << 20;
     assert_eq!(
         client.push(vec![0; limit + 1]),
@@ -107,67 +112,70 @@ pub(crate) fn m3_a_push_above_the_limit_is_an_error_and_the_connection_stays<T: 
     raw.expect_text("still here");
 }
 
-pub(crate) fn m9_a_broadcast_reaches_all_that_the_filter_lets_through<T: Harness>() {
+#[test]
+fn m9_a_broadcast_reaches_the_connections_that_the_filter_selects() {
     let handler = Callbacks::on_message(|client: Client, message| async move {
         let (server, from) = (client.server(), client.id());
         let report = server.broadcast(|id| id != from, &message);
         client.push(format!("{}", report.queued))
     });
-    let server = Running::handler::<T>(handler);
-    let mut all: Vec<Raw> = (0..20).map(|_| server.open()).collect();
+    let server = TestServer::handler(handler);
+    let mut all: Vec<RawClient> = (0..20).map(|_| server.open()).collect();
     let _plain = server.connect();
     await_open(&server.handle, 20);
     all[0].text("hello");
     all[0].expect_text("19");
     all[1..].iter_mut().for_each(|raw| raw.expect_text("hello"));
-    // Those whom it does not reach are told of.
+    // The report counts every connection that the filter selects.
     let ids: Vec<ConnectionId> = server.handle.connections();
     let report = server.handle.broadcast_prepared(|id| ids.contains(&id), &Prepared::new("again"));
     assert_eq!((report.queued, report.slow, report.failed), (20, 0, 0));
     all.iter_mut().for_each(|raw| raw.expect_text("again"));
-    let report = server.handle.broadcast(|_| false, "nobody");
+    let report = server.handle.broadcast(|_| false, "to none");
     assert_eq!(report, Default::default());
 }
 
-pub(crate) fn m9_o5_a_broadcast_is_compressed_once_for_all_that_agreed_on_it<T: Harness>() {
+#[test]
+fn m9_o5_a_broadcast_is_compressed_for_the_connections_that_negotiated_it() {
     let deflate = Deflate::new().policy(Policy::OnRequest);
-    let (tell, told) = mpsc::channel();
-    let server = Running::port::<T, _>(Port::new(Giver(tell)).config(Config::new().deflate(deflate)));
+    let (opened, has_opened) = mpsc::channel();
+    let server = TestServer::port(Port::new(Echo(opened)).config(Config::new().deflate(deflate)));
     let mut plain = server.open();
-    let mut squeezed = server.connect();
-    let answer = squeezed.upgrade_with("/", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    let mut compressing = server.connect();
+    let answer = compressing.upgrade_with("/", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
     assert!(answer.header("Sec-WebSocket-Extensions").unwrap().starts_with("permessage-deflate"));
-    let clients = [told.recv().unwrap(), told.recv().unwrap()];
+    let clients = [has_opened.recv().unwrap(), has_opened.recv().unwrap()];
     let text = "again and again and ".repeat(20);
     assert_eq!(server.handle.broadcast(|_| true, Payload::from(&text).compress(true)).queued, 2);
     plain.expect_text(&text);
-    let frame = squeezed.frame().unwrap();
+    let frame = compressing.frame().unwrap();
     assert!(frame.flags.compress && frame.data.len() < text.len() / 4, "{}", frame.data.len());
-    // Without the flag nothing is compressed, as the page has it.
+    // Without the flag the message is not compressed.
     assert_eq!(server.handle.broadcast(|_| true, &text).queued, 2);
     plain.expect_text(&text);
-    let frame = squeezed.frame().unwrap();
+    let frame = compressing.frame().unwrap();
     assert_eq!((frame.flags.compress, frame.data.len()), (false, text.len()));
     let compressed: Vec<bool> = clients.iter().map(|client| client.info().compression.is_some()).collect();
     assert_eq!(compressed.iter().filter(|compressed| **compressed).count(), 1);
     assert_eq!(frame.flags, Flags { finish: true, compress: false });
 }
 
-pub(crate) fn e2_o5_a_message_says_whether_it_came_compressed<T: Harness>() {
-    struct Tells;
-    impl Handler for Tells {
+#[test]
+fn e2_o5_a_message_says_whether_it_arrived_compressed() {
+    struct Describe;
+    impl Handler for Describe {
         async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
             client.push(format!("{} {}", message.is_compressed(), message.as_text().unwrap_or_default()))?;
             Ok(())
         }
     }
     let deflate = Deflate::new().policy(Policy::Never);
-    let server = Running::port::<T, _>(Port::new(Tells).config(Config::new().deflate(deflate)));
+    let server = TestServer::port(Port::new(Describe).config(Config::new().deflate(deflate)));
     let mut raw = server.connect();
     raw.upgrade_with("/", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
     raw.text("Hello");
     raw.expect_text("false Hello");
-    // RFC 7692 7.2.3.1.
+    // "Hello", from RFC 7692 section 7.2.3.1.
     let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     let mut frame = Frame::new(Opcode::Text, hello.as_slice());
     frame.flags.compress = true;
@@ -175,9 +183,9 @@ pub(crate) fn e2_o5_a_message_says_whether_it_came_compressed<T: Harness>() {
     raw.expect_text("true Hello");
 }
 
-/// Waits until so many are open.
+/// Waits until `count` connections are open.
 fn await_open(handle: &ServerHandle, count: usize) {
-    super::eventually("all to be open", || {
+    eventually("all connections to open", || {
         handle.connections().iter().filter(|id| handle.is_established(**id)).count() == count
     });
 }

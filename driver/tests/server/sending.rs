@@ -1,4 +1,4 @@
-//! Rows M4 and E11: pushes that wait for a slow reader.
+//! NumberSender that wait for a slow reader (M4).
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -7,14 +7,15 @@ use sockeye_core::{CloseCode, Config, Prepared};
 use sockeye_driver::server::{
     Client, Handler, HandlerResult, Inbound, Port, PushError, ServerHandle, SlowReader,
 };
+use sockeye_testkit::{EventLog, eventually};
 
+use super::TestServer;
 use super::backpressure::{expect_numbers, fill, numbered};
-use super::{Harness, Log, Running, eventually};
 
-/// Sends as many numbered messages of 10 kB as it is asked for, and writes down how that ended.
-struct Sends(Log);
+/// NumberSender as many numbered messages as a message asks for, and logs how that ended.
+struct NumberSender(EventLog);
 
-impl Handler for Sends {
+impl Handler for NumberSender {
     async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
         let count: u32 = message.as_text().unwrap_or_default().parse()?;
         for number in 0..count {
@@ -28,17 +29,19 @@ impl Handler for Sends {
     }
 }
 
-/// More than any socket's buffers hold.
+/// More messages than the buffers of a socket hold.
 const MANY: u32 = 3000;
 
 fn config() -> Config {
     Config::new().high_water_mark(100_000)
 }
 
-pub(crate) fn m4_a_send_waits_for_room_inside_of_its_connections_handler<T: Harness>() {
+#[test]
+fn m4_a_send_in_a_handler_waits_for_room() {
     for slow in [SlowReader::Error, SlowReader::Drop, SlowReader::Close(CloseCode::POLICY_VIOLATION)] {
-        let log = Log::default();
-        let server = Running::port::<T, _>(Port::new(Sends(log.clone())).config(config()).slow_reader(slow));
+        let log = EventLog::default();
+        let server =
+            TestServer::port(Port::new(NumberSender(log.clone())).config(config()).slow_reader(slow));
         let mut raw = server.open();
         raw.text(&MANY.to_string());
         eventually("a full queue", || server.handle.queued() >= 100_000);
@@ -48,8 +51,9 @@ pub(crate) fn m4_a_send_waits_for_room_inside_of_its_connections_handler<T: Harn
     }
 }
 
-pub(crate) fn m4_a_send_waits_for_room_in_any_task_and_thread<T: Harness>() {
-    let server = Running::port::<T, _>(Port::new(Sends(Log::default())).config(config()));
+#[test]
+fn m4_a_send_in_any_task_or_thread_waits_for_room() {
+    let server = TestServer::port(Port::new(NumberSender(EventLog::default())).config(config()));
     let mut raw = server.open();
     let client = only(&server.handle);
     let sender = std::thread::spawn(move || {
@@ -68,8 +72,9 @@ pub(crate) fn m4_a_send_waits_for_room_in_any_task_and_thread<T: Harness>() {
     sender.join().unwrap();
 }
 
-pub(crate) fn m4_many_may_wait_to_send_and_all_get_their_turn<T: Harness>() {
-    let server = Running::port::<T, _>(Port::new(Sends(Log::default())).config(config()));
+#[test]
+fn m4_many_sends_can_wait_and_each_gets_its_turn() {
+    let server = TestServer::port(Port::new(NumberSender(EventLog::default())).config(config()));
     let mut raw = server.open();
     let client = only(&server.handle);
     let senders: Vec<_> = (0..20u32)
@@ -86,9 +91,10 @@ pub(crate) fn m4_many_may_wait_to_send_and_all_get_their_turn<T: Harness>() {
     senders.into_iter().for_each(|sender| sender.join().unwrap());
 }
 
-pub(crate) fn m4_a_send_ends_when_its_connection_does<T: Harness>() {
-    let log = Log::default();
-    let server = Running::port::<T, _>(Port::new(Sends(log.clone())).config(config()));
+#[test]
+fn m4_a_waiting_send_fails_when_its_connection_ends() {
+    let log = EventLog::default();
+    let server = TestServer::port(Port::new(NumberSender(log.clone())).config(config()));
     let raw = server.open();
     let client = only(&server.handle);
     let sender = {
@@ -101,39 +107,41 @@ pub(crate) fn m4_a_send_ends_when_its_connection_does<T: Harness>() {
     assert_eq!(block_on(client.send("x")), Err(PushError::Closing));
     drop(raw);
 
-    // Its peer is there no longer, or might as well be.
+    // The peer does not read and does not answer pings.
     let patient = config()
         .keepalive(Duration::from_millis(50), Duration::from_millis(300))
         .close_timeout(Duration::from_millis(300));
-    let server = Running::port::<T, _>(Port::new(Sends(log.clone())).config(patient));
+    let server = TestServer::port(Port::new(NumberSender(log.clone())).config(patient));
     let mut raw = server.open();
     raw.text("1000000");
     log.expect(&["Closing"]);
-    eventually("the end", || server.handle.connections().is_empty() && server.handle.queued() == 0);
+    eventually("the connection to end", || {
+        server.handle.connections().is_empty() && server.handle.queued() == 0
+    });
 }
 
-pub(crate) fn m4_a_send_that_nobody_waits_for_any_more_has_sent_nothing<T: Harness>() {
-    let server = Running::port::<T, _>(Port::new(Sends(Log::default())).config(config()));
+#[test]
+fn m4_a_dropped_send_has_sent_nothing() {
+    let server = TestServer::port(Port::new(NumberSender(EventLog::default())).config(config()));
     let mut raw = server.open();
     let client = only(&server.handle);
     let (pushed, _) = fill(&client, 0);
-    let (tell, told) = mpsc::channel();
-    // Polled by somebody who then has better things to do.
-    let waker = std::task::Waker::from(Arc::new(Tells(Mutex::new(tell))));
+    let (woken, was_woken) = mpsc::channel();
+    let waker = std::task::Waker::from(Arc::new(SendOnWake(Mutex::new(woken))));
     let mut cx = std::task::Context::from_waker(&waker);
     {
         let mut sending = std::pin::pin!(client.send("given up"));
         assert!(sending.as_mut().poll(&mut cx).is_pending());
     }
-    // What else that task waits for is looked at once more.
-    told.recv().unwrap();
+    // Dropping it wakes its task, which may wait for something else too.
+    was_woken.recv().unwrap();
     expect_numbers(&mut raw, 0..pushed);
     client.push("the last").unwrap();
     raw.expect_text("the last");
-    assert!(told.try_recv().is_err(), "nobody waits any more");
+    assert!(was_woken.try_recv().is_err(), "the dropped send is not woken again");
 }
 
-/// The one connection that is open.
+/// Returns the client of the one open connection.
 fn only(server: &ServerHandle) -> Client {
     eventually("an open connection", || server.connections().iter().any(|id| server.is_established(*id)));
     server.client(server.connections()[0]).unwrap()
@@ -143,9 +151,10 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     sockeye_driver::server::blocking::block_on(future)
 }
 
-struct Tells(Mutex<mpsc::Sender<()>>);
+/// Reports wakes to the test.
+struct SendOnWake(Mutex<mpsc::Sender<()>>);
 
-impl std::task::Wake for Tells {
+impl std::task::Wake for SendOnWake {
     fn wake(self: Arc<Self>) {
         let _ = self.0.lock().unwrap().send(());
     }

@@ -1,22 +1,24 @@
-//! Row M12: the end of a server.
+//! How a server shuts down (M12).
 
 use std::sync::mpsc;
 use std::time::Duration;
 
 use sockeye_core::http::Response;
 use sockeye_core::{CloseCode, CloseFrame, Opcode};
-use sockeye_driver::server::{Callbacks, Client};
+use sockeye_driver::server::{Callbacks, Client, PushError};
+use sockeye_testkit::{EventLog, PATIENCE, RawClient, eventually};
 
-use super::{Giver, Harness, Log, PATIENCE, Raw, Running, eventually};
+use super::{Echo, TestServer};
 
-pub(crate) fn m12_all_are_told_1001_behind_what_was_accepted_and_nobody_else_comes_in<T: Harness>() {
-    let (tell, told) = mpsc::channel();
-    let server = Running::handler::<T>(Giver(tell));
-    let mut all: Vec<Raw> = (0..10).map(|_| server.open()).collect();
-    let clients: Vec<Client> = (0..10).map(|_| told.recv().unwrap()).collect();
-    let idle = server.connect();
+#[test]
+fn m12_shutdown_writes_what_is_queued_closes_with_1001_and_accepts_no_connection() {
+    let (opened, has_opened) = mpsc::channel();
+    let server = TestServer::handler(Echo(opened));
+    let mut all: Vec<RawClient> = (0..10).map(|_| server.open()).collect();
+    let clients: Vec<Client> = (0..10).map(|_| has_opened.recv().unwrap()).collect();
+    let mut idle = server.connect();
     let mut accepted = 0;
-    // More than fits into the sockets: it is written while the server ends.
+    // More than the sockets take: the server writes the rest while it shuts down.
     while clients[0].push(vec![7; 100_000]).is_ok() {
         clients[1..].iter().for_each(|client| client.push(vec![7; 100_000]).unwrap_or_default());
         accepted += 1;
@@ -27,7 +29,7 @@ pub(crate) fn m12_all_are_told_1001_behind_what_was_accepted_and_nobody_else_com
     let (handle, address) = (server.handle.clone(), server.address());
     handle.shutdown(PATIENCE);
     assert!(handle.is_shutting_down());
-    assert_eq!(handle.push(clients[0].id(), "late"), Err(sockeye_driver::server::PushError::Closing));
+    assert_eq!(handle.push(clients[0].id(), "late"), Err(PushError::Closing));
     let mut received = 0;
     loop {
         let frame = all[0].frame().unwrap();
@@ -52,25 +54,25 @@ pub(crate) fn m12_all_are_told_1001_behind_what_was_accepted_and_nobody_else_com
         })
         .collect();
     ends.into_iter().for_each(|end| end.join().unwrap());
-    // Who has asked nothing is just let go.
-    let mut idle = idle;
+    // A connection without a request gets no response.
     idle.expect_end();
     drop((all, idle));
     server.join();
     assert!(handle.connections().is_empty());
-    assert!(std::net::TcpStream::connect(address).is_err(), "the port is closed before the server has ended");
+    assert!(std::net::TcpStream::connect(address).is_err(), "the port closes before the server stops");
 }
 
-pub(crate) fn m12_who_does_not_take_part_is_aborted_when_the_grace_is_over<T: Harness>() {
-    let log = Log::default();
-    let told = log.clone();
+#[test]
+fn m12_shutdown_aborts_peers_that_do_not_answer_within_the_grace_period() {
+    let log = EventLog::default();
+    let closed = log.clone();
     let handler = Callbacks::on_message(|_, _| async {}).on_close(move |_, info| {
-        told.add(format!("{} {}", info.code.as_u16(), info.clean));
+        closed.add(format!("{} {}", info.code.as_u16(), info.clean));
         async {}
     });
-    let server = Running::handler::<T>(handler);
+    let server = TestServer::handler(handler);
     let mut raw = server.open();
-    eventually("it to be open", || server.handle.is_established(server.handle.connections()[0]));
+    eventually("the connection to open", || server.handle.is_established(server.handle.connections()[0]));
     let handle = server.handle.clone();
     handle.shutdown(Duration::from_millis(100));
     server.join();
@@ -79,22 +81,23 @@ pub(crate) fn m12_who_does_not_take_part_is_aborted_when_the_grace_is_over<T: Ha
     log.expect(&["1001 false"]);
 }
 
-pub(crate) fn m12_a_request_in_progress_is_answered_and_is_the_last<T: Harness>() {
-    let (tell, told) = mpsc::channel();
-    let (go, wait) = mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
+#[test]
+fn m12_shutdown_answers_the_request_in_progress_as_the_last_one() {
+    let (started, has_started) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
     let handler = Callbacks::on_message(|_, _| async {}).on_request(move |_, _| {
-        tell.send(()).unwrap();
-        // It blocks a worker, which is fine for a moment.
-        wait.lock().unwrap().recv().unwrap();
+        started.send(()).unwrap();
+        // This blocks a worker thread, but only for a moment.
+        released.lock().unwrap().recv().unwrap();
         async { Response::text(200, "done") }
     });
-    let server = Running::handler::<T>(handler);
+    let server = TestServer::handler(handler);
     let mut raw = server.connect();
     raw.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    told.recv().unwrap();
+    has_started.recv().unwrap();
     server.handle.shutdown(PATIENCE);
-    go.send(()).unwrap();
+    release.send(()).unwrap();
     let answer = raw.answer();
     assert_eq!((answer.text(), answer.header("Connection")), ("done", Some("close")));
     raw.expect_end();

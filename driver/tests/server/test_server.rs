@@ -1,0 +1,101 @@
+//! A server that runs on the adapter under test.
+
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sockeye_core::http::Request;
+use sockeye_driver::server::{
+    Address, Client, Handler, HandlerResult, Inbound, Port, ServerBuilder, ServerHandle,
+};
+use sockeye_testkit::{PATIENCE, RawClient, eventually};
+
+use crate::{Runtime, serve};
+
+/// A handler that echoes messages and passes each opened client to the test.
+pub(crate) struct Echo(pub(crate) mpsc::Sender<Client>);
+
+impl Handler for Echo {
+    async fn open(&self, client: &Client, _: &Request) -> HandlerResult {
+        self.0.send(client.clone())?;
+        Ok(())
+    }
+
+    async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        client.push(message)?;
+        Ok(())
+    }
+}
+
+/// A server on its own thread. Dropping it shuts it down.
+pub(crate) struct TestServer {
+    pub(crate) handle: ServerHandle,
+    pub(crate) addresses: Vec<Address>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TestServer {
+    /// Starts the server that `build` sets up.
+    pub(crate) fn start(
+        build: impl FnOnce(ServerBuilder<Runtime>) -> ServerBuilder<Runtime> + Send + 'static,
+    ) -> Self {
+        let (started, has_started) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            serve(
+                |builder| build(builder).build(),
+                move |server| started.send((server.handle(), server.addresses().to_vec())).unwrap(),
+            );
+        });
+        let (handle, addresses) = has_started.recv_timeout(PATIENCE).expect("the server starts");
+        TestServer { handle, addresses, thread: Some(thread) }
+    }
+
+    /// Starts a server with one port.
+    pub(crate) fn port<H: Handler>(port: Port<H>) -> Self {
+        Self::start(move |builder| builder.listen("127.0.0.1:0", port).unwrap())
+    }
+
+    /// Starts a server with one port and default settings.
+    pub(crate) fn handler(handler: impl Handler) -> Self {
+        Self::port(Port::new(handler))
+    }
+
+    /// Returns the address of the first port.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses[0].as_inet().unwrap()
+    }
+
+    /// Connects a client that sends nothing yet.
+    pub(crate) fn connect(&self) -> RawClient {
+        RawClient::connect(self.address())
+    }
+
+    /// Connects a client and opens a WebSocket.
+    pub(crate) fn open(&self) -> RawClient {
+        let mut raw = self.connect();
+        raw.upgrade("/");
+        raw
+    }
+
+    /// Waits until the server has stopped after a call to `shutdown`.
+    pub(crate) fn join(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            eventually("the server to stop", || thread.is_finished());
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.handle.shutdown(Duration::ZERO);
+        if !std::thread::panicking() {
+            self.stop();
+        }
+    }
+}
