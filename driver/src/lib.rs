@@ -39,11 +39,13 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod codec_pool;
 mod engine;
 mod error;
 #[cfg(feature = "futures")]
 mod futures;
 mod handshake;
+mod lock;
 mod runtime;
 pub mod server;
 mod split;
@@ -51,7 +53,7 @@ pub mod tuning;
 mod websocket;
 mod writer;
 
-pub use engine::codec_pool::{codec_pool, shared_codec_pool};
+pub use codec_pool::{codec_pool, shared_codec_pool};
 pub use engine::decoder::{Decoded, Decoder, Part, SenderAccess};
 pub use error::Error;
 pub use handshake::accept::{AcceptError, PendingUpgrade, accept_with, read_upgrade};

@@ -11,10 +11,10 @@ use sockeye_core::{
 
 use crate::engine::decoder::Part;
 use crate::engine::link::{DrainTo, Link};
-use crate::engine::lock::lock;
 use crate::engine::reader::Reader;
 use crate::engine::wakers::{Half, RecvHalfGuard};
 use crate::error::Error;
+use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::{WebSocket, poll_ready};
 

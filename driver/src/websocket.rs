@@ -9,8 +9,8 @@ use sockeye_core::{
     SendError, Sender, State,
 };
 
+use crate::codec_pool::codec_pool;
 use crate::engine::buffer::ReadBuffer;
-use crate::engine::codec_pool::codec_pool;
 use crate::engine::decoder::Part;
 use crate::engine::link::Link;
 use crate::engine::reader::Reader;

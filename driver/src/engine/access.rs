@@ -8,7 +8,7 @@ use sockeye_core::Sender;
 use crate::engine::buffer::ReadBuffer;
 use crate::engine::decoder::SenderAccess;
 use crate::engine::link::{Link, ReadOutcome};
-use crate::engine::lock::lock;
+use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
 
 /// Access to a [`Link`], locked first if it is shared.

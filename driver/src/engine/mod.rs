@@ -2,10 +2,8 @@
 
 pub(crate) mod access;
 pub(crate) mod buffer;
-pub(crate) mod codec_pool;
 pub(crate) mod decoder;
 pub(crate) mod link;
-pub(crate) mod lock;
 pub(crate) mod reader;
 pub(crate) mod waker_list;
 pub(crate) mod wakers;

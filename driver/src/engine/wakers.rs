@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
-use crate::engine::lock::lock;
+use crate::lock::lock;
 
 /// The half of a connection that a task polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

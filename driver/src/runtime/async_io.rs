@@ -16,11 +16,11 @@ use async_net::unix::UnixStream;
 use futures_io::{AsyncRead, AsyncWrite};
 use sockeye_core::Instant;
 
+use crate::runtime::address::Address;
 use crate::runtime::clock::{to_core_instant, to_std_instant};
 use crate::runtime::io::{Clock, Io};
 #[cfg(unix)]
-use crate::server::Address;
-use crate::server::{Accepted, Listener, Socket};
+use crate::runtime::server::{Accepted, Listener, Socket};
 
 pub use async_io::block_on;
 

@@ -1,6 +1,9 @@
-//! What a runtime implements: a byte stream and a clock.
+//! What a runtime implements: a byte stream and a clock, and for a server tasks and listening
+//! sockets.
 
+pub(crate) mod address;
 #[cfg(feature = "async-io")]
 pub mod async_io;
 pub(crate) mod clock;
 pub(crate) mod io;
+pub(crate) mod server;

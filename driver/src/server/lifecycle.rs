@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::runtime::address::Address;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
+use crate::runtime::server::Runtime;
 use crate::server::accept::accept_loop::Bound;
 use crate::server::accept::listen;
 use crate::server::accept::listen::ListenOptions;
 use crate::server::api::handle::ServerHandle;
 use crate::server::api::handler::Handler;
 use crate::server::api::port::Port;
-use crate::server::registry::address::Address;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Limits;
-use crate::server::runtime::Runtime;
 
 /// What is left when the grace is over has this long to see that it is aborted.
 const LAST: Duration = Duration::from_secs(1);

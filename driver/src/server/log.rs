@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
-use crate::server::registry::address::Address;
+use crate::runtime::address::Address;
 use crate::server::registry::info::ConnectionId;
 
 pub(crate) fn failed(id: ConnectionId, peer: &Address, failure: &impl Display) {

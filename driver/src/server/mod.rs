@@ -23,8 +23,9 @@ mod connection;
 mod lifecycle;
 mod log;
 mod registry;
-mod runtime;
 
+pub use crate::runtime::address::Address;
+pub use crate::runtime::server::{Accepted, Listener, Runtime, Socket};
 pub use accept::listen::ListenOptions;
 pub use api::blocking;
 pub use api::callbacks::{Callbacks, HttpExchange, Outcome};
@@ -34,9 +35,7 @@ pub use api::handler::{BoxError, Decision, Failure, Handler, HandlerResult, Inbo
 pub use api::http_request::{HttpBodyError, HttpRequest};
 pub use api::port::Port;
 pub use lifecycle::{Server, ServerBuilder};
-pub use registry::address::Address;
 pub use registry::broadcast::Broadcast;
 pub use registry::error::PushError;
 pub use registry::info::{ConnectionId, Info, Status};
 pub use registry::settings::{Limits, SlowReader};
-pub use runtime::{Accepted, Listener, Runtime, Socket};

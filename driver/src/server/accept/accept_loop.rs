@@ -12,6 +12,7 @@ use sockeye_core::http::Response;
 use crate::handshake::opening::Opening;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
+use crate::runtime::server::{Accepted, Listener, Runtime};
 use crate::server::api::handler::Handler;
 use crate::server::connection::guard::isolated;
 use crate::server::connection::response::finished;
@@ -19,7 +20,6 @@ use crate::server::connection::task::connection;
 use crate::server::log;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Settings;
-use crate::server::runtime::{Accepted, Listener, Runtime};
 
 /// After an error of the listening socket, most likely for want of descriptors, others are to end first.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));

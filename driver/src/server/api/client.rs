@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, Payload, Prepared};
 
+use crate::runtime::address::Address;
 use crate::server::api::block_on::block_on;
 use crate::server::api::handle::ServerHandle;
-use crate::server::registry::address::Address;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;

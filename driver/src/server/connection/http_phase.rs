@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use crate::handshake::accept::read_request;
 use crate::handshake::opening::{Opening, WaitOutcome};
 use crate::runtime::io::Clock;
+use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::connection::exchange::exchange;
@@ -18,7 +19,6 @@ use crate::server::registry::admission::Count;
 use crate::server::registry::entry::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
-use crate::server::runtime::Runtime;
 
 /// Requests that were there already, answered before others have their turn.
 const REQUESTS_IN_A_ROW: u32 = 16;

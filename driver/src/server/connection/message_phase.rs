@@ -12,6 +12,7 @@ use crate::engine::decoder::Decoded;
 use crate::engine::link::ReadOutcome;
 use crate::engine::reader::Reader;
 use crate::runtime::io::{Clock, Io};
+use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Failure, Handler, HandlerResult, Inbound};
 use crate::server::connection::guard::{guarded, report};
@@ -20,7 +21,6 @@ use crate::server::registry::early_pushes::Deferred;
 use crate::server::registry::entry::Flag;
 use crate::server::registry::error::PushError;
 use crate::server::registry::settings::Forward;
-use crate::server::runtime::Runtime;
 
 /// An open connection.
 pub(crate) struct MessagePhase<R: Runtime, H> {

@@ -7,6 +7,7 @@ use sockeye_core::CloseInfo;
 
 use crate::engine::buffer::READ;
 use crate::runtime::io::Clock;
+use crate::runtime::server::{Accepted, Runtime};
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::connection::guard::{guarded_alone, report};
@@ -16,7 +17,6 @@ use crate::server::connection::upgrade::Upgraded;
 use crate::server::registry::admission::Admitted;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Settings;
-use crate::server::runtime::{Accepted, Runtime};
 
 /// The whole life of a connection that was accepted.
 ///

@@ -10,6 +10,7 @@ use crate::engine::link::Link;
 use crate::engine::reader::Reader;
 use crate::handshake::opening::Opening;
 use crate::runtime::io::Clock;
+use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Decision, Failure, Handler};
 use crate::server::connection::guard::{guarded_alone, report};
@@ -20,7 +21,6 @@ use crate::server::registry::admission::Count;
 use crate::server::registry::early_pushes::Deferred;
 use crate::server::registry::hub::{Hub, going_away};
 use crate::server::registry::info::Status;
-use crate::server::runtime::Runtime;
 
 /// What the beginning hands over.
 pub(crate) struct Upgraded<R: Runtime> {

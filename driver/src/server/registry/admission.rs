@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::engine::lock::lock;
-use crate::server::registry::address::Address;
+use crate::lock::lock;
+use crate::runtime::address::Address;
 use crate::server::registry::counts::Counts;
 use crate::server::registry::hub::Hub;
 

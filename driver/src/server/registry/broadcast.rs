@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sockeye_core::{Payload, Prepared};
 
-use crate::engine::codec_pool::codec_pool;
+use crate::codec_pool::codec_pool;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::Command;

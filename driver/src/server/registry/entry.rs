@@ -6,9 +6,9 @@ use std::task::{Context, Poll, Waker};
 
 use sockeye_core::{CloseFrame, Instant, Sender, State};
 
-use crate::engine::lock::lock;
+use crate::lock::lock;
+use crate::runtime::address::Address;
 use crate::runtime::clock::to_std_instant;
-use crate::server::registry::address::Address;
 use crate::server::registry::early_pushes::{Deferred, Waiting};
 use crate::server::registry::error::PushError;
 use crate::server::registry::info::{ConnectionId, Info, Status};

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use sockeye_core::{CloseCode, CloseFrame, Instant};
 
-use crate::engine::lock::lock;
 use crate::engine::waker_list::WakerList;
-use crate::server::registry::address::Address;
+use crate::lock::lock;
+use crate::runtime::address::Address;
 use crate::server::registry::counts::Counts;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sockeye_core::deflate::Negotiated;
 
-use crate::server::registry::address::Address;
+use crate::runtime::address::Address;
 
 /// The name of a connection: opaque, and never used again by the same server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,5 @@
 //! What the server knows of its connections, and how a push reaches one.
 
-pub(crate) mod address;
 pub(crate) mod admission;
 pub(crate) mod broadcast;
 pub(crate) mod counts;

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use sockeye_core::State;
 
 use crate::engine::link::DrainTo;
-use crate::engine::lock::lock;
 use crate::engine::wakers::Half;
+use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
 use crate::server::connection::shared_link::{SharedLink, unlock_and_wake};
 use crate::server::registry::error::PushError;

@@ -8,9 +8,9 @@ use std::thread::ThreadId;
 
 use sockeye_core::deflate::CodecPool;
 
-use crate::engine::codec_pool::codec_pool;
+use crate::codec_pool::codec_pool;
+use crate::runtime::address::Address;
 use crate::runtime::io::{Clock, Io};
-use crate::server::registry::address::Address;
 
 /// A runtime that servers can run on.
 pub trait Runtime: Clone + Send + Sync + 'static {

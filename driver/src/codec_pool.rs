@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use sockeye_core::deflate::{CodecPool, Compressor, CompressorSettings, Decompressor};
 
-use crate::engine::lock::lock;
+use crate::lock::lock;
 
 /// Returns a pool that keeps codecs per thread, for runtimes that run many connections on few
 /// threads.
