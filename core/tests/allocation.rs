@@ -74,7 +74,7 @@ impl Bare {
 }
 
 #[test]
-fn t10_a_header_that_declares_the_largest_message_takes_no_memory_and_neither_does_waiting_for_it() {
+fn t10_a_declared_length_allocates_almost_nothing_until_the_payload_arrives() {
     for first in [TEXT, BINARY, TEXT_START, BINARY_START] {
         for declared in [2 << 20, 1 << 40, i64::MAX as u64] {
             let mut end = Bare::new(Config::new().max_frame_size(u64::MAX).max_message_size(u64::MAX));
@@ -88,7 +88,7 @@ fn t10_a_header_that_declares_the_largest_message_takes_no_memory_and_neither_do
 }
 
 #[test]
-fn t10_memory_grows_with_what_arrives_and_is_given_back() {
+fn t10_memory_grows_with_the_received_bytes_and_is_freed_after_the_message() {
     let mut end = Bare::new(Config::new());
     let mut head = header(true, BINARY, 2 << 20);
     let mut piece = vec![0; 1 << 10];
@@ -123,7 +123,7 @@ fn t12_a_million_fragments_of_one_byte_take_little_more_than_the_message() {
 }
 
 #[test]
-fn t12_empty_fragments_take_nothing() {
+fn t12_empty_fragments_allocate_nothing() {
     let mut end = Bare::new(Config::new());
     let mut bytes = [frame(true, TEXT_START, ""), frame(true, CONTINUATION, "").repeat(10_000)].concat();
     let (live, peak, alive) = bytes_of(|| end.feed(&mut bytes));
@@ -131,7 +131,7 @@ fn t12_empty_fragments_take_nothing() {
 }
 
 #[test]
-fn t14_a_flood_of_pings_to_a_writer_that_is_blocked_takes_at_most_twice_the_mark() {
+fn t14_a_flood_of_pings_to_a_blocked_writer_takes_at_most_twice_the_mark() {
     let mut end = Bare::new(Config::new());
     let pings = frame(true, PING, [b'p'; 125]).repeat(1000);
     let mut lent = pings.clone();
@@ -165,7 +165,7 @@ fn m4_a_queue_that_is_never_quite_empty_does_not_grow() {
 
 /// The same with large payloads that are queued by reference in between.
 #[test]
-fn m4_a_queue_of_large_and_small_that_is_never_quite_empty_does_not_grow() {
+fn m4_a_queue_of_large_and_small_messages_that_is_never_quite_empty_does_not_grow() {
     let mut end = Bare::new(Config::new());
     let (live, _, _) = bytes_of(|| {
         for n in 0..1000 {
@@ -179,7 +179,7 @@ fn m4_a_queue_of_large_and_small_that_is_never_quite_empty_does_not_grow() {
 }
 
 #[test]
-fn an_idle_connection_owns_no_memory_behind_itself() {
+fn an_idle_connection_owns_no_heap_memory() {
     let config = Arc::new(Config::new());
     let (live, _, mut connection) = bytes_of(|| Connection::server(config.clone()));
     assert_eq!(live, 0);
@@ -198,7 +198,7 @@ fn an_idle_connection_owns_no_memory_behind_itself() {
 }
 
 #[test]
-fn a_buffer_can_be_lent_and_comes_back() {
+fn a_lent_buffer_can_be_reclaimed() {
     let mut connection = Connection::server(Arc::new(Config::new()));
     let buffer = Vec::with_capacity(1000);
     let at = buffer.as_ptr();
@@ -214,7 +214,7 @@ fn a_buffer_can_be_lent_and_comes_back() {
 }
 
 #[test]
-fn what_was_collected_of_a_message_is_given_back_when_its_connection_fails_or_closes() {
+fn an_incomplete_message_is_freed_when_its_connection_fails_or_closes() {
     for end_of_it in [frame(true, CONTINUATION, b"\xff"), b"\xff\xff".to_vec(), frame(true, CLOSE, "")] {
         let mut end = Bare::new(Config::new());
         let mut begin = frame(true, TEXT_START, vec![b'x'; 1 << 20]);
@@ -228,7 +228,7 @@ fn what_was_collected_of_a_message_is_given_back_when_its_connection_fails_or_cl
 }
 
 #[test]
-fn what_waits_is_given_back_by_an_abort() {
+fn an_abort_frees_the_queue() {
     let mut connection = Connection::server(Arc::new(Config::new()));
     let (live, _, ()) = bytes_of(|| {
         connection.send(vec![0; 1 << 20]).unwrap();

@@ -69,7 +69,7 @@ fn see_data<'a>(server: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec
 }
 
 #[test]
-fn t32_the_rich_stream_brings_what_was_put_into_it() {
+fn t32_the_rich_stream_yields_the_expected_events() {
     for server in [true, false] {
         let (got, error, _, data) = see(server, [&rich_stream(server)[..]]);
         let text = "añ漢🎉".repeat(3);
@@ -91,7 +91,7 @@ fn t32_the_rich_stream_brings_what_was_put_into_it() {
 }
 
 #[test]
-fn t32_every_split_point_gives_the_same() {
+fn t32_every_split_point_yields_the_same() {
     for server in [true, false] {
         let stream = rich_stream(server);
         let whole = see(server, [&stream[..]]);
@@ -103,7 +103,7 @@ fn t32_every_split_point_gives_the_same() {
 }
 
 #[test]
-fn t32_every_piece_size_gives_the_same_down_to_byte_by_byte() {
+fn t32_every_piece_size_down_to_one_byte_yields_the_same() {
     for server in [true, false] {
         let stream = rich_stream(server);
         let whole = see(server, [&stream[..]]);
@@ -114,7 +114,7 @@ fn t32_every_piece_size_gives_the_same_down_to_byte_by_byte() {
 }
 
 #[test]
-fn t32_the_rest_of_a_cut_header_is_not_a_frame_though_it_looks_like_one() {
+fn t32_the_rest_of_a_split_header_is_not_mistaken_for_a_frame() {
     // A length of 0x8200 looks like an empty message, and so does a key of 82 80 00 00.
     let long = [header(false, BINARY, 0x8200), vec![7; 0x8200]].concat();
     let masked = [&[BINARY, 0x85, 0x82, 0x80, 0, 0][..], &xor(&[7; 5], [0x82, 0x80, 0, 0])].concat();
@@ -187,7 +187,7 @@ proptest! {
     #![proptest_config(config(600))]
 
     #[test]
-    fn t32_any_valid_stream_cut_anyhow_gives_the_same(
+    fn t32_any_valid_stream_yields_the_same_however_it_is_split(
         stream in stream(), server: bool, sizes in prop::collection::vec(1..50usize, 1..8),
     ) {
         let bytes: Vec<u8> = stream.iter().flat_map(|(first, payload)| frame(server, *first, payload)).collect();
@@ -197,7 +197,7 @@ proptest! {
     }
 
     #[test]
-    fn t32_a_valid_stream_with_one_byte_changed_cut_anyhow_gives_the_same(
+    fn t32_a_valid_stream_with_one_byte_changed_yields_the_same_however_it_is_split(
         stream in stream(), server: bool, at: prop::sample::Index, byte: u8,
         sizes in prop::collection::vec(1..50usize, 1..8),
     ) {
@@ -239,7 +239,7 @@ proptest! {
 }
 
 #[test]
-fn t34_a_failed_connection_discards_its_input_and_says_the_same_again() {
+fn t34_a_failed_connection_discards_its_input_and_repeats_its_error() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         let error = end.feed(b"\xff\xff").unwrap_err();

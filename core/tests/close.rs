@@ -49,7 +49,7 @@ fn m5_both_ends_may_close_at_once_and_each_keeps_its_own_reason() {
 }
 
 #[test]
-fn w10_the_server_closes_tcp_first_whoever_began() {
+fn w10_the_server_closes_tcp_first_whichever_end_began() {
     for server_begins in [true, false] {
         let (mut server, mut client) = (End::server(Config::new()), End::client(Config::new()));
         let begin = if server_begins { &mut server } else { &mut client };
@@ -69,7 +69,7 @@ fn w10_the_server_closes_tcp_first_whoever_began() {
 }
 
 #[test]
-fn w10_one_close_alone_ends_no_transport() {
+fn w10_one_close_alone_does_not_end_the_transport() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         end.connection.close(CloseCode::NORMAL, "").unwrap();
@@ -79,7 +79,7 @@ fn w10_one_close_alone_ends_no_transport() {
 }
 
 #[test]
-fn m5_only_the_codes_that_may_be_sent_are_sent() {
+fn m5_only_valid_close_codes_are_sent() {
     for code in CODES.chain([u16::MAX]) {
         let mut end = End::server(Config::new());
         let result = end.connection.close(CloseCode::from(code), "");
@@ -109,7 +109,7 @@ fn m5_a_reason_has_at_most_123_bytes() {
 }
 
 #[test]
-fn w9_w10_a_close_is_answered_with_its_code_if_that_may_be_sent_and_fails_with_1002_if_not() {
+fn w9_w10_a_close_is_answered_with_its_code_or_fails_with_1002_if_the_code_is_invalid() {
     for server in [true, false] {
         for code in CODES.chain([u16::MAX]) {
             let mut end = End::of(server, Config::new());
@@ -130,7 +130,7 @@ fn w9_w10_a_close_is_answered_with_its_code_if_that_may_be_sent_and_fails_with_1
 }
 
 #[test]
-fn f1_an_empty_close_has_no_code_is_answered_with_an_empty_one_and_reads_as_1005() {
+fn f1_an_empty_close_is_answered_with_an_empty_one_and_reads_as_1005() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         end.feed(&frame(server, CLOSE, "")).unwrap();
@@ -141,7 +141,7 @@ fn f1_an_empty_close_has_no_code_is_answered_with_an_empty_one_and_reads_as_1005
 }
 
 #[test]
-fn w9_a_close_of_one_byte_fails_with_1002_and_a_reason_that_is_no_text_with_1007() {
+fn w9_a_close_of_one_byte_fails_with_1002_and_a_reason_that_is_not_utf8_with_1007() {
     for server in [true, false] {
         let cases: [(&[u8], ProtocolError, u16); 4] = [
             (b"\x03", ProtocolError::CloseTooShort, 1002),
@@ -161,7 +161,7 @@ fn w9_a_close_of_one_byte_fails_with_1002_and_a_reason_that_is_no_text_with_1007
 }
 
 #[test]
-fn w11_whatever_follows_the_peers_close_is_ignored() {
+fn w11_input_after_the_peer_s_close_is_ignored() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         let late =
@@ -176,7 +176,7 @@ fn w11_whatever_follows_the_peers_close_is_ignored() {
 }
 
 #[test]
-fn m6_what_the_peer_sends_after_our_close_and_before_its_own_is_delivered() {
+fn m6_data_between_our_close_and_the_peer_s_is_delivered() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         end.connection.close(CloseCode::NORMAL, "").unwrap();
@@ -219,7 +219,7 @@ fn t27_nothing_can_be_sent_after_a_close_and_a_second_close_is_an_error() {
 }
 
 #[test]
-fn m6_pushing_a_close_frame_begins_the_handshake_and_a_bad_one_is_refused() {
+fn m6_pushing_a_close_frame_starts_the_closing_handshake_and_an_invalid_one_is_refused() {
     let mut end = End::server(Config::new());
     let invalid = [
         (&b"\x03"[..], SendError::InvalidCloseFrame),
@@ -241,7 +241,7 @@ fn m6_pushing_a_close_frame_begins_the_handshake_and_a_bad_one_is_refused() {
 }
 
 #[test]
-fn m4_a_close_can_be_queued_however_much_waits_and_comes_behind_it() {
+fn m4_a_close_can_be_queued_above_the_mark_and_is_sent_last() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new().high_water_mark(100));
         end.connection.send(&[0; 500]).unwrap();
@@ -252,7 +252,7 @@ fn m4_a_close_can_be_queued_however_much_waits_and_comes_behind_it() {
 }
 
 #[test]
-fn a_close_may_come_inside_a_fragmented_message_of_ours() {
+fn a_close_may_interrupt_a_fragmented_message() {
     let mut end = End::server(Config::new());
     end.connection.send_frame(&Frame::text("half").finish(false)).unwrap();
     end.connection.close(CloseCode::NORMAL, "").unwrap();
@@ -262,7 +262,7 @@ fn a_close_may_come_inside_a_fragmented_message_of_ours() {
 }
 
 #[test]
-fn codes_have_their_names() {
+fn close_codes_display_their_names() {
     let names = [(1000, "1000 (normal)"), (1006, "1006 (abnormal)"), (1015, "1015 (TLS failure)")];
     let ranges = [(3000, "3000 (registered)"), (4999, "4999 (private)"), (2000, "2000 (unassigned)")];
     for (code, name) in names.into_iter().chain(ranges) {

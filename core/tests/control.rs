@@ -12,7 +12,7 @@ fn pings(to_server: bool, numbers: std::ops::Range<u32>) -> Vec<u8> {
 }
 
 #[test]
-fn w4_a_ping_of_any_length_to_125_is_answered_with_the_same_payload() {
+fn w4_a_ping_of_up_to_125_bytes_is_answered_with_the_same_payload() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         for len in 0..=125u8 {
@@ -54,7 +54,7 @@ fn w4_a_control_frame_without_fin_fails_with_1002_at_its_second_byte() {
 }
 
 #[test]
-fn e3_a_pong_is_dropped_asked_for_or_not() {
+fn e3_a_pong_is_dropped_whether_solicited_or_not() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         end.feed(&frame(server, PONG, "what?")).unwrap();
@@ -63,7 +63,7 @@ fn e3_a_pong_is_dropped_asked_for_or_not() {
 }
 
 #[test]
-fn pings_are_answered_in_the_order_they_came() {
+fn pings_are_answered_in_order() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         end.feed_in(7, &pings(server, 0..1000)).unwrap();
@@ -74,7 +74,7 @@ fn pings_are_answered_in_the_order_they_came() {
 }
 
 #[test]
-fn t14_a_flood_of_pings_from_a_peer_that_does_not_read_takes_no_more_than_the_mark() {
+fn t14_a_flood_of_pings_from_a_peer_that_does_not_read_queues_no_more_than_the_mark() {
     let mut end = End::server(Config::new());
     for n in (0..200_000).step_by(1000) {
         end.feed(&pings(true, n..n + 1000)).unwrap();
@@ -85,7 +85,7 @@ fn t14_a_flood_of_pings_from_a_peer_that_does_not_read_takes_no_more_than_the_ma
 }
 
 #[test]
-fn t13_after_a_flood_the_latest_ping_is_answered_and_those_before_it_in_order() {
+fn t13_after_a_flood_the_latest_ping_is_answered_and_all_answers_are_in_order() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new().high_water_mark(100));
         end.feed(&pings(server, 0..500)).unwrap();
@@ -105,7 +105,7 @@ fn t13_after_a_flood_the_latest_ping_is_answered_and_those_before_it_in_order() 
 }
 
 #[test]
-fn t13_a_late_answer_waits_until_there_is_room_and_comes_once() {
+fn t13_a_deferred_pong_waits_for_room_and_is_sent_once() {
     let mut end = End::server(Config::new().high_water_mark(10));
     end.connection.send(&[0; 20]).unwrap();
     end.feed(&frame(true, PING, "old")).unwrap();
@@ -120,7 +120,7 @@ fn t13_a_late_answer_waits_until_there_is_room_and_comes_once() {
 }
 
 #[test]
-fn a_ping_answered_at_once_takes_the_place_of_one_that_was_late() {
+fn a_deferred_pong_is_sent_before_the_next_one() {
     let mut end = End::server(Config::new().high_water_mark(10));
     end.connection.send(&[0; 20]).unwrap();
     end.feed(&frame(true, PING, "late")).unwrap();
@@ -131,7 +131,7 @@ fn a_ping_answered_at_once_takes_the_place_of_one_that_was_late() {
 }
 
 #[test]
-fn no_late_answer_follows_a_close() {
+fn no_deferred_pong_follows_a_close() {
     let mut end = End::server(Config::new().high_water_mark(10));
     end.connection.send(&[0; 20]).unwrap();
     end.feed(&frame(true, PING, "late")).unwrap();
@@ -186,7 +186,7 @@ fn a_ping_needs_room_and_a_pong_waits_for_it() {
 }
 
 #[test]
-fn pushed_control_frames_are_those_of_the_methods() {
+fn pushed_control_frames_equal_those_of_the_methods() {
     let mut end = End::server(Config::new());
     end.connection.send_frame(&Frame::new(Opcode::Ping, &b"a"[..])).unwrap();
     end.connection.send_frame(&Frame::new(Opcode::Pong, &b"b"[..])).unwrap();

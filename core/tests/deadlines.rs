@@ -47,7 +47,7 @@ fn without_deadlines_nothing_depends_on_time() {
 }
 
 #[test]
-fn a_deadline_set_without_a_clock_asks_for_the_time_and_runs_from_there() {
+fn a_deadline_set_without_a_clock_requests_the_time_and_runs_from_then() {
     let mut end = End::server(Config::new().close_timeout(secs(3)));
     end.connection.close(CloseCode::NORMAL, "").unwrap();
     let now = Instant::from_nanos(50 * SECOND);
@@ -80,7 +80,7 @@ fn o7_an_idle_connection_is_closed_with_1001_no_earlier_than_the_timeout_and_at_
 }
 
 #[test]
-fn o7_a_connection_that_says_something_now_and_then_is_never_idle() {
+fn o7_a_connection_that_receives_a_byte_now_and_then_is_never_idle() {
     let mut end = End::server(Config::new().idle_timeout(secs(8)));
     let byte = frame(true, PONG, "");
     for n in 0..100 {
@@ -90,7 +90,7 @@ fn o7_a_connection_that_says_something_now_and_then_is_never_idle() {
 }
 
 #[test]
-fn o7_what_we_send_is_no_sign_of_life() {
+fn o7_sending_is_no_sign_of_life() {
     let mut end = End::server(Config::new().idle_timeout(secs(8)));
     end.advance_to(0);
     for n in 1..20 {
@@ -102,7 +102,7 @@ fn o7_what_we_send_is_no_sign_of_life() {
 }
 
 #[test]
-fn o7_a_peer_that_does_not_answer_the_idle_close_is_left_after_the_close_timeout() {
+fn o7_a_peer_that_does_not_answer_the_idle_close_is_abandoned_after_the_close_timeout() {
     let mut pair = Pair::new(Config::new().idle_timeout(secs(8)).close_timeout(secs(5)));
     pair.to_client.blocked = true;
     pair.to_server.blocked = true;
@@ -142,7 +142,7 @@ fn o7_any_byte_within_the_timeout_answers_a_ping() {
 }
 
 #[test]
-fn o7_an_unanswered_ping_fails_with_1008_at_the_timeout_and_the_close_that_says_so_is_written() {
+fn o7_an_unanswered_ping_fails_with_1008_at_the_timeout_and_its_close_is_written() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new().keepalive(secs(20), secs(5)));
         end.advance_to(0);
@@ -159,7 +159,7 @@ fn o7_an_unanswered_ping_fails_with_1008_at_the_timeout_and_the_close_that_says_
 }
 
 #[test]
-fn o7_an_unanswered_ping_to_a_peer_that_takes_nothing_ends_at_the_close_timeout() {
+fn o7_an_unanswered_ping_to_a_blocked_peer_ends_at_the_close_timeout() {
     let mut end = End::server(Config::new().keepalive(secs(20), secs(5)).close_timeout(secs(3)));
     end.advance_to(0);
     end.advance_to(20 * SECOND);
@@ -173,7 +173,7 @@ fn o7_an_unanswered_ping_to_a_peer_that_takes_nothing_ends_at_the_close_timeout(
 }
 
 #[test]
-fn o7_a_ping_that_finds_no_room_is_not_sent_and_still_has_to_be_answered_by_some_byte() {
+fn o7_a_ping_without_room_is_not_sent_and_still_requires_a_byte_in_time() {
     let mut end = End::server(Config::new().keepalive(secs(20), secs(5)).high_water_mark(10));
     end.advance_to(0);
     end.connection.send(&[0; 20]).unwrap();
@@ -212,7 +212,7 @@ fn two_ends_that_keep_each_other_alive_stay_open_for_a_day() {
 }
 
 #[test]
-fn m11_a_protected_connection_is_never_idle_and_one_given_free_again_has_its_whole_time() {
+fn m11_a_protected_connection_is_never_idle_and_has_the_whole_timeout_once_unprotected() {
     let mut end = End::server(Config::new().idle_timeout(secs(8)));
     end.advance_to(0);
     end.connection.set_protected(true);
@@ -248,7 +248,7 @@ fn the_round_trip_is_that_of_the_latest_ping() {
 }
 
 #[test]
-fn o7_a_ping_of_the_heartbeat_that_is_answered_at_once_has_a_round_trip_too() {
+fn o7_a_heartbeat_ping_answered_at_once_has_a_round_trip() {
     let mut end = End::server(Config::new().keepalive(secs(20), secs(5)));
     end.advance_to(SECOND);
     // Once, as drivers do: the pong may be there before they look at the clock again.
@@ -260,7 +260,7 @@ fn o7_a_ping_of_the_heartbeat_that_is_answered_at_once_has_a_round_trip_too() {
 }
 
 #[test]
-fn telling_the_time_early_or_often_changes_nothing() {
+fn handling_timeouts_early_or_often_changes_nothing() {
     let config = Config::new().keepalive(secs(20), secs(5)).idle_timeout(secs(60));
     let (mut often, mut seldom) = (End::server(config.clone()), End::server(config));
     seldom.advance_to(0);
@@ -286,7 +286,7 @@ proptest! {
 
     /// [`End::tell`] fails when it is asked again and again at the same time.
     #[test]
-    fn t34_no_deadlines_and_no_times_make_an_endless_loop(
+    fn t34_no_deadlines_or_times_cause_an_endless_loop(
         idle in prop::option::of(duration()), keepalive in prop::option::of((duration(), duration())),
         close in duration(), ops in prop::collection::vec((0..5u8, 0..30 * SECOND), 1..60),
     ) {
@@ -315,7 +315,7 @@ proptest! {
 }
 
 #[test]
-fn o7_a_keepalive_without_an_interval_leaves_time_for_other_things() {
+fn o7_a_keepalive_interval_of_zero_does_not_spin() {
     let mut end = End::server(Config::new().keepalive(Duration::ZERO, secs(5)));
     let mut now = SECOND;
     for _ in 0..10 {

@@ -96,7 +96,7 @@ fn bomb() -> Vec<u8> {
 }
 
 #[test]
-fn t15_t41_a_bomb_stops_at_the_message_limit_with_1009_in_both_roles_however_it_comes() {
+fn t15_t41_a_bomb_stops_at_the_message_limit_with_1009_in_both_roles_however_it_is_split() {
     const LIMIT: usize = 2 << 20;
     let bomb = bomb();
     let empty_first = [&[0x00, 0x00, 0x00, 0xff, 0xff].repeat(1000)[..], &bomb].concat();

@@ -54,7 +54,7 @@ fn t16_garbage_after_a_final_block_fails_with_1007() {
 
 /// The attack itself (CRIME, BREACH): the length on the wire says whether a guess is right.
 #[test]
-fn t19_compression_shows_a_secret_by_the_length_of_a_message() {
+fn t19_compression_reveals_a_secret_by_the_length_of_a_message() {
     let together = |guess: &str| sent(&[Payload::from(format!("{SECRET} {guess}"))]);
     assert!(together(GUESS) < together(WRONG));
     let in_turn = |guess: &'static str| sent(&[Payload::from(SECRET), Payload::from(guess)]);
@@ -62,7 +62,7 @@ fn t19_compression_shows_a_secret_by_the_length_of_a_message() {
 }
 
 #[test]
-fn t19_a_secret_sent_uncompressed_does_not_show() {
+fn t19_a_secret_sent_uncompressed_is_not_revealed() {
     let together = |guess: &str| sent(&[Payload::from(format!("{SECRET} {guess}")).compress(false)]);
     assert_eq!(together(GUESS), together(WRONG));
     let in_turn = |guess: &'static str| sent(&[Payload::from(SECRET).compress(false), Payload::from(guess)]);

@@ -30,7 +30,7 @@ fn faults(server: bool) -> Vec<(Vec<u8>, u16)> {
 }
 
 #[test]
-fn a_fault_of_the_peer_is_answered_with_a_close_that_says_what_it_was_and_then_the_transport_ends() {
+fn a_fault_is_answered_with_a_close_that_names_it_and_then_the_transport_ends() {
     for server in [true, false] {
         for (bytes, code) in faults(server) {
             let mut end = End::of(server, Config::new());
@@ -65,7 +65,7 @@ fn a_fault_after_our_close_is_not_answered_with_a_second_one() {
 }
 
 #[test]
-fn a_layer_above_may_fail_the_connection_as_if_it_had_found_the_fault_itself() {
+fn a_caller_can_fail_the_connection_as_the_connection_itself_does() {
     let mut end = End::server(Config::new());
     end.connection.fail(ProtocolError::InvalidUtf8);
     assert_eq!(end.feed(&frame(true, TEXT, "late")), Err(ProtocolError::InvalidUtf8));
@@ -77,7 +77,7 @@ fn a_layer_above_may_fail_the_connection_as_if_it_had_found_the_fault_itself() {
 }
 
 #[test]
-fn an_end_that_failed_is_not_clean_though_both_have_said_close() {
+fn a_failed_connection_is_not_clean_even_after_both_closes() {
     let mut end = End::server(Config::new());
     end.feed(&frame(true, CLOSE, "")).unwrap();
     end.connection.fail(ProtocolError::InvalidUtf8);
@@ -97,7 +97,7 @@ fn an_end_that_failed_is_not_clean_though_both_have_said_close() {
 }
 
 #[test]
-fn w13_an_end_of_file_anywhere_ends_the_connection_once_and_not_cleanly() {
+fn w13_an_eof_anywhere_ends_the_connection_once_and_uncleanly() {
     for server in [true, false] {
         let frames = [
             (TEXT_START, &b"ab"[..]),
@@ -124,7 +124,7 @@ fn w13_an_end_of_file_anywhere_ends_the_connection_once_and_not_cleanly() {
 }
 
 #[test]
-fn w13_an_end_of_file_after_our_close_alone_is_not_clean_and_after_both_it_is() {
+fn w13_an_eof_is_clean_after_both_closes_but_not_after_ours_alone() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         end.connection.close(CloseCode::NORMAL, "").unwrap();
@@ -142,7 +142,7 @@ fn w13_an_end_of_file_after_our_close_alone_is_not_clean_and_after_both_it_is() 
 }
 
 #[test]
-fn what_waits_at_an_end_of_file_is_written_before_the_connection_is_closed() {
+fn the_queue_is_written_after_an_eof_before_the_connection_is_closed() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         end.connection.send("still on its way").unwrap();
@@ -158,7 +158,7 @@ fn what_waits_at_an_end_of_file_is_written_before_the_connection_is_closed() {
 }
 
 #[test]
-fn m11_an_abort_ends_at_once_with_nothing_more_to_write_or_to_read() {
+fn m11_an_abort_ends_at_once_and_discards_all_output_and_input() {
     for server in [true, false] {
         for waiting in [true, false] {
             let mut end = End::of(server, Config::new());
@@ -181,7 +181,7 @@ fn m11_an_abort_ends_at_once_with_nothing_more_to_write_or_to_read() {
 }
 
 #[test]
-fn after_a_write_error_nothing_is_written_and_what_the_peer_sent_still_comes() {
+fn after_a_write_error_nothing_is_written_and_the_peer_s_data_is_still_delivered() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new().close_timeout(Duration::from_secs(5)));
         end.connection.send("lost").unwrap();
@@ -202,7 +202,7 @@ fn after_a_write_error_nothing_is_written_and_what_the_peer_sent_still_comes() {
 }
 
 #[test]
-fn a_write_error_takes_a_close_that_waits_with_it_and_the_end_is_not_clean() {
+fn a_write_error_discards_a_queued_close_and_the_end_is_not_clean() {
     for server in [true, false] {
         for peer_began in [true, false] {
             let mut end = End::of(server, Config::new());
@@ -222,7 +222,7 @@ fn a_write_error_takes_a_close_that_waits_with_it_and_the_end_is_not_clean() {
 }
 
 #[test]
-fn an_end_is_not_clean_if_our_close_never_left() {
+fn an_end_is_not_clean_unless_our_close_was_written() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new());
         end.feed(&frame(server, CLOSE, "")).unwrap();
@@ -239,7 +239,7 @@ fn an_end_is_not_clean_if_our_close_never_left() {
 }
 
 #[test]
-fn t26_a_peer_that_never_answers_our_close_is_left_after_the_close_timeout() {
+fn t26_a_peer_that_never_answers_our_close_is_abandoned_after_the_close_timeout() {
     for server in [true, false] {
         for blocked in [true, false] {
             let mut pair = Pair::new(Config::new().close_timeout(Duration::from_secs(5)));
@@ -260,7 +260,7 @@ fn t26_a_peer_that_never_answers_our_close_is_left_after_the_close_timeout() {
 }
 
 #[test]
-fn t26_a_peer_that_never_ends_the_transport_is_left_after_the_close_timeout_too() {
+fn t26_a_peer_that_never_ends_the_transport_is_abandoned_after_the_close_timeout() {
     for server in [true, false] {
         let mut end = End::of(server, Config::new().close_timeout(Duration::from_secs(5)));
         end.advance_to(7);
@@ -275,7 +275,7 @@ fn t26_a_peer_that_never_ends_the_transport_is_left_after_the_close_timeout_too(
 }
 
 #[test]
-fn t26_the_close_timeout_runs_from_the_first_close_whatever_comes_after() {
+fn t26_the_close_timeout_runs_from_the_first_close_only() {
     let later: [fn(&mut End); 4] = [
         |end| end.feed(&frame(true, CLOSE, "")).unwrap(),
         |end| assert!(end.feed(b"\xff\xff").is_err()),
@@ -296,7 +296,7 @@ fn t26_the_close_timeout_runs_from_the_first_close_whatever_comes_after() {
 }
 
 #[test]
-fn every_fault_that_a_close_can_name_fits_into_one() {
+fn every_fault_fits_into_the_reason_of_a_close() {
     let (size, limit) = (u64::MAX, u64::MAX);
     for error in [
         ProtocolError::ReservedBits,
@@ -317,7 +317,7 @@ fn every_fault_that_a_close_can_name_fits_into_one() {
 }
 
 #[test]
-fn a_write_error_behind_the_end_sets_no_deadline() {
+fn a_write_error_after_the_end_sets_no_deadline() {
     let mut connection = sockeye_core::Connection::server(Config::new().into());
     connection.abort();
     connection.handle_write_error();

@@ -48,7 +48,7 @@ fn w6_a_new_message_inside_a_fragmented_one_fails_with_1002() {
 }
 
 #[test]
-fn w7_control_frames_between_fragments_come_at_once_and_merging_goes_on() {
+fn w7_control_frames_between_fragments_are_delivered_at_once_and_merging_continues() {
     let frames: [(u8, &[u8]); 6] = [
         (TEXT_START, b"a"),
         (PING, b"1"),
@@ -95,7 +95,7 @@ fn w8_zero_length_messages_and_fragments_are_delivered() {
 }
 
 #[test]
-fn w8_the_events_of_an_empty_fragmented_message_say_where_it_begins_and_ends() {
+fn w8_the_events_of_an_empty_fragmented_message_mark_its_start_and_end() {
     let mut connection = Connection::server(Default::default());
     let frames = [(BINARY_START, ""), (CONTINUATION, ""), (LAST_CONTINUATION, "")];
     let mut bytes: Vec<u8> =
@@ -111,7 +111,7 @@ fn w8_the_events_of_an_empty_fragmented_message_say_where_it_begins_and_ends() {
 }
 
 #[test]
-fn a_part_of_a_frame_is_an_event_as_soon_as_it_is_there() {
+fn a_part_of_a_frame_is_an_event_as_soon_as_it_arrives() {
     let mut connection = Connection::server(Default::default());
     let bytes = frame(true, BINARY, "abcdef");
     let mut seen = Vec::new();
@@ -143,7 +143,7 @@ fn the_opcode_of_a_merged_message_is_that_of_its_first_fragment() {
 }
 
 #[test]
-fn a_merged_message_may_be_looked_at_and_left() {
+fn a_merged_message_may_be_left_in_the_assembler() {
     let mut end = End::server(Config::new());
     for text in ["first", "second, longer", "x"] {
         let (head, tail) = text.split_at(1);
@@ -217,7 +217,7 @@ fn m2_a_wrong_sequence_is_an_error_and_nothing_is_sent() {
 }
 
 #[test]
-fn m2_text_fragments_that_are_no_text_together_are_refused_and_nothing_is_sent() {
+fn m2_text_fragments_that_are_not_utf8_together_are_refused_and_nothing_is_sent() {
     let mut end = End::server(Config::new());
     let mut push = |opcode, data: &'static [u8], finish| {
         let before = end.connection.queued();

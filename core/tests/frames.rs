@@ -80,7 +80,7 @@ fn m10_every_form_of_header_packs_to_its_shortest_form_and_unpacks() {
 }
 
 #[test]
-fn m10_unpack_tells_incomplete_at_every_truncation_and_ignores_what_follows() {
+fn m10_unpack_reports_every_truncation_as_incomplete_and_ignores_later_bytes() {
     for (frame, key, bytes) in golden() {
         for cut in (0..bytes.len().min(300)).chain([bytes.len() - 1]) {
             assert_eq!(Frame::unpack(&bytes[..cut]), Ok(None), "{key:?} {:02x?}", &bytes[..cut.min(14)]);
@@ -91,7 +91,7 @@ fn m10_unpack_tells_incomplete_at_every_truncation_and_ignores_what_follows() {
 }
 
 #[test]
-fn m10_unpack_leaves_its_input_alone_and_borrows_what_is_not_masked() {
+fn m10_unpack_leaves_its_input_alone_and_borrows_unmasked_payloads() {
     let bytes = frame(true, TEXT, "Hello");
     let before = bytes.clone();
     assert_eq!(&*unpack(&bytes).0.data, b"Hello");
@@ -113,7 +113,7 @@ fn f2_opcodes_are_the_numbers_of_the_rfc_and_no_others() {
 }
 
 #[test]
-fn f5_a_frame_is_finished_and_not_compressed_unless_it_says_otherwise() {
+fn f5_a_frame_is_final_and_uncompressed_by_default() {
     assert_eq!(Flags::default(), Flags { finish: true, compress: false });
     assert_eq!(Frame::binary(b"x").flags, Flags::default());
     assert!(unpack(b"\xc1\x00").0.flags.compress);
@@ -213,7 +213,7 @@ fn check_first_two_bytes(server: bool, before: Before, first: u8, second: u8) {
 }
 
 #[test]
-fn t25_every_first_two_bytes_in_both_roles_and_three_states_do_what_the_table_says() {
+fn t25_every_first_two_bytes_in_both_roles_and_three_states_match_the_table() {
     for server in [true, false] {
         for before in [Before::Idle, Before::InFragments, Before::CloseSent] {
             for pair in 0..=u16::MAX {
@@ -300,7 +300,7 @@ fn t9_without_limits_the_longest_length_waits_for_its_payload() {
 }
 
 #[test]
-fn w1_t20_a_mask_that_is_missing_or_too_much_fails_with_1002_in_both_roles() {
+fn w1_t20_a_missing_or_unexpected_mask_fails_with_1002_in_both_roles() {
     for server in [true, false] {
         let expected = if server { ProtocolError::UnmaskedFrame } else { ProtocolError::MaskedFrame };
         for first in [TEXT, BINARY, TEXT_START, CLOSE, PING, PONG] {

@@ -43,7 +43,7 @@ fn w12_the_limits_are_two_mebibytes_unless_set() {
 }
 
 #[test]
-fn w12_a_frame_above_a_limit_that_is_all_there_fails_just_the_same_and_is_not_delivered() {
+fn w12_a_complete_frame_above_a_limit_fails_and_is_not_delivered() {
     let frame_limit = Config::new().max_frame_size(10);
     let message_limit = Config::new().max_message_size(10);
     for server in [true, false] {
@@ -60,7 +60,7 @@ fn w12_a_frame_above_a_limit_that_is_all_there_fails_just_the_same_and_is_not_de
 }
 
 #[test]
-fn a_continuation_is_held_to_the_limit_of_a_frame_too() {
+fn a_continuation_is_subject_to_the_frame_limit() {
     let config = Config::new().max_frame_size(10);
     let begin = frame(true, BINARY_START, "0123456789");
     let head = header(true, LAST_CONTINUATION, 11);
@@ -98,7 +98,7 @@ fn t11_a_message_one_byte_above_the_limit_fails_with_1009_at_the_header_of_the_o
 }
 
 #[test]
-fn t11_the_limit_is_of_each_message_and_not_of_all() {
+fn t11_the_limit_applies_to_each_message_not_to_their_sum() {
     let config = Config::new().max_message_size(10);
     let message = [frame(true, BINARY_START, "01234"), frame(true, LAST_CONTINUATION, "56789")].concat();
     assert_eq!(fault(true, config.clone(), &message.repeat(5)), None);
@@ -118,7 +118,7 @@ fn t9_declared_lengths_that_would_wrap_when_added_are_refused() {
 }
 
 #[test]
-fn t12_a_message_in_too_many_fragments_fails_with_1008_at_the_header_of_the_first_too_many() {
+fn t12_too_many_fragments_fail_with_1008_at_the_header_of_the_first_one_above_the_limit() {
     for server in [true, false] {
         for payload in ["", "x"] {
             let config = Config::new().max_fragments(100);

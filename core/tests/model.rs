@@ -246,7 +246,7 @@ proptest! {
     }
 
     #[test]
-    fn two_ends_come_to_an_end_whatever_happens_to_them(
+    fn two_ends_always_close_whatever_happens_to_them(
         ops in prop::collection::vec(rough_op(), 0..60), keepalive: bool, idle: bool, last: bool,
     ) {
         let mut config = config();

@@ -44,7 +44,7 @@ fn t35_a_hundred_thousand_frames_and_fragments_in_one_input_need_no_more_stack()
 }
 
 #[test]
-fn t35_the_largest_of_everything_is_sent_on_a_stack_of_64_kib() {
+fn t35_the_largest_messages_and_control_frames_are_sent_on_a_stack_of_64_kib() {
     on_a_small_stack(|| {
         for server in [true, false] {
             let mut end = End::of(server, Config::new());

@@ -11,7 +11,7 @@ use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
 #[test]
-fn m1_every_form_of_a_message_is_sent_as_what_it_is() {
+fn m1_every_type_of_payload_is_sent_with_its_kind() {
     let text = [TEXT, 2, b'h', b'i'];
     let binary = [BINARY, 2, b'h', b'i'];
     let mut end = End::server(Config::new());
@@ -101,7 +101,7 @@ fn m4_at_the_mark_a_push_gets_backpressure_with_nothing_lost_or_half_sent() {
 }
 
 #[test]
-fn m4_backpressure_inside_a_fragmented_message_leaves_it_where_it_was() {
+fn m4_backpressure_inside_a_fragmented_message_leaves_it_unchanged() {
     let mut end = End::server(Config::new().high_water_mark(10));
     end.connection.send_frame(&Frame::text("0123456789").finish(false)).unwrap();
     let rest = Frame::new(Opcode::Continuation, &b"rest"[..]);
@@ -125,7 +125,7 @@ fn m4_the_smallest_mark_lets_one_message_through_at_a_time() {
 }
 
 #[test]
-fn what_is_queued_leaves_in_order_whatever_the_size_of_the_writes() {
+fn the_queue_is_written_in_order_at_any_write_size() {
     for server in [true, false] {
         for step in [1, 2, 13, 4096, 5000, usize::MAX] {
             let mut end = End::of(server, Config::new().high_water_mark(usize::MAX));
@@ -152,7 +152,7 @@ fn what_is_queued_leaves_in_order_whatever_the_size_of_the_writes() {
 }
 
 #[test]
-fn telling_of_more_than_was_written_loses_nothing_that_comes_later() {
+fn reporting_more_than_was_written_loses_no_later_message() {
     let mut end = End::server(Config::new());
     end.connection.send("a").unwrap();
     end.connection.transmitted(usize::MAX);
@@ -162,7 +162,7 @@ fn telling_of_more_than_was_written_loses_nothing_that_comes_later() {
 }
 
 #[test]
-fn a_server_queues_a_large_payload_that_it_was_given_without_a_copy_and_a_small_one_with() {
+fn a_server_queues_an_owned_large_payload_without_a_copy_and_copies_a_small_one() {
     let big = Bytes::from(vec![7; 4097]);
     let prepared = Prepared::new(vec![8; 4097]);
     let mut end = End::server(Config::new());
@@ -180,7 +180,7 @@ fn a_server_queues_a_large_payload_that_it_was_given_without_a_copy_and_a_small_
 }
 
 #[test]
-fn m9_a_prepared_message_is_on_the_wire_what_the_message_is() {
+fn m9_a_prepared_message_is_encoded_like_the_message() {
     for len in [0, 125, 126, 5000, 65536] {
         for fragment_size in [None, Some(1000)] {
             let mut config = Config::new().high_water_mark(usize::MAX);
@@ -266,7 +266,7 @@ fn t22_every_frame_of_a_client_has_a_fresh_key_drawn_for_it_alone() {
 }
 
 #[test]
-fn t22_what_a_client_is_told_to_send_never_stands_on_the_wire_in_the_clear() {
+fn t22_a_client_s_payload_never_appears_on_the_wire_in_the_clear() {
     let request = "GET /x HTTP/1.1\r\nHost: example.com\r\n".repeat(114);
     let mut client = End::client(Config::new());
     for _ in 0..200 {

@@ -43,7 +43,7 @@ fn fails_after(end: &mut End, bytes: &[u8]) -> Option<usize> {
 }
 
 #[test]
-fn e4_bad_text_fails_with_1007_at_its_first_impossible_byte_inside_a_frame_that_is_still_coming() {
+fn e4_bad_text_fails_with_1007_at_its_first_invalid_byte_while_the_frame_is_arriving() {
     for server in [true, false] {
         for (bad, needed) in BAD {
             for before in ["", "x", "ñ", "long enough for a whole vector of bytes 漢"] {
@@ -61,7 +61,7 @@ fn e4_bad_text_fails_with_1007_at_its_first_impossible_byte_inside_a_frame_that_
 }
 
 #[test]
-fn e4_bad_text_split_anywhere_fails_with_the_piece_that_holds_its_first_impossible_byte() {
+fn e4_bad_text_split_anywhere_fails_with_the_piece_that_contains_its_first_invalid_byte() {
     for (bad, needed) in BAD {
         let payload = [b"ok", bad, b"and more"].concat();
         let bytes = frame(true, TEXT, &payload);
@@ -92,7 +92,7 @@ fn t23_bad_text_fails_across_every_pair_of_fragments() {
 }
 
 #[test]
-fn a_whole_frame_of_bad_text_fails_however_it_comes() {
+fn a_whole_frame_of_bad_text_fails() {
     for (bad, _) in BAD {
         assert_eq!(End::server(Config::new()).feed(&frame(true, TEXT, bad)), Err(ProtocolError::InvalidUtf8));
     }
@@ -113,7 +113,7 @@ fn text_that_ends_inside_a_character_fails_with_1007_at_its_end_and_not_before()
 }
 
 #[test]
-fn t23_good_text_cut_inside_every_character_by_fragments_and_by_the_transport_arrives_whole() {
+fn t23_text_split_inside_every_character_by_fragments_and_by_reads_arrives_whole() {
     let text = GOOD.concat();
     for cut in 0..=text.len() {
         let (head, tail) = text.as_bytes().split_at(cut);
@@ -132,7 +132,7 @@ fn t23_good_text_cut_inside_every_character_by_fragments_and_by_the_transport_ar
 }
 
 #[test]
-fn a_character_cut_in_one_message_does_not_reach_into_the_next() {
+fn a_character_split_in_one_message_does_not_affect_the_next() {
     let mut end = End::server(Config::new());
     let bytes = [
         frame(true, TEXT_START, b"\xc3"),
@@ -145,7 +145,7 @@ fn a_character_cut_in_one_message_does_not_reach_into_the_next() {
 }
 
 #[test]
-fn binary_may_be_anything_and_is_not_checked() {
+fn binary_messages_are_not_checked_as_text() {
     for (bad, _) in BAD {
         let mut end = End::server(Config::new());
         end.feed_in(3, &[frame(true, BINARY_START, bad), frame(true, LAST_CONTINUATION, bad)].concat())

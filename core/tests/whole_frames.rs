@@ -51,7 +51,7 @@ fn stream(server: bool) -> Vec<u8> {
 }
 
 #[test]
-fn frames_that_fit_the_room_come_whole_however_they_are_cut() {
+fn frames_that_fit_the_room_are_delivered_whole_at_any_read_size() {
     for server in [true, false] {
         let bytes = stream(server);
         let (whole, left) = read_whole(server, &bytes, 64, bytes.len());
@@ -63,7 +63,7 @@ fn frames_that_fit_the_room_come_whole_however_they_are_cut() {
 }
 
 #[test]
-fn a_frame_that_does_not_fit_the_room_comes_in_parts_and_one_that_just_fits_does_not() {
+fn only_a_frame_that_does_not_fit_the_room_is_delivered_in_parts() {
     for server in [true, false] {
         let bytes = frame(server, BINARY, [7; 100]);
         let (events, left) = read_whole(server, &bytes, bytes.len(), bytes.len() - 1);
@@ -74,7 +74,7 @@ fn a_frame_that_does_not_fit_the_room_comes_in_parts_and_one_that_just_fits_does
 }
 
 #[test]
-fn what_was_left_is_taken_when_it_is_asked_for_without_room() {
+fn remaining_input_is_consumed_by_a_poll_without_room() {
     let bytes = frame(true, BINARY, [7; 100]);
     let mut half = bytes[..50].to_vec();
     let mut receiver = receiver(true);
@@ -109,7 +109,7 @@ fn a_fault_in_a_header_is_found_before_its_frame_is_whole() {
 }
 
 #[test]
-fn the_failure_of_a_receiver_can_be_asked_for() {
+fn a_receiver_reports_its_failure() {
     let mut receiver = receiver(true);
     assert_eq!((receiver.failure(), receiver.is_open(), receiver.is_between_messages()), (None, true, true));
     let error = receiver.poll_event(&mut RecvBuf::new(&mut [0xff, 0xff])).unwrap_err();
@@ -117,7 +117,7 @@ fn the_failure_of_a_receiver_can_be_asked_for() {
 }
 
 #[test]
-fn the_short_way_takes_whole_messages_and_leaves_everything_else_to_the_long_way() {
+fn the_fast_path_takes_whole_messages_and_leaves_other_input_to_poll_event() {
     for server in [true, false] {
         let take = |bytes: &[u8]| {
             let mut receiver = receiver(server);
@@ -145,7 +145,7 @@ fn the_short_way_takes_whole_messages_and_leaves_everything_else_to_the_long_way
 }
 
 #[test]
-fn ascii_is_told_of_text_to_a_server_and_of_nothing_else() {
+fn only_text_received_by_a_server_is_reported_as_ascii() {
     for (server, first, payload, told) in [
         (true, TEXT, "plain", true),
         (true, TEXT, "", true),
@@ -164,7 +164,7 @@ fn ascii_is_told_of_text_to_a_server_and_of_nothing_else() {
 }
 
 #[test]
-fn text_of_ascii_behind_half_a_character_fails() {
+fn ascii_text_after_half_a_character_fails() {
     let mut end = End::server(Config::new());
     let bytes = [frame(true, TEXT_START, b"ok\xc3"), frame(true, LAST_CONTINUATION, "plain")].concat();
     assert_eq!(end.feed(&bytes), Err(ProtocolError::InvalidUtf8));
