@@ -1,149 +1,56 @@
-//! Messages out of events: merging, and the check of text.
+//! Assembling messages from events, and checking their text.
 
 use alloc::string::String;
 use alloc::vec::Vec;
-
-use bytes::Bytes;
 
 use crate::connection::Connection;
 use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::input::RecvBuf;
-use crate::message::{Message, MessageKind, MessageRef};
+use crate::message::{MessageKind, MessageRef};
 use crate::receiver::Receiver;
 use crate::utf8::{Utf8Stream, check_text};
 
-/// Puts the [`Data`](Event::Data) of a connection together into whole messages, and checks text as it comes
-/// (RFC 6455 8.1), so that bad text fails the connection inside a frame that is still arriving.
+mod assembled;
+
+pub use assembled::{Assembled, Incoming, PartialMessage};
+use assembled::{Buffer, Source};
+
+/// Assembles the [`Data`](Event::Data) events of a connection into whole messages, and checks text
+/// as it arrives (RFC 6455 8.1): invalid text fails the connection even in the middle of a frame.
 ///
-/// A message that lies whole in the input is passed through without a copy. Only what comes in parts is collected, in
-/// memory that grows with what has arrived, not with what was announced, and is given back afterwards.
+/// A message that is whole in the input is passed on without a copy. Only a message that arrives in
+/// parts is collected. The memory for that grows with what has arrived, not with what a header
+/// declares, and it is released after the message.
 #[derive(Debug, Default)]
 pub struct Assembler {
     buffer: Buffer,
     utf8: Utf8Stream,
-    progress: Merging,
-    /// The message came compressed.
+    contents: Contents,
+    /// The message in the buffer arrived compressed.
     compressed: bool,
 }
 
-/// What is in the buffer.
+/// What the buffer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Merging {
-    /// Nothing.
+enum Contents {
     #[default]
-    Idle,
-    /// The beginning of a message.
-    Begun,
-    /// A message that has been handed out whole and is to be forgotten.
+    Nothing,
+    /// The first parts of a message.
+    Partial,
+    /// A whole message, which has been passed on.
     Delivered,
 }
 
-/// Validated stretches are appended to a `String`, so its being text needs no second proof.
-#[derive(Debug)]
-enum Buffer {
-    Text(String),
-    Binary(Vec<u8>),
-}
-
-impl Default for Buffer {
-    fn default() -> Self {
-        Buffer::Binary(Vec::new())
-    }
-}
-
-impl Buffer {
-    fn into_empty(self) -> Vec<u8> {
-        let mut bytes = match self {
-            Buffer::Text(text) => text.into_bytes(),
-            Buffer::Binary(bytes) => bytes,
-        };
-        bytes.clear();
-        bytes
-    }
-}
-
-/// A whole message: where it lies in the input, or as it was put together.
-#[derive(Debug)]
-pub struct Assembled<'m> {
-    place: Place<'m>,
-    compressed: bool,
-}
-
-#[derive(Debug)]
-enum Place<'m> {
-    Input(MessageRef<'m>),
-    Buffer(&'m mut Buffer),
-}
-
-impl<'m> From<MessageRef<'m>> for Assembled<'m> {
-    fn from(message: MessageRef<'m>) -> Self {
-        Assembled { place: Place::Input(message), compressed: false }
-    }
-}
-
-impl Assembled<'_> {
-    /// The message, borrowed.
-    #[must_use]
-    pub fn as_ref(&self) -> MessageRef<'_> {
-        match &self.place {
-            Place::Input(message) => *message,
-            Place::Buffer(Buffer::Text(text)) => MessageRef::Text(text),
-            Place::Buffer(Buffer::Binary(bytes)) => MessageRef::Binary(bytes),
-        }
-    }
-
-    /// Whether it came compressed (RFC 7692).
-    #[must_use]
-    pub fn is_compressed(&self) -> bool {
-        self.compressed
-    }
-
-    /// The message, owned: copied if it lies in the input, taken over if it was put together.
-    #[must_use]
-    pub fn into_message(self) -> Message {
-        match self.place {
-            Place::Input(message) => message.to_message(),
-            Place::Buffer(buffer) => match core::mem::take(buffer) {
-                Buffer::Text(text) => Message::Text(text),
-                Buffer::Binary(bytes) => Message::Binary(Bytes::from(bytes)),
-            },
-        }
-    }
-}
-
-/// What has arrived of a message.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct PartialMessage {
-    /// Text or binary.
-    pub kind: MessageKind,
-    /// Its bytes so far, inflated.
-    pub bytes: Vec<u8>,
-    /// The check of its text, which goes on behind them.
-    pub utf8: Utf8Stream,
-    /// Whether it comes compressed: what follows has to be inflated.
-    pub compressed: bool,
-}
-
-/// What [`Assembler::poll`] returns.
-#[derive(Debug)]
-pub enum Incoming<'a, 'm> {
-    /// A whole message.
-    Message(Assembled<'m>),
-    /// Anything but data: a ping, a pong or a Close.
-    Control(Event<'a>),
-}
-
 impl Assembler {
-    /// With no message begun.
+    /// Creates an assembler.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes events out of `input` until a message is whole, or something else has happened; `None` when more
-    /// input is needed. Bad text fails `connection`.
+    /// Takes events out of `input` until a message is whole or a control frame has arrived. Returns
+    /// `None` when more input is needed. Invalid text fails `connection`.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -165,23 +72,21 @@ impl Assembler {
     ///
     /// # Errors
     ///
-    /// What the peer did wrong, as from [`Connection::poll_event`].
+    /// Returns an error if the peer broke the protocol or passed a limit, like
+    /// [`Connection::poll_event`].
     #[inline]
     pub fn poll<'a: 'm, 'm>(
         &'m mut self,
         connection: &mut Connection,
         input: &mut RecvBuf<'a>,
     ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
-        Ok(match self.step(connection, input)? {
-            None => None,
-            Some(Step::Whole(message)) => Some(Incoming::whole(message)),
-            Some(Step::Control(event)) => Some(Incoming::Control(event)),
-            Some(Step::Merged) => Some(self.merged()),
-        })
+        let step = self.step(connection, input)?;
+        Ok(step.map(|step| self.incoming(step)))
     }
 
-    /// [`poll`](Assembler::poll) without a borrow of the assembler in the result: a merged message
-    /// is then in [`merged_message`](Assembler::merged_message).
+    /// Does what [`poll`](Assembler::poll) does, but returns nothing that borrows the assembler. A
+    /// message that arrived in parts is in [`buffered_message`](Assembler::buffered_message)
+    /// afterwards.
     #[inline]
     pub(crate) fn step<'a>(
         &mut self,
@@ -196,11 +101,9 @@ impl Assembler {
                 self.release();
                 return Ok(None);
             };
-            match self.absorb(event, connection.receiver()) {
-                Ok(Progress::Partial) => {}
-                Ok(Progress::Merged) => return Ok(Some(Step::Merged)),
-                Ok(Progress::Whole(message)) => return Ok(Some(Step::Whole(message))),
-                Ok(Progress::Control(event)) => return Ok(Some(Step::Control(event))),
+            match self.push_event(event, connection.receiver()) {
+                Ok(None) => {}
+                Ok(step) => return Ok(step),
                 Err(error) => {
                     connection.fail(error);
                     return Err(error);
@@ -209,51 +112,49 @@ impl Assembler {
         }
     }
 
-    /// The message that was merged last.
-    pub(crate) fn merged_message(&mut self) -> Assembled<'_> {
-        Assembled { place: Place::Buffer(&mut self.buffer), compressed: self.compressed }
+    /// Returns the whole message in the buffer.
+    pub(crate) fn buffered_message(&mut self) -> Assembled<'_> {
+        Assembled { source: Source::Buffer(&mut self.buffer), compressed: self.compressed }
     }
 
-    /// Takes one event of this `receiver`; `None` while its message is incomplete. This is [`poll`](Assembler::poll) for those who
-    /// drive the two halves themselves.
+    /// Takes one event of `receiver`. Returns `None` while its message is incomplete.
+    ///
+    /// This does what [`poll`](Assembler::poll) does, for callers that drive the two halves of a
+    /// connection themselves.
     ///
     /// # Errors
     ///
-    /// Text that is not UTF-8, a compressed message that cannot be inflated or becomes too big. The caller fails both halves with
-    /// it.
+    /// Returns an error if text is not UTF-8, or if a compressed message cannot be inflated or
+    /// becomes too big. The caller must fail both halves with it.
     #[inline]
     pub fn push<'a: 'm, 'm>(
         &'m mut self,
         event: Event<'a>,
         receiver: &mut Receiver,
     ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
-        Ok(match self.absorb(event, receiver)? {
-            Progress::Partial => None,
-            Progress::Merged => Some(self.merged()),
-            Progress::Whole(message) => Some(Incoming::whole(message)),
-            Progress::Control(event) => Some(Incoming::Control(event)),
-        })
+        let step = self.push_event(event, receiver)?;
+        Ok(step.map(|step| self.incoming(step)))
     }
 
-    /// Gives back the memory of a message that has been handed out. [`poll`](Assembler::poll) does so by itself
-    /// when it needs more input.
+    /// Releases the memory of a message that has been returned. [`poll`](Assembler::poll) does this
+    /// itself when it needs more input.
     pub fn release(&mut self) {
         let _ = self.reclaim_buffer();
     }
 
-    /// Takes away the memory of a message that has been handed out, to be lent to the next that comes in parts, here or
-    /// elsewhere.
+    /// Takes the memory of a message that has been returned, so that it can be lent again, to this
+    /// assembler or to another.
     pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
-        if self.progress != Merging::Delivered {
+        if self.contents != Contents::Delivered {
             return None;
         }
         Some(core::mem::take(self).buffer.into_empty())
     }
 
-    /// Takes away what has arrived of a message that is not whole yet, for those who go on with it in parts. The rest of it is not to
-    /// be pushed.
+    /// Takes what has arrived of an incomplete message, for callers that process the rest of it in
+    /// parts. They must not push the rest.
     pub fn take_partial(&mut self) -> Option<PartialMessage> {
-        if self.progress != Merging::Begun {
+        if self.contents != Contents::Partial {
             return None;
         }
         let Assembler { buffer, utf8, compressed, .. } = core::mem::take(self);
@@ -261,11 +162,12 @@ impl Assembler {
             Buffer::Binary(bytes) => (MessageKind::Binary, bytes),
             Buffer::Text(text) => (MessageKind::Text, text.into_bytes()),
         };
-        bytes.extend_from_slice(utf8.cut());
+        bytes.extend_from_slice(utf8.partial_character());
         Some(PartialMessage { kind, bytes, utf8, compressed })
     }
 
-    /// Lends memory for a message that comes in parts, if the assembler has none.
+    /// Lends memory for a message that arrives in parts. `buffer` is called only if the assembler
+    /// has none.
     pub fn lend_buffer(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
         if matches!(&self.buffer, Buffer::Binary(bytes) if bytes.capacity() == 0) {
             let mut buffer = buffer();
@@ -274,11 +176,13 @@ impl Assembler {
         }
     }
 
-    fn absorb<'a>(
+    /// Adds an event to the message in the buffer, or passes it on. Returns `None` while the
+    /// message is incomplete.
+    fn push_event<'a>(
         &mut self,
         event: Event<'a>,
         receiver: &mut Receiver,
-    ) -> Result<Progress<'a>, ProtocolError> {
+    ) -> Result<Option<Step<'a>>, ProtocolError> {
         match event {
             Event::Data { kind, payload, compressed: true, first, last, .. } => {
                 if first {
@@ -289,11 +193,11 @@ impl Assembler {
                 inflated.and_then(|()| self.advance(last)).inspect_err(|_| *self = Assembler::new())
             }
             Event::Data { kind: MessageKind::Binary, payload, first: true, last: true, .. } => {
-                Ok(Progress::Whole(MessageRef::Binary(payload)))
+                Ok(Some(Step::Whole(MessageRef::Binary(payload))))
             }
             Event::Data { kind: MessageKind::Text, payload, ascii, first: true, last: true, .. } => {
                 let text = ascii.map_or_else(|| check_text(payload), Ok)?;
-                Ok(Progress::Whole(MessageRef::Text(text)))
+                Ok(Some(Step::Whole(MessageRef::Text(text))))
             }
             Event::Data { kind, payload, ascii, first, last, .. } => {
                 if first {
@@ -304,15 +208,15 @@ impl Assembler {
             }
             event => {
                 if matches!(event, Event::Close(_)) {
-                    // A message that it cut short will never be whole.
+                    // A message that the Close interrupts will never be whole.
                     *self = Assembler::new();
                 }
-                Ok(Progress::Control(event))
+                Ok(Some(Step::Control(event)))
             }
         }
     }
 
-    /// Adds a part to the message in the buffer.
+    /// Appends a part to the message in the buffer.
     fn append(&mut self, part: &[u8], ascii: Option<&str>) -> Result<(), ProtocolError> {
         match (&mut self.buffer, ascii) {
             (Buffer::Binary(bytes), _) => bytes.extend_from_slice(part),
@@ -324,15 +228,16 @@ impl Assembler {
         Ok(())
     }
 
-    fn advance<'a>(&mut self, last: bool) -> Result<Progress<'a>, ProtocolError> {
+    /// Updates the state of the message in the buffer after a part.
+    fn advance<'a>(&mut self, last: bool) -> Result<Option<Step<'a>>, ProtocolError> {
         if last {
             self.utf8.finish()?;
         }
-        self.progress = if last { Merging::Delivered } else { Merging::Begun };
-        Ok(if last { Progress::Merged } else { Progress::Partial })
+        self.contents = if last { Contents::Delivered } else { Contents::Partial };
+        Ok(last.then_some(Step::Buffered))
     }
 
-    /// Empties the buffer for a new message, keeping its memory.
+    /// Prepares the buffer for a new message, and keeps its memory.
     fn begin(&mut self, kind: MessageKind) {
         let bytes = core::mem::take(&mut self.buffer).into_empty();
         self.buffer = match kind {
@@ -340,35 +245,25 @@ impl Assembler {
             MessageKind::Text => Buffer::Text(String::from_utf8(bytes).unwrap_or_default()),
         };
         self.utf8 = Utf8Stream::new();
-        self.progress = Merging::Begun;
+        self.contents = Contents::Partial;
         self.compressed = false;
     }
 
-    fn merged(&mut self) -> Incoming<'static, '_> {
-        Incoming::Message(self.merged_message())
+    #[inline]
+    fn incoming<'a: 'm, 'm>(&'m mut self, step: Step<'a>) -> Incoming<'a, 'm> {
+        match step {
+            Step::Whole(message) => Incoming::Message(message.into()),
+            Step::Buffered => Incoming::Message(self.buffered_message()),
+            Step::Control(event) => Incoming::Control(event),
+        }
     }
 }
 
-impl<'m> Incoming<'_, 'm> {
-    fn whole(message: MessageRef<'m>) -> Self {
-        Incoming::Message(message.into())
-    }
-}
-
-/// What [`Assembler::step`] found.
+/// The result of [`Assembler::step`].
 pub(crate) enum Step<'a> {
-    /// A message that lies whole in the input.
+    /// A message that is whole in the input.
     Whole(MessageRef<'a>),
-    /// The assembler holds a whole message.
-    Merged,
-    Control(Event<'a>),
-}
-
-/// How far an event brought its message.
-enum Progress<'a> {
-    Partial,
-    Whole(MessageRef<'a>),
-    /// The message is in the buffer.
-    Merged,
+    /// A whole message in the buffer.
+    Buffered,
     Control(Event<'a>),
 }

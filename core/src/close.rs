@@ -1,4 +1,4 @@
-//! Close codes, close frames, and how a connection ended.
+//! Close codes, Close frames, and how a connection ended.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
@@ -7,10 +7,11 @@ use core::fmt;
 
 use crate::error::{ProtocolError, SendError};
 
-/// Longest reason of a Close frame, in bytes: a control frame carries 125 (RFC 6455 5.5), the code takes two.
+/// The most bytes that the reason of a Close frame may have: a control frame carries 125 bytes
+/// (RFC 6455 5.5), and the code takes two of them.
 pub const MAX_CLOSE_REASON: usize = 123;
 
-/// Why a connection is closed: the status code of RFC 6455 7.4.
+/// The status code of a Close frame, which says why the connection is closed (RFC 6455 7.4).
 ///
 /// ```
 /// use sockeye_core::CloseCode;
@@ -27,7 +28,7 @@ macro_rules! codes {
         impl CloseCode {
             $($(#[$doc])* pub const $name: CloseCode = CloseCode($code);)*
 
-            /// The name of a code that RFC 6455 or the IANA registry defines.
+            /// Returns the name of a code that RFC 6455 or the IANA registry defines.
             fn name(self) -> Option<&'static str> {
                 match self.0 {
                     $($code => Some($text),)*
@@ -45,13 +46,13 @@ codes! {
     GOING_AWAY = 1001, "going away";
     /// 1002: the peer broke the protocol.
     PROTOCOL_ERROR = 1002, "protocol error";
-    /// 1003: a kind of data that the endpoint cannot accept.
+    /// 1003: data of a type that the endpoint does not accept.
     UNSUPPORTED_DATA = 1003, "unsupported data";
     /// 1005, never sent: the Close frame carried no code.
     NO_STATUS = 1005, "no status";
     /// 1006, never sent: the connection ended with no Close frame.
     ABNORMAL = 1006, "abnormal";
-    /// 1007: data that is not what its type says, such as text that is not UTF-8.
+    /// 1007: data that does not match its type, such as text that is not UTF-8.
     INVALID_PAYLOAD = 1007, "invalid payload";
     /// 1008: a message that violates the endpoint's policy.
     POLICY_VIOLATION = 1008, "policy violation";
@@ -59,9 +60,9 @@ codes! {
     TOO_BIG = 1009, "too big";
     /// 1010: the server did not negotiate an extension that the client needs.
     EXTENSION_MISSING = 1010, "extension missing";
-    /// 1011: an unexpected condition at the endpoint.
+    /// 1011: an unexpected condition prevented the endpoint from fulfilling a request.
     INTERNAL_ERROR = 1011, "internal error";
-    /// 1012: the service restarts.
+    /// 1012: the service is restarting.
     SERVICE_RESTART = 1012, "service restart";
     /// 1013: the service is overloaded; try again later.
     TRY_AGAIN_LATER = 1013, "try again later";
@@ -72,13 +73,14 @@ codes! {
 }
 
 impl CloseCode {
-    /// The number on the wire.
+    /// Returns the code as a number.
     #[must_use]
     pub const fn as_u16(self) -> u16 {
         self.0
     }
 
-    /// Whether a Close frame may carry it: 1000-1003, 1007-1014 and 3000-4999 (RFC 6455 7.4 and the IANA registry).
+    /// Returns whether a Close frame may carry this code: 1000-1003, 1007-1014 and 3000-4999 (RFC
+    /// 6455 7.4 and the IANA registry).
     #[must_use]
     pub const fn is_sendable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
@@ -114,7 +116,7 @@ impl fmt::Debug for CloseCode {
     }
 }
 
-/// What a Close frame says. One without a payload has no code, and an empty reason.
+/// The contents of a Close frame. A frame without a payload has no code and an empty reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CloseFrame<'a> {
     /// The status code, if the frame carries one.
@@ -124,29 +126,30 @@ pub struct CloseFrame<'a> {
 }
 
 impl<'a> CloseFrame<'a> {
-    /// A Close frame with a code and a reason. Whether they may be sent is checked when it is.
+    /// Creates a Close frame with a code and a reason. Sending it checks whether they are valid.
     #[must_use]
     pub fn new(code: CloseCode, reason: impl Into<Cow<'a, str>>) -> Self {
         CloseFrame { code: Some(code), reason: reason.into() }
     }
 
-    /// The code that the application sees: 1005 for a frame without one (RFC 6455 7.1.5).
+    /// Returns the code, or 1005 for a frame without one (RFC 6455 7.1.5).
     #[must_use]
     pub fn status(&self) -> CloseCode {
         self.code.unwrap_or(CloseCode::NO_STATUS)
     }
 
-    /// The same frame, owning its reason.
+    /// Converts to a frame that owns its reason.
     #[must_use]
     pub fn into_owned(self) -> CloseFrame<'static> {
         CloseFrame { code: self.code, reason: Cow::Owned(self.reason.into_owned()) }
     }
 
-    /// Reads the payload of a Close frame (RFC 6455 5.5.1).
+    /// Parses the payload of a Close frame (RFC 6455 5.5.1).
     ///
     /// # Errors
     ///
-    /// One byte, a code that must not be on the wire, or a reason that is not UTF-8.
+    /// Returns an error if the payload is one byte long, the code must not be sent, or the reason
+    /// is not UTF-8.
     pub fn parse(payload: Cow<'a, [u8]>) -> Result<Self, ProtocolError> {
         let code = match payload.split_first_chunk::<2>() {
             Some((code, _)) => CloseCode(u16::from_be_bytes(*code)),
@@ -167,14 +170,15 @@ impl<'a> CloseFrame<'a> {
         Ok(CloseFrame { code: Some(code), reason: reason.map_err(|_| ProtocolError::InvalidCloseReason)? })
     }
 
-    /// The payload of this frame on the wire.
+    /// Encodes the payload of this frame.
     ///
     /// # Errors
     ///
-    /// A code that must not be sent, a reason without a code, or one above [`MAX_CLOSE_REASON`] bytes.
+    /// Returns an error if the code must not be sent, if there is a reason but no code, or if the
+    /// reason is longer than [`MAX_CLOSE_REASON`] bytes.
     pub fn payload(&self) -> Result<Vec<u8>, SendError> {
         let Some(code) = self.code else {
-            // A reason without a code cannot be written: the first two bytes would be read as one.
+            // The peer would take the first two bytes of the reason for the code.
             return if self.reason.is_empty() {
                 Ok(Vec::new())
             } else {
@@ -201,31 +205,35 @@ impl fmt::Display for CloseFrame<'_> {
     }
 }
 
-/// One of the two ends of a connection.
+/// One of the two endpoints of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// This end.
+    /// This endpoint.
     Local,
-    /// The other end.
+    /// The other endpoint.
     Peer,
 }
 
-/// How a connection came to its end, or is coming to it.
+/// How a connection ended, or is ending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseInfo {
-    /// Who started it: the end whose Close was first, that failed the connection, or that vanished.
+    /// The endpoint that ended the connection: it sent its Close first, failed the connection, or
+    /// vanished.
     pub by: Side,
-    /// The code of that end's Close; 1005 when it carried none, 1006 when none came.
+    /// The code of that endpoint's Close; 1005 if its Close had no code, 1006 if it sent no Close.
     pub code: CloseCode,
-    /// The reason that went with the code.
+    /// The reason in that endpoint's Close.
     pub reason: String,
-    /// Whether both ends have said Close and neither failed (RFC 6455 7.1.4). Final once the connection is closed.
+    /// Whether both endpoints have sent a Close and neither failed (RFC 6455 7.1.4). This is final
+    /// when the state is [`State::Closed`](crate::State::Closed).
     pub clean: bool,
 }
 
 impl CloseInfo {
-    /// Returns the end of a connection that recorded none: the peer vanished (1006). A connection that is over always has
-    /// its own [`CloseInfo`], so this only takes the place of a panic where the type system cannot show that.
+    /// Returns the info for a connection that recorded none: the peer vanished (1006).
+    ///
+    /// A closed connection always has its own [`CloseInfo`]. Use this in place of a panic where the
+    /// type system cannot show that.
     #[must_use]
     pub fn unknown() -> Self {
         CloseInfo { by: Side::Peer, code: CloseCode::ABNORMAL, reason: String::new(), clean: false }

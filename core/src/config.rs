@@ -1,11 +1,12 @@
-//! Limits and deadlines of a connection.
+//! The limits and deadlines of a connection.
 
 use core::time::Duration;
 
 use crate::deflate::Deflate;
 
-/// Limits, deadlines and habits of a connection; one value, usually shared by all connections of a server
-/// through an [`Arc`](alloc::sync::Arc).
+/// The limits, deadlines and other settings of a connection.
+///
+/// All connections of a server usually share one `Config` in an [`Arc`](alloc::sync::Arc).
 ///
 /// Every field has a setter of the same name, for chaining:
 ///
@@ -21,50 +22,68 @@ use crate::deflate::Deflate;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Largest payload of one frame received, in bytes (2 MiB). A header that declares more fails the
-    /// connection with 1009 before any of its payload is read.
+    /// The largest payload of a received frame, in bytes. Default: 2 MiB.
+    ///
+    /// A header that declares more fails the connection with 1009 before any of the payload is
+    /// read.
     pub max_frame_size: u64,
-    /// Largest message received, in bytes, all its fragments together (2 MiB), checked like `max_frame_size`. A compressed one is
-    /// inflated up to this size and no further; its frames may together be a sixteenth longer, for noise grows by being compressed.
-    /// `u64::MAX` lets a consumer of [`Event::Data`](crate::Event::Data) stream messages without end.
+    /// The largest received message, in bytes, all fragments together. Default: 2 MiB.
+    ///
+    /// A header that takes the message beyond this fails the connection with 1009. A compressed
+    /// message is inflated up to this size and no further; its frames may together be a sixteenth
+    /// longer, because compression lengthens noise.
+    ///
+    /// `u64::MAX` lets a consumer of [`Event::Data`](crate::Event::Data) stream messages of any
+    /// length.
     pub max_message_size: u64,
-    /// Most frames that one message received may come in (16,384); beyond, the connection fails with 1008.
-    /// It bounds the work a peer can cause with fragments that carry nothing.
+    /// The most frames in a received message. Default: 16,384.
+    ///
+    /// More frames fail the connection with 1008. This bounds the work that a peer can cause with
+    /// empty fragments.
     pub max_fragments: u32,
-    /// Largest payload of one message sent, in bytes (2 MiB); above it a send is an error and nothing is sent.
+    /// The largest sent message, in bytes. Default: 2 MiB.
+    ///
+    /// A longer message is a [`SendError::TooBig`](crate::SendError::TooBig), and nothing is sent.
     pub max_send_size: u64,
-    /// Messages longer than this many bytes are sent in frames of this size (off: every message is one frame).
+    /// The largest payload of a sent frame, in bytes. Longer messages are sent in several frames.
+    /// Default: none, every message is one frame.
     pub fragment_size: Option<usize>,
-    /// High-water mark of the bytes that wait to be written (64 KiB). While at least this many wait, a send
-    /// answers [`Backpressure`](crate::SendError::Backpressure); what waits is thus never more than the mark and one message,
-    /// with the headers of its fragments.
+    /// The length of the queue, in bytes, at which it is full. Default: 64 KiB.
+    ///
+    /// A full queue takes no more messages: sending returns
+    /// [`Backpressure`](crate::SendError::Backpressure). The queue is thus never longer than this
+    /// mark and one message, with the headers of its frames.
     pub high_water_mark: usize,
-    /// Largest HTTP head of the opening handshake, in bytes (16 KiB).
+    /// The largest HTTP head in the opening handshake, in bytes. Default: 16 KiB.
     pub max_head_size: usize,
-    /// Most header fields in the head of the opening handshake (100).
+    /// The most header fields in an HTTP head. Default: 100.
     pub max_headers: usize,
-    /// Time for the whole opening handshake (10 s), however lively the peer.
+    /// The time for the whole opening handshake, even if the peer keeps sending. Default: 10 s.
     pub handshake_timeout: Duration,
-    /// Time for the closing handshake and the end of the transport that follows it (10 s).
+    /// The time for the closing handshake and the end of the transport after it. Default: 10 s.
     pub close_timeout: Duration,
-    /// Closes with 1001 a connection from which no byte came for this long (off). It is looked at four times in this span,
-    /// so the end comes no earlier than the timeout and at most a quarter later.
+    /// The time without received bytes after which the connection is closed with 1001. Default:
+    /// none.
+    ///
+    /// The connection checks four times within the timeout, so it closes at most a quarter of the
+    /// timeout late, and never early.
     pub idle_timeout: Option<Duration>,
-    /// Pings of our own (off), see [`Keepalive`].
+    /// Keepalive pings, see [`Keepalive`]. Default: none.
     pub keepalive: Option<Keepalive>,
-    /// Whether pings are answered by themselves (yes). If not, the application sends the pongs.
+    /// Whether the connection answers pings itself. If not, the application must send the pongs.
+    /// Default: true.
     pub auto_pong: bool,
-    /// Compression of messages (off), see [`deflate`](crate::deflate).
+    /// The compression of messages, see [`deflate`](crate::deflate). Default: none.
     pub deflate: Option<Deflate>,
 }
 
-/// Active pings: one every `interval`, and the connection fails with 1008 when no byte at all has come within
-/// `timeout` after one.
+/// Keepalive pings: one every `interval`. The connection fails with 1008 if no bytes arrive within
+/// `timeout` after a ping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keepalive {
-    /// Time between two pings; less than a millisecond counts as one.
+    /// The time between two pings. Less than a millisecond counts as a millisecond.
     pub interval: Duration,
-    /// Time within which something must come back.
+    /// The time within which bytes must arrive after a ping.
     pub timeout: Duration,
 }
 
@@ -101,7 +120,7 @@ macro_rules! setters {
 }
 
 impl Config {
-    /// The defaults, as stated at each field.
+    /// Creates a configuration with the defaults, which each field states.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -115,15 +134,16 @@ impl Config {
     }
 
     /// Returns whether a queue of this many bytes has reached
-    /// [`high_water_mark`](Config#structfield.high_water_mark). A mark of 0 counts as 1: an empty queue
-    /// always has room.
+    /// [`high_water_mark`](Config#structfield.high_water_mark). A mark of 0 counts as 1: an empty
+    /// queue always has room.
     #[must_use]
     #[inline]
     pub fn reaches_high_water_mark(&self, queued: usize) -> bool {
         queued >= self.high_water_mark.max(1)
     }
 
-    /// Sets [`keepalive`](Config#structfield.keepalive): a ping every `interval`, an answer within `timeout`.
+    /// Sets [`keepalive`](Config#structfield.keepalive): a ping every `interval`, and bytes from
+    /// the peer within `timeout` after it.
     #[must_use]
     pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
         self.keepalive = Some(Keepalive { interval, timeout });

@@ -1,66 +1,69 @@
-//! Errors, sorted by whose fault they are.
+//! Errors, by whose fault they are.
 
 use core::fmt;
 
 use crate::close::CloseCode;
 use crate::utf8::InvalidUtf8;
 
-/// The peer broke the protocol or passed a limit: the connection is failed (RFC 6455 7.1.7).
+/// The peer broke the protocol or passed a limit, so the connection has failed (RFC 6455 7.1.7).
 ///
-/// It is sticky: once returned, the connection sends a Close with [`close_code`](ProtocolError::close_code),
-/// discards whatever else arrives, and returns the same error again.
+/// The connection sends a Close with [`close_code`](ProtocolError::close_code), discards all
+/// further input, and returns the same error from then on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// RSV2 or RSV3 is set, or RSV1 where no extension gives it a meaning (RFC 6455 5.2).
+    /// RSV2 or RSV3 is set, or RSV1 on a frame that must not be compressed (RFC 6455 5.2, RFC 7692
+    /// 6).
     ReservedBits,
-    /// An opcode that RFC 6455 reserves.
+    /// An opcode is one that RFC 6455 5.2 reserves.
     ReservedOpcode(u8),
-    /// A client sent a frame without a mask (RFC 6455 5.1).
+    /// The client sent an unmasked frame (RFC 6455 5.1).
     UnmaskedFrame,
-    /// A server sent a masked frame (RFC 6455 5.1).
+    /// The server sent a masked frame (RFC 6455 5.1).
     MaskedFrame,
-    /// A length not written in its shortest form, or with its top bit set (RFC 6455 5.2).
+    /// A payload length is not in its shortest form, or its top bit is set (RFC 6455 5.2).
     InvalidLength,
-    /// A control frame with more than 125 bytes (RFC 6455 5.5).
+    /// A control frame has more than 125 bytes of payload (RFC 6455 5.5).
     ControlTooLong,
-    /// A control frame with FIN = 0 (RFC 6455 5.5).
+    /// A control frame is fragmented: its FIN bit is not set (RFC 6455 5.5).
     FragmentedControl,
-    /// A continuation frame with no message to continue (RFC 6455 5.4).
+    /// A continuation frame arrived outside a fragmented message (RFC 6455 5.4).
     UnexpectedContinuation,
-    /// A new message before the fragmented one was finished (RFC 6455 5.4).
+    /// A new message began before the fragmented one was finished (RFC 6455 5.4).
     ExpectedContinuation,
-    /// A Close frame whose payload is one byte (RFC 6455 5.5.1).
+    /// The payload of a Close frame is one byte long (RFC 6455 5.5.1).
     CloseTooShort,
-    /// A Close frame with a code that must not be on the wire (RFC 6455 7.4).
+    /// A Close frame has a code that must not be sent (RFC 6455 7.4).
     InvalidCloseCode(u16),
-    /// A Close frame whose reason is not UTF-8 (RFC 6455 5.5.1).
+    /// The reason of a Close frame is not UTF-8 (RFC 6455 5.5.1).
     InvalidCloseReason,
-    /// Text that is not UTF-8 (RFC 6455 8.1).
+    /// A text message is not UTF-8 (RFC 6455 8.1).
     InvalidUtf8,
-    /// A compressed message that is no deflate stream, or a cut one (RFC 7692 7.2.2).
+    /// A compressed message is not a complete deflate stream (RFC 7692 7.2.2).
     InvalidDeflate,
-    /// A frame that declares more bytes than [`Config::max_frame_size`](crate::Config#structfield.max_frame_size).
+    /// A frame is larger than [`Config::max_frame_size`](crate::Config#structfield.max_frame_size).
     FrameTooBig {
-        /// What its header declares.
+        /// The payload length in its header, in bytes.
         size: u64,
-        /// What is allowed.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// A message with more bytes than [`Config::max_message_size`](crate::Config#structfield.max_message_size).
+    /// A message is larger than
+    /// [`Config::max_message_size`](crate::Config#structfield.max_message_size).
     MessageTooBig {
-        /// What is allowed.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// A message in more frames than [`Config::max_fragments`](crate::Config#structfield.max_fragments).
+    /// A message has more frames than
+    /// [`Config::max_fragments`](crate::Config#structfield.max_fragments).
     TooManyFragments {
-        /// What is allowed.
+        /// The limit in frames.
         limit: u32,
     },
 }
 
 impl ProtocolError {
-    /// The code of the Close frame that tells the peer.
+    /// Returns the code of the Close frame that the connection sends.
     #[must_use]
     pub fn close_code(&self) -> CloseCode {
         match self {
@@ -110,43 +113,47 @@ impl From<InvalidUtf8> for ProtocolError {
     }
 }
 
-/// A send that cannot be done. Nothing was sent, and the connection goes on as it was.
+/// A message or frame that cannot be sent. Nothing was sent, and the connection is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
     /// The opening handshake of the [`Session`](crate::session::Session) is not complete. Wait for
     /// [`SessionEvent::Open`](crate::session::SessionEvent::Open).
     NotOpen,
-    /// The closing handshake has begun, or the connection has failed: no more can be sent.
+    /// The connection is closing or closed, so nothing more can be sent.
     Closed,
-    /// [`Config::high_water_mark`](crate::Config#structfield.high_water_mark) bytes or more wait to be written.
-    /// Write them, then send again.
+    /// The queue is full: it has reached
+    /// [`Config::high_water_mark`](crate::Config#structfield.high_water_mark). Write some of it,
+    /// then send again.
     Backpressure {
-        /// How many bytes wait.
+        /// The length of the queue in bytes.
         queued: usize,
     },
-    /// The message is above [`Config::max_send_size`](crate::Config#structfield.max_send_size).
+    /// The message is larger than
+    /// [`Config::max_send_size`](crate::Config#structfield.max_send_size).
     TooBig {
-        /// Its size in bytes, with the fragments already sent.
+        /// The size in bytes, including the fragments that have already been sent.
         size: u64,
-        /// What is allowed.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// A continuation with no fragmented message to continue.
+    /// A continuation was sent outside a fragmented message.
     UnexpectedContinuation,
-    /// A new message while a fragmented one is not finished.
+    /// A new message was sent before the fragmented one was finished.
     ExpectedContinuation,
-    /// A text fragment that makes its message invalid UTF-8.
+    /// The text is not UTF-8, together with the fragments before it.
     InvalidUtf8,
-    /// A ping, pong or Close of more than 125 bytes.
+    /// The payload of a ping, pong or Close is longer than 125 bytes. The value is its length in
+    /// bytes.
     ControlTooLong(usize),
-    /// A ping, pong or Close with `finish = false`.
+    /// A ping, pong or Close has `finish = false`.
     FragmentedControl,
-    /// A Close whose payload is not a code and a reason.
+    /// The payload of a Close is not a code and a UTF-8 reason.
     InvalidCloseFrame,
-    /// A code that must not be sent, see [`CloseCode::is_sendable`].
+    /// The code must not be sent, see [`CloseCode::is_sendable`].
     InvalidCloseCode(CloseCode),
-    /// A close reason of more than [`MAX_CLOSE_REASON`](crate::MAX_CLOSE_REASON) bytes.
+    /// The close reason is longer than [`MAX_CLOSE_REASON`](crate::MAX_CLOSE_REASON) bytes. The
+    /// value is its length in bytes.
     CloseReasonTooLong(usize),
 }
 
@@ -156,7 +163,7 @@ impl fmt::Display for SendError {
             Self::NotOpen => f.write_str("the opening handshake is not complete yet"),
             Self::Closed => f.write_str("the connection is closing or closed"),
             Self::Backpressure { queued } => {
-                write!(f, "{queued} bytes wait to be written; flush before sending more")
+                write!(f, "the queue is full with {queued} bytes; flush before sending more")
             }
             Self::TooBig { size, limit } => {
                 write!(
@@ -165,20 +172,22 @@ impl fmt::Display for SendError {
                 )
             }
             Self::UnexpectedContinuation => {
-                f.write_str("a continuation needs a message begun with finish = false")
+                f.write_str("a continuation needs a first frame with finish = false before it")
             }
-            Self::ExpectedContinuation => f.write_str("the fragmented message must be finished first"),
-            Self::InvalidUtf8 => f.write_str("text must be UTF-8; send it as binary if it is not"),
+            Self::ExpectedContinuation => {
+                f.write_str("finish the fragmented message before beginning another")
+            }
+            Self::InvalidUtf8 => f.write_str("the text is not UTF-8; send it as binary"),
             Self::ControlTooLong(size) => write!(f, "a control frame carries at most 125 bytes, not {size}"),
             Self::FragmentedControl => f.write_str("a control frame cannot be fragmented"),
             Self::InvalidCloseFrame => {
-                f.write_str("the payload of a Close frame is a code and a UTF-8 reason")
+                f.write_str("the payload of a Close frame must be a code and a UTF-8 reason")
             }
             Self::InvalidCloseCode(code) => {
                 write!(f, "the close code {code} cannot be sent; use 1000-1003, 1007-1014 or 3000-4999")
             }
             Self::CloseReasonTooLong(size) => {
-                write!(f, "a close reason has at most {} bytes, not {size}", crate::MAX_CLOSE_REASON)
+                write!(f, "a close reason carries at most {} bytes, not {size}", crate::MAX_CLOSE_REASON)
             }
         }
     }

@@ -1,37 +1,44 @@
-//! What the peer did.
+//! What the peer sent.
 
 use alloc::borrow::Cow;
 
 use crate::close::CloseFrame;
 use crate::message::MessageKind;
 
-/// Something that the peer sent. It borrows the bytes lent to
-/// [`poll_event`](crate::Connection::poll_event), not the connection.
+/// Something that the peer sent: a part of a message, or a control frame.
+///
+/// An event borrows the bytes that were passed to [`poll_event`](crate::Connection::poll_event),
+/// not the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A stretch of a message, as far as it has arrived: a whole one, a fragment, or a part of either.
+    /// A message, a fragment of one, or a part of either, as far as it has arrived.
     ///
-    /// Text is not checked here: [`Assembler`](crate::Assembler) or [`Utf8Stream`](crate::Utf8Stream) do that.
+    /// Text is not checked yet. An [`Assembler`](crate::Assembler) or a
+    /// [`Utf8Stream`](crate::Utf8Stream) checks it.
     #[non_exhaustive]
     Data {
-        /// Text or binary, as the message's first frame says.
+        /// Whether the message is text or binary.
         kind: MessageKind,
-        /// The bytes, unmasked; empty only if the message begins or ends with nothing. If they are `compressed`, give each such
-        /// payload to [`Connection::inflate`](crate::Connection::inflate), in order, also those of no interest.
+        /// The bytes, unmasked. They are empty only in the first or the last part of a message.
+        ///
+        /// If they are `compressed`, pass every such payload to
+        /// [`Connection::inflate`](crate::Connection::inflate), in order, even of messages that are
+        /// to be discarded.
         payload: &'a [u8],
-        /// The payload once more, as text, if it is text of nothing but ASCII and that was seen while it was unmasked.
+        /// The payload as a string, if it is text and unmasking it found only ASCII.
         ascii: Option<&'a str>,
-        /// Whether the message came compressed.
+        /// Whether the message is compressed.
         compressed: bool,
-        /// Whether the message begins here.
+        /// Whether this is the first part of the message.
         first: bool,
-        /// Whether the message ends here.
+        /// Whether this is the last part of the message.
         last: bool,
     },
-    /// A ping. Unless [`Config::auto_pong`](crate::Config#structfield.auto_pong) is off it has been answered.
+    /// A ping. It has been answered unless
+    /// [`Config::auto_pong`](crate::Config#structfield.auto_pong) is off.
     Ping(Cow<'a, [u8]>),
-    /// A pong, asked for or not.
+    /// A pong, solicited or not.
     Pong(Cow<'a, [u8]>),
-    /// The peer's Close. It has been answered; nothing that follows it is read.
+    /// The peer's Close. It has been answered. Input after it is discarded.
     Close(CloseFrame<'a>),
 }

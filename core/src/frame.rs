@@ -1,4 +1,4 @@
-//! Frames: the base framing of RFC 6455 5.2, with and without a connection.
+//! Frames: the base framing of RFC 6455 5.2.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -8,32 +8,32 @@ use crate::close::CloseFrame;
 use crate::error::{ProtocolError, SendError};
 use crate::mask::apply_mask;
 
-/// Longest payload of a control frame (RFC 6455 5.5).
+/// The most bytes that the payload of a control frame may have (RFC 6455 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
-/// Longest frame header: two bytes, a 64-bit length, a mask key.
+/// The most bytes that a frame header has: two bytes, a 64-bit length, a mask key.
 pub(crate) const MAX_HEADER: usize = 14;
 
-/// What a frame is (RFC 6455 5.2). The opcodes that the RFC reserves cannot be expressed.
+/// The opcode of a frame (RFC 6455 5.2). Reserved opcodes cannot be expressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
-    /// 0: more of the message begun before.
+    /// 0: the next fragment of a message.
     Continuation = 0,
     /// 1: a message of UTF-8 text, or its first fragment.
     Text = 1,
-    /// 2: a message of bytes, or its first fragment.
+    /// 2: a binary message, or its first fragment.
     Binary = 2,
-    /// 8: the closing handshake.
+    /// 8: begins or completes the closing handshake.
     Close = 8,
-    /// 9: asks for a pong.
+    /// 9: requests a pong.
     Ping = 9,
     /// 10: answers a ping.
     Pong = 10,
 }
 
 impl Opcode {
-    /// Whether it is a control opcode: Close, Ping or Pong (RFC 6455 5.5).
+    /// Returns whether this is the opcode of a control frame: Close, Ping or Pong (RFC 6455 5.5).
     #[must_use]
     pub const fn is_control(self) -> bool {
         self as u8 & 0x8 != 0
@@ -63,7 +63,8 @@ impl From<Opcode> for u8 {
     }
 }
 
-/// A number that is no opcode: RFC 6455 reserves 3-7 and 11-15, and there are only four bits.
+/// A number that is not an opcode. RFC 6455 5.2 reserves 3-7 and 11-15, and an opcode has only four
+/// bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidOpcode(pub u8);
 
@@ -75,23 +76,23 @@ impl fmt::Display for InvalidOpcode {
 
 impl core::error::Error for InvalidOpcode {}
 
-/// The bits of a frame that are not its opcode.
+/// The flags in a frame's first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flags {
-    /// FIN: this frame finishes its message.
+    /// FIN: this is the last frame of its message.
     pub finish: bool,
-    /// RSV1 with permessage-deflate (RFC 7692 6): the message is compressed.
+    /// RSV1 with permessage-deflate: the message is compressed (RFC 7692 6).
     pub compress: bool,
 }
 
 impl Default for Flags {
-    /// A finished, uncompressed frame.
+    /// Returns the flags of an uncompressed message in one frame.
     fn default() -> Self {
         Flags { finish: true, compress: false }
     }
 }
 
-/// One frame as the application sees it.
+/// A frame, unmasked.
 ///
 /// ```
 /// use sockeye_core::{Frame, Opcode};
@@ -102,72 +103,75 @@ impl Default for Flags {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What the frame is.
+    /// The opcode.
     pub opcode: Opcode,
-    /// Its payload, not masked.
+    /// The payload, unmasked.
     pub data: Cow<'a, [u8]>,
-    /// Whether it finishes its message, and whether it is compressed.
+    /// Whether this is the last frame of its message, and whether the message is compressed.
     pub flags: Flags,
 }
 
 impl<'a> Frame<'a> {
-    /// A finished frame with this payload.
+    /// Creates a frame with FIN set.
     #[must_use]
     pub fn new(opcode: Opcode, data: impl Into<Cow<'a, [u8]>>) -> Self {
         Frame { opcode, data: data.into(), flags: Flags::default() }
     }
 
-    /// A finished text frame.
+    /// Creates a text frame with FIN set.
     #[must_use]
     pub fn text(text: &'a str) -> Self {
         Frame::new(Opcode::Text, text.as_bytes())
     }
 
-    /// A finished binary frame.
+    /// Creates a binary frame with FIN set.
     #[must_use]
     pub fn binary(bytes: &'a [u8]) -> Self {
         Frame::new(Opcode::Binary, bytes)
     }
 
-    /// A Close frame.
+    /// Creates a Close frame.
     ///
     /// # Errors
     ///
-    /// As [`CloseFrame::payload`].
+    /// Returns an error if the code or the reason must not be sent, like [`CloseFrame::payload`].
     pub fn close(close: &CloseFrame<'_>) -> Result<Frame<'static>, SendError> {
         Ok(Frame::new(Opcode::Close, close.payload()?))
     }
 
-    /// The same frame with FIN set or not.
+    /// Sets or clears FIN.
     #[must_use]
     pub fn finish(mut self, finish: bool) -> Self {
         self.flags.finish = finish;
         self
     }
 
-    /// The frame as a server writes it: not masked. It is written as it is; whether it may be sent is checked where it
-    /// is, in [`Connection::send_frame`](crate::Connection::send_frame).
+    /// Encodes the frame as a server does, unmasked.
+    ///
+    /// This does not check whether the frame may be sent, as
+    /// [`Connection::send_frame`](crate::Connection::send_frame) does.
     #[must_use]
     pub fn pack(&self) -> Vec<u8> {
         self.encode(None)
     }
 
-    /// The frame as a client writes it, masked with `key`, which must be fresh and unpredictable
-    /// (RFC 6455 5.3).
+    /// Encodes the frame as a client does, masked with `key`. The key must be fresh and
+    /// unpredictable (RFC 6455 5.3).
     #[must_use]
     pub fn pack_masked(&self, key: [u8; 4]) -> Vec<u8> {
         self.encode(Some(key))
     }
 
-    /// Reads the frame at the start of `bytes`, from either end, and how many bytes it takes; `None` while it
-    /// is incomplete. `bytes` is left as it is: a masked payload is unmasked into a copy.
+    /// Decodes the frame at the start of `bytes`. Returns the frame and its length in bytes, or
+    /// `None` while it is incomplete. A masked payload is unmasked into a copy.
     ///
-    /// What needs a connection to be judged is not: who may mask, whether the opcode fits the message so far, whether
-    /// text is UTF-8 and what RSV1 means (it is reported as [`Flags::compress`]).
+    /// This does not check the rules that depend on a connection: which endpoint masks, whether the
+    /// opcode fits the message so far, whether text is UTF-8, and what RSV1 means (it becomes
+    /// [`Flags::compress`]).
     ///
     /// # Errors
     ///
-    /// The bytes can be no frame, whatever follows.
+    /// Returns an error if the bytes are not a frame, whatever follows them.
     pub fn unpack(bytes: &'a [u8]) -> Result<Option<(Frame<'a>, usize)>, ProtocolError> {
         let Some((header, used)) = FrameHeader::parse(bytes)? else { return Ok(None) };
         let payload = bytes.get(used..).unwrap_or_default();
@@ -196,7 +200,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// What stands before the payload.
+/// The header of a frame: everything before its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
     pub(crate) opcode: Opcode,
@@ -206,12 +210,16 @@ pub(crate) struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// Reads a header and how many bytes it takes; `None` while it is incomplete. Every rule that a header breaks
-    /// by itself is checked here, as soon as the bytes that break it are there.
+    /// Decodes the header at the start of `bytes`. Returns the header and its length in bytes, or
+    /// `None` while it is incomplete.
+    ///
+    /// This checks every rule that does not depend on the connection, as soon as the byte that
+    /// breaks it has arrived.
     #[inline(always)]
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, ProtocolError> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
-        // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values." (RFC 6455 5.2)
+        // "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
+        // (RFC 6455 5.2)
         if first & 0x30 != 0 {
             return Err(ProtocolError::ReservedBits);
         }
@@ -220,8 +228,8 @@ impl FrameHeader {
         let flags = Flags { finish: first & 0x80 != 0, compress: first & 0x40 != 0 };
         let short = second & 0x7f;
         if opcode.is_control() {
-            // "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented."
-            // (RFC 6455 5.5)
+            // "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be
+            // fragmented." (RFC 6455 5.5)
             if usize::from(short) > MAX_CONTROL_PAYLOAD {
                 return Err(ProtocolError::ControlTooLong);
             }
@@ -229,8 +237,8 @@ impl FrameHeader {
                 return Err(ProtocolError::FragmentedControl);
             }
         }
-        // "the minimal number of bytes MUST be used to encode the length" and "the most significant bit MUST
-        // be 0" (RFC 6455 5.2)
+        // "the minimal number of bytes MUST be used to encode the length" and "the most significant
+        // bit MUST be 0" (RFC 6455 5.2)
         let (len, rest) = match short {
             126 => {
                 let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };

@@ -1,21 +1,21 @@
-//! The bytes that the caller lends for reading.
+//! Received bytes, which the caller lends to the core.
 
 use core::fmt;
 
-/// Bytes received from the peer, lent to the core and consumed from the front.
+/// Bytes received from the peer, which the caller lends and the core consumes from the front.
 ///
-/// The core takes what it understands; the events it returns borrow those bytes (unmasked in place), not
-/// the connection and not this view, so an answer can be sent while a payload is still in hand:
+/// The events that the core returns borrow these bytes, unmasked in place. They borrow neither the
+/// connection nor the `RecvBuf`, so an answer can be sent while its payload is still borrowed:
 ///
 /// ```text
 ///   the caller's buffer   [ frame ][ frame ][ fra ]
 ///   RecvBuf::new           ^ remaining ...........
-///   poll_event             └─ Event ─┘^ remaining .   (the event lives on its own)
+///   poll_event             └─ Event ─┘^ remaining .
 /// ```
 ///
-/// An open connection drains it: what is left of a cut frame is kept by the connection, so a buffer can
-/// be reused for the next read as soon as it [`is_empty`](RecvBuf::is_empty). A handshake stops behind its
-/// head and leaves the frames that follow for the connection.
+/// An open connection takes everything and keeps a partial frame itself, so the buffer can be
+/// reused for the next read when the `RecvBuf` [`is_empty`](RecvBuf::is_empty). A handshake stops
+/// after its head and leaves the frames that follow for the connection.
 #[derive(Default)]
 pub struct RecvBuf<'a> {
     rest: &'a mut [u8],
@@ -23,25 +23,25 @@ pub struct RecvBuf<'a> {
 }
 
 impl<'a> RecvBuf<'a> {
-    /// Lends `bytes`, just as they came from the transport.
+    /// Lends `bytes`, as they were read from the transport.
     #[must_use]
     pub fn new(bytes: &'a mut [u8]) -> Self {
         RecvBuf { rest: bytes, consumed: 0 }
     }
 
-    /// How many bytes have been taken so far.
+    /// Returns how many bytes have been taken so far.
     #[must_use]
     pub fn consumed(&self) -> usize {
         self.consumed
     }
 
-    /// The bytes not taken yet.
+    /// Returns the bytes that have not been taken yet.
     #[must_use]
     pub fn remaining(&self) -> &[u8] {
         self.rest
     }
 
-    /// Whether everything has been taken.
+    /// Returns whether all bytes have been taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
@@ -56,7 +56,7 @@ impl<'a> RecvBuf<'a> {
         front
     }
 
-    /// Takes everything that is left.
+    /// Takes all remaining bytes.
     pub fn take_all(&mut self) -> &'a mut [u8] {
         self.take(usize::MAX)
     }

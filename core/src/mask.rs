@@ -1,6 +1,8 @@
-//! Masking (RFC 6455 5.3), which lives in a crate of its own.
+//! Masking (RFC 6455 5.3). The loop itself is in the crate `sockeye-mask`.
 
-/// Masks or unmasks `bytes` in place with `key`; `bytes` starts at a multiple of four of the payload.
+/// Masks or unmasks `bytes` in place with `key`.
+///
+/// `bytes` must start at a multiple of four bytes from the start of the payload.
 ///
 /// ```
 /// // The masked "Hello" of RFC 6455 5.7.
@@ -13,7 +15,7 @@ pub fn apply_mask(bytes: &mut [u8], key: [u8; 4]) {
     sockeye_mask::mask(bytes, key);
 }
 
-/// The key for what follows `len` bytes masked with `key`.
+/// Returns the key for the bytes after `len` bytes that were masked with `key`.
 #[inline]
 pub(crate) fn advance_key(key: [u8; 4], len: usize) -> [u8; 4] {
     let mut key = key;

@@ -1,4 +1,4 @@
-//! Messages: whole ones, received and to be sent.
+//! Whole messages, received and to be sent.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::frame::Opcode;
 
-/// Whether a message is text or bytes.
+/// The kind of a message: text or binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageKind {
     /// UTF-8 text.
@@ -19,7 +19,7 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
-    /// The opcode of the message's first frame.
+    /// Returns the opcode of the message's first frame.
     #[must_use]
     pub const fn opcode(self) -> Opcode {
         match self {
@@ -39,7 +39,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// The message, borrowed.
+    /// Borrows the message.
     #[must_use]
     pub fn as_ref(&self) -> MessageRef<'_> {
         match self {
@@ -48,19 +48,19 @@ impl Message {
         }
     }
 
-    /// The text, if it is text.
+    /// Returns the text of a text message.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         self.as_ref().as_text()
     }
 
-    /// The payload: the bytes, or the UTF-8 of the text.
+    /// Returns the payload: the bytes, or the UTF-8 encoding of the text.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.as_ref().as_bytes()
     }
 
-    /// Takes the payload out, without a copy.
+    /// Converts to the payload, without a copy.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         match self {
@@ -69,19 +69,19 @@ impl Message {
         }
     }
 
-    /// Whether it is text or bytes.
+    /// Returns whether the message is text or binary.
     #[must_use]
     pub fn kind(&self) -> MessageKind {
         self.as_ref().kind()
     }
 
-    /// The length of the payload in bytes.
+    /// Returns the length of the payload in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Whether the payload is empty.
+    /// Returns whether the payload is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
@@ -94,7 +94,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// A whole message, borrowed from wherever it lies. Text has been checked.
+/// A whole message that borrows its data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageRef<'a> {
     /// UTF-8 text.
@@ -104,7 +104,7 @@ pub enum MessageRef<'a> {
 }
 
 impl<'a> MessageRef<'a> {
-    /// The text, if it is text.
+    /// Returns the text of a text message.
     #[must_use]
     pub const fn as_text(self) -> Option<&'a str> {
         match self {
@@ -113,7 +113,7 @@ impl<'a> MessageRef<'a> {
         }
     }
 
-    /// The payload: the bytes, or the UTF-8 of the text.
+    /// Returns the payload: the bytes, or the UTF-8 encoding of the text.
     #[must_use]
     pub const fn as_bytes(self) -> &'a [u8] {
         match self {
@@ -122,7 +122,7 @@ impl<'a> MessageRef<'a> {
         }
     }
 
-    /// Whether it is text or bytes.
+    /// Returns whether the message is text or binary.
     #[must_use]
     pub const fn kind(self) -> MessageKind {
         match self {
@@ -131,7 +131,7 @@ impl<'a> MessageRef<'a> {
         }
     }
 
-    /// A copy that owns its data.
+    /// Copies the message.
     #[must_use]
     pub fn to_message(self) -> Message {
         match self {
@@ -150,13 +150,15 @@ impl fmt::Debug for MessageRef<'_> {
     }
 }
 
-/// A message to be sent, borrowed or owned: what the sends take, made from strings, slices, vectors,
-/// [`Bytes`] and messages. What owns its data is sent by a server without a copy when it is large.
+/// A message to be sent, which borrows or owns its data.
+///
+/// Strings, slices, vectors, [`Bytes`] and messages convert to it. A server does not copy a large
+/// payload that owns its data.
 #[derive(Debug, Clone)]
 pub struct Payload<'a> {
     pub(crate) kind: MessageKind,
     pub(crate) data: PayloadData<'a>,
-    /// Whether it is to be compressed, if that was said.
+    /// What [`compress`](Payload::compress) requested.
     pub(crate) compress: Option<bool>,
 }
 
@@ -185,21 +187,24 @@ impl<'a> Payload<'a> {
         Payload { kind, data: PayloadData::Shared(bytes.into()), compress: None }
     }
 
-    /// Whether it is text or bytes.
+    /// Returns whether the message is text or binary.
     #[must_use]
     pub fn kind(&self) -> MessageKind {
         self.kind
     }
 
-    /// What will be sent.
+    /// Returns the payload that will be sent.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.data.as_bytes()
     }
 
-    /// Says for this message whether it is to be compressed, where [`Config::deflate`](crate::Config#structfield.deflate) has been agreed
-    /// on, instead of what its [policy](crate::deflate::Policy) says of all. Leave secrets uncompressed that stand beside text of
-    /// somebody else's choice: the length of the message tells how much the two have in common (RFC 7692 8).
+    /// Requests that this message is compressed, or that it is not, instead of leaving that to the
+    /// [`Policy`](crate::deflate::Policy). `true` has no effect with
+    /// [`Policy::Never`](crate::deflate::Policy::Never) or without negotiated compression.
+    ///
+    /// Do not compress secrets together with text that someone else can choose: the length of the
+    /// message reveals how much the two have in common (RFC 7692 8).
     ///
     /// ```
     /// use sockeye_core::Payload;
@@ -212,7 +217,7 @@ impl<'a> Payload<'a> {
         self
     }
 
-    /// The same payload, owned; copied only if it was borrowed.
+    /// Converts to a payload that owns its data. This copies borrowed data only.
     #[must_use]
     pub fn into_owned(self) -> Payload<'static> {
         Payload { kind: self.kind, compress: self.compress, data: PayloadData::Shared(self.into_bytes()) }

@@ -1,4 +1,4 @@
-//! Bytes that wait to be written.
+//! The queue of bytes to be written.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -6,13 +6,14 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-/// Payloads above this many bytes are queued by reference when the caller gave them away.
+/// Shared payloads of at most this many bytes are copied, because that is cheaper than a segment of
+/// their own.
 const COPY_LIMIT: usize = 4 << 10;
 
-/// A buffer of our own beyond this is given back to the allocator when it has been written.
-const KEEP: usize = 4 << 10;
+/// A buffer with a larger capacity is freed when it has been written, unless it is lent.
+const MAX_KEPT_CAPACITY: usize = 4 << 10;
 
-/// What waits to be written, in order: one slice or several, for a vectored write.
+/// The bytes to be written next, in one or more slices for a vectored write.
 #[derive(Debug, Clone)]
 pub struct Transmit<'a> {
     first: &'a [u8],
@@ -21,43 +22,47 @@ pub struct Transmit<'a> {
 }
 
 impl<'a> Transmit<'a> {
-    /// A transmit of one slice, which must not be empty.
+    /// Creates a transmit of one slice, which must not be empty.
     pub(crate) fn of_slice(slice: &'a [u8]) -> Self {
         Transmit { first: slice, shared: None, last: &[] }
     }
 
-    /// The first slice; never empty. Writers that write one slice at a time need no more.
+    /// Returns the first slice, which is never empty. A writer that writes one slice at a time
+    /// needs only this.
     #[must_use]
     pub fn first(&self) -> &'a [u8] {
         self.first
     }
 
-    /// All slices in order, none of them empty.
+    /// Returns all slices in order. None of them is empty.
     pub fn slices(self) -> impl Iterator<Item = &'a [u8]> {
         let shared = self.shared.into_iter().flatten().map(|bytes| &**bytes);
         core::iter::once(self.first).chain(shared).chain(Some(self.last)).filter(|slice| !slice.is_empty())
     }
 }
 
+/// A queue of bytes that takes large payloads by reference and copies the rest into one buffer.
+///
 /// ```text
-///   shared: [ Bytes ][ Bytes ] ... then buffer: [ headers and small payloads ]
-///             ^ written           <- the front is what has been queued first
+///   front                                                                  back
+///   shared: [ Bytes ][ Bytes ] ...   buffer: [ headers and small payloads ]
+///              ^ written
 /// ```
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// Whole segments in front of `buffer`; boxed, for most connections never have one.
+    /// The segments before `buffer`. Boxed, because most connections never have one.
     shared: Option<Box<Shared>>,
     buffer: Vec<u8>,
-    /// How much of the front segment has been written.
+    /// How many bytes of the front segment have been written.
     written: usize,
-    /// `buffer` is somebody's who will ask for it.
-    lent: bool,
+    /// The caller lent `buffer` and will reclaim it, so it must not be freed.
+    is_lent: bool,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     segments: VecDeque<Bytes>,
-    /// Bytes in all of them.
+    /// The sum of their lengths.
     len: usize,
 }
 
@@ -67,7 +72,8 @@ impl Shared {
         self.segments.push_back(bytes);
     }
 
-    /// Drops the segments that lie within the first `written` bytes; gives what of these is left over.
+    /// Removes the segments that end within the first `written` bytes. Returns how many of these
+    /// bytes are in the segment after them.
     fn pop(&mut self, mut written: usize) -> usize {
         while let Some(front) = self.segments.front()
             && written >= front.len()
@@ -81,7 +87,7 @@ impl Shared {
 }
 
 impl Outbox {
-    /// Bytes that wait.
+    /// Returns the length of the queue in bytes.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         let shared = self.shared.as_ref().map_or(0, |shared| shared.len);
@@ -109,12 +115,12 @@ impl Outbox {
         })
     }
 
-    /// Forgets everything: it can no longer be written.
+    /// Removes everything, because it can no longer be written.
     pub(crate) fn discard(&mut self) {
         self.transmitted(usize::MAX);
     }
 
-    /// Forgets the first `n` bytes: they have been written.
+    /// Removes the first `n` bytes, because they have been written.
     pub(crate) fn transmitted(&mut self, n: usize) {
         self.written = self.written.saturating_add(n.min(self.len()));
         if let Some(shared) = &mut self.shared {
@@ -127,23 +133,25 @@ impl Outbox {
         if self.is_empty() {
             self.written = 0;
             self.buffer.clear();
-            if !self.lent && self.buffer.capacity() > KEEP {
+            if !self.is_lent && self.buffer.capacity() > MAX_KEPT_CAPACITY {
                 self.buffer = Vec::new();
             }
-        } else if self.written >= KEEP && self.written >= self.buffer.len() / 2 {
-            // A queue that is never quite empty must not keep all that ever went through it.
+        } else if self.written >= MAX_KEPT_CAPACITY && self.written >= self.buffer.len() / 2 {
+            // Otherwise a queue that is never quite empty would keep all the bytes that ever passed
+            // through it.
             self.buffer.drain(..self.written);
             self.written = 0;
         }
     }
 
-    /// Appends through `write`, which may only append.
+    /// Appends the bytes that `write` appends to the buffer. `write` must not do anything else with
+    /// it.
     #[inline]
     pub(crate) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.buffer);
     }
 
-    /// Appends without a copy if it is large.
+    /// Appends `bytes`, without a copy if they are large.
     pub(crate) fn append_shared(&mut self, bytes: Bytes) {
         if bytes.len() <= COPY_LIMIT {
             return self.append(|buffer| buffer.extend_from_slice(&bytes));
@@ -151,27 +159,27 @@ impl Outbox {
         let shared = self.shared.get_or_insert_default();
         if !self.buffer.is_empty() {
             shared.push(Bytes::from(core::mem::take(&mut self.buffer)));
-            self.lent = false;
+            self.is_lent = false;
         }
         shared.push(bytes);
     }
 
-    /// Takes over an empty buffer for what is queued next, if there is none yet.
+    /// Takes an empty buffer for the bytes that are queued next, if the queue has none.
     #[inline]
     pub(crate) fn lend(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
         if self.buffer.capacity() == 0 {
             self.buffer = buffer();
             self.buffer.clear();
-            self.lent = true;
+            self.is_lent = true;
         }
     }
 
-    /// Gives the buffer away if nothing waits.
+    /// Returns the buffer if the queue is empty.
     pub(crate) fn reclaim(&mut self) -> Option<Vec<u8>> {
         if !self.is_empty() || self.buffer.capacity() == 0 {
             return None;
         }
-        self.lent = false;
+        self.is_lent = false;
         Some(core::mem::take(&mut self.buffer))
     }
 }
@@ -180,7 +188,7 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    /// Writes at most `step` bytes at a time until nothing waits.
+    /// Writes at most `step` bytes at a time until the queue is empty.
     fn drain(outbox: &mut Outbox, step: usize) -> Vec<u8> {
         let mut wire = Vec::new();
         while let Some(transmit) = outbox.poll_transmit() {
@@ -195,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn small_and_shared_bytes_leave_in_the_order_they_were_queued_whatever_the_write_sizes() {
+    fn small_and_shared_bytes_leave_in_the_order_they_were_queued_for_all_sizes_of_writes() {
         for step in [1, 2, 7, 100, 4096, 5000, 100_000] {
             let mut outbox = Outbox::default();
             let mut expected = Vec::new();
@@ -217,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn telling_of_more_than_there_was_is_harmless() {
+    fn reporting_more_bytes_as_written_than_were_queued_empties_the_queue() {
         let mut outbox = Outbox::default();
         outbox.append(|buffer| buffer.push(1));
         outbox.transmitted(usize::MAX);
@@ -227,15 +235,15 @@ mod tests {
     }
 
     #[test]
-    fn a_large_buffer_is_given_back_when_it_has_been_written() {
+    fn a_large_buffer_is_freed_when_it_has_been_written() {
         let mut outbox = Outbox::default();
-        outbox.append(|buffer| buffer.resize(KEEP + 1, 0));
-        outbox.transmitted(KEEP + 1);
+        outbox.append(|buffer| buffer.resize(MAX_KEPT_CAPACITY + 1, 0));
+        outbox.transmitted(MAX_KEPT_CAPACITY + 1);
         assert_eq!(outbox.buffer.capacity(), 0);
     }
 
     #[test]
-    fn a_lent_buffer_comes_back_when_nothing_waits() {
+    fn a_lent_buffer_can_be_reclaimed_when_the_queue_is_empty() {
         let mut outbox = Outbox::default();
         outbox.lend(|| Vec::with_capacity(64));
         outbox.append(|buffer| buffer.push(1));

@@ -180,8 +180,9 @@ impl Receiver {
     }
 
     /// Returns the length of the frame at the front of `input`, header included; `None` if `input`
-    /// does not start with a complete header. Callers of [`poll_whole_event`](Receiver::poll_whole_event) can use it
-    /// to read just the rest of the frame.
+    /// does not start with a complete header. Callers of
+    /// [`poll_whole_event`](Receiver::poll_whole_event) can use it to read just the rest of the
+    /// frame.
     #[must_use]
     pub fn frame_len(&self, input: &[u8]) -> Option<u64> {
         match (&self.step, FrameHeader::parse(input)) {

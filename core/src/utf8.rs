@@ -1,11 +1,11 @@
-//! UTF-8 checked while it arrives (RFC 6455 8.1), failing at the first byte that cannot be valid.
+//! Checking text as it arrives (RFC 6455 8.1): it fails at the first byte that cannot be valid.
 
 use core::fmt;
 
-/// Checks text that comes in pieces, cut anywhere.
+/// Checks UTF-8 text that arrives in pieces, which may end inside a character.
 ///
-/// It keeps at most the three bytes of a character that is not complete yet, and it hands out what is
-/// complete as `&str`, so that nothing is ever checked twice.
+/// It passes on whole characters as `&str`, so that nothing is checked twice, and keeps an
+/// incomplete character of at most three bytes.
 ///
 /// ```
 /// use sockeye_core::Utf8Stream;
@@ -16,27 +16,28 @@ use core::fmt;
 /// assert!(utf8.is_complete());
 /// assert_eq!(text, "λ!");
 ///
-/// // 0xED 0xA0 begins a surrogate: there is no third byte that could make it valid.
+/// // 0xED 0xA0 begins a surrogate, which no third byte can make valid.
 /// assert!(Utf8Stream::new().push(&[0xed, 0xa0], |_| ()).is_err());
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Utf8Stream {
-    cut: [u8; 3],
+    /// The first `len` bytes are an incomplete character.
+    partial: [u8; 3],
     len: u8,
 }
 
-/// Bytes that are not UTF-8, whatever may follow them.
+/// The error for bytes that are not UTF-8, whatever follows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidUtf8;
 
 impl Utf8Stream {
-    /// At the start of a text.
+    /// Creates a check at the start of a text.
     #[must_use]
     pub const fn new() -> Self {
-        Utf8Stream { cut: [0; 3], len: 0 }
+        Utf8Stream { partial: [0; 3], len: 0 }
     }
 
-    /// Whether the text may end here: no character is incomplete.
+    /// Returns whether the text may end here: no character is incomplete.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.len == 0
@@ -52,43 +53,44 @@ impl Utf8Stream {
         if self.is_complete() { Ok(()) } else { Err(InvalidUtf8) }
     }
 
-    /// The bytes of a character that is not complete yet.
-    pub(crate) fn cut(&self) -> &[u8] {
-        self.cut.get(..usize::from(self.len)).unwrap_or_default()
+    /// Returns the bytes of the incomplete character.
+    pub(crate) fn partial_character(&self) -> &[u8] {
+        self.partial.get(..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// Checks the next piece, and gives `valid` each stretch of whole characters, in order.
+    /// Checks the next piece, and passes the whole characters to `valid`, in order.
     ///
     /// # Errors
     ///
-    /// The text so far can no longer become valid. What was valid before the fault may have been given out.
+    /// Returns an error if the text is not UTF-8, whatever follows. Valid text before the error may
+    /// have been passed to `valid`.
     #[inline]
     pub fn push(&mut self, piece: &[u8], mut valid: impl FnMut(&str)) -> Result<(), InvalidUtf8> {
-        let piece = if self.len == 0 { piece } else { self.complete(piece, &mut valid)? };
-        let (whole, cut) = split_cut_character(piece);
+        let piece = if self.len == 0 { piece } else { self.complete_character(piece, &mut valid)? };
+        let (whole, partial) = split_partial_character(piece);
         let text = check_text(whole)?;
         if !text.is_empty() {
             valid(text);
         }
-        if !cut.is_empty() {
-            self.keep(cut)?;
+        if !partial.is_empty() {
+            self.keep_partial(partial)?;
         }
         Ok(())
     }
 
-    /// Completes the cut character; what is left of `piece` begins with a new one.
-    fn complete<'p>(
+    /// Completes the incomplete character with the front of `piece`. Returns the rest of `piece`.
+    fn complete_character<'p>(
         &mut self,
         piece: &'p [u8],
         valid: &mut impl FnMut(&str),
     ) -> Result<&'p [u8], InvalidUtf8> {
         let mut rest = piece;
-        while let Some((byte, behind)) = rest.split_first() {
-            rest = behind;
+        while let Some((byte, tail)) = rest.split_first() {
+            rest = tail;
             let mut character = [0; 4];
-            let cut = self.cut.iter().take(usize::from(self.len)).chain(Some(byte));
+            let known = self.partial.iter().take(usize::from(self.len)).chain(Some(byte));
             let mut len = 0;
-            for (slot, byte) in character.iter_mut().zip(cut) {
+            for (slot, byte) in character.iter_mut().zip(known) {
                 *slot = *byte;
                 len += 1;
             }
@@ -99,17 +101,17 @@ impl Utf8Stream {
                     valid(text);
                     return Ok(rest);
                 }
-                Err(_) => self.keep(bytes)?,
+                Err(_) => self.keep_partial(bytes)?,
             }
         }
         Ok(rest)
     }
 
-    /// Keeps the beginning of a character, unless none begins like that.
-    fn keep(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
+    /// Keeps the first bytes of a character, or returns an error if no character starts with them.
+    fn keep_partial(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
         match core::str::from_utf8(bytes) {
             Err(error) if error.error_len().is_none() && error.valid_up_to() == 0 => {
-                for (slot, byte) in self.cut.iter_mut().zip(bytes) {
+                for (slot, byte) in self.partial.iter_mut().zip(bytes) {
                     *slot = *byte;
                 }
                 self.len = bytes.len() as u8;
@@ -126,19 +128,19 @@ pub(crate) fn check_text(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8)
 }
 
-/// Splits off a character at the end whose lead byte announces more bytes than there are.
+/// Splits off a character at the end that has fewer bytes than its first byte declares.
 #[inline]
-fn split_cut_character(bytes: &[u8]) -> (&[u8], &[u8]) {
-    for back in 1..=bytes.len().min(3) {
-        let (front, end) = bytes.split_at(bytes.len() - back);
-        let announced = match end.first() {
+fn split_partial_character(bytes: &[u8]) -> (&[u8], &[u8]) {
+    for len in 1..=bytes.len().min(3) {
+        let (front, end) = bytes.split_at(bytes.len() - len);
+        let declared = match end.first() {
             Some(0x80..=0xbf) => continue,
             Some(0xc0..=0xdf) => 2,
             Some(0xe0..=0xef) => 3,
             Some(0xf0..=0xff) => 4,
             _ => 1,
         };
-        return if announced > back { (front, end) } else { (bytes, &[]) };
+        return if declared > len { (front, end) } else { (bytes, &[]) };
     }
     (bytes, &[])
 }
@@ -156,8 +158,9 @@ mod tests {
     use super::*;
     use alloc::string::String;
 
-    /// The verdict of the standard library on a beginning: `None` while it may still become valid.
-    fn judge(bytes: &[u8]) -> Result<Option<&str>, ()> {
+    /// The verdict of the standard library on the first bytes of a text: `None` while the rest may
+    /// make them valid.
+    fn std_verdict(bytes: &[u8]) -> Result<Option<&str>, ()> {
         match core::str::from_utf8(bytes) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.error_len().is_none() => Ok(None),
@@ -165,17 +168,17 @@ mod tests {
         }
     }
 
-    fn check_every_cut(bytes: &[u8]) {
-        for cut in 0..=bytes.len() {
-            let (head, tail) = bytes.split_at(cut);
+    fn check_every_split(bytes: &[u8]) {
+        for at in 0..=bytes.len() {
+            let (head, tail) = bytes.split_at(at);
             let (mut utf8, mut text) = (Utf8Stream::new(), String::new());
             let first = utf8.push(head, |s| text.push_str(s));
-            assert_eq!(first.is_err(), judge(head).is_err(), "{head:02x?}");
+            assert_eq!(first.is_err(), std_verdict(head).is_err(), "{head:02x?}");
             if first.is_err() {
                 continue;
             }
             let second = utf8.push(tail, |s| text.push_str(s));
-            match judge(bytes) {
+            match std_verdict(bytes) {
                 Ok(Some(whole)) => {
                     assert_eq!((second, utf8.is_complete()), (Ok(()), true), "{head:02x?} {tail:02x?}");
                     assert_eq!(text, whole);
@@ -189,24 +192,24 @@ mod tests {
     }
 
     #[test]
-    fn every_two_bytes_at_every_cut_agree_with_the_standard_library() {
+    fn every_two_bytes_in_every_split_agree_with_the_standard_library() {
         for pair in 0..=u16::MAX {
-            check_every_cut(&pair.to_be_bytes());
+            check_every_split(&pair.to_be_bytes());
         }
     }
 
     #[test]
     fn every_lead_with_every_edge_of_its_continuations_agrees_with_the_standard_library() {
-        // Where the tables of Unicode 3.9 change; every second byte of every lead is in the test above.
+        // The edges in Unicode table 3-7. The test above covers every second byte of every lead.
         let seconds = [0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff];
         let thirds = [0x00, 0x7f, 0x80, 0xbf, 0xc0, 0xf4];
         for lead in 0x80..=0xff {
             for second in seconds {
                 for third in thirds {
-                    check_every_cut(&[lead, second, third]);
+                    check_every_split(&[lead, second, third]);
                     for fourth in thirds {
-                        check_every_cut(&[lead, second, third, fourth]);
-                        check_every_cut(&[b'a', lead, second, third, fourth, b'z']);
+                        check_every_split(&[lead, second, third, fourth]);
+                        check_every_split(&[b'a', lead, second, third, fourth, b'z']);
                     }
                 }
             }

@@ -46,7 +46,7 @@ impl Session {
             }
         }
         let Phase::Open(open) = &mut self.phase else { return None };
-        let message: Assembled<'m> = open.assembler.merged_message();
+        let message: Assembled<'m> = open.assembler.buffered_message();
         Some(SessionEvent::Message(message))
     }
 
@@ -267,7 +267,7 @@ impl Open {
         let step = self.assembler.step(&mut self.connection, input)?;
         Ok(step.map(|step| match step {
             MessageStep::Whole(message) => Step::Whole(message),
-            MessageStep::Merged => Step::Merged,
+            MessageStep::Buffered => Step::Merged,
             MessageStep::Control(event) => Step::of_event(event),
         }))
     }

@@ -1,0 +1,111 @@
+//! What an assembler returns.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::event::Event;
+use crate::message::{Message, MessageKind, MessageRef};
+use crate::utf8::Utf8Stream;
+
+/// The parts of a message so far. Text is a `String` from the start, so that nothing is checked
+/// twice.
+#[derive(Debug)]
+pub(super) enum Buffer {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Buffer::Binary(Vec::new())
+    }
+}
+
+impl Buffer {
+    /// Returns the memory of the buffer as an empty vector.
+    pub(super) fn into_empty(self) -> Vec<u8> {
+        let mut bytes = match self {
+            Buffer::Text(text) => text.into_bytes(),
+            Buffer::Binary(bytes) => bytes,
+        };
+        bytes.clear();
+        bytes
+    }
+}
+
+/// A whole message, which borrows either the input or the buffer of an
+/// [`Assembler`](crate::Assembler).
+#[derive(Debug)]
+pub struct Assembled<'m> {
+    pub(super) source: Source<'m>,
+    pub(super) compressed: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Source<'m> {
+    Input(MessageRef<'m>),
+    Buffer(&'m mut Buffer),
+}
+
+impl<'m> From<MessageRef<'m>> for Assembled<'m> {
+    fn from(message: MessageRef<'m>) -> Self {
+        Assembled { source: Source::Input(message), compressed: false }
+    }
+}
+
+impl Assembled<'_> {
+    /// Borrows the message.
+    #[must_use]
+    pub fn as_ref(&self) -> MessageRef<'_> {
+        match &self.source {
+            Source::Input(message) => *message,
+            Source::Buffer(Buffer::Text(text)) => MessageRef::Text(text),
+            Source::Buffer(Buffer::Binary(bytes)) => MessageRef::Binary(bytes),
+        }
+    }
+
+    /// Returns whether the message arrived compressed (RFC 7692).
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// Converts to an owned message. This copies a message that is whole in the input, and moves
+    /// one that arrived in parts.
+    #[must_use]
+    pub fn into_message(self) -> Message {
+        match self.source {
+            Source::Input(message) => message.to_message(),
+            Source::Buffer(buffer) => match core::mem::take(buffer) {
+                Buffer::Text(text) => Message::Text(text),
+                Buffer::Binary(bytes) => Message::Binary(Bytes::from(bytes)),
+            },
+        }
+    }
+}
+
+/// The parts of a message that have arrived so far, see
+/// [`Assembler::take_partial`](crate::Assembler::take_partial).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct PartialMessage {
+    /// Whether the message is text or binary.
+    pub kind: MessageKind,
+    /// The bytes so far, inflated.
+    pub bytes: Vec<u8>,
+    /// The state of the text check after these bytes.
+    pub utf8: Utf8Stream,
+    /// Whether the message is compressed. The rest must be inflated then.
+    pub compressed: bool,
+}
+
+/// A message or a control frame, as [`Assembler::poll`](crate::Assembler::poll) returns it.
+#[derive(Debug)]
+pub enum Incoming<'a, 'm> {
+    /// A whole message.
+    Message(Assembled<'m>),
+    /// A ping, a pong or a Close.
+    Control(Event<'a>),
+}
