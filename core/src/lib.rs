@@ -1,7 +1,8 @@
-//! WebSocket (RFC 6455) as a pure state machine: no I/O, no clock, no randomness, no threads, no `unsafe`, no `std`.
+//! WebSocket (RFC 6455) as a pure state machine: no I/O, no clock, no randomness, no threads, no
+//! `unsafe`, no `std`.
 //!
 //! ```text
-//!                       what the application does
+//!                            the application
 //!          poll_event ▲        ▲ Assembler      │ send, ping, close
 //!                     │  Event │ Message        ▼
 //!    ┌────────────────┴────────┴──────────────────────────────────┐
@@ -12,26 +13,36 @@
 //!    └───────▲─────────────────────────────────┬───────▲──────────┘
 //!            │ RecvBuf        poll_transmit    │       │ poll_timeout
 //!            │                transmitted      ▼       │ handle_timeout
-//!                        what the transport does
+//!                             the transport
 //! ```
 //!
-//! A [`Connection`] is made by an opening [`handshake`], or directly where another library has done that. From then on:
+//! An opening [`handshake`] creates a [`Connection`]; so do [`Connection::server`] and
+//! [`Connection::client`] after a handshake by another library. Then drive it like this:
 //!
-//! 1. **Bytes in**: lend what was read with a [`RecvBuf`], call [`poll_event`](Connection::poll_event) (or
-//!    [`Assembler::poll`], for whole messages) until it gives `None`. Everything lent has been taken then.
-//! 2. **Bytes out**: after anything else, write what [`poll_transmit`](Connection::poll_transmit) gives, and say how much
-//!    was written with [`transmitted`](Connection::transmitted).
-//! 3. **Time**: call [`handle_timeout`](Connection::handle_timeout) when the instant that
-//!    [`poll_timeout`](Connection::poll_timeout) gives has come. One that lies in the past means now.
-//! 4. **The end**: when [`wants_shutdown`](Connection::wants_shutdown), close this side of the transport and go on reading;
-//!    when the transport ends, call [`handle_eof`](Connection::handle_eof); when the state is [`State::Closed`], drop both.
-//! 5. **Errors** are sorted by whose fault they are: a [`ProtocolError`] is the peer's, ends the connection, and has been
-//!    answered; a [`SendError`] is the caller's, sent nothing, and the connection goes on.
-//! 6. **Memory**: nothing is allocated from a number that the peer sent, every queue has a bound ([`Config`]), and an idle
-//!    connection is 256 bytes.
-//! 7. No call panics, whatever the bytes, the peer or the caller do, and every call makes progress or says what it waits for.
+//! 1. **Input.** Lend the bytes that were read as a [`RecvBuf`], and call
+//!    [`poll_event`](Connection::poll_event), or [`Assembler::poll`] for whole messages, until it
+//!    returns `None`. It has taken all the bytes then.
+//! 2. **Output.** After every other call, write the bytes that
+//!    [`poll_transmit`](Connection::poll_transmit) returns, and pass the number of bytes written to
+//!    [`transmitted`](Connection::transmitted).
+//! 3. **Time.** Call [`handle_timeout`](Connection::handle_timeout) at the instant that
+//!    [`poll_timeout`](Connection::poll_timeout) returns. An instant in the past means "now".
+//! 4. **End.** When [`wants_shutdown`](Connection::wants_shutdown) is true, close this side of the
+//!    transport and continue to read. When the input ends, call
+//!    [`handle_eof`](Connection::handle_eof). When the state is [`State::Closed`], drop both.
 //!
-//! The whole loop, over a blocking stream and without deadlines (`sockeye-std` has it with them):
+//! The core keeps these promises:
+//!
+//! 5. **Errors** tell whose fault they are. A [`ProtocolError`] is the peer's: it ends the connection
+//!    and has been answered with a Close. A [`SendError`] is the caller's: nothing was sent, and the
+//!    connection is unchanged.
+//! 6. **Memory** is bounded. No allocation depends on a number that the peer sent, every queue has a
+//!    limit in [`Config`], and an idle connection takes at most 256 bytes.
+//! 7. **No call panics**, whatever the bytes, the peer or the caller do. Every call makes progress or
+//!    tells what it waits for.
+//!
+//! This is the whole loop over a blocking stream, without deadlines. `sockeye-std` has a loop with
+//! deadlines.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -48,7 +59,7 @@
 //!             0 => connection.handle_eof(),
 //!             n => {
 //!                 let mut input = RecvBuf::new(&mut bytes[..n]);
-//!                 // An error has been answered with a Close, which the next round writes.
+//!                 // After an error, the next round writes the Close that answers it.
 //!                 while let Ok(Some(incoming)) = assembler.poll(&mut connection, &mut input) {
 //!                     if let Incoming::Message(message) = incoming {
 //!                         connection.send(message.as_ref()).expect("room for an answer");
