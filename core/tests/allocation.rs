@@ -2,50 +2,14 @@
 //! and every test is one.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
 
 use sockeye_core::{Assembler, Config, Connection, Incoming, RecvBuf};
 use sockeye_testkit::frames::*;
-
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    let live = LIVE.get() + bytes;
-    LIVE.set(live);
-    PEAK.set(PEAK.get().max(live));
-}
-
-/// `realloc` is the default: both blocks are alive while one is copied into the other, which is the worst case.
-#[allow(unsafe_code, reason = "it hands on to the system's allocator")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
+use sockeye_testkit::memory::{self, CountingAllocator, measure};
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// How many bytes are alive after `work` and how many were at the most, above what there was before.
-fn bytes_of<T>(work: impl FnOnce() -> T) -> (isize, isize, T) {
-    let before = LIVE.get();
-    PEAK.set(before);
-    let result = work();
-    (LIVE.get() - before, PEAK.get() - before, result)
-}
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
 /// An end with its input in place, so that only what the core takes is counted.
 struct Bare {
@@ -79,9 +43,9 @@ fn t10_a_declared_length_allocates_almost_nothing_until_the_payload_arrives() {
         for declared in [2 << 20, 1 << 40, i64::MAX as u64] {
             let mut end = Bare::new(Config::new().max_frame_size(u64::MAX).max_message_size(u64::MAX));
             let mut head = header(true, first, declared);
-            let (live, peak, alive) = bytes_of(|| end.feed(&mut head));
+            let (live, peak, alive) = measure(|| end.feed(&mut head));
             assert!(alive && live == 0 && peak == 0, "{live} {peak}");
-            let (live, peak, _) = bytes_of(|| end.feed(&mut xor(&[b'x'; 100], MASK_KEY)));
+            let (live, peak, _) = measure(|| end.feed(&mut xor(&[b'x'; 100], MASK_KEY)));
             assert!(live <= 256 && peak <= 512, "{live} {peak}");
         }
     }
@@ -92,11 +56,11 @@ fn t10_memory_grows_with_the_received_bytes_and_is_freed_after_the_message() {
     let mut end = Bare::new(Config::new());
     let mut head = header(true, BINARY, 2 << 20);
     let mut piece = vec![0; 1 << 10];
-    let (live, peak, _) = bytes_of(|| {
+    let (live, peak, _) = measure(|| {
         assert!(end.feed(&mut head));
         for n in 1..2 << 10 {
             assert!(end.feed(&mut piece));
-            assert!(LIVE.get() > 0 && PEAK.get() < 16 << 20, "{n}");
+            assert!(memory::live() > 0 && memory::peak() < 16 << 20, "{n}");
         }
         let held = end.messages;
         assert!(end.feed(&mut piece));
@@ -112,7 +76,7 @@ fn t12_a_million_fragments_of_one_byte_take_little_more_than_the_message() {
     let mut begin = frame(true, TEXT_START, "x");
     let fragments = frame(true, CONTINUATION, "x").repeat(1000);
     let mut lent = fragments.clone();
-    let (live, peak, _) = bytes_of(|| {
+    let (live, peak, _) = measure(|| {
         assert!(end.feed(&mut begin));
         for _ in 0..1000 {
             lent.copy_from_slice(&fragments);
@@ -126,7 +90,7 @@ fn t12_a_million_fragments_of_one_byte_take_little_more_than_the_message() {
 fn t12_empty_fragments_allocate_nothing() {
     let mut end = Bare::new(Config::new());
     let mut bytes = [frame(true, TEXT_START, ""), frame(true, CONTINUATION, "").repeat(10_000)].concat();
-    let (live, peak, alive) = bytes_of(|| end.feed(&mut bytes));
+    let (live, peak, alive) = measure(|| end.feed(&mut bytes));
     assert!(alive && live == 0 && peak == 0, "{live} {peak}");
 }
 
@@ -135,7 +99,7 @@ fn t14_a_flood_of_pings_to_a_blocked_writer_takes_at_most_twice_the_mark() {
     let mut end = Bare::new(Config::new());
     let pings = frame(true, PING, [b'p'; 125]).repeat(1000);
     let mut lent = pings.clone();
-    let (live, peak, _) = bytes_of(|| {
+    let (live, peak, _) = measure(|| {
         for _ in 0..200 {
             lent.copy_from_slice(&pings);
             assert!(end.feed(&mut lent));
@@ -151,7 +115,7 @@ fn m4_a_queue_that_is_never_quite_empty_does_not_grow() {
     let mut end = Bare::new(Config::new());
     let ping = frame(true, PING, [b'p'; 125]);
     let mut lent = ping.clone();
-    let (live, peak, _) = bytes_of(|| {
+    let (live, peak, _) = measure(|| {
         for _ in 0..10_000 {
             lent.copy_from_slice(&ping);
             assert!(end.feed(&mut lent));
@@ -167,7 +131,7 @@ fn m4_a_queue_that_is_never_quite_empty_does_not_grow() {
 #[test]
 fn m4_a_queue_of_large_and_small_messages_that_is_never_quite_empty_does_not_grow() {
     let mut end = Bare::new(Config::new());
-    let (live, _, _) = bytes_of(|| {
+    let (live, _, _) = measure(|| {
         for n in 0..1000 {
             end.connection.send("small").unwrap();
             end.connection.send(vec![0; 5000 + n % 7]).unwrap();
@@ -181,15 +145,15 @@ fn m4_a_queue_of_large_and_small_messages_that_is_never_quite_empty_does_not_gro
 #[test]
 fn an_idle_connection_owns_no_heap_memory() {
     let config = Arc::new(Config::new());
-    let (live, _, mut connection) = bytes_of(|| Connection::server(config.clone()));
+    let (live, _, mut connection) = measure(|| Connection::server(config.clone()));
     assert_eq!(live, 0);
-    let (live, _, _) = bytes_of(|| {
+    let (live, _, _) = measure(|| {
         connection.send("hello").unwrap();
         connection.transmitted(usize::MAX);
         drop(connection.reclaim_buffer());
     });
     assert_eq!(live, 0);
-    let (live, _, ()) = bytes_of(|| {
+    let (live, _, ()) = measure(|| {
         connection.send(&[0; 20_000]).unwrap();
         connection.send(vec![0; 100_000]).unwrap();
         connection.transmitted(usize::MAX);
@@ -202,7 +166,7 @@ fn a_lent_buffer_can_be_reclaimed() {
     let mut connection = Connection::server(Arc::new(Config::new()));
     let buffer = Vec::with_capacity(1000);
     let at = buffer.as_ptr();
-    let (live, _, ()) = bytes_of(|| {
+    let (live, _, ()) = measure(|| {
         connection.lend_buffer(|| buffer);
         connection.send("hello").unwrap();
         assert_eq!(connection.reclaim_buffer(), None);
@@ -219,7 +183,7 @@ fn an_incomplete_message_is_freed_when_its_connection_fails_or_closes() {
         let mut end = Bare::new(Config::new());
         let mut begin = frame(true, TEXT_START, vec![b'x'; 1 << 20]);
         let mut end_of_it = end_of_it;
-        let (live, _, ()) = bytes_of(|| {
+        let (live, _, ()) = measure(|| {
             assert!(end.feed(&mut begin));
             end.feed(&mut end_of_it);
         });
@@ -230,7 +194,7 @@ fn an_incomplete_message_is_freed_when_its_connection_fails_or_closes() {
 #[test]
 fn an_abort_frees_the_queue() {
     let mut connection = Connection::server(Arc::new(Config::new()));
-    let (live, _, ()) = bytes_of(|| {
+    let (live, _, ()) = measure(|| {
         connection.send(vec![0; 1 << 20]).unwrap();
         connection.abort();
     });

@@ -5,49 +5,16 @@
 
 mod deflate_support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use deflate_support::*;
 use sockeye_core::deflate::Deflate;
 use sockeye_core::{Config, Incoming, ProtocolError, RecvBuf};
 use sockeye_testkit::frames::*;
+use sockeye_testkit::memory::{self, CountingAllocator};
 use sockeye_testkit::pair::*;
 
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    let live = LIVE.get() + bytes;
-    LIVE.set(live);
-    PEAK.set(PEAK.get().max(live));
-}
-
-#[allow(unsafe_code, reason = "it forwards to the system's allocator")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    // In place: the default would count the old and the new block of a growing message as two.
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count(new_size as isize - layout.size() as isize);
-        unsafe { System.realloc(ptr, layout, new_size) }
-    }
-}
-
+// Growing a message counts once, as with an allocator that grows blocks in place.
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator::growing_in_place();
 
 /// The end of every message, which the sender removes and the receiver appends (RFC 7692 7.2.1).
 const TAIL: &[u8] = &[0x00, 0x00, 0xff, 0xff];
@@ -63,26 +30,22 @@ fn fragments(to_server: bool, payload: &[u8], size: usize) -> Vec<Vec<u8>> {
 }
 
 /// Returns the number of message bytes received, or the error, and the peak of live bytes.
-fn peak(end: &mut End, frames: Vec<Vec<u8>>) -> (Result<usize, ProtocolError>, isize) {
-    let before = LIVE.get();
-    PEAK.set(before);
+fn peak(end: &mut End, mut frames: Vec<Vec<u8>>) -> (Result<usize, ProtocolError>, isize) {
+    let before = memory::live();
+    memory::reset_peak();
     let mut received = 0;
-    for mut bytes in frames {
-        // The peer's frame does not count; it is freed at the end of this turn.
-        let lent = bytes.capacity() as isize;
-        let mut input = RecvBuf::new(&mut bytes);
+    for bytes in &mut frames {
+        let mut input = RecvBuf::new(bytes);
         loop {
             match end.assembler.poll(&mut end.connection, &mut input) {
                 Ok(Some(Incoming::Message(message))) => received += message.as_ref().as_bytes().len(),
                 Ok(Some(Incoming::Control(_))) => {}
                 Ok(None) => break,
-                Err(error) => return (Err(error), PEAK.get() - before),
+                Err(error) => return (Err(error), memory::peak() - before),
             }
         }
-        drop(bytes);
-        LIVE.set(LIVE.get() + lent);
     }
-    (Ok(received), PEAK.get() - before)
+    (Ok(received), memory::peak() - before)
 }
 
 /// A mebibyte that inflates to nearly a gibibyte of zeros.

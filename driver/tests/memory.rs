@@ -1,46 +1,15 @@
 //! What connections cost in heap. The allocator counts what each test's thread holds.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
 
 use sockeye_core::{Config, Message, Opcode};
 use sockeye_driver::read_upgrade;
 use sockeye_testkit::frames::*;
+use sockeye_testkit::memory::{CountingAllocator, live};
 use sockeye_testkit::sim::*;
 
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(by: isize) {
-    let _ = LIVE.try_with(|live| live.set(live.get() + by));
-}
-
-// SAFETY: everything is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: as the caller guarantees.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: as the caller guarantees.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What the thread holds now.
-fn live() -> isize {
-    LIVE.get()
-}
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
 /// Receives until it has to wait.
 fn receive_all(ws: &mut Ws) -> usize {

@@ -8,6 +8,7 @@
 //! | compression | [`deflate`]: ends that have negotiated it, and a counting codec pool |
 //! | a server over real sockets | [`RawClient`]: a blocking client that sends any bytes |
 //! | events that arrive later | [`eventually`] and [`EventLog`] |
+//! | memory | [`memory`]: an allocator that counts |
 //! | the driver or a server in memory | `sim`, with the feature `driver`: a faulty transport, a virtual clock, an executor |
 //!
 //! Helpers fail by panicking, so a failed helper fails its test.
@@ -19,6 +20,7 @@
 pub mod deflate;
 pub mod frames;
 pub mod handshake;
+pub mod memory;
 pub mod pair;
 #[cfg(feature = "driver")]
 pub mod sim;

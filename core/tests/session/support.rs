@@ -7,7 +7,8 @@ use sockeye_core::handshake::client::{Request, Url};
 use sockeye_core::handshake::server::{Policy, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::session::{Opened, Session, SessionEvent};
-use sockeye_core::{Config, Instant, MaskKeys, Message, RecvBuf};
+use sockeye_core::{Config, Instant, Message, RecvBuf};
+pub(crate) use sockeye_testkit::frames::mask_keys;
 
 /// How a peer's application reacts to events.
 pub(crate) enum App {
@@ -28,14 +29,6 @@ pub(crate) struct End {
     pub(crate) held: Option<Upgrade>,
     pub(crate) responses: Vec<Response>,
     pub(crate) ended: usize,
-}
-
-pub(crate) fn mask_keys() -> MaskKeys {
-    let mut n = 0u32;
-    Box::new(move || {
-        n += 1;
-        n.wrapping_mul(0x9e37_79b1).to_le_bytes()
-    })
 }
 
 pub(crate) fn request(url: &str) -> Request {
