@@ -13,8 +13,8 @@ pub enum Error {
     /// The peer violated the protocol or exceeded a limit. It was sent a Close with the reason, and
     /// the connection is over.
     Protocol(ProtocolError),
-    /// The connection ended without a complete closing handshake: the peer vanished or did not answer
-    /// in time.
+    /// The connection ended without a complete closing handshake: the peer vanished or did not
+    /// answer in time.
     Abnormal(CloseInfo),
     /// The message or frame cannot be sent. Nothing was sent. Unless it is
     /// [`SendError::Closed`], the connection remains usable.

@@ -37,8 +37,8 @@ use crate::websocket::{WebSocket, poll_ready};
 /// Nothing in a connection is pinned: the transport is polled through `&mut`.
 impl<I, C> Unpin for WebSocket<I, C> {}
 
-/// The messages that [`recv`](WebSocket::recv) returns. After a complete closing handshake the stream
-/// ends. After any other end of the connection it first returns the error.
+/// The messages that [`recv`](WebSocket::recv) returns. After a complete closing handshake the
+/// stream ends. After any other end of the connection it first returns the error.
 impl<I: Io, C: Clock> Stream for WebSocket<I, C> {
     type Item = Result<Message, Error>;
 

@@ -20,10 +20,10 @@
 //! - [`mask_keys`] and [`nonce`] are the randomness of a client.
 //! - [`server`] runs a server: its listeners, its connections and the handler's events.
 //!
-//! The loop writes what is queued, reads a batch, delivers every message in it, and writes again only
-//! before it would wait. So one write answers everything that one read returned. Buffers for reading
-//! and queueing belong to the thread. A connection borrows them while they hold something, so an idle
-//! connection owns none.
+//! The loop writes what is queued, reads a batch, delivers every message in it, and writes again
+//! only before it would wait. So one write answers everything that one read returned. Buffers for
+//! reading and queueing belong to the thread. A connection borrows them while they hold something,
+//! so an idle connection owns none.
 //!
 //! # Features
 //!

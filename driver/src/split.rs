@@ -141,8 +141,8 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
                 link.unshare();
                 Ok(WebSocket::join(reader, link, subprotocol))
             }
-            // The two halves hold the only references, so this does not happen. If it did, the caller
-            // would still get both halves back.
+            // The two halves hold the only references, so this does not happen. If it did, the
+            // caller would still get both halves back.
             Err(link) => {
                 let recv = RecvHalf { reader, subprotocol, link: link.clone(), guard };
                 Err((recv, SendHalf { link }))
@@ -239,8 +239,8 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
-    /// Sends a Close and returns when it has been written. The receiving half receives the remaining
-    /// messages, then the end.
+    /// Sends a Close and returns when it has been written. The receiving half receives the
+    /// remaining messages, then the end.
     ///
     /// # Errors
     ///
@@ -273,8 +273,8 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
         lock(&self.link).sender.queued()
     }
 
-    /// Returns `Ready` when [`feed`](SendHalf::feed) would not wait. The receiving half may queue an
-    /// answer in between, and then `feed` waits again.
+    /// Returns `Ready` when [`feed`](SendHalf::feed) would not wait. The receiving half may queue
+    /// an answer in between, and then `feed` waits again.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         poll_ready(&mut lock(&self.link), cx, Half::Send)
     }

@@ -43,8 +43,9 @@ pub(crate) use poll::poll_ready;
 ///
 /// # Cancel safety
 ///
-/// All progress is kept in the connection and none in the futures, so dropping a future at any point
-/// loses nothing. A message is queued whole or not at all, and the next call writes what is queued.
+/// All progress is kept in the connection and none in the futures, so dropping a future at any
+/// point loses nothing. A message is queued whole or not at all, and the next call writes what is
+/// queued.
 #[derive(Debug)]
 pub struct WebSocket<I, C> {
     reader: Reader,
@@ -105,8 +106,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// # Ok(()) }
     /// ```
     ///
-    /// It first waits until the queue has room for an answer, so a peer that sends requests and reads
-    /// no answers is not read from either.
+    /// It first waits until the queue has room for an answer, so a peer that sends requests and
+    /// reads no answers is not read from either.
     ///
     /// # Errors
     ///
@@ -115,7 +116,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe, like [`recv`](WebSocket::recv): the poll that calls `f` also returns its result.
+    /// Cancel safe, like [`recv`](WebSocket::recv): the poll that calls `f` also returns its
+    /// result.
     pub async fn recv_with<R>(
         &mut self,
         mut f: impl FnMut(MessageRef<'_>, &mut Sender) -> R,
@@ -148,8 +150,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     ///
     /// # Cancel safety
     ///
-    /// The message is queued whole or not at all. To know which, call [`feed`](WebSocket::feed), then
-    /// [`flush`](WebSocket::flush).
+    /// The message is queued whole or not at all. To know which, call [`feed`](WebSocket::feed),
+    /// then [`flush`](WebSocket::flush).
     pub async fn send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         self.feed(payload).await?;
         self.flush().await
@@ -264,8 +266,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// completed the closing handshake.
     ///
     /// It sends a Close and discards messages until the peer's Close has arrived and the transport
-    /// has ended, for at most [`Config::close_timeout`](sockeye_core::Config::close_timeout). If the
-    /// connection is closing already, it only waits for the end.
+    /// has ended, for at most [`Config::close_timeout`](sockeye_core::Config::close_timeout). If
+    /// the connection is closing already, it only waits for the end.
     ///
     /// # Errors
     ///

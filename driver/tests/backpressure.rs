@@ -1,4 +1,4 @@
-//! Who does not read is not served, and takes no memory.
+//! Backpressure: a peer that does not read is not read from, and costs no memory.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn recv_with_does_not_read_from_a_peer_that_reads_no_answers() {
     let mut ws = server(io, &executor.time, config());
     executor.spawn("echo", async move {
         loop {
-            assert!(ws.queued() < MARK + 110, "the mark and one message");
+            assert!(ws.queued() < MARK + 110, "at most the mark and one message are queued");
             if !matches!(ws.recv_with(|message, sender| sender.send(message)).await, Ok(Some(Ok(())))) {
                 return;
             }
@@ -33,11 +33,11 @@ fn recv_with_does_not_read_from_a_peer_that_reads_no_answers() {
     }
     let reads = probe.get().reads;
     assert!(reads <= 2, "{reads} reads of 64 KiB");
-    // As it reads, all of it is answered.
+    // When the peer reads, it gets all answers.
     let mut answered = Vec::new();
     while answered.len() < 102 * 200_000 {
         let some = peer.take(100_000);
-        assert!(!some.is_empty(), "stuck");
+        assert!(!some.is_empty(), "the server writes nothing more");
         answered.extend_from_slice(&some);
         executor.run_until_idle();
     }
@@ -66,14 +66,14 @@ fn feed_waits_only_while_the_high_water_mark_is_queued() {
                 ws.queued()
             }
         });
-        // 2004 bytes are queued; the pipe takes 300 of them at a time.
-        for waiting in [1704, 1404, 1104] {
+        // 2004 bytes are queued, and the pipe accepts 300 at a time.
+        for queued in [1704, 1404, 1104] {
             executor.run_until_idle();
-            assert!(!fed.is_finished(), "{waiting} bytes wait");
+            assert!(!fed.is_finished(), "{queued} bytes are queued");
             let _ = peer.take(300);
         }
         executor.run_until_idle();
-        assert!(fed.is_finished(), "less than the mark is queued");
+        assert!(fed.is_finished(), "fewer bytes than the mark are queued");
     }
 }
 
@@ -123,10 +123,10 @@ fn close_ends_at_its_timeout_when_the_peer_reads_nothing() {
             let info = ws.close(CloseCode::NORMAL, "").await.unwrap();
             assert!(!info.clean);
             assert_eq!(ws.state(), State::Closed);
-            // Nothing hangs afterwards.
+            // No operation hangs afterwards.
             assert!(matches!(ws.recv().await, Ok(None)));
             assert!(matches!(ws.recv_with(|_, _| ()).await, Ok(None)));
-            assert!(matches!(ws.flush().await, Err(Error::Io(_))), "what was queued is lost");
+            assert!(matches!(ws.flush().await, Err(Error::Io(_))), "the queued bytes are lost");
             assert!(ws.feed("more").await.is_err());
         });
         executor.run_with_time();
@@ -136,7 +136,7 @@ fn close_ends_at_its_timeout_when_the_peer_reads_nothing() {
 
 #[test]
 fn two_blocked_ends_that_both_close_end_cleanly() {
-    // Both have filled the pipe, and both close.
+    // Each end has filled the pipe, so neither close succeeds unless it also reads.
     let mut executor = Executor::new();
     let (a, b) = pipe(100);
     for (is_server, io) in [(true, a), (false, b)] {
@@ -165,7 +165,7 @@ fn keepalive_detects_a_dead_peer_while_a_send_is_blocked() {
                 "recv_with" => ws.recv_with(|_, _| ()).await.is_err(),
                 _ => ws.begin_close(CloseCode::NORMAL, "").await.is_err(),
             };
-            assert!(end, "{op} tells of it");
+            assert!(end, "{op} returns an error");
             assert_ne!(ws.state(), State::Open);
         });
         executor.run_with_time();
@@ -177,7 +177,7 @@ fn keepalive_detects_a_dead_peer_while_a_send_is_blocked() {
 fn keepalive_detects_a_dead_peer_while_a_transport_flush_is_blocked() {
     for split in [true, false] {
         let mut executor = Executor::new();
-        // The transport has taken all of it, and keeps it.
+        // The transport accepts all bytes into its buffer but never flushes them.
         let (io, _peer) = pipe_with(10, Faults { buffer: 1 << 20, ..Faults::default() });
         let config = config().keepalive(Duration::from_secs(20), Duration::from_secs(20));
         let mut ws = server(io, &executor.time, config);
@@ -209,7 +209,7 @@ fn keepalive_does_not_mistake_a_slow_peer_for_a_dead_one() {
                 _ => ws.recv_with(|_, _| ()).await.unwrap().is_some(),
             }
         });
-        // Ten bytes a second.
+        // The peer reads ten bytes a second.
         for _ in 0..300 {
             let _ = peer.take(10);
             executor.pass(Duration::from_secs(1));
@@ -242,7 +242,8 @@ fn after_eof_a_blocked_write_ends_at_the_close_timeout_without_spinning() {
             peer.shut();
             executor.run_until_idle();
             if with {
-                // It reads nothing while the mark is queued: the end is heard when there is room.
+                // `recv_with` does not read while the mark is queued. It sees the end once the
+                // queue has room.
                 for _ in 0..300 {
                     let _ = peer.take(10);
                     executor.run_until_idle();
@@ -253,7 +254,7 @@ fn after_eof_a_blocked_write_ends_at_the_close_timeout_without_spinning() {
             }
             match ended.take() {
                 Ok(None) => assert!(close_first && with),
-                // Without its answer the peer's Close is half a handshake.
+                // Without an answer to the peer's Close the closing handshake is incomplete.
                 end => assert!(!(close_first && with) && matches!(end, Err(Error::Abnormal(_))), "{end:?}"),
             }
         }

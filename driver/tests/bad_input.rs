@@ -1,17 +1,18 @@
-//! What the peer does wrong, through the driver: it is told with a Close, and so is the application, once.
+//! Protocol violations of the peer: it is sent a Close, and the application gets the error once.
 
 use sockeye_core::{Config, Opcode, ProtocolError};
 use sockeye_driver::Error;
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
-/// Gives the bytes to a server, one piece a read, and returns how its receiving ended and what it wrote.
+/// Sends the pieces to a server, one per read. Returns what its receives returned and what it
+/// wrote.
 fn end_of(pieces: &[&[u8]], config: Config, parts: bool) -> (Vec<String>, Vec<u8>) {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
     let mut ws = server(io, &executor.time, config);
-    let told = executor.spawn("server", async move {
-        let mut told = Vec::new();
+    let results = executor.spawn("server", async move {
+        let mut results = Vec::new();
         loop {
             let result = if parts {
                 ws.recv_part().await.map(|part| part.map(|_| ()))
@@ -19,10 +20,10 @@ fn end_of(pieces: &[&[u8]], config: Config, parts: bool) -> (Vec<String>, Vec<u8
                 ws.recv().await.map(|m| m.map(|_| ()))
             };
             match result {
-                Ok(Some(())) => told.push("message".to_owned()),
-                Ok(None) => return told,
-                Err(Error::Protocol(error)) => told.push(format!("{error:?}")),
-                Err(error) => told.push(error.to_string()),
+                Ok(Some(())) => results.push("message".to_owned()),
+                Ok(None) => return results,
+                Err(Error::Protocol(error)) => results.push(format!("{error:?}")),
+                Err(error) => results.push(error.to_string()),
             }
         }
     });
@@ -33,7 +34,7 @@ fn end_of(pieces: &[&[u8]], config: Config, parts: bool) -> (Vec<String>, Vec<u8
     let written = peer.take_all();
     peer.shut();
     executor.run_until_idle();
-    (told.take(), written)
+    (results.take(), written)
 }
 
 fn close_code(written: &[u8]) -> u16 {
@@ -51,14 +52,18 @@ fn invalid_text_fails_with_1007_however_it_arrives() {
     for parts in [false, true] {
         let both = [&good[..], &bad].concat();
         for pieces in [vec![&bad[..]], vec![&both[..]], vec![&good[..], &bad[..]]] {
-            let (told, written) = end_of(&pieces, Config::new(), parts);
-            assert_eq!(told.last(), Some(&invalid), "{told:?}");
+            let (results, written) = end_of(&pieces, Config::new(), parts);
+            assert_eq!(results.last(), Some(&invalid), "{results:?}");
             assert_eq!(close_code(&written), 1007);
         }
         for cut in 1..bad.len() {
             let (head, tail) = bad.split_at(cut);
-            let (told, written) = end_of(&[head, tail], Config::new(), parts);
-            assert_eq!(told.iter().filter(|told| **told == invalid).count(), 1, "cut at {cut}: {told:?}");
+            let (results, written) = end_of(&[head, tail], Config::new(), parts);
+            assert_eq!(
+                results.iter().filter(|result| **result == invalid).count(),
+                1,
+                "cut at {cut}: {results:?}"
+            );
             assert_eq!(close_code(&written), 1007, "cut at {cut}");
         }
     }
@@ -68,7 +73,8 @@ fn invalid_text_fails_with_1007_however_it_arrives() {
 fn e4_invalid_text_in_an_incomplete_frame_fails_at_once() {
     let mut bad = client_frame(Opcode::Text, &[b'a'; 1000]);
     bad.truncate(100);
-    // Two of the last a's become leads of three bytes, and the second cannot follow the first, whatever comes.
+    // The last two bytes become leads of three-byte characters. A lead cannot follow a lead, so the
+    // text is invalid whatever follows.
     for byte in bad.iter_mut().rev().take(2) {
         *byte ^= 0x80;
     }
@@ -81,11 +87,11 @@ fn invalid_text_in_an_incomplete_frame_is_reported_before_eof() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
     let mut ws = server(io, &executor.time, Config::new());
-    let told = executor.spawn("server", async move { ws.recv().await });
+    let result = executor.spawn("server", async move { ws.recv().await });
     peer.push(&client_frame(Opcode::Text, b"abc\xff\xff\xffdefgh")[..12]);
     peer.shut();
     executor.run_until_idle();
-    assert!(matches!(told.take(), Err(Error::Protocol(ProtocolError::InvalidUtf8))));
+    assert!(matches!(result.take(), Err(Error::Protocol(ProtocolError::InvalidUtf8))));
     assert_eq!(close_code(&peer.take_all()), 1007);
 }
 
@@ -93,8 +99,9 @@ fn invalid_text_in_an_incomplete_frame_is_reported_before_eof() {
 fn w12_a_frame_above_the_limit_is_refused_at_its_header() {
     let config = Config::new().max_frame_size(100).max_message_size(100);
     for parts in [false, true] {
-        let (told, written) = end_of(&[b"\x82\xff\x40\0\0\0\0\0\0\0\x01\x02\x03\x04"], config.clone(), parts);
-        assert!(told[0].starts_with("FrameTooBig"), "{told:?}");
+        let (results, written) =
+            end_of(&[b"\x82\xff\x40\0\0\0\0\0\0\0\x01\x02\x03\x04"], config.clone(), parts);
+        assert!(results[0].starts_with("FrameTooBig"), "{results:?}");
         assert_eq!(close_code(&written), 1009);
     }
 }

@@ -1,10 +1,10 @@
-//! How reading and writing are bundled, and what a busy connection leaves to the others.
+//! Batching: how reads and writes are combined, and that a busy connection lets other tasks run.
 
 use sockeye_core::{CloseCode, Config, Message, MessageKind, Opcode, Prepared};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
-/// Ten messages of a client in one piece.
+/// Ten messages of a client, in one piece.
 fn ten() -> Vec<u8> {
     (0..10).flat_map(|i| client_frame(Opcode::Binary, &payload(i, 100))).collect()
 }
@@ -53,7 +53,7 @@ fn send_writes_at_once_and_feed_at_the_next_flush_or_receive() {
         ws.flush().await.unwrap();
         assert_eq!((probe.get().writes, ws.queued()), (2, 0));
         ws.flush().await.unwrap();
-        assert_eq!(probe.get().writes, 2, "there was nothing to write");
+        assert_eq!(probe.get().writes, 2, "nothing was queued");
         ws.feed("4").await.unwrap();
         assert!(poll_at_most(1, ws.recv()).await.is_none());
         assert_eq!((probe.get().writes, ws.queued()), (3, 0));
@@ -83,7 +83,7 @@ fn a_server_sends_large_payloads_in_order_with_and_without_vectored_writes() {
         for (i, frame) in frames.iter().enumerate() {
             assert_eq!(*frame.data, payload(i / 2, if i % 2 == 0 { 10_000 } else { 10 }));
         }
-        // Sixteen slices at a time.
+        // One vectored write takes sixteen slices.
         let writes = probe.get().writes;
         assert!(if vectored { writes <= 6 } else { writes >= 60 }, "{writes}");
     }
@@ -91,7 +91,7 @@ fn a_server_sends_large_payloads_in_order_with_and_without_vectored_writes() {
 
 #[test]
 fn a_flood_of_messages_lets_other_tasks_run() {
-    // Reads that never find nothing: only the connection itself can stop.
+    // Every read finds bytes, so only the connection itself can yield.
     for size in [10, 10_007, 70_000] {
         for parts in [true, false] {
             let mut executor = Executor::new();
@@ -118,7 +118,7 @@ fn a_flood_of_messages_lets_other_tasks_run() {
             });
             executor.run();
             let (polls, reads) = (executor.polls_of("receiver"), probe.get().reads);
-            assert!(polls >= reads / 20 && polls >= 4, "{polls} turns for {reads} reads of {size}");
+            assert!(polls >= reads / 20 && polls >= 4, "{polls} polls for {reads} reads of {size} bytes");
         }
     }
 }
@@ -181,7 +181,7 @@ fn recv_after_a_part_skips_the_rest_and_recv_part_after_a_cancelled_recv_returns
         peer.push(&[wire.frame(Opcode::Continuation, true, b"more"), wire.text("two")].concat());
         assert_eq!(ws.recv().await.unwrap(), Some(Message::from("two")));
 
-        // Cut inside a character.
+        // The first fragment ends inside a character.
         let euro = "\u{20ac}".as_bytes();
         peer.push(&wire.frame(Opcode::Text, false, &[b"three ", &euro[..2]].concat()));
         assert!(poll_at_most(1, ws.recv()).await.is_none());
@@ -196,7 +196,7 @@ fn recv_after_a_part_skips_the_rest_and_recv_part_after_a_cancelled_recv_returns
             }
         }
         assert_eq!((String::from_utf8(data).unwrap().as_str(), firsts), ("three \u{20ac}", 1));
-        // And the next message is not mixed up with it.
+        // The next message does not contain any of it.
         peer.push(&wire.frame(Opcode::Text, false, b"fo"));
         assert!(poll_at_most(1, ws.recv()).await.is_none());
         peer.push(&wire.frame(Opcode::Continuation, true, b"ur"));

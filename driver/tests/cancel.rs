@@ -1,13 +1,14 @@
 //! Cancelling any future at any point loses nothing and repeats nothing.
 //!
-//! Each operation is dropped after its n-th poll, for every n until none is dropped any more, on transports that make
-//! it wait at every point (for every small n, then in growing steps). What is dropped is begun again.
+//! Each operation runs on transports that are pending at every point. It is dropped after its n-th
+//! poll and begun again, for every small n and then in growing steps, until n is so large that it
+//! completes first.
 
 use sockeye_core::{CloseCode, Frame, Message, MessageKind, Opcode};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
-/// Runs two things side by side in one task.
+/// Runs two futures in one task.
 async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
     futures_lite::future::zip(a, b).await
 }
@@ -25,7 +26,7 @@ fn many(count: usize, len: usize) -> Vec<Message> {
     (0..count).map(|i| Message::from(payload(i, len))).collect()
 }
 
-/// Sends the messages, one of them in fragments with a ping between, and closes.
+/// Sends the messages, one of them in fragments, and a ping in between, then closes.
 async fn send_all(mut ws: Ws) {
     ws.send(&messages()[0]).await.unwrap();
     let mut writer = ws.begin(MessageKind::Binary);
@@ -134,32 +135,32 @@ fn a_cancelled_send_has_queued_its_message_whole_or_not_at_all() {
     at_every_poll(|canceller, mut a, b, _| async move {
         let canceller = &canceller;
         let send = async move {
-            let mut sure = Vec::new();
+            let mut certain = Vec::new();
             for i in 0..10 {
                 let message = Message::from(payload(i, 100));
-                let room = a.queued() < 300;
+                let has_room = a.queued() < 300;
                 match canceller.once(a.send(&message)).await {
                     Some(result) => result.unwrap(),
-                    // While it waits for room nothing is queued; who must know uses `feed`.
-                    None if !room => continue,
+                    // A send that waits for room has queued nothing.
+                    None if !has_room => continue,
                     None => {}
                 }
-                sure.push(message);
+                certain.push(message);
             }
             assert!(canceller.retry(async || a.close(CloseCode::NORMAL, "").await).await.unwrap().clean);
-            sure
+            certain
         };
-        let (sure, (received, end)) = both(send, receive_all(b)).await;
+        let (certain, (received, end)) = both(send, receive_all(b)).await;
         assert!(end.is_ok());
-        // Those that may or may not have been queued came whole or not at all.
-        let mut expected = sure.iter().peekable();
+        // Any other message arrives whole or not at all.
+        let mut expected = certain.iter().peekable();
         for message in &received {
             if Some(&message) == expected.peek() {
                 expected.next();
             }
             assert!((0..10).any(|i| *message == Message::from(payload(i, 100))));
         }
-        assert!(expected.next().is_none(), "a queued message did not arrive, or not in order");
+        assert!(expected.next().is_none(), "a queued message did not arrive, or out of order");
     });
 }
 
@@ -174,7 +175,7 @@ fn cancelled_pings_and_frames_are_sent_once_if_the_queue_has_room() {
                 Frame::new(Opcode::Continuation, "two ".as_bytes()).finish(false),
                 Frame::new(Opcode::Continuation, "three".as_bytes()),
             ];
-            // All of it is less than the mark: it is queued in the first poll.
+            // Together they stay below the mark, so the first poll queues each.
             for frame in &frames {
                 if let Some(sent) = canceller.once(a.send_frame(frame)).await {
                     sent.unwrap();
@@ -227,7 +228,7 @@ fn a_cancelled_begin_close_has_still_queued_the_close() {
             if let Some(begun) = canceller.once(a.begin_close(CloseCode::GOING_AWAY, "bye")).await {
                 begun.unwrap();
             }
-            assert!(a.begin_close(CloseCode::NORMAL, "").await.is_err(), "it has begun");
+            assert!(a.begin_close(CloseCode::NORMAL, "").await.is_err(), "the connection is closing already");
             let received = canceller.retry(async || a.recv().await).await.unwrap();
             assert_eq!(received, Some(Message::from("not so fast")));
             assert_eq!(canceller.retry(async || a.recv().await).await.unwrap(), None);

@@ -1,4 +1,4 @@
-//! A client's mask keys, and its answers to a server's frames (K2, K4 of docs/requirements.md).
+//! A client's mask keys, and how it answers a server's frames (K2, K4 of docs/requirements.md).
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use sockeye_driver::{mask_keys, nonce};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
-/// 100,000 keys of 32 bits: about one pair is equal by chance, and every bit is set in half of them.
+/// Of 100,000 random keys about one pair is equal, and each bit is set in about half of them.
 #[test]
 fn k2_t21_mask_keys_are_fresh_and_uniform() {
     const KEYS: usize = 100_000;
@@ -17,7 +17,7 @@ fn k2_t21_mask_keys_are_fresh_and_uniform() {
     assert!(distinct >= KEYS - 20, "{distinct} keys of {KEYS}");
     for bit in 0..32 {
         let set = keys.iter().filter(|&&key| key >> bit & 1 == 1).count();
-        // Ten standard deviations of 158.
+        // The bound is ten standard deviations, of 158 each.
         assert!(set.abs_diff(KEYS / 2) < 1600, "bit {bit} is set in {set} keys of {KEYS}");
     }
 }
@@ -30,7 +30,8 @@ fn k2_two_connections_and_two_handshakes_share_no_randomness() {
     assert_ne!(nonce(), nonce());
 }
 
-/// A server's frames: a message in three fragments with a ping and a pong in between, and its Close.
+/// A server's frames: a message in three fragments with a ping and a pong in between, and its
+/// Close.
 fn said() -> Vec<u8> {
     let wire = FrameWriter::to(false);
     [

@@ -93,7 +93,7 @@ fn deadlines_are_kept_with_a_late_or_broken_timer_while_the_task_is_polled() {
         let connection = Connection::server(Arc::new(Config::new().keepalive(5 * SECOND, 3 * SECOND)));
         let mut ws = WebSocket::new(connection, &[], io, executor.time.clock_with(alarm));
         let ended = executor.spawn("recv", async move {
-            // Something else wakes the task all the time.
+            // The task is woken from outside, not by the timer.
             loop {
                 if let Some(end) = poll_at_most(1, ws.recv()).await {
                     break end;
@@ -115,7 +115,7 @@ fn deadlines_are_kept_with_a_late_or_broken_timer_while_the_task_is_polled() {
     }
 }
 
-/// Wakes a task from outside.
+/// Wakes a task from outside of it.
 struct Tick;
 
 thread_local! {
@@ -157,14 +157,14 @@ fn an_unanswered_close_ends_at_the_close_timeout() {
         executor.pass(SECOND);
         let (info, _ws) = closed.take();
         assert_eq!((info.by, info.code, info.clean), (Side::Local, CloseCode::NORMAL, false));
-        // The peer need not wait for the drop.
+        // The peer sees the end although the connection has not been dropped.
         assert!(peer.is_shut());
     }
 }
 
 #[test]
 fn a_flood_cannot_delay_the_close_timeout() {
-    // Every read finds something.
+    // Every read finds bytes.
     for failed in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
@@ -190,7 +190,7 @@ fn a_flood_cannot_delay_the_close_timeout() {
                 time.advance(SECOND / 10);
                 yield_now().await;
             }
-            assert!(closed.get(), "half a second after its time");
+            assert!(closed.get(), "it has closed half a second after the deadline");
         });
         executor.run();
     }
@@ -215,7 +215,7 @@ fn the_server_closes_the_transport_first_and_the_client_waits_for_it() {
         assert!(matches!(end, Ok(None)));
         let info = ws.close_info().unwrap();
         assert_eq!((info.by, info.code.as_u16(), &*info.reason, info.clean), (Side::Peer, 4001, "why", true));
-        assert_eq!(executor.time.armed(), 0, "nothing is waited for any more");
+        assert_eq!(executor.time.armed(), 0, "no timer is left");
         assert!(peer.is_shut());
     }
 }
@@ -230,14 +230,14 @@ fn messages_that_the_peer_sent_before_its_close_arrive_after_ours() {
         executor.spawn("test", async move {
             ws.begin_close(CloseCode::NORMAL, "").await.unwrap();
             assert!(ws.send("too late").await.is_err());
-            peer.push(&[wire.text("one"), wire.ping(b"no pong any more"), wire.text("two")].concat());
+            peer.push(&[wire.text("one"), wire.ping(b"no pong after our Close"), wire.text("two")].concat());
             peer.push(&[wire.close(CloseCode::NORMAL, ""), wire.text("ignored")].concat());
             peer.shut();
             let probe = ws.io().probe();
             let (messages, end) = receive_all(ws).await;
             assert!(end.is_ok());
             assert_eq!(messages, [Message::from("one"), Message::from("two")]);
-            assert_eq!(parse_frames(&probe.get().log).len(), 1, "never a second Close");
+            assert_eq!(parse_frames(&probe.get().log).len(), 1, "only our Close was sent");
         });
         executor.run();
     }
@@ -289,9 +289,9 @@ fn a_protocol_error_is_reported_before_a_transport_error() {
         peer.push(&[FrameWriter::to(true).text("fine"), server_frame(Opcode::Text, b"not masked")].concat());
         let ended = executor.spawn("recv", receive_all(server(io, &executor.time, Config::new())));
         executor.run_until_idle();
-        let told = parse_frames(&peer.take_all());
-        assert_eq!(told[0].data[..2], 1002u16.to_be_bytes());
-        assert!(peer.is_shut() && !ended.is_finished(), "the peer has time to read why");
+        let answer = parse_frames(&peer.take_all());
+        assert_eq!(answer[0].data[..2], 1002u16.to_be_bytes());
+        assert!(peer.is_shut() && !ended.is_finished(), "the peer still has time to read the reason");
         if reset {
             peer.reset()
         } else {
@@ -306,7 +306,7 @@ fn a_protocol_error_is_reported_before_a_transport_error() {
 
 #[test]
 fn flush_never_succeeds_after_queued_bytes_were_lost() {
-    // The receive is the first to notice.
+    // The receive notices the broken transport before the flush does.
     let mut executor = Executor::new();
     let (io, peer) = pipe(10);
     let mut ws = server(io, &executor.time, Config::new());

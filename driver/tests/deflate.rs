@@ -1,4 +1,5 @@
-//! Compression through the driver: negotiated, received whole, in parts and not at all, over any transport.
+//! Compression: negotiating it, receiving messages whole and in parts, and skipping them, on any
+//! transport.
 
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ async fn connect(io: Pipe, time: Time, deflate: Deflate) -> Ws {
     ws
 }
 
-/// The text of message `n`.
+/// Returns the text of message `n`.
 fn text(n: usize) -> String {
     format!("message {n}, and what they all say, ").repeat(n * 40 + 4)
 }
@@ -46,7 +47,7 @@ fn transports() -> [(usize, Faults); 3] {
     [(1 << 20, Faults::default()), (1, first), (1 << 10, Faults { chunk: 7, ..first })]
 }
 
-/// The server's and the client's future are run over every transport, with all settings.
+/// Runs both ends on every transport with all settings.
 fn over_all<S, C>(server: impl Fn(Ws) -> S, client: impl Fn(Ws) -> C)
 where
     S: Future<Output = ()> + 'static,
@@ -58,7 +59,7 @@ where
             let mut executor = Executor::new();
             let (a, b) = pipe_with(capacity, faults);
             let time = executor.time.clone();
-            // Opened first, for the futures to be the test's own.
+            // Open both ends first, so that the tests get open connections.
             let (at_client, at_server) = (deflate.clone(), deflate);
             let opened_client = executor.spawn("open client", connect(a, time.clone(), at_client));
             let opened_server = executor.spawn("open server", accept(b.with(faults), time, at_server));
@@ -70,7 +71,7 @@ where
     }
 }
 
-/// Sends the first five messages, one of them in parts, and receives to the end.
+/// Sends five messages, one of them in parts, and closes.
 async fn send_five(mut ws: Ws) {
     for n in 0..5 {
         if n == 3 {
@@ -104,7 +105,7 @@ fn parts_are_inflated_and_add_up_to_the_message() {
         let (mut messages, mut bytes) = (Vec::new(), Vec::new());
         while let Some(part) = ws.recv_part().await.unwrap() {
             assert!(part.compressed && part.kind == MessageKind::Text);
-            assert_eq!(part.first, bytes.is_empty(), "a part of nothing");
+            assert_eq!(part.first, bytes.is_empty(), "every part but the last holds data");
             bytes.extend_from_slice(&part.data);
             if part.last {
                 messages.push(String::from_utf8(std::mem::take(&mut bytes)).unwrap());
@@ -117,7 +118,7 @@ fn parts_are_inflated_and_add_up_to_the_message() {
 #[test]
 fn later_messages_may_refer_back_to_the_skipped_rest_of_a_message() {
     over_all(send_five, |mut ws| async move {
-        // Some of the fourth message, then whole ones.
+        // Take one part of the fourth message, then receive whole messages.
         for n in 0..3 {
             assert_eq!(ws.recv().await.unwrap(), Some(text(n).into()));
         }
@@ -147,7 +148,7 @@ fn a_dropped_receive_loses_no_inflated_bytes() {
                     assert_eq!(message.unwrap(), Some(text(n).into()));
                     continue;
                 }
-                // Goes on in parts, which begin with what was there.
+                // Take the message in parts. The first contains what the dropped receive had.
                 let mut bytes = Vec::new();
                 loop {
                     let part = ws.recv_part().await.unwrap().unwrap();
@@ -179,7 +180,7 @@ fn a_message_with_no_part_returned_yet_is_received_whole() {
     );
     executor.run_until_idle();
     let mut ws = opened.take();
-    // "Hello" of RFC 7692 7.2.3.1, of which the first byte says nothing yet; masked with zeros.
+    // "Hello" of RFC 7692 7.2.3.1, masked with zeros. The first byte inflates to nothing yet.
     let frames: [&[u8]; 2] =
         [&[0x41, 0x81, 0, 0, 0, 0, 0xf2], &[0x80, 0x86, 0, 0, 0, 0, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0]];
     peer.push(frames[0]);

@@ -1,5 +1,6 @@
-//! The fail loop: every scenario again and again, while the transport fails at operation 0, 1, 2, … until the scenario
-//! passes. Whatever fails, whenever: no panic, no hang, no spinning, and one terminal result.
+//! The fail loop: runs each scenario again and again while the transport fails at operation 0, 1,
+//! 2, … until the scenario completes without a failure. No failure may cause a panic, a hang or a
+//! busy loop, and each connection reports its end once.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ const FAILS: [Fail; 4] = [
     Fail::Error(ErrorKind::WriteZero),
 ];
 
-/// Runs `scenario` between an end whose transport fails, and one whose does not. Both do what they can.
+/// Runs `scenario` between two ends, of which the first has a transport that fails.
 fn fail_loop(scenario: impl Fn(&mut Executor, Pipe, Pipe)) {
     let shapes =
         [(1 << 20, usize::MAX, Pending::Never), (60, 20, Pending::First), (1 << 20, 50, Pending::UntilIdle)];
@@ -28,7 +29,7 @@ fn fail_loop(scenario: impl Fn(&mut Executor, Pipe, Pipe)) {
         for fail in FAILS {
             let mut at = 0;
             loop {
-                assert!(at < 3000, "it never passes");
+                assert!(at < 3000, "the scenario never completes");
                 println!("capacity {capacity}, {pending:?}, {fail:?} at {at}");
                 let faults = Faults { chunk, pending, fail: Some((at, fail)), ..Faults::default() };
                 let (a, b) = pipe_with(capacity, faults);
@@ -36,11 +37,11 @@ fn fail_loop(scenario: impl Fn(&mut Executor, Pipe, Pipe)) {
                 let mut executor = Executor::new().limit(20_000);
                 scenario(&mut executor, a, b);
                 executor.run_with_time();
-                assert!(executor.time.elapsed() < Duration::from_secs(45), "it ends in good time");
+                assert!(executor.time.elapsed() < Duration::from_secs(45), "it ends in time");
                 if !probe.get().failed {
                     break;
                 }
-                // All of the first operations, then fewer.
+                // Fail at each of the first operations, then at fewer.
                 at += 1 + at / 100;
             }
         }
@@ -51,7 +52,7 @@ fn config() -> Config {
     Config::new().high_water_mark(500).fragment_size(64)
 }
 
-/// Both roles for the end that fails.
+/// Runs `scenario` with each role for the end that fails.
 fn with_open(scenario: impl Fn(&mut Executor, Ws, Ws)) {
     for is_server in [true, false] {
         fail_loop(|executor, a, b| {
@@ -76,13 +77,13 @@ async fn echo(mut ws: Ws) {
 }
 
 async fn assert_over(mut ws: Ws) {
-    assert!(matches!(ws.recv().await, Ok(None)), "the end is told once");
+    assert!(matches!(ws.recv().await, Ok(None)), "the end is reported once");
     assert!(ws.close_info().is_some());
     assert!(ws.send("more").await.is_err());
 }
 
-/// What an operation that did not succeed says; the connection can still be received from.
-async fn tell(mut ws: Ws, result: Result<(), Error>) {
+/// Closes the connection if `result` is no error, and receives to the end in either case.
+async fn finish(mut ws: Ws, result: Result<(), Error>) {
     if result.is_ok() {
         ws.close(CloseCode::NORMAL, "").await.ok();
     }
@@ -104,7 +105,7 @@ fn an_echo_by_recv_and_feed() {
                 }
                 echoes += 1;
             }
-            tell(a, Ok(())).await;
+            finish(a, Ok(())).await;
         });
         executor.spawn("b", echo(b));
     });
@@ -118,7 +119,7 @@ fn an_echo_by_recv_with() {
             for i in 0..4 {
                 b.feed(payload(i, 200)).await.ok();
             }
-            tell(b, Ok(())).await;
+            finish(b, Ok(())).await;
         });
     });
 }
@@ -134,7 +135,7 @@ fn fragments_with_pings_between() {
                 a.send_frame(&Frame::new(Opcode::Continuation, b"two".as_slice())).await
             };
             let sent = sent.await;
-            tell(a, sent).await;
+            finish(a, sent).await;
         });
         executor.spawn("b", echo(b));
     });
@@ -153,7 +154,7 @@ fn a_message_received_in_parts() {
         });
         executor.spawn("b", async move {
             let sent = b.send(payload(7, 2000)).await;
-            tell(b, sent).await;
+            finish(b, sent).await;
         });
     });
 }

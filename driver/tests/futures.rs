@@ -1,4 +1,4 @@
-//! `Stream` and `Sink`.
+//! `Stream` and `Sink` of a connection and its halves.
 #![cfg(feature = "futures")]
 
 use futures_util::stream::FusedStream;
@@ -8,7 +8,7 @@ use sockeye_driver::Error;
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
-/// Transports that make it wait.
+/// Runs `test` on transports that make both ends wait.
 fn on_bad_transports(mut test: impl FnMut(Executor, Ws, Ws)) {
     for is_server in [true, false] {
         for (capacity, pending) in
@@ -109,7 +109,7 @@ fn a_sink_accepts_every_kind_of_payload_and_closes_cleanly() {
             SinkExt::<&'static str>::send(&mut a, "text").await.unwrap();
             SinkExt::<Message>::close(&mut a).await.unwrap();
             assert!(a.close_info().unwrap().clean);
-            // Again is no harm, and nothing more goes out.
+            // Closing again is harmless, and no further message is sent.
             SinkExt::<Message>::close(&mut a).await.unwrap();
             let more = SinkExt::<String>::send(&mut a, "more".into()).await;
             assert!(matches!(more, Err(Error::Send(SendError::Closed))));
@@ -132,7 +132,7 @@ fn closing_a_sink_reports_an_end_that_is_not_clean() {
     executor.spawn("close", async move {
         SinkExt::<Message>::feed(&mut ws, Message::from(payload(0, 1000))).await.unwrap();
         assert!(matches!(SinkExt::<Message>::close(&mut ws).await, Err(Error::Abnormal(_))));
-        assert!(SinkExt::<Message>::close(&mut ws).await.is_ok(), "it is told once");
+        assert!(SinkExt::<Message>::close(&mut ws).await.is_ok(), "the end is reported once");
     });
     executor.run_with_time();
 }
@@ -193,7 +193,7 @@ fn the_split_of_the_futures_crates_works_in_two_tasks() {
         });
         executor.spawn("sink", async move {
             sink.send_all(&mut futures_util::stream::iter(many().into_iter().map(Ok))).await.unwrap();
-            // The rest is the stream's: it still gets what comes.
+            // The stream still receives the remaining messages.
             sink.close().await.unwrap();
         });
         let received = executor.spawn("b", async move {

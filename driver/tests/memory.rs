@@ -1,4 +1,4 @@
-//! What connections cost in heap. The allocator counts what each test's thread holds.
+//! The heap memory of connections. The allocator counts what the test's thread holds.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use sockeye_testkit::sim::*;
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
-/// Receives until it has to wait.
+/// Receives until it has to wait, and returns the number of messages.
 fn receive_all(ws: &mut Ws) -> usize {
     let mut received = 0;
     while let Some(message) = poll_once(ws.recv()) {
@@ -63,12 +63,12 @@ fn an_idle_connection_owns_no_buffer_after_any_traffic() {
                         ws.io().release_memory();
                     }
                 };
-                // Once for the buffers of the thread.
+                // The first echo allocates the thread's buffers.
                 echo(&mut all);
                 let before = live();
                 echo(&mut all);
                 let each = (live() - before) / 20;
-                assert!(each <= 64, "{each} bytes more each after another echo, {name}");
+                assert!(each <= 64, "each grows by {each} bytes with another echo, {name}");
                 drop(all);
                 let each = (before - live()) / 20;
                 println!("{name}, server: {is_server}: {each} bytes each, with the pipe");
@@ -120,7 +120,7 @@ fn a_flood_of_pings_from_a_peer_that_does_not_read_takes_no_memory() {
 
 #[test]
 fn a_queue_that_is_never_empty_does_not_grow() {
-    // The peer pings, and reads just less than the answers.
+    // The peer reads slightly less than the answers to its pings.
     for is_server in [true, false] {
         let (io, peer) = pipe(100);
         let mut ws = open(is_server, io, &Time::new(), Config::new());
@@ -136,7 +136,7 @@ fn a_queue_that_is_never_empty_does_not_grow() {
         assert!(sent > 1_900_000);
         peer.release_memory();
         ws.io().release_memory();
-        assert!(live() - before <= 300 << 10, "{} bytes for {} in the queue", live() - before, ws.queued());
+        assert!(live() - before <= 300 << 10, "{} bytes for a queue of {}", live() - before, ws.queued());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The client's opening handshake over a transport.
+//! The opening handshake of a client over a transport.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn accept(io: Pipe, time: Time) -> Ws {
     accept_with(io, time.clock(), Arc::default(), decide).await.unwrap()
 }
 
-/// The 101 for the request that `connect` sends, whose key only the request tells.
+/// Returns the 101 for a request of `connect`, which depends on the random key in it.
 fn response_to(request: &[u8]) -> Vec<u8> {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);
@@ -40,7 +40,7 @@ fn bad_transports() -> Vec<(usize, Faults)> {
     vec![
         (1 << 20, Faults::default()),
         (1, first),
-        // What is written waits for the flush, and that is put off too.
+        // Written bytes wait for the flush, which is pending at first too.
         (1 << 20, Faults { buffer: 1 << 20, ..first }),
         (20, Faults { pending: Pending::UntilIdle, buffer: 7, interrupted: true, chunk: 3, ..first }),
     ]
@@ -110,11 +110,11 @@ fn a_response_is_accepted_wherever_it_is_split_and_frames_after_it_are_received(
 #[test]
 fn a_refusal_has_status_headers_and_body_even_if_the_request_could_not_be_written() {
     let refusal = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\nnot today";
-    for deaf in [true, false] {
+    for refuses_writes in [true, false] {
         for byte_by_byte in [true, false] {
             let mut executor = Executor::new();
             let (io, peer) = pipe(50);
-            let peer = if deaf { peer.refuse_writes() } else { peer };
+            let peer = if refuses_writes { peer.refuse_writes() } else { peer };
             let time = executor.time.clone();
             let refused = executor.spawn("client", connect(io, time));
             if byte_by_byte {
@@ -138,12 +138,12 @@ fn a_refusal_has_status_headers_and_body_even_if_the_request_could_not_be_writte
 
 #[test]
 fn a_broken_transport_and_an_early_eof_are_different_errors() {
-    for (reset, deaf) in [(true, false), (false, false), (false, true)] {
+    for (reset, refuses_writes) in [(true, false), (false, false), (false, true)] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(50);
         let time = executor.time.clone();
         let failed = executor.spawn("client", connect(io, time));
-        let peer = if deaf { peer.refuse_writes() } else { peer };
+        let peer = if refuses_writes { peer.refuse_writes() } else { peer };
         peer.push(b"HTTP/1.1 101 Swi");
         executor.run_until_idle();
         if reset {
@@ -153,8 +153,10 @@ fn a_broken_transport_and_an_early_eof_are_different_errors() {
         }
         executor.run();
         match failed.take() {
-            Err(ConnectError::Io(_)) => assert!(reset || deaf),
-            Err(ConnectError::Handshake(HandshakeError::Eof { received: 16 })) => assert!(!reset && !deaf),
+            Err(ConnectError::Io(_)) => assert!(reset || refuses_writes),
+            Err(ConnectError::Handshake(HandshakeError::Eof { received: 16 })) => {
+                assert!(!reset && !refuses_writes)
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -1,4 +1,4 @@
-//! The server's opening handshake over a transport.
+//! The opening handshake of a server over a transport.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn accept(io: Pipe, time: Time) -> Opened {
     .await
 }
 
-/// Transports that make it wait.
+/// Transports that make the handshake wait.
 fn bad_transports() -> Vec<(usize, Faults)> {
     let first = Faults { pending: Pending::First, ..Faults::default() };
     vec![
@@ -125,7 +125,7 @@ fn the_application_refuses_with_its_own_response_even_if_the_peer_resets() {
         executor.run_until_idle();
         let answer = String::from_utf8(peer.take_all()).unwrap();
         assert!(answer.starts_with("HTTP/1.1 401 Unauthorized\r\n") && answer.ends_with("who are you?"));
-        assert!(peer.is_shut() && !refusal.is_finished(), "it waits for the peer to read");
+        assert!(peer.is_shut() && !refusal.is_finished(), "the server waits for the peer to read");
         if reset {
             peer.reset()
         } else {
@@ -162,7 +162,7 @@ fn a_refused_peer_that_keeps_sending_lets_other_tasks_run() {
     executor.run();
     assert!(matches!(refusal.take(), Err(AcceptError::Refused(Refusal::NotWebSocket))));
     let (polls, reads) = (executor.polls_of("server"), probe.get().reads);
-    assert!(polls >= reads / 20 && polls >= 4, "{polls} turns for {reads} reads");
+    assert!(polls >= reads / 20 && polls >= 4, "{polls} polls for {reads} reads");
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn dropping_a_handshake_drops_the_transport() {
             return;
         }
     }
-    panic!("never through");
+    panic!("the handshake never completes");
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_pending_upgrade_can_be_answered_later_by_another_task() {
         let pending: PendingUpgrade<_, _> = read.take().unwrap();
         assert_eq!(pending.upgrade().host(), "example.com");
         assert!(peer.take_all().is_empty());
-        // The time for reading is not that for deciding.
+        // The handshake timeout does not limit the decision.
         executor.pass(Duration::from_secs(1000));
         let opened = executor.spawn("answer", async move {
             let mut ws = pending.accept(&Accept::new().subprotocol(subprotocol)).await?;

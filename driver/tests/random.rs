@@ -1,5 +1,5 @@
-//! Random operations, cancelled at random, on random transports: every message that was surely queued arrives once, whole
-//! and in order, and both ends come to a clean end.
+//! Random operations, cancelled at random, on random transports. Every message that was certainly
+//! queued arrives once, whole and in order, and both ends close cleanly.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use sockeye_core::{CloseCode, Config, Message, MessageKind};
 use sockeye_driver::{RecvHalf, SendHalf};
 use sockeye_testkit::sim::*;
 
-/// What one end does next.
+/// The next operation of one end.
 #[derive(Debug, Clone)]
 enum Step {
     Send(usize),
@@ -50,20 +50,20 @@ fn transport() -> impl Strategy<Value = (usize, Faults)> {
     )
 }
 
-/// One step, and after how many polls it is dropped.
+/// Steps, each with the number of polls after which it is dropped.
 type Plan = Vec<(Step, usize)>;
 
 fn plan() -> impl Strategy<Value = Plan> {
     prop::collection::vec((step(), prop_oneof![1usize..4, 1usize..60]), 0..25)
 }
 
-/// What an end has sent and received.
+/// What one end has sent and received.
 #[derive(Debug, Default)]
 struct Record {
-    /// Queued for sure, or (`false`) perhaps: dropped while it waited, or before it said that it is done.
+    /// Each message, and whether it was certainly queued. A cancelled send may have queued it.
     sent: Vec<(Message, bool)>,
     received: Vec<Message>,
-    /// A message of which parts have been received.
+    /// The parts received of an incomplete message.
     begun: Option<(MessageKind, Vec<u8>)>,
 }
 
@@ -94,7 +94,7 @@ fn message(number: usize, len: usize) -> Message {
 
 async fn act(ws: &mut Ws, plan: Plan, record: &Shared, seed: usize) {
     for (number, (step, polls)) in plan.into_iter().enumerate() {
-        // A message that was begun in parts is gone on with: a `recv` would skip it.
+        // Continue in parts a message that was begun in parts: `recv` would skip its rest.
         let in_parts = record.borrow().begun.is_some();
         match step {
             Step::Send(len) => {
@@ -112,15 +112,15 @@ async fn act(ws: &mut Ws, plan: Plan, record: &Shared, seed: usize) {
                 }
             }
             Step::Writer(parts) => {
-                // Never dropped: whether a part is queued is not for its caller to know.
+                // Never dropped: the caller would not know whether a part was queued.
                 let whole = payload(seed + number, parts.iter().sum());
                 let mut rest = &whole[..];
                 let writing = async {
                     let mut writer = ws.begin(MessageKind::Binary);
                     for part in parts {
-                        let (part, behind) = rest.split_at(part);
+                        let (part, after) = rest.split_at(part);
                         writer.write(part).await.unwrap();
-                        rest = behind;
+                        rest = after;
                     }
                     writer.finish(b"").await.unwrap();
                 };
@@ -148,7 +148,7 @@ async fn act(ws: &mut Ws, plan: Plan, record: &Shared, seed: usize) {
     }
 }
 
-/// Closes, and receives what still comes.
+/// Closes, and receives the remaining messages.
 async fn finish(mut ws: Ws, record: Shared) {
     while record.borrow().begun.is_some() {
         match ws.recv_part().await.unwrap() {
@@ -162,14 +162,14 @@ async fn finish(mut ws: Ws, record: Shared) {
     record.borrow_mut().received.extend(messages);
 }
 
-/// All that is sure has arrived, in order, and nothing that was not sent.
+/// Checks that all certainly sent messages arrived, in order, and none that was not sent.
 fn check(sent: &[(Message, bool)], received: &[Message]) {
     let mut received = received.iter().peekable();
-    for (message, sure) in sent {
+    for (message, is_certain) in sent {
         if received.peek() == Some(&message) {
             received.next();
         } else {
-            assert!(!sure, "{message:?} did not arrive, but {:?}", received.peek());
+            assert!(!is_certain, "{:?} arrived instead of {message:?}", received.peek());
         }
     }
     assert_eq!(received.next(), None);
@@ -193,7 +193,7 @@ proptest! {
                 finish(ws, record).await;
             });
         }
-        // Two that wait for each other to read are stuck until an operation is dropped.
+        // Two ends that wait for each other to read are stuck until one operation is dropped.
         executor.run_with_spurious_wakes();
         let [a, b] = [records[0].borrow(), records[1].borrow()];
         check(&a.sent, &b.received);

@@ -1,5 +1,6 @@
-//! The fail loop for servers: whole lives of connections again and again, while the transport fails at operation 0, 1, 2, … until
-//! they pass. Whatever fails, whenever: each connection has one end, told once, and nothing of it is left.
+//! The fail loop for servers: runs the whole life of a connection again and again while the
+//! transport fails at operation 0, 1, 2, … until it completes without a failure. Each connection
+//! ends once, its handler hears of that once, and nothing of it remains.
 
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -19,41 +20,41 @@ use sockeye_testkit::frames::*;
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_testkit::sim::*;
 
-/// Does something of everything, and writes down what it is told.
+/// A handler that uses every feature and records its events.
 #[derive(Clone, Default)]
 struct Busy(Arc<Mutex<Vec<&'static str>>>);
 
 impl Busy {
-    fn tell(&self, event: &'static str) {
+    fn record(&self, event: &'static str) {
         self.0.lock().unwrap().push(event);
     }
 
-    async fn told(&self, event: &'static str) {
-        self.tell(event);
+    async fn record_and_yield(&self, event: &'static str) {
+        self.record(event);
         yield_now().await;
     }
 }
 
 impl Handler for Busy {
     async fn connect(&self, _: &Client) -> Result<(), Refused> {
-        self.told("connect").await;
+        self.record_and_yield("connect").await;
         Ok(())
     }
 
     async fn handshake(&self, client: &Client, _: &Upgrade) -> Result<Decision, BoxError> {
-        self.told("handshake").await;
+        self.record_and_yield("handshake").await;
         client.push("before the 101")?;
         Ok(Decision::Policy)
     }
 
     async fn open(&self, client: &Client, _: &Request) -> HandlerResult {
-        self.told("open").await;
+        self.record_and_yield("open").await;
         client.push(payload(1, 300))?;
         Ok(())
     }
 
     async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
-        self.told("message").await;
+        self.record_and_yield("message").await;
         match message.as_text() {
             Some("much") => {
                 for i in 0..5 {
@@ -70,40 +71,40 @@ impl Handler for Busy {
     }
 
     async fn drained(&self, _: &Client) -> HandlerResult {
-        self.told("drained").await;
+        self.record_and_yield("drained").await;
         Ok(())
     }
 
     async fn close(&self, client: &Client, _: &CloseInfo) -> HandlerResult {
-        self.told("close").await;
+        self.record_and_yield("close").await;
         assert!(!client.server().exists(client.id()) && client.push("more").is_err());
         Ok(())
     }
 
     async fn disconnect(&self, client: &Client) -> HandlerResult {
-        self.told("disconnect").await;
+        self.record_and_yield("disconnect").await;
         assert!(!client.server().exists(client.id()) && client.push("more").is_err());
         Ok(())
     }
 
     async fn request(&self, _: &Client, request: &mut HttpRequest<'_>) -> Result<Option<Response>, BoxError> {
-        self.told("request").await;
+        self.record_and_yield("request").await;
         let body = request.body().await?;
         Ok(Some(Response::text(200, body)))
     }
 
     fn failed(&self, _: &Client, _: &Failure) {
-        self.tell("failed");
+        self.record("failed");
     }
 }
 
-/// Runs what a client says, all at once, between a server whose transport fails and a client whose does not.
+/// Runs a client that sends `said` at once, against a server whose transport fails.
 fn fail_loop(said: &[&[u8]]) {
     fail_loop_with(&said.concat(), false);
     fail_loop_with(&said.concat(), true);
 }
 
-/// The same; the client closes its side behind it if `shuts`.
+/// Like [`fail_loop`]; if `shuts`, the client closes its side after sending.
 fn fail_loop_with(said: &[u8], shuts: bool) {
     let shapes =
         [(1 << 20, usize::MAX, Pending::Never), (60, 20, Pending::First), (1 << 20, 50, Pending::UntilIdle)];
@@ -112,7 +113,7 @@ fn fail_loop_with(said: &[u8], shuts: bool) {
         for fail in fails {
             let mut at = 0;
             loop {
-                assert!(at < 3000, "it never passes");
+                assert!(at < 3000, "the scenario never completes");
                 println!("capacity {capacity}, {pending:?}, {fail:?} at {at}");
                 let faults = Faults { chunk, pending, fail: Some((at, fail)), ..Faults::default() };
                 if !life(said, shuts, capacity, faults) {
@@ -124,7 +125,7 @@ fn fail_loop_with(said: &[u8], shuts: bool) {
     }
 }
 
-/// One run; whether the transport failed.
+/// Runs one connection, and returns whether the transport failed.
 fn life(said: &[u8], shuts: bool, capacity: usize, faults: Faults) -> bool {
     let (mut executor, busy) = (Executor::new().limit(20_000), Busy::default());
     let config = Config::new().high_water_mark(500).fragment_size(64);
@@ -144,7 +145,7 @@ fn life(said: &[u8], shuts: bool, capacity: usize, faults: Faults) -> bool {
         handle.shutdown(Duration::from_secs(5));
     });
     executor.run_with_time();
-    assert!(executor.time.elapsed() < Duration::from_secs(45), "it ends in good time");
+    assert!(executor.time.elapsed() < Duration::from_secs(45), "it ends in time");
     assert!(ended.is_finished());
     assert_eq!((server.connections(), server.queued(), executor.tasks()), (Vec::new(), 0, 0));
 
@@ -152,10 +153,10 @@ fn life(said: &[u8], shuts: bool, capacity: usize, faults: Faults) -> bool {
     let of = |name| events.iter().filter(|event| **event == name).count();
     assert_eq!(of("connect"), 1);
     assert_eq!(of("close") + of("disconnect"), 1, "{events:?}");
-    // A 101 that could not be written opens nothing.
+    // A 101 that could not be written opens no connection.
     assert_eq!(of("open"), of("close"), "{events:?}");
     let end = events.iter().position(|event| matches!(*event, "close" | "disconnect"));
-    assert_eq!(end, Some(events.len() - 1), "the end is the last: {events:?}");
+    assert_eq!(end, Some(events.len() - 1), "the end is the last event: {events:?}");
     probe.get().failed
 }
 
@@ -177,22 +178,22 @@ fn t31_requests_then_a_websocket_that_the_client_closes() {
 
 #[test]
 fn t31_more_messages_than_the_queue_holds_then_a_close_by_the_server() {
-    fail_loop(&[UPGRADE_REQUEST, &text("much"), &text("close"), &text("still heard"), &close()]);
+    fail_loop(&[UPGRADE_REQUEST, &text("much"), &text("close"), &text("still delivered"), &close()]);
 }
 
 #[test]
 fn t31_a_handler_that_fails() {
-    fail_loop(&[UPGRADE_REQUEST, &text("error"), &text("not heard"), &close()]);
+    fail_loop(&[UPGRADE_REQUEST, &text("error"), &text("not delivered"), &close()]);
 }
 
 #[test]
 fn t31_an_abort() {
-    fail_loop(&[UPGRADE_REQUEST, &text("one"), &text("abort"), &text("not heard")]);
+    fail_loop(&[UPGRADE_REQUEST, &text("one"), &text("abort"), &text("not delivered")]);
 }
 
 #[test]
 fn t31_a_shutdown_in_the_middle() {
-    fail_loop(&[UPGRADE_REQUEST, &text("one"), &text("shutdown"), &text("still heard"), &close()]);
+    fail_loop(&[UPGRADE_REQUEST, &text("one"), &text("shutdown"), &text("still delivered"), &close()]);
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn t31_requests_that_are_refused() {
 
 #[test]
 fn t31_a_protocol_violation() {
-    fail_loop(&[UPGRADE_REQUEST, &text("one"), &[0x83, 0x80, 0, 0, 0, 0], &text("not heard")]);
+    fail_loop(&[UPGRADE_REQUEST, &text("one"), &[0x83, 0x80, 0, 0, 0, 0], &text("not delivered")]);
     fail_loop_with(&[UPGRADE_REQUEST, &[0x81, 0x82, 0, 0, 0, 0, b'a']].concat(), true);
 }
 

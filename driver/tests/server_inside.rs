@@ -1,4 +1,4 @@
-//! Servers in memory: what cannot be seen from outside of a process.
+//! Servers in memory: behaviour that cannot be observed from outside the process.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ fn m11_a_paused_connection_is_not_read_from() {
     let message = client_frame(Opcode::Text, b"not yet");
     world.send(&pipe, &message);
     assert_eq!(pipe.unread_by_peer(), message.len());
-    world.server.push(id, "written all the same").unwrap();
+    world.server.push(id, "written while paused").unwrap();
     world.executor.run_until_idle();
-    assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"written all the same"[..]);
+    assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"written while paused"[..]);
     assert_eq!(pipe.unread_by_peer(), message.len());
-    assert!(world.executor.polls() - polls < 10, "it does not wait by asking");
+    assert!(world.executor.polls() - polls < 10, "it does not poll in a loop");
     world.server.resume(id).unwrap();
     world.executor.run_until_idle();
     assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"not yet"[..]);
@@ -37,7 +37,7 @@ fn m11_a_paused_connection_whose_peer_has_gone_ends_when_it_is_written_to() {
     world.executor.run_until_idle();
     drop(pipe);
     world.executor.run_until_idle();
-    assert!(world.ends().is_empty(), "nobody has looked");
+    assert!(world.ends().is_empty(), "the connection is not read from");
     world.server.push(id, "anybody there?").unwrap();
     world.executor.run_until_idle();
     assert_eq!(world.ends().len(), 1);
@@ -49,7 +49,7 @@ fn m9_a_broadcast_reports_how_many_connections_it_reached() {
     let mut world = World::new(Config::new().high_water_mark(500).max_send_size(1000));
     let _reader = world.open();
     let _slow: Vec<Pipe> = (0..3).map(|_| world.open_with_capacity(200)).collect();
-    // Not asked for: one that is no WebSocket.
+    // A connection without a WebSocket is not counted.
     let _plain = world.connect();
     let report = world.server.broadcast(|_| true, payload(0, 1001));
     assert_eq!((report.queued, report.slow, report.failed), (0, 0, 4));
@@ -68,7 +68,7 @@ fn m4_the_servers_budget_counts_the_queues_of_all_connections() {
     for id in &ids {
         world.server.push(*id, Payload::from(payload(0, 1000))).unwrap();
     }
-    // A header of four bytes each.
+    // Each frame has a header of four bytes.
     assert_eq!(world.server.queued(), 3 * 1004);
     world.executor.run_until_idle();
     assert_eq!(world.server.queued(), 3 * (1004 - 200));
@@ -154,8 +154,16 @@ fn m4_a_fragment_is_never_dropped_alone() {
     world.server.push_frame(id, &Frame::new(Opcode::Continuation, payload(0, 600))).unwrap();
     world.executor.run_until_idle();
     let full = Err(PushError::Backpressure { queued: 510 });
-    assert_eq!(world.server.push_frame(id, &part(Opcode::Binary, false)), full, "half a message is none");
-    assert_eq!(world.server.push_frame(id, &part(Opcode::Binary, true)), Ok(()), "a whole one may be missed");
+    assert_eq!(
+        world.server.push_frame(id, &part(Opcode::Binary, false)),
+        full,
+        "a fragment is refused, not dropped"
+    );
+    assert_eq!(
+        world.server.push_frame(id, &part(Opcode::Binary, true)),
+        Ok(()),
+        "a whole message may be dropped"
+    );
     let mut received = Vec::new();
     while world.server.queued() > 0 {
         received.extend(pipe.take_all());
@@ -180,7 +188,7 @@ fn m4_a_slow_reader_is_sent_its_close_at_once() {
     let id = world.server.connections().into_iter().max().unwrap();
     world.server.push(slow, payload(0, 900)).unwrap();
     world.executor.run_until_idle();
-    // It waits for nothing but its peer, and is to be woken.
+    // The connection's task waits for its peer only, so the push must wake it.
     assert!(world.server.push(id, payload(0, 300)).is_err());
     world.executor.run_until_idle();
     assert_eq!(parse_frames(&reader.take_all())[0].opcode, Opcode::Close);
@@ -210,7 +218,7 @@ fn e10_an_answer_on_a_closing_connection_is_not_a_failure() {
     world.server.disconnect(id, CloseCode::NORMAL, "").unwrap();
     world.send(&pipe, &client_frame(Opcode::Text, b"too late to be echoed"));
     assert_eq!(world.failures(), Vec::<String>::new());
-    // Anything else is one, whether the connection is open or closing.
+    // Any other error is a failure, whether the connection is open or closing.
     for closes in [false, true] {
         let pipe = world.open();
         if closes {
@@ -247,7 +255,7 @@ fn m12_shutdown_closes_a_keep_alive_connection_after_its_response() {
     let mut world = World::new(Config::new());
     let pipe = world.connector.connect(100, Faults::default());
     world.send(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    // Half of the answer is out.
+    // Half of the response has been written.
     world.server.shutdown(Duration::from_secs(10));
     world.executor.run_until_idle();
     assert!(!world.ended.is_finished());
@@ -287,7 +295,7 @@ fn m12_stopped_returns_when_the_server_has_ended() {
     let mut world = World::new(Config::new());
     let pipe = world.open();
     let server = world.server.clone();
-    let stopped = world.executor.spawn("who waits", async move { server.stopped().await });
+    let stopped = world.executor.spawn("waiter", async move { server.stopped().await });
     world.executor.run_until_idle();
     assert!(!stopped.is_finished() && !world.server.is_shutting_down());
     world.server.shutdown(Duration::from_secs(3));

@@ -1,4 +1,4 @@
-//! What a server tells its operator.
+//! What a server logs.
 #![cfg(feature = "tracing")]
 
 use std::fmt::{Debug, Write};
@@ -14,7 +14,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Writes down every event on a line.
+/// A subscriber that records each event as one line.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);
 

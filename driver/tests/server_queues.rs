@@ -1,4 +1,4 @@
-//! Servers in memory: what waits to be written.
+//! Servers in memory: queues of bytes to be written.
 
 use sockeye_core::{Config, Opcode};
 use sockeye_testkit::frames::*;
@@ -48,7 +48,7 @@ fn m11_no_message_is_delivered_after_a_pause_or_an_abort() {
     for abort in [false, true] {
         let mut world = World::new(Config::new().high_water_mark(500));
         let pipe = world.open_with_capacity(100);
-        // The second waits for room for its answer.
+        // The second message waits until the queue has room for its answer.
         let both = [client_frame(Opcode::Binary, &payload(0, 600)), client_frame(Opcode::Text, b"fail")];
         world.send(&pipe, &both.concat());
         assert!(world.server.queued() >= 500);
@@ -65,7 +65,7 @@ fn m11_no_message_is_delivered_after_a_pause_or_an_abort() {
     }
 }
 
-/// Lets the server run, and reads, until it has nothing more to write.
+/// Runs the server and reads until it has nothing more to write.
 fn read_all(world: &mut World, pipe: &Pipe) -> Vec<u8> {
     let mut received = Vec::new();
     loop {

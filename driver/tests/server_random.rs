@@ -1,5 +1,6 @@
-//! Servers under anything: whatever clients say and whatever is done to their connections, in any order and however it is cut, every
-//! connection has one end, its messages come in order and none is left out, and nothing of it remains.
+//! Random events: clients send anything and the application does anything to their connections, in
+//! any order. Every connection ends once, its messages are delivered in order without a gap, and
+//! nothing of it remains.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,20 +17,21 @@ use sockeye_testkit::sim::*;
 
 #[derive(Debug, Clone)]
 enum Op {
-    /// The client says one of these.
+    /// The client sends a plain HTTP request.
     Get,
+    /// The client sends an upgrade request.
     Upgrade,
-    /// A message with the next number.
+    /// The client sends a message with the next number.
     Number,
     Ping,
     Close,
-    /// Bytes that mean nothing, or something.
+    /// The client sends random bytes.
     Noise(Vec<u8>),
     /// The client reads this many bytes.
     Read(usize),
     Shut,
     Wait(u64),
-    // What is done to the connection.
+    // The application's operations on the connection.
     Push(usize),
     PushPing,
     Pause,
@@ -73,7 +75,7 @@ fn faults() -> impl Strategy<Value = Faults> {
         .prop_map(|(pending, chunk, interrupted)| Faults { pending, chunk, interrupted, ..Faults::default() })
 }
 
-/// Writes everything down; answers what it can.
+/// A handler that records its events and echoes messages.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -159,7 +161,7 @@ fn live(ops: &[Op], capacity: usize, faults: Faults, slow: SlowReader, threads: 
         }
         executor.run_until_idle();
         let info = client.info();
-        assert_eq!(server.queued(), info.queued, "what waits is counted");
+        assert_eq!(server.queued(), info.queued, "the server counts the queue");
         assert!(info.queued <= 3000 + 200, "{info:?}");
     }
     drop(peer);
@@ -172,9 +174,9 @@ fn live(ops: &[Op], capacity: usize, faults: Faults, slow: SlowReader, threads: 
     let (last, before) = events.split_last().expect("an end");
     let opened = before.first().is_some_and(|first| first == "open");
     assert_eq!(last, if opened { "close" } else { "disconnect" }, "{events:?}");
-    let heard: Vec<&String> = before.iter().skip(usize::from(opened)).collect();
-    assert!(opened || heard.is_empty(), "{events:?}");
-    let numbers: Vec<u32> = heard.iter().filter_map(|event| event.parse().ok()).collect();
+    let delivered: Vec<&String> = before.iter().skip(usize::from(opened)).collect();
+    assert!(opened || delivered.is_empty(), "{events:?}");
+    let numbers: Vec<u32> = delivered.iter().filter_map(|event| event.parse().ok()).collect();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{events:?}");
 }
 

@@ -1,5 +1,5 @@
-//! Servers that give each connection a thread of its own: who pushes from another thread writes at once. Here all who push are on
-//! other threads, for the connections' do not exist.
+//! Servers that run each connection on its own thread. A push from another thread is written at
+//! once. In these tests no thread belongs to a connection, so every push comes from another thread.
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -36,7 +36,7 @@ fn m1_a_push_is_written_at_once_while_the_connections_thread_is_busy() {
         assert_eq!(poll_once(client.send("sent")), Some(Ok(())));
         assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"sent"[..]);
         world.executor.run_until_idle();
-        assert_eq!(world.executor.polls(), polls, "nobody is woken: there is nothing to do");
+        assert_eq!(world.executor.polls(), polls, "no task is woken, as there is nothing to do");
     }
     assert_eq!(world.server.queued(), 0);
     assert!(world.server.info(id).unwrap().last_sent.is_some());
@@ -70,7 +70,7 @@ fn m4_bytes_that_the_transport_does_not_accept_are_written_later_in_order() {
     let mut received = Vec::new();
     while world.server.queued() > 0 {
         received.extend(pipe.take(70));
-        // Between the peer's reading and the thread's waking there is another push.
+        // Push again after the peer has read and before the connection's thread wakes.
         world.server.ping(id, b"").unwrap();
         world.executor.run_until_idle();
     }
@@ -99,7 +99,7 @@ fn m5_a_close_is_sent_at_once_and_its_deadline_is_kept() {
     assert!(world.ends().is_empty());
     world.wait(1);
     let ends = world.ends();
-    assert_eq!(ends.len(), 1, "who waits for ever does");
+    assert_eq!(ends.len(), 1, "the busy handler still runs");
     assert!(!ends[0].as_ref().unwrap().clean);
 }
 
@@ -133,14 +133,14 @@ fn e11_a_queue_that_the_pusher_empties_has_drained() {
     assert_eq!(world.server.push(id, "x"), Err(PushError::Backpressure { queued: 504 }));
     while world.server.queued() > 400 {
         pipe.take_all();
-        assert_eq!(world.server.push(id, "x"), Ok(()), "the peer has read something");
+        assert_eq!(world.server.push(id, "x"), Ok(()), "the peer has made room");
     }
     while world.server.queued() > 0 {
         pipe.take_all();
         world.server.ping(id, b"").unwrap();
     }
     world.executor.run_until_idle();
-    assert_eq!(world.drained(), 0, "its thread is busy");
+    assert_eq!(world.drained(), 0, "the connection's thread is busy");
     world.open_gate();
     assert_eq!(world.drained(), 1);
     world.server.push(id, payload(0, 600)).unwrap();
@@ -179,8 +179,8 @@ fn e5_a_push_into_a_broken_connection_ends_it() {
     world.assert_empty();
 }
 
-/// Reads on and on, until `done` or there is no hope.
-fn reads(pipe: &Pipe, done: impl Fn() -> bool) -> bool {
+/// Reads until `done`, or gives up after a while and returns false.
+fn read_until(pipe: &Pipe, done: impl Fn() -> bool) -> bool {
     for _ in 0..300 {
         if done() {
             return true;
@@ -202,7 +202,7 @@ fn m4_a_push_does_not_replace_the_waker_of_a_waiting_send() {
     let sender = std::thread::spawn(move || client.send_blocking(payload(1, 600)).unwrap());
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(world.server.push(id, "x"), Err(PushError::Backpressure { queued: 504 }));
-    assert!(reads(&pipe, || sender.is_finished()), "the peer reads, and the sender sleeps");
+    assert!(read_until(&pipe, || sender.is_finished()), "the waiting send was not woken");
 }
 
 #[test]
@@ -220,14 +220,17 @@ fn m4_a_second_waiting_send_is_woken_after_the_first() {
             sender
         })
         .collect();
-    assert!(reads(&pipe, || senders.iter().any(|sender| sender.is_finished())));
-    assert!(reads(&pipe, || senders.iter().all(|sender| sender.is_finished())), "the other one sleeps");
+    assert!(read_until(&pipe, || senders.iter().any(|sender| sender.is_finished())));
+    assert!(
+        read_until(&pipe, || senders.iter().all(|sender| sender.is_finished())),
+        "the second send was not woken"
+    );
 }
 
-/// A waker of an executor that runs what it wakes at once.
-struct Asks(Client);
+/// A waker that runs its task at once, which then uses the connection.
+struct RunsAtOnce(Client);
 
-impl Wake for Asks {
+impl Wake for RunsAtOnce {
     fn wake(self: Arc<Self>) {
         assert!(self.0.info().queued <= 604);
     }
@@ -235,8 +238,8 @@ impl Wake for Asks {
 
 #[test]
 fn m1_a_task_woken_by_a_push_may_use_the_connection_at_once() {
-    let (tell, told) = mpsc::channel();
-    // A lock that is taken twice would hold it for ever.
+    let (done, is_done) = mpsc::channel();
+    // If the push still held the lock, the thread would hang.
     std::thread::spawn(move || {
         let mut world = threads(Config::new().high_water_mark(500));
         let pipe = world.open_with_capacity(100);
@@ -244,14 +247,14 @@ fn m1_a_task_woken_by_a_push_may_use_the_connection_at_once() {
         world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
         world.server.push(id, payload(0, 600)).unwrap();
         let client = world.server.client(id).unwrap();
-        let waker = Waker::from(Arc::new(Asks(client.clone())));
+        let waker = Waker::from(Arc::new(RunsAtOnce(client.clone())));
         let mut sending = pin!(client.send("x"));
         assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         for _ in 0..10 {
             pipe.take_all();
             let _ = world.server.push(id, "y");
         }
-        tell.send(()).unwrap();
+        done.send(()).unwrap();
     });
-    told.recv_timeout(Duration::from_secs(5)).unwrap();
+    is_done.recv_timeout(Duration::from_secs(5)).unwrap();
 }

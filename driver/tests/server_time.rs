@@ -1,4 +1,4 @@
-//! Servers and time, to the millisecond: in memory, with a clock that only the test moves.
+//! Timeouts of servers, to the millisecond: in memory, with a clock that only the test moves.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn h12_t1_a_trickling_handshake_is_closed_exactly_at_its_deadline() {
     assert!(pipes.iter().all(|pipe| !pipe.is_shut()));
     world.wait(1);
     assert!(pipes.iter().all(|pipe| pipe.take_all().starts_with(b"HTTP/1.1 408 ") && pipe.is_shut()));
-    // They may read why, but not for long.
+    // The clients get two seconds to read the response.
     world.wait(1999);
     assert_eq!(world.server.connections().len(), 100);
     world.wait(1);
@@ -51,7 +51,7 @@ fn h5_a_connection_waits_for_its_next_request_until_the_keep_alive_timeout() {
     world.wait(19_999);
     world.send(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(pipe.take_all().starts_with(b"HTTP/1.1 200 "));
-    // A head has its time too, once it has begun.
+    // Once a head has begun, the handshake timeout limits it.
     world.wait(19_999);
     world.send(&pipe, b"G");
     world.wait(9999);
@@ -87,7 +87,7 @@ fn h5_a_client_that_does_not_read_the_100_is_closed_at_the_body_timeout() {
     let probe = world.connect();
     world.send(&probe, get);
     let len = probe.take_all().len();
-    // The first answer fills it.
+    // The first response fills the pipe.
     let pipe = world.connector.connect(len, Faults::default());
     world.send(&pipe, get);
     world.send(&pipe, b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
@@ -121,7 +121,7 @@ fn o7_a_silent_connection_is_closed_and_any_byte_is_a_sign_of_life() {
     for second in 1..=76 {
         world.wait(1000);
         if second % 20 == 0 {
-            // Half of a frame, and the rest of it.
+            // The first byte of a frame, then the rest.
             world.send(&lively, &[0x81]);
             world.send(&lively, &[0x80, 0, 0, 0, 0]);
         }
@@ -129,7 +129,7 @@ fn o7_a_silent_connection_is_closed_and_any_byte_is_a_sign_of_life() {
             closed_after = Some(second);
         }
     }
-    // It is looked at four times in that span.
+    // The idle timeout is checked four times within its span, so the close may be a quarter late.
     assert!(closed_after.is_some_and(|after| (60..=75).contains(&after)), "{closed_after:?}");
     assert!(parse_frames(&lively.take_all()).iter().all(|frame| frame.opcode == Opcode::Text));
     assert!(protected.take_all().is_empty());
@@ -152,7 +152,7 @@ fn o7_t28_a_missing_pong_reveals_a_vanished_peer() {
         assert_eq!(ping.opcode, Opcode::Ping);
         pipe.push(&client_frame(Opcode::Pong, &ping.data));
     }
-    // From now on nothing is heard of any of them.
+    // From here on the peers send nothing.
     world.wait(19_999);
     assert!(pipes.iter().all(|pipe| pipe.take_all().is_empty()));
     world.wait(1);
@@ -228,7 +228,7 @@ impl Handler for WaitsToConnect {
     }
 
     async fn message(&self, _: &Client, _: Inbound<'_>) -> HandlerResult {
-        unreachable!("nobody is in")
+        unreachable!("no connection is open")
     }
 }
 
@@ -262,20 +262,24 @@ fn o8_a_failing_listener_is_retried_with_growing_pauses() {
     for _ in 0..1000 {
         world.wait(5);
     }
-    // One connection that failed is no reason to wait.
+    // An aborted connection causes no pause.
     assert_eq!(gaps(&world.connector.accepted_at()), [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000, 0]);
     assert_eq!(world.server.connections().len(), 1);
     world.connector.offer(Err(ErrorKind::Other.into()));
     let _pipe = world.connector.connect(100, Faults::default());
     world.executor.run_until_idle();
     world.wait(5);
-    assert_eq!(gaps(&world.connector.accepted_at()).last(), Some(&5), "it had worked since");
+    assert_eq!(
+        gaps(&world.connector.accepted_at()).last(),
+        Some(&5),
+        "the pauses start over after a success"
+    );
     let before = world.connector.accepted_at().len();
     world.wait(10_000);
-    assert_eq!(world.connector.accepted_at().len(), before, "nothing is asked without need");
+    assert_eq!(world.connector.accepted_at().len(), before, "a working listener is not polled again");
 }
 
-/// Milliseconds between each and the one before it.
+/// Returns the milliseconds between each instant and the one before.
 fn gaps(at: &[Instant]) -> Vec<u128> {
     at.windows(2).map(|pair| pair[1].since(pair[0]).as_millis()).collect()
 }

@@ -1,4 +1,4 @@
-//! Two halves of a connection in two tasks: nothing they share makes one wait for the other for ever.
+//! Two halves of a connection in two tasks: neither ever waits forever for the other.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sockeye_driver::Error;
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
-/// Runs `test` with transports that make both halves wait, and the tasks polled in either order.
+/// Runs `test` on transports that make both halves wait, with the tasks polled in either order.
 fn on_bad_transports(mut test: impl FnMut(Executor, usize, Faults)) {
     for pending in [Pending::Never, Pending::First, Pending::UntilIdle] {
         for (capacity, buffer) in [(1, 0), (7, 0), (50, 20), (100_000, 0)] {
@@ -45,7 +45,8 @@ fn both_ends_send_and_receive_at_once_through_a_pipe_of_any_size() {
                 while received.len() < 8 {
                     received.push(recv.recv().await.unwrap().unwrap());
                 }
-                // Both are read to the end before either is dropped.
+                // Read until it waits, so that neither end is dropped before the other has read
+                // all.
                 assert!(poll_at_most(1, recv.recv()).await.is_none());
                 (recv, received)
             }));
@@ -68,7 +69,7 @@ fn the_receiving_half_answers_pings_and_delivers_while_the_sending_half_is_block
         let wire = FrameWriter::to(is_server);
         peer.push(&[wire.ping(b"1"), wire.text("I wait")].concat());
         executor.run_until_idle();
-        assert!(!sent.is_finished(), "it is blocked");
+        assert!(!sent.is_finished(), "the send is blocked");
         let (message, mut recv) = received.take();
         assert_eq!(message, Message::from("I wait"));
         executor.spawn("recv again", async move { recv.recv().await.map(|_| ()) });
@@ -135,14 +136,14 @@ fn a_failed_write_in_the_sending_half_ends_a_waiting_receiving_half() {
     let (mut recv, mut send) = server(io, &executor.time, Config::new()).split();
     let ended = executor.spawn("recv", async move { recv.recv().await });
     executor.run_until_idle();
-    // The peer reads no more, and says nothing either.
+    // The peer refuses writes and sends nothing.
     let peer = peer.refuse_writes();
     executor.spawn("send", async move {
         assert!(matches!(send.send("hello?").await, Err(Error::Io(_))));
         assert!(matches!(send.send("hello?").await, Err(Error::Send(SendError::Closed))));
     });
     executor.run_until_idle();
-    assert!(peer.is_shut(), "the peer is told that nothing more comes");
+    assert!(peer.is_shut(), "this end has closed its side");
     executor.run_with_time();
     assert!(matches!(ended.take(), Err(Error::Abnormal(_))));
     assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
@@ -150,7 +151,7 @@ fn a_failed_write_in_the_sending_half_ends_a_waiting_receiving_half() {
 
 #[test]
 fn a_blocked_sending_half_returns_when_the_connection_ends() {
-    // A peer that vanished without a trace: keepalive finds out.
+    // The peer vanished, and keepalive notices.
     let config = || Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(20));
     for big in [50_000, 500_000] {
         let mut executor = Executor::new();
@@ -163,7 +164,7 @@ fn a_blocked_sending_half_returns_when_the_connection_ends() {
             assert_eq!(send.state(), State::Closed);
             let more = send.send("more").await;
             assert!(matches!(more, Err(Error::Send(SendError::Closed))), "{more:?}");
-            assert!(matches!(send.flush().await, Err(Error::Io(_))), "what was queued is lost");
+            assert!(matches!(send.flush().await, Err(Error::Io(_))), "the queued bytes are lost");
         });
         executor.run_with_time();
         assert!(matches!(received.take(), Err(Error::Abnormal(_))));
@@ -187,7 +188,7 @@ fn a_sending_half_without_its_receiving_half_detects_a_dead_peer() {
 
 #[test]
 fn a_waiting_feed_continues_after_the_receiving_half_has_written() {
-    // The transport can go on, and the receiving half is the first to notice.
+    // When the transport accepts bytes again, the receiving half writes first.
     for backwards in [false, true] {
         let mut executor = Executor::new().backwards(backwards);
         let faults = Faults { pending: Pending::UntilIdle, ..Faults::default() };
@@ -235,7 +236,7 @@ fn joined_halves_are_one_connection_again_and_lose_nothing() {
         assert_eq!(recv.recv().await.unwrap(), Some(Message::from("one")));
         send.feed("three").await.unwrap();
         assert_eq!(send.queued(), 7);
-        // Not those of another connection.
+        // The halves of two connections cannot be joined.
         let (_, stranger) = server(other, &time, Config::new()).split();
         let (recv, _) = recv.join(stranger).unwrap_err();
         assert!(recv.is_pair_of(&send));

@@ -23,8 +23,8 @@ const KEEP_MESSAGE: usize = 128 << 10;
 /// so that the memory of a connection stays in proportion to what it has received.
 const LEND_MESSAGE: usize = 8;
 
-/// Up to this many unread bytes are moved to memory of their own size before the task waits, so that
-/// the memory of a connection stays in proportion to what it has not read.
+/// Up to this many unread bytes are moved to memory of their own size before the task waits, so
+/// that the memory of a connection stays in proportion to what it has not read.
 const MOVE: usize = 16 << 10;
 
 thread_local! {
@@ -109,8 +109,8 @@ impl ReadBuffer {
         }
     }
 
-    /// Returns the memory to the thread and keeps no more than the unread bytes need. Call before the
-    /// task waits or returns to its user.
+    /// Returns the memory to the thread and keeps no more than the unread bytes need. Call before
+    /// the task waits or returns to its user.
     #[inline]
     pub(crate) fn release(&mut self) {
         if self.bytes.len() >= READ && self.end - self.start <= MOVE {

@@ -201,8 +201,8 @@ impl Decoder {
         Some(Part { kind, data: Bytes::from(data), first, last, compressed })
     }
 
-    /// Returns what [`decode`](Decoder::decode) has collected of an incomplete message, as its first
-    /// part. The rest follows from [`decode_part`](Decoder::decode_part).
+    /// Returns what [`decode`](Decoder::decode) has collected of an incomplete message, as its
+    /// first part. The rest follows from [`decode_part`](Decoder::decode_part).
     pub fn take_partial_message(&mut self) -> Option<Part> {
         let PartialMessage { kind, bytes, utf8, compressed, .. } = self.assembler.take_partial()?;
         self.parts = Some(PartsState { utf8, is_first: false });

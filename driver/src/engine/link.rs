@@ -66,8 +66,8 @@ impl<I: Io, C: Clock> Link<I, C> {
     /// Waits for the peer: writes what is queued, shuts down what is over, reads into `input`, and
     /// keeps the deadlines. Reading continues while writing is blocked.
     ///
-    /// If it returns `Pending` and `input` is not empty, the caller must decode what it holds before
-    /// the task waits.
+    /// If it returns `Pending` and `input` is not empty, the caller must decode what it holds
+    /// before the task waits.
     pub(crate) fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
         if let Some(wakers) = &self.wakers {
             wakers.set(Half::Recv, cx.waker());

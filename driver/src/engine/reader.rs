@@ -117,7 +117,8 @@ impl Reader {
         !self.input.is_empty()
     }
 
-    /// Limits the next read to the rest of the frame at the front of the input, if that rest is long.
+    /// Limits the next read to the rest of the frame at the front of the input, if that rest is
+    /// long.
     pub(crate) fn limit_read_to_frame(&mut self) {
         if !self.input.is_empty() {
             let len = self.decoder.frame_len(self.input.unread());

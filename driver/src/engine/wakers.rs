@@ -14,8 +14,8 @@ pub(crate) enum Half {
 
 /// The wakers of both halves of a split connection.
 ///
-/// A transport stores a single waker for writing, but both halves may wait for it. It gets this one,
-/// which wakes both.
+/// A transport stores a single waker for writing, but both halves may wait for it. It gets this
+/// one, which wakes both.
 #[derive(Debug, Default)]
 pub(crate) struct HalfWakers {
     recv: Mutex<Option<Waker>>,

@@ -104,13 +104,13 @@ pub(crate) async fn read_request<I: Io, C: Clock>(
     .await
 }
 
-/// Accepts a WebSocket: reads one request, like [`read_upgrade`], and opens or refuses the connection
-/// as `decide` returns.
+/// Accepts a WebSocket: reads one request, like [`read_upgrade`], and opens or refuses the
+/// connection as `decide` returns.
 ///
 /// # Errors
 ///
-/// Returns an error if no valid request arrived or `decide` refused it. The client has been sent the
-/// reason, if it could be.
+/// Returns an error if no valid request arrived or `decide` refused it. The client has been sent
+/// the reason, if it could be.
 ///
 /// # Cancel safety
 ///
@@ -127,7 +127,8 @@ pub async fn accept_with<I: Io, C: Clock>(
             Ok(accept) => pending.accept(&accept).await,
             Err(response) => {
                 let status = response.status();
-                // Ignore an error here: the request is refused, whether the client reads that or not.
+                // Ignore an error here: the request is refused, whether the client reads that or
+                // not.
                 let _ = pending.reject(&response).await;
                 Err(AcceptError::Rejected(status))
             }
@@ -143,7 +144,8 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
         &self.inner.upgrade
     }
 
-    /// Sends the 101 response, within [`Config::handshake_timeout`], and returns the open connection.
+    /// Sends the 101 response, within [`Config::handshake_timeout`], and returns the open
+    /// connection.
     ///
     /// # Errors
     ///

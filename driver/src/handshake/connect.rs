@@ -20,8 +20,8 @@ use crate::websocket::WebSocket;
 ///
 /// # Errors
 ///
-/// Returns an error if the transport broke, the server refused ([`HandshakeError::Refused`] holds its
-/// response), or the response is invalid or late.
+/// Returns an error if the transport broke, the server refused ([`HandshakeError::Refused`] holds
+/// its response), or the response is invalid or late.
 ///
 /// # Cancel safety
 ///

@@ -4,8 +4,9 @@ use sockeye_core::MaskKeys;
 
 /// Returns a source of mask keys that a peer cannot predict (RFC 6455 5.3, 10.3).
 ///
-/// It is the thread's ChaCha generator, which the operating system seeds and reseeds. After a `fork`
-/// without `exec`, both processes would draw the same keys: open connections in one of them only.
+/// It is the thread's ChaCha generator, which the operating system seeds and reseeds. After a
+/// `fork` without `exec`, both processes would draw the same keys: open connections in one of them
+/// only.
 #[must_use]
 pub fn mask_keys() -> MaskKeys {
     // A boxed function takes no memory, and the generator belongs to the thread.
