@@ -76,7 +76,7 @@ impl WriteSide {
         runtime::poll_flush(io, cx)
     }
 
-    /// Returns true if there is nothing to write or to flush while the queue is empty.
+    /// Returns true if the transport has nothing to flush, or writing has ended with an error.
     pub(crate) fn is_idle(&self) -> bool {
         !self.needs_flush || self.error.is_some()
     }

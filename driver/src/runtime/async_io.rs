@@ -1,6 +1,5 @@
-//! Sockets and timers of [`async-io`](https://docs.rs/async-io), which run on any executor because
-//! they have a thread for I/O of their own. `sockeye-smol` and the servers of `sockeye-std` use
-//! them.
+//! Sockets and timers of [`async-io`](https://docs.rs/async-io), for `sockeye-smol` and the servers
+//! of `sockeye-std`. They run on any executor, because async-io has its own thread for I/O.
 
 use std::fmt;
 use std::future::Future;
@@ -24,8 +23,8 @@ use crate::runtime::server::{Accepted, Listener, Socket};
 
 pub use async_io::block_on;
 
-/// Any stream with the I/O traits of `futures`, such as a `TcpStream` or `UnixStream` of smol, or a
-/// TLS stream over one.
+/// Any stream with the I/O traits of `futures`: a `TcpStream` or `UnixStream` of smol, or a TLS
+/// stream over one.
 #[derive(Debug)]
 pub struct FuturesIo<S>(S);
 
@@ -68,11 +67,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io for FuturesIo<S> {
 #[derive(Default)]
 pub struct AsyncIoClock {
     // Boxed, because most connections have no deadline most of the time.
-    alarm: Option<Box<Alarm>>,
+    timer: Option<Box<DeadlineTimer>>,
 }
 
-struct Alarm {
-    at: Instant,
+struct DeadlineTimer {
+    deadline: Instant,
     timer: Timer,
 }
 
@@ -82,29 +81,27 @@ impl Clock for AsyncIoClock {
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let timer = |at| Timer::at(to_std_instant(at));
-        let alarm =
-            self.alarm.get_or_insert_with(|| Box::new(Alarm { at: deadline, timer: timer(deadline) }));
-        if alarm.at != deadline {
-            **alarm = Alarm { at: deadline, timer: timer(deadline) };
+        let new = || DeadlineTimer { deadline, timer: Timer::at(to_std_instant(deadline)) };
+        let current = self.timer.get_or_insert_with(|| Box::new(new()));
+        if current.deadline != deadline {
+            **current = new();
         }
-        let fired = Pin::new(&mut alarm.timer).poll(cx).is_ready();
-        if fired {
+        if Pin::new(&mut current.timer).poll(cx).is_ready() {
             // A timer that has fired never wakes again.
-            self.alarm = None;
+            self.timer = None;
             return Poll::Ready(());
         }
         Poll::Pending
     }
 
     fn cancel(&mut self) {
-        self.alarm = None;
+        self.timer = None;
     }
 }
 
 impl fmt::Debug for AsyncIoClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncIoClock").field("armed", &self.alarm.is_some()).finish()
+        f.debug_struct("AsyncIoClock").field("armed", &self.timer.is_some()).finish()
     }
 }
 
