@@ -87,6 +87,7 @@ pub enum Memory {
 }
 
 #[cfg(feature = "_deflate")]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "deflate", feature = "zlib-rs"))))]
 impl Default for Deflate {
     fn default() -> Self {
         Deflate {
@@ -106,6 +107,7 @@ impl Default for Deflate {
 impl Deflate {
     /// Creates the default settings. Each field states its default.
     #[cfg(feature = "_deflate")]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "deflate", feature = "zlib-rs"))))]
     #[must_use]
     pub fn new() -> Self {
         Self::default()
