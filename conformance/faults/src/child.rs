@@ -1,4 +1,4 @@
-//! The server under test, seen from outside.
+//! The server under test as a child process.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use crate::Adapter;
 use crate::peer::within;
 
-/// A child of this program that says `ready` when it is, and takes commands.
+/// A child process of this program. It writes a line when it is ready and then takes commands.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -21,7 +21,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// `prefix` is what it is run by, if not by itself.
+    /// Starts this program with these arguments. A non-empty `prefix` is the command line that runs
+    /// it.
     pub(crate) fn start(prefix: &[&str], arguments: &[String]) -> io::Result<Self> {
         let own = std::env::current_exe()?;
         let mut command = match prefix {
@@ -34,25 +35,25 @@ impl Process {
         };
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn()?;
-        let gone = || io::Error::other("the child has no pipe");
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or_else(gone)?;
-        let lines = BufReader::new(child.stdout.take().ok_or_else(gone)?).lines();
+        let no_pipe = || io::Error::other("the child process has no pipe");
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or_else(no_pipe)?;
+        let lines = BufReader::new(child.stdout.take().ok_or_else(no_pipe)?).lines();
         Ok(Process { stdin: child.stdin.take(), child, lines, pid })
     }
 
-    /// The next line it writes.
+    /// Reads the next line that it writes.
     pub(crate) async fn line(&mut self) -> io::Result<String> {
         let line = tokio::time::timeout(Duration::from_secs(300), self.lines.next_line()).await??;
-        line.ok_or_else(|| io::Error::other("the child has ended"))
+        line.ok_or_else(|| io::Error::other("the child process has ended"))
     }
 
-    pub(crate) async fn tell(&mut self, command: &str) -> io::Result<()> {
+    pub(crate) async fn send_command(&mut self, command: &str) -> io::Result<()> {
         let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         stdin.write_all(format!("{command}\n").as_bytes()).await?;
         stdin.flush().await
     }
 
-    /// Ends its standard input, and waits for its end; whether that was a good one.
+    /// Closes its standard input and waits for its end. Returns whether it exited successfully.
     pub(crate) async fn end(mut self) -> io::Result<bool> {
         drop(self.stdin.take());
         Ok(within(self.child.wait()).await?.success())
@@ -63,23 +64,22 @@ impl Process {
     }
 }
 
-/// The server.
+/// The server under test.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) process: Process,
-    /// A port with a handler of requests.
+    /// The address of a port with a request handler, which has compression on.
     pub(crate) http: SocketAddr,
-    /// One without.
+    /// The address of a port without a request handler.
     pub(crate) plain: SocketAddr,
-    /// One whose handler panics when somebody connects.
+    /// The address of a port whose handler panics in `connect`.
     pub(crate) refusing: SocketAddr,
-    /// A loop around a `WebSocket`, without a server.
-    pub(crate) echo: SocketAddr,
-    /// The same with small limits.
-    pub(crate) small: SocketAddr,
+    /// The addresses of two echo loops around a `WebSocket`, with the default limits and with small
+    /// ones, if the option `--echo-loops` asks for them.
+    pub(crate) echo_loops: Vec<SocketAddr>,
 }
 
-/// What it counts, by name.
+/// The counters of the server, by name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stats(String);
 
@@ -107,12 +107,13 @@ impl Server {
         let mut addresses = line.split(' ').map(|text| text.parse().map_err(io::Error::other));
         let mut next = || addresses.next().unwrap_or_else(|| Err(io::Error::other(line.clone())));
         let (http, plain, refusing) = (next()?, next()?, next()?);
-        Ok(Server { http, plain, refusing, echo: next()?, small: next()?, process })
+        let echo_loops = addresses.collect::<io::Result<_>>()?;
+        Ok(Server { http, plain, refusing, echo_loops, process })
     }
 
-    /// Gives a command, and the answer.
+    /// Sends a command and reads the answer.
     pub(crate) async fn ask(&mut self, command: &str) -> io::Result<Stats> {
-        self.process.tell(command).await?;
+        self.process.send_command(command).await?;
         self.process.line().await.map(Stats)
     }
 
@@ -120,33 +121,34 @@ impl Server {
         self.ask("stats").await
     }
 
-    /// Asks until `is` holds or the time is over; the last answer.
-    pub(crate) async fn until(
+    /// Polls the counters until `condition` holds or the time is over. Returns the last ones and
+    /// the time taken.
+    pub(crate) async fn wait_until(
         &mut self,
         patience: Duration,
-        is: impl Fn(&Stats) -> bool,
+        condition: impl Fn(&Stats) -> bool,
     ) -> io::Result<(Stats, Duration)> {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             let stats = self.stats().await?;
-            if is(&stats) || begun.elapsed() > patience {
-                return Ok((stats, begun.elapsed()));
+            if condition(&stats) || started.elapsed() > patience {
+                return Ok((stats, started.elapsed()));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Resident memory now, in bytes.
+    /// Returns the resident memory, in bytes.
     pub(crate) fn resident(&self) -> io::Result<u64> {
         self.status("VmRSS:").map(|kib| kib * 1024)
     }
 
-    /// The most that it has been since [`forget_peak`](Server::forget_peak).
+    /// Returns the peak of the resident memory since [`reset_peak`](Server::reset_peak), in bytes.
     pub(crate) fn peak(&self) -> io::Result<u64> {
         self.status("VmHWM:").map(|kib| kib * 1024)
     }
 
-    pub(crate) fn forget_peak(&self) -> io::Result<()> {
+    pub(crate) fn reset_peak(&self) -> io::Result<()> {
         std::fs::write(format!("/proc/{}/clear_refs", self.process.pid), "5")
     }
 
@@ -158,10 +160,11 @@ impl Server {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.process.pid))?.count())
     }
 
-    /// CPU time used so far.
+    /// Returns the CPU time used so far.
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
         let stat = self.process.proc("stat")?;
-        // Behind the name, which may have anything in it: utime and stime are fields 14 and 15.
+        // utime and stime are fields 14 and 15. Count from the end of the name, which may contain
+        // spaces.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks: u64 =
             fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
@@ -174,7 +177,7 @@ impl Server {
         line.split_whitespace().next().unwrap_or_default().parse().map_err(io::Error::other)
     }
 
-    /// Ends it; whether it ended well.
+    /// Ends the server. Returns whether it exited successfully.
     pub(crate) async fn end(self) -> io::Result<bool> {
         self.process.end().await
     }

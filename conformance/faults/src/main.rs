@@ -1,6 +1,7 @@
-//! Faults and scale, and how the servers of Sockeye survive them: see the README of this folder's parent.
+//! Tests how the servers of Sockeye survive faults and scale. See `conformance/README.md`.
 //!
-//! The server under test is this program again, as a child, so that its memory, descriptors and CPU are its own.
+//! The server under test is a child process of the same program, so that its memory, descriptors
+//! and CPU can be measured apart from the peers.
 #![forbid(unsafe_code)]
 
 mod child;
@@ -22,15 +23,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the scenarios; exits with 1 when a check fails.
+    /// Runs the scenarios. Exits with 1 if a check fails.
     Run(scenario::Options),
-    /// The server under test, told what to do on its standard input.
+    /// Runs the server under test, which takes commands on its standard input.
     Serve(serve::Options),
-    /// Opens connections, says so, and does nothing more until its standard input ends.
+    /// Opens connections, prints `ready`, and holds them until its standard input ends.
     Hold(peer::HoldOptions),
 }
 
-/// Which server.
+/// The adapter whose server is under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Adapter {
     Tokio,

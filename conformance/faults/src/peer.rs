@@ -1,4 +1,4 @@
-//! A peer of raw bytes. It is no client of Sockeye: what it sends and understands is written here, by RFC 6455.
+//! A peer that builds and parses frames by its own code, by RFC 6455. It uses no client of Sockeye.
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// What nobody may take longer for.
+/// The longest time that any single operation may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const TEXT: u8 = 1;
@@ -24,7 +24,7 @@ pub(crate) struct Peer {
     input: Vec<u8>,
 }
 
-/// A frame that was received.
+/// A received frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) opcode: u8,
@@ -32,7 +32,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The code of a Close.
+    /// Returns the code of a Close.
     pub(crate) fn code(&self) -> Option<u16> {
         match (self.opcode, &*self.data) {
             (CLOSE, [high, low, ..]) => Some(u16::from_be_bytes([*high, *low])),
@@ -41,7 +41,7 @@ impl Frame {
     }
 }
 
-/// A request to open a WebSocket.
+/// Returns a request for a WebSocket.
 pub(crate) fn request(path: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -49,15 +49,15 @@ pub(crate) fn request(path: &str) -> String {
     )
 }
 
-/// Every frame is masked with the key of the examples in RFC 6455.
+/// The masking key of every frame, from the examples in RFC 6455.
 pub(crate) const MASKING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A masked frame with FIN.
+/// Returns a masked frame with FIN.
 pub(crate) fn masked(opcode: u8, data: &[u8]) -> Vec<u8> {
     masked_with_first_byte(0x80 | opcode, data)
 }
 
-/// A masked frame with this first byte, which need not be a valid one.
+/// Returns a masked frame with this first byte, which may be invalid.
 pub(crate) fn masked_with_first_byte(first: u8, data: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match data.len() {
@@ -76,11 +76,14 @@ pub(crate) fn masked_with_first_byte(first: u8, data: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The first frame of these bytes, unmasked and whole, and how many bytes it takes.
+/// Parses the first frame of `bytes`, which must be unmasked and have FIN. Returns its opcode, its
+/// payload and its size, or `None` if it is incomplete.
 pub(crate) fn parse(bytes: &[u8]) -> io::Result<Option<(u8, &[u8], usize)>> {
     let [first, second, rest @ ..] = bytes else { return Ok(None) };
     if first & 0xf0 != 0x80 || second & 0x80 != 0 {
-        return Err(io::Error::other(format!("a frame begins with {first:#04x} {second:#04x}")));
+        return Err(io::Error::other(format!(
+            "the server sent a frame that begins with {first:#04x} {second:#04x}"
+        )));
     }
     let (len, rest) = match (second, rest) {
         (126, [a, b, rest @ ..]) => (usize::from(u16::from_be_bytes([*a, *b])), rest),
@@ -94,7 +97,8 @@ pub(crate) fn parse(bytes: &[u8]) -> io::Result<Option<(u8, &[u8], usize)>> {
     Ok(rest.get(..len).map(|data| (first & 0x0f, data, used)))
 }
 
-/// A TCP connection. Port numbers run out at 28,000 for each source, so the `n`th comes from an address of its own thousands.
+/// Opens the `n`th TCP connection. A source address has 28,000 ports, so every 5,000 connections
+/// share an address.
 pub(crate) async fn dial(to: SocketAddr, n: usize, receive_buffer: Option<u32>) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     if let Some(bytes) = receive_buffer {
@@ -108,7 +112,7 @@ pub(crate) async fn dial(to: SocketAddr, n: usize, receive_buffer: Option<u32>) 
     Ok(stream)
 }
 
-/// Ends with an error what takes too long.
+/// Fails if the future takes longer than [`PATIENCE`].
 pub(crate) async fn within<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::time::timeout(PATIENCE, future).await?
 }
@@ -141,7 +145,8 @@ impl Peer {
         within(self.stream.write_all(&masked(opcode, data))).await
     }
 
-    /// The next frame that is no ping, which it answers; `None` at the end of the stream.
+    /// Returns the next frame, or `None` at the end of the stream. Answers pings without returning
+    /// them.
     pub(crate) async fn recv(&mut self) -> io::Result<Option<Frame>> {
         loop {
             if let Some((opcode, data, used)) = parse(&self.input)? {
@@ -159,22 +164,23 @@ impl Peer {
         }
     }
 
-    /// Sends a message and waits for it to come back.
+    /// Sends a message and fails unless it comes back.
     pub(crate) async fn echo(&mut self, data: &[u8]) -> io::Result<()> {
         self.send(BINARY, data).await?;
         match self.recv().await? {
             Some(frame) if frame.opcode == BINARY && frame.data == data => Ok(()),
-            other => Err(io::Error::other(format!("in place of an echo: {other:?}"))),
+            other => Err(io::Error::other(format!("expected the echo, got {other:?}"))),
         }
     }
 
-    /// Reads frames up to the end of the stream, answering a Close; the last Close's code.
-    pub(crate) async fn ending(&mut self) -> io::Result<Option<u16>> {
+    /// Reads frames up to the end of the stream and answers a Close. Returns the code of the last
+    /// Close.
+    pub(crate) async fn read_to_end(&mut self) -> io::Result<Option<u16>> {
         let mut code = None;
         while let Some(frame) = self.recv().await? {
             if frame.opcode == CLOSE {
                 code = frame.code();
-                // The server may be gone already.
+                // The server may have closed the connection already.
                 let _ = self.send(CLOSE, &frame.data).await;
             }
         }
@@ -186,7 +192,7 @@ impl Peer {
     }
 }
 
-/// Peers in a process of their own, which can be stopped or cut off.
+/// The options of a process that holds peers, which can be stopped or cut off.
 #[derive(Debug, Args)]
 pub(crate) struct HoldOptions {
     address: SocketAddr,

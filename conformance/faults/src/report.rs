@@ -1,4 +1,4 @@
-//! What is said on standard output: a line for each check, and a last one.
+//! The output: a line for each check, and a summary.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ impl Report {
         (self.adapter, self.scenario) = (adapter, scenario);
     }
 
-    /// A check, with what was measured.
+    /// Records and prints a check, with what it measured.
     pub(crate) fn check(&mut self, name: &str, holds: bool, detail: impl AsRef<str>) {
         let verdict = if holds { "pass" } else { "FAIL" };
         self.line(verdict, name, detail.as_ref());
@@ -27,12 +27,12 @@ impl Report {
         }
     }
 
-    /// A number that nothing is demanded of.
+    /// Prints a figure without a requirement.
     pub(crate) fn note(&self, name: &str, detail: impl AsRef<str>) {
         self.line("", name, detail.as_ref());
     }
 
-    /// The last lines; whether all was well.
+    /// Prints the summary. Returns whether all checks passed.
     pub(crate) fn end(&self, took: Duration) -> bool {
         for failed in &self.failed {
             println!("FAIL {failed}");
@@ -46,7 +46,7 @@ impl Report {
     }
 }
 
-/// A number of bytes for people.
+/// Formats a number of bytes.
 pub(crate) fn bytes(count: u64) -> String {
     match count {
         0..10_000 => format!("{count} B"),
@@ -55,7 +55,7 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
-/// The spread of some times, in milliseconds.
+/// Formats the distribution of some times, in milliseconds.
 pub(crate) fn spread(times: &[Duration]) -> String {
     let mut times: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
     times.sort_by(f64::total_cmp);

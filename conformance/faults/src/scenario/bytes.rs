@@ -1,4 +1,5 @@
-//! The exact answer to every script in `scripts/`: the same from all three adapters, and the same as before.
+//! The exact answer to every script in `scripts/`: the same from all three adapters, and the same
+//! as before.
 
 mod answer;
 mod deadlines;
@@ -23,8 +24,8 @@ use crate::child::Server;
 use crate::peer::{CLOSE, PATIENCE, dial, masked, within};
 use file::{File, Script, Step};
 
-/// An answer counts as complete after this long without a byte. One that differs from the expected answer is tried
-/// once more with the longer time.
+/// An answer counts as complete after this long without a byte. One that differs from the expected
+/// answer is tried once more with the longer time.
 const SILENCES: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(3)];
 /// Long enough for the server to read what was sent before.
 const PAUSE: Duration = Duration::from_millis(60);
@@ -32,9 +33,10 @@ const CONCURRENT_SCRIPTS: usize = 32;
 
 pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
     let mut files = read_files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts")))?;
-    let server = Server::start(context.adapter, &[]).await?;
+    let server = Server::start(context.adapter, &["--echo-loops"]).await?;
     // Most of these checks wait for a deadline of ten seconds, so they run beside the scripts.
-    let deadlines = tokio::spawn(deadlines::run([("plain", server.plain), ("echo", server.echo)]));
+    let deadlines =
+        tokio::spawn(deadlines::run([("plain", server.plain), ("echo", address(&server, "echo")?)]));
     let answers = ask_all(&files, &server).await?;
     if context.bless && context.adapter == Adapter::Tokio {
         for (at, file) in files.iter_mut().enumerate() {
@@ -97,13 +99,14 @@ async fn ask_all(files: &[File], server: &Server) -> io::Result<Answers> {
 }
 
 fn address(server: &Server, port: &str) -> io::Result<SocketAddr> {
-    match port {
-        "http" => Ok(server.http),
-        "plain" => Ok(server.plain),
-        "echo" => Ok(server.echo),
-        "small" => Ok(server.small),
-        _ => Err(io::Error::other(format!("no such port: {port}"))),
-    }
+    let address = match port {
+        "http" => Some(server.http),
+        "plain" => Some(server.plain),
+        "echo" => server.echo_loops.first().copied(),
+        "small" => server.echo_loops.get(1).copied(),
+        _ => None,
+    };
+    address.ok_or_else(|| io::Error::other(format!("no such port: {port}")))
 }
 
 fn compare(context: &mut Context<'_>, files: &[File], answers: &Answers) {
@@ -136,7 +139,8 @@ async fn ask(to: SocketAddr, script: &Script, silence: Duration) -> io::Result<S
     let mut received = Vec::new();
     for step in &script.steps {
         match step {
-            // The server may have refused the request already and closed the connection: read its answer.
+            // The server may have refused the request already and closed the connection: read its
+            // answer.
             Step::Send(bytes) => drop(within(stream.write_all(bytes)).await),
             Step::SendByteByByte(bytes) => drop(within(send_byte_by_byte(&mut stream, bytes)).await),
             Step::Pause => tokio::time::sleep(PAUSE).await,

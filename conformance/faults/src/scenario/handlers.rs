@@ -1,4 +1,4 @@
-//! Handlers that fail: their own connection hears of it, and no other.
+//! Handlers that fail. Only their own connection is affected.
 
 use std::io;
 use std::time::Duration;
@@ -18,26 +18,26 @@ pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
     http(context, &server).await?;
     endings(context, &mut server).await?;
     blocking(context, &server).await?;
-    let waiting = if context.adapter == Adapter::Std { None } else { forever(context, &server).await? };
+    let stuck = if context.adapter == Adapter::Std { None } else { forever(context, &server).await? };
     healthy.end(context.report).await;
-    let (stats, _) = server.until(Duration::from_secs(5), |stats| stats.get("connections") == 1).await?;
+    let (stats, _) = server.wait_until(Duration::from_secs(5), |stats| stats.get("connections") == 1).await?;
     let report = &mut context.report;
-    // Five of open WebSockets, five before, two at the end.
-    report.check("every failure is told, once", stats.get("failed") == 12, stats.text());
-    report.check("each end is told once", ends(&stats), stats.text());
-    drop(waiting);
+    // Five on open WebSockets, five before, two at the end of a connection.
+    report.check("every failure is reported once", stats.get("failed") == 12, stats.text());
+    report.check("every end is reported once", all_ended(&stats), stats.text());
+    drop(stuck);
     let ended = server.end().await?;
-    report.check("the server ends well", ended, "");
+    report.check("the server exits successfully", ended, "");
     Ok(())
 }
 
-/// Of those that were connected: all but the one that waits for ever, and the one refused, have ended.
-fn ends(stats: &crate::child::Stats) -> bool {
+/// Whether every open connection has ended, except those that are still registered.
+fn all_ended(stats: &crate::child::Stats) -> bool {
     stats.get("closed") + stats.get("connections") >= stats.get("opened")
         && stats.get("closed") <= stats.get("opened")
 }
 
-/// In `open` and in `message`.
+/// Failures in `open`, `message` and `drained`.
 async fn websockets(context: &mut Context<'_>, server: &Server) -> io::Result<()> {
     for (name, path, message) in [
         ("open panics", "/panic/open", None),
@@ -49,17 +49,17 @@ async fn websockets(context: &mut Context<'_>, server: &Server) -> io::Result<()
         if let Some(message) = message {
             peer.send(TEXT, message.as_bytes()).await?;
         }
-        let code = peer.ending().await?;
+        let code = peer.read_to_end().await?;
         context.report.check(name, code == Some(1011), format!("{code:?}"));
     }
     let mut peer = Peer::open(server.http, "/panic/drained").await?;
     peer.send(TEXT, b"fill").await?;
-    let code = peer.ending().await?;
+    let code = peer.read_to_end().await?;
     context.report.check("drained panics", code == Some(1011), format!("{code:?}"));
     Ok(())
 }
 
-/// Before there is a WebSocket.
+/// Failures before a WebSocket is open.
 async fn http(context: &mut Context<'_>, server: &Server) -> io::Result<()> {
     for (name, text) in [
         ("handshake panics", request("/panic/handshake")),
@@ -82,28 +82,28 @@ async fn http(context: &mut Context<'_>, server: &Server) -> io::Result<()> {
     Ok(())
 }
 
-/// In the last event of a connection.
+/// Failures in the last event of a connection.
 async fn endings(context: &mut Context<'_>, server: &mut Server) -> io::Result<()> {
     let before = server.stats().await?;
     let mut peer = Peer::open(server.http, "/panic/close").await?;
     peer.send(CLOSE, &1000u16.to_be_bytes()).await?;
-    let code = peer.ending().await?;
+    let code = peer.read_to_end().await?;
     context.report.check("close panics", code == Some(1000), format!("{code:?}"));
     drop(peer);
     let mut stream = dial(server.http, 0, None).await?;
     stream.write_all(b"GET /panic/disconnect HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
     within(stream.read_to_end(&mut Vec::new())).await?;
-    let now = server.until(Duration::from_secs(5), |stats| {
+    let now = server.wait_until(Duration::from_secs(5), |stats| {
         stats.get("failed") >= before.get("failed") + 2
             && stats.get("disconnected") > before.get("disconnected")
     });
     let (stats, _) = now.await?;
     let failed = stats.get("failed") - before.get("failed");
-    context.report.check("disconnect panics", failed == 2, format!("{failed} failures told"));
+    context.report.check("disconnect panics", failed == 2, format!("{failed} failures reported"));
     Ok(())
 }
 
-/// A method that blocks its thread for a second.
+/// A handler that blocks its thread for a second.
 async fn blocking(context: &mut Context<'_>, server: &Server) -> io::Result<()> {
     let mut peer = Peer::open(server.http, "/").await?;
     peer.send(TEXT, b"block").await?;
@@ -113,12 +113,12 @@ async fn blocking(context: &mut Context<'_>, server: &Server) -> io::Result<()> 
     Ok(())
 }
 
-/// A method that never ends.
+/// A handler that never returns.
 async fn forever(context: &mut Context<'_>, server: &Server) -> io::Result<Option<Peer>> {
     let mut peer = Peer::open(server.http, "/").await?;
     peer.send(TEXT, b"forever").await?;
-    peer.send(TEXT, b"anybody?").await?;
+    peer.send(TEXT, b"next").await?;
     let silent = tokio::time::timeout(Duration::from_millis(500), peer.recv()).await.is_err();
-    context.report.check("message awaits for ever: nothing follows", silent, "");
+    context.report.check("message never returns: nothing follows", silent, "");
     Ok(Some(peer))
 }

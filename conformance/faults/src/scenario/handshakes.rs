@@ -1,4 +1,4 @@
-//! Peers that begin a handshake and never end it.
+//! Peers that begin a handshake and never complete it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use crate::child::Server;
 use crate::peer::dial;
 use crate::report::{bytes, spread};
 
-/// What a half-open one may cost, most of all with a thread for each.
-const MOST_EACH: u64 = 64 << 10;
-/// How much later than it is due a connection may be cut; the machine may be busy.
-const LATE: Duration = Duration::from_secs(3);
+/// The largest memory of a half-open connection. The server with a thread for each comes closest.
+const MEMORY_LIMIT: u64 = 64 << 10;
+/// How late a connection may be cut off, since the machine may be busy.
+const TOLERANCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
     for drips in [true, false] {
@@ -37,7 +37,7 @@ async fn half_open(context: &mut Context<'_>, drips: bool) -> io::Result<()> {
     let before = server.resident()?;
     let mut peers = JoinSet::new();
     for n in 0..count {
-        peers.spawn(one(server.plain, n, drips));
+        peers.spawn(time_to_end(server.plain, n, drips));
     }
     tokio::time::sleep(timeout / 2).await;
     let stats = server.stats().await?;
@@ -45,7 +45,7 @@ async fn half_open(context: &mut Context<'_>, drips: bool) -> io::Result<()> {
     let (mut times, mut answers, mut wrong) = (Vec::new(), 0, String::new());
     while let Some(done) = peers.join_next().await {
         match done.map_err(io::Error::other).flatten() {
-            Ok((time, answer)) if is_right(drips, &answer) => {
+            Ok((time, answer)) if is_expected(drips, &answer) => {
                 times.push(time);
                 answers += 1;
             }
@@ -53,35 +53,40 @@ async fn half_open(context: &mut Context<'_>, drips: bool) -> io::Result<()> {
             Err(error) => wrong = error.to_string(),
         }
     }
-    let left = server.until(Duration::from_secs(5), |stats| stats.get("connections") <= 2).await?;
+    let left = server.wait_until(Duration::from_secs(5), |stats| stats.get("connections") <= 2).await?;
     let name = if drips { "a byte a second" } else { "silent" };
     let report = &mut context.report;
     report.check(
-        &format!("{name}: all are there at half time"),
+        &format!("{name}: all are connected at half time"),
         stats.get("connections") >= count as u64,
         format!("{} connections", stats.get("connections")),
     );
-    let right = if drips { "with a 408" } else { "without a word" };
+    let how = if drips { "with a 408" } else { "without an answer" };
     report.check(
-        &format!("{name}: all end {right}"),
+        &format!("{name}: all end {how}"),
         answers == count,
         format!("{answers} of {count} {wrong}"),
     );
     let (least, most) = (times.iter().min().copied(), times.iter().max().copied());
-    report.check(&format!("{name}: none before its time"), least >= Some(timeout), spread(&times));
-    report.check(&format!("{name}: all soon after it"), most <= Some(timeout + LATE), format!("{most:.2?}"));
-    report.check(&format!("{name}: memory of each"), each <= MOST_EACH, bytes(each));
-    report.check(&format!("{name}: none is left"), left.0.get("connections") <= 2, left.0.text());
+    report.check(&format!("{name}: none ends before the deadline"), least >= Some(timeout), spread(&times));
+    report.check(
+        &format!("{name}: all end soon after it"),
+        most <= Some(timeout + TOLERANCE),
+        format!("{most:.2?}"),
+    );
+    report.check(&format!("{name}: memory of each"), each <= MEMORY_LIMIT, bytes(each));
+    report.check(&format!("{name}: no connection is left"), left.0.get("connections") <= 2, left.0.text());
     healthy.end(report).await;
     server.end().await.map(drop)
 }
 
-/// From before the connection is made, which is before it is accepted, to its end; and what came.
-async fn one(to: SocketAddr, n: usize, drips: bool) -> io::Result<(Duration, Vec<u8>)> {
+/// Returns how long the connection lived and what it received. The time starts before the
+/// connection is made, and so before it is accepted.
+async fn time_to_end(to: SocketAddr, n: usize, drips: bool) -> io::Result<(Duration, Vec<u8>)> {
     const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut stream = dial(to, n, None).await?;
-    let mut drops = HEAD.iter().copied().chain(std::iter::repeat(b'z'));
+    let mut drip = HEAD.iter().copied().chain(std::iter::repeat(b'z'));
     let mut every = tokio::time::interval(Duration::from_secs(1));
     let mut answer = Vec::new();
     loop {
@@ -91,16 +96,16 @@ async fn one(to: SocketAddr, n: usize, drips: bool) -> io::Result<(Duration, Vec
                 break;
             }
             _ = every.tick(), if drips => {
-                let byte = drops.next().unwrap_or(b'z');
+                let byte = drip.next().unwrap_or(b'z');
                 stream.write_all(&[byte]).await?;
             }
         }
     }
-    let time = begun.elapsed();
+    let time = started.elapsed();
     stream.read_to_end(&mut answer).await?;
     Ok((time, answer))
 }
 
-fn is_right(drips: bool, answer: &[u8]) -> bool {
+fn is_expected(drips: bool, answer: &[u8]) -> bool {
     if drips { answer.starts_with(b"HTTP/1.1 408 ") } else { answer.is_empty() }
 }

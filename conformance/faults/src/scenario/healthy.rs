@@ -1,4 +1,4 @@
-//! Clients that do nothing wrong, and must not notice what others do.
+//! Well-behaved clients, which must not notice what the others do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,35 +10,39 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::peer::Peer;
 use crate::report::{Report, spread};
 
-/// Some that echo 100 bytes now and then, and one newcomer after the other.
+/// Clients that echo 100 bytes at intervals, and newcomers that connect one at a time.
 #[derive(Debug)]
 pub(super) struct Healthy {
-    over: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
     echoing: JoinSet<io::Result<Vec<Duration>>>,
     newcomers: Option<JoinHandle<io::Result<Vec<Duration>>>>,
 }
 
 impl Healthy {
     pub(super) async fn start(to: SocketAddr, count: usize, pause: Duration) -> io::Result<Self> {
-        let mut healthy = Self::start_closed(to, count, pause).await?;
-        healthy.newcomers = Some(tokio::spawn(come_and_go(to, healthy.over.subscribe())));
+        let mut healthy = Self::start_without_newcomers(to, count, pause).await?;
+        healthy.newcomers = Some(tokio::spawn(connect_repeatedly(to, healthy.stop.subscribe())));
         Ok(healthy)
     }
 
-    /// Without the newcomers.
-    pub(super) async fn start_closed(to: SocketAddr, count: usize, pause: Duration) -> io::Result<Self> {
-        let (over, is_over) = watch::channel(false);
+    /// Starts the clients without newcomers.
+    pub(super) async fn start_without_newcomers(
+        to: SocketAddr,
+        count: usize,
+        pause: Duration,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = watch::channel(false);
         let mut echoing = JoinSet::new();
         for _ in 0..count {
             let peer = Peer::open(to, "/").await?;
-            echoing.spawn(echo(peer, pause, is_over.clone()));
+            echoing.spawn(echo(peer, pause, stopped.clone()));
         }
-        Ok(Healthy { over, echoing, newcomers: None })
+        Ok(Healthy { stop, echoing, newcomers: None })
     }
 
-    /// Ends them; every echo must have come, and every newcomer been let in.
+    /// Stops the clients and checks that every echo arrived and every newcomer was accepted.
     pub(super) async fn end(mut self, report: &mut Report) {
-        let _ = self.over.send(true);
+        let _ = self.stop.send(true);
         let mut times = Vec::new();
         let mut failed = None;
         while let Some(done) = self.echoing.join_next().await {
@@ -48,32 +52,32 @@ impl Healthy {
             }
         }
         let failure = failed.map_or(String::new(), |error| format!("; {error}"));
-        report.check("healthy: every echo comes", failure.is_empty(), spread(&times) + &failure);
+        report.check("healthy: every echo arrives", failure.is_empty(), spread(&times) + &failure);
         let Some(newcomers) = self.newcomers else { return };
         match newcomers.await.map_err(io::Error::other).flatten() {
-            Ok(times) => report.check("healthy: newcomers get in", !times.is_empty(), spread(&times)),
-            Err(error) => report.check("healthy: newcomers get in", false, error.to_string()),
+            Ok(times) => report.check("healthy: newcomers are accepted", !times.is_empty(), spread(&times)),
+            Err(error) => report.check("healthy: newcomers are accepted", false, error.to_string()),
         }
     }
 }
 
-async fn echo(mut peer: Peer, pause: Duration, is_over: watch::Receiver<bool>) -> io::Result<Vec<Duration>> {
+async fn echo(mut peer: Peer, pause: Duration, stopped: watch::Receiver<bool>) -> io::Result<Vec<Duration>> {
     let mut times = Vec::new();
-    while !*is_over.borrow() {
-        let begun = Instant::now();
+    while !*stopped.borrow() {
+        let started = Instant::now();
         peer.echo(&[b'h'; 100]).await?;
-        times.push(begun.elapsed());
+        times.push(started.elapsed());
         tokio::time::sleep(pause).await;
     }
     Ok(times)
 }
 
-async fn come_and_go(to: SocketAddr, is_over: watch::Receiver<bool>) -> io::Result<Vec<Duration>> {
+async fn connect_repeatedly(to: SocketAddr, stopped: watch::Receiver<bool>) -> io::Result<Vec<Duration>> {
     let mut times = Vec::new();
-    while !*is_over.borrow() {
-        let begun = Instant::now();
+    while !*stopped.borrow() {
+        let started = Instant::now();
         Peer::open(to, "/").await?.echo(b"hello").await?;
-        times.push(begun.elapsed());
+        times.push(started.elapsed());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(times)

@@ -1,4 +1,4 @@
-//! The scenarios, each on each adapter.
+//! The scenarios. Each runs on every adapter.
 
 mod bytes;
 mod descriptors;
@@ -20,41 +20,41 @@ use crate::report::Report;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// These adapters only.
+    /// Run these adapters only.
     #[arg(long, value_delimiter = ',')]
     adapter: Vec<Adapter>,
-    /// These scenarios only.
+    /// Run these scenarios only.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Scenario>,
-    /// With smaller numbers: a minute and a half in all.
+    /// Use smaller numbers: two minutes in all.
     #[arg(long)]
     quick: bool,
-    /// Writes the answers to the byte scenario's golden file in place of comparing with it.
+    /// Rewrite the expected answers of the byte scenario instead of comparing with them.
     #[arg(long)]
     bless: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Scenario {
-    /// Handshakes that never end.
+    /// Handshakes that never complete.
     Handshakes,
     /// Peers that never read.
     Slow,
-    /// Peers that go without a word.
+    /// Peers that vanish without closing.
     Vanishing,
-    /// No descriptors left.
+    /// A server without descriptors left.
     Descriptors,
     /// Handlers that fail.
     Handlers,
-    /// The end under load.
+    /// A shutdown under load.
     Shutdown,
     /// Many connections.
     Scale,
-    /// Every answer, byte for byte.
+    /// Exact answers to raw bytes.
     Bytes,
 }
 
-/// What every scenario has.
+/// What every scenario gets.
 struct Context<'r> {
     adapter: Adapter,
     quick: bool,
@@ -63,7 +63,7 @@ struct Context<'r> {
 }
 
 impl Context<'_> {
-    /// One number for the quick form, one for the full one.
+    /// Returns the number for the quick form or the one for the full form.
     fn size<T>(&self, quick: T, full: T) -> T {
         if self.quick { quick } else { full }
     }
@@ -82,7 +82,7 @@ pub(crate) fn run(options: Options) -> io::Result<bool> {
             let context =
                 Context { adapter, quick: options.quick, bless: options.bless, report: &mut report };
             if let Err(error) = runtime.block_on(scenario.run(context)) {
-                report.check("goes through", false, error.to_string());
+                report.check("the scenario completes", false, error.to_string());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Many connections, and a message to all of them, many times.
+//! Many connections, and many broadcasts to all of them.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -14,26 +14,26 @@ use crate::peer::{PATIENCE, Peer, dial, parse};
 use crate::report::bytes;
 
 const SIZE: usize = 100;
-/// How far the publisher may be ahead of all its readers together: a message to each, a few times.
-const ROOM: usize = 8 << 20;
-/// How many connect at a time.
-const AT_A_TIME: usize = 200;
+/// How many bytes may be queued for all readers together: a few messages for each.
+const MAX_QUEUED: usize = 8 << 20;
+/// How many peers connect at the same time.
+const CONCURRENT_CONNECTS: usize = 200;
 
 pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
     let (count, messages) = context.size((1000, 100), (10_000, 1000));
     let options: &[&str] = if context.adapter == Adapter::Std { &["--stack-size", "131072"] } else { &[] };
     let mut server = Server::start(context.adapter, options).await?;
     let before = server.resident()?;
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut peers = JoinSet::new();
     let mut connecting = JoinSet::new();
     let mut failed = None;
-    for n in 0..count + AT_A_TIME {
+    for n in 0..count + CONCURRENT_CONNECTS {
         if n < count {
             let to = server.plain;
             connecting.spawn(async move { Peer::open_on(dial(to, n, None).await?, "/").await });
         }
-        if n >= AT_A_TIME
+        if n >= CONCURRENT_CONNECTS
             && let Some(done) = connecting.join_next().await
         {
             match done.map_err(io::Error::other).flatten() {
@@ -49,14 +49,14 @@ pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
     context.report.check(
         "all connect",
         open == count,
-        format!("{open} of {count} in {:.2?}, {} threads{why}", begun.elapsed(), server.threads()?),
+        format!("{open} of {count} in {:.2?}, {} threads{why}", started.elapsed(), server.threads()?),
     );
     tokio::time::sleep(Duration::from_millis(context.size(500, 3000))).await;
     let idle = server.resident()?;
     let cpu = server.cpu()?;
-    let begun = Instant::now();
-    let told = server.ask(&format!("broadcast {messages} {SIZE} {ROOM}")).await?;
-    // They stay open until all have read.
+    let started = Instant::now();
+    let outcome = server.ask(&format!("broadcast {messages} {SIZE} {MAX_QUEUED}")).await?;
+    // The connections stay open until all peers have read everything.
     let (mut read_all, mut wrong) = (Vec::new(), String::new());
     while let Some(done) = peers.join_next().await {
         match done.map_err(io::Error::other).flatten() {
@@ -65,13 +65,13 @@ pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
         }
     }
     let whole = read_all.len();
-    let (took, cpu) = (begun.elapsed().as_secs_f64(), (server.cpu()? - cpu).as_secs_f64());
+    let (took, cpu) = (started.elapsed().as_secs_f64(), (server.cpu()? - cpu).as_secs_f64());
     let after = server.resident()?;
     let total = (open as u64 * messages) as f64;
     let report = &mut context.report;
-    report.check("the publisher is refused nothing", told.get("slow") + told.get("failed") == 0, told.text());
+    report.check("no broadcast is refused", outcome.get("slow") + outcome.get("failed") == 0, outcome.text());
     report.check(
-        "every message arrives at each, in order",
+        "every peer gets every message, in order",
         whole == open && whole > 0,
         format!("{whole} of {open} got {messages} messages{wrong}"),
     );
@@ -84,24 +84,24 @@ pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
         ),
     );
     let each = |now: u64| bytes(now.saturating_sub(before) / open.max(1) as u64);
-    report.note("resident for each", format!("{} idle, {} after", each(idle), each(after)));
+    report.note("resident memory of each", format!("{} idle, {} after", each(idle), each(after)));
     drop(read_all);
     server.end().await.map(drop)
 }
 
-/// Reads so many messages, each with its number.
+/// Reads this many numbered messages.
 async fn read(mut stream: TcpStream, messages: u64) -> io::Result<TcpStream> {
     let mut input = Vec::with_capacity(4096);
     let mut number = 0;
     while number < messages {
         let patience = tokio::time::timeout(PATIENCE * 10, stream.read_buf(&mut input));
         if patience.await?? == 0 {
-            return Err(io::Error::other(format!("the end before message {number}")));
+            return Err(io::Error::other(format!("the stream ended before message {number}")));
         }
         let mut used = 0;
         while let Some((_, data, len)) = parse(input.get(used..).unwrap_or_default())? {
             if data.len() != SIZE || data.first_chunk() != Some(&number.to_be_bytes()) {
-                return Err(io::Error::other(format!("message {number} out of turn")));
+                return Err(io::Error::other(format!("expected message {number}, got another")));
             }
             (number, used) = (number + 1, used + len);
         }

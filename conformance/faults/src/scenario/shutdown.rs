@@ -1,4 +1,4 @@
-//! The end of a server that is busy pushing.
+//! The shutdown of a server that is busy pushing.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,27 +18,27 @@ pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
     let count = context.size(100, 1000);
     let mut server = Server::start(context.adapter, &["--send-buffer", "65536"]).await?;
     let mut peers = JoinSet::new();
-    let (late, now) = watch::channel(false);
+    let (start_late, started) = watch::channel(false);
     for n in 0..count {
-        // Every tenth has little room, and reads only when the end has begun.
+        // Every tenth peer has a small buffer and starts to read during the shutdown.
         let is_late = n % 10 == 0;
         let peer = Peer::open_on(dial(server.plain, n, is_late.then_some(4096)).await?, "/wait?id").await?;
-        let now = is_late.then(|| now.clone());
+        let started = is_late.then(|| started.clone());
         peers.spawn(async move {
-            if let Some(mut now) = now {
-                // Told or not, it reads at last.
-                let _ = now.wait_for(|now| *now).await;
+            if let Some(mut started) = started {
+                // It reads in any case, even if the sender is gone.
+                let _ = started.wait_for(|started| *started).await;
             }
             read(peer).await
         });
     }
-    server.until(Duration::from_secs(10), |stats| stats.get("opened") == count as u64).await?;
+    server.wait_until(Duration::from_secs(10), |stats| stats.get("opened") == count as u64).await?;
     server.ask(&format!("stream {SIZE}")).await?;
     tokio::time::sleep(Duration::from_millis(context.size(500, 3000))).await;
     let queued = server.stats().await?.get("queued");
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let _ = late.send(true);
+        let _ = start_late.send(true);
     });
     let took = server.ask(&format!("shutdown {}", GRACE.as_millis())).await?;
     let pushed = server.process.line().await?;
@@ -51,7 +51,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
     let (mut whole, mut closed, mut messages, mut wrong) = (0, 0, 0, String::new());
     while let Some(done) = peers.join_next().await {
         match done.map_err(io::Error::other).flatten() {
-            Ok(Got { id, count, code }) => {
+            Ok(Received { id, count, code }) => {
                 messages += count;
                 closed += usize::from(code == Some(1001));
                 if pushed.get(&*id) == Some(&count) {
@@ -64,44 +64,45 @@ pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
         }
     }
     let report = &mut context.report;
-    report.note("queued as it begins", format!("{queued} B on {count} connections"));
+    report.note("queued at the start", format!("{queued} B on {count} connections"));
     report.check(
-        "all that was taken arrives, in order",
+        "every accepted message arrives, in order",
         whole == count && messages > 0,
         format!("{whole} of {count} peers, {messages} messages{wrong}"),
     );
-    report.check("then a Close with 1001", closed == count, format!("{closed} of {count}"));
+    report.check("then comes a Close with 1001", closed == count, format!("{closed} of {count}"));
     report.check(
-        "it ends within the grace",
+        "the server ends within the grace period",
         took.get("took") < GRACE.as_millis() as u64,
         format!("{} of {} ms", took.get("took"), GRACE.as_millis()),
     );
-    report.check("the process ends well", ended, "");
+    report.check("the server exits successfully", ended, "");
     Ok(())
 }
 
-/// What a peer got.
-struct Got {
+/// What a peer received.
+struct Received {
     id: String,
     count: u64,
     code: Option<u16>,
 }
 
-async fn read(mut peer: Peer) -> io::Result<Got> {
+async fn read(mut peer: Peer) -> io::Result<Received> {
     let first = peer.recv().await?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    let mut got = Got { id: String::from_utf8_lossy(&first.data).into_owned(), count: 0, code: None };
+    let mut received =
+        Received { id: String::from_utf8_lossy(&first.data).into_owned(), count: 0, code: None };
     while let Some(frame) = peer.recv().await? {
         if frame.opcode == CLOSE {
-            got.code = frame.code();
-            // The server may be gone already.
+            received.code = frame.code();
+            // The server may have closed the connection already.
             let _ = peer.send(CLOSE, &frame.data).await;
             continue;
         }
         let number = frame.data.first_chunk().ok_or(io::ErrorKind::InvalidData)?;
-        if u64::from_be_bytes(*number) != got.count || got.code.is_some() {
-            return Err(io::Error::other(format!("message {} out of turn", got.count)));
+        if u64::from_be_bytes(*number) != received.count || received.code.is_some() {
+            return Err(io::Error::other(format!("expected message {}, got another", received.count)));
         }
-        got.count += 1;
+        received.count += 1;
     }
-    Ok(got)
+    Ok(received)
 }

@@ -11,7 +11,8 @@ use crate::peer::{CLOSE, Peer, dial};
 use crate::report::bytes;
 
 const SIZE: usize = 1024;
-/// What a queue may cost beyond its mark: a buffer that has grown has up to half of its room left, and the allocator wants some.
+/// The memory of a queue relative to its mark: a buffer that has grown may be half empty, and the
+/// allocator has its own overhead.
 const SLACK: f64 = 2.0;
 
 pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
@@ -29,7 +30,7 @@ struct Scene {
     before: u64,
 }
 
-/// What a reader has got.
+/// What a reader has received.
 #[derive(Debug, Default)]
 struct Read {
     numbers: Vec<u64>,
@@ -37,15 +38,15 @@ struct Read {
 }
 
 impl Read {
-    /// From 0, with none missing and none twice.
+    /// Whether the numbers start at 0, with none missing and none twice.
     fn is_complete(&self) -> bool {
         self.numbers.iter().copied().eq(0..self.numbers.len() as u64)
     }
 }
 
 impl Scene {
-    /// The kernel's buffers are kept small, so that they are full soon.
-    async fn set(
+    /// Starts the server and the peers. The kernel's buffers are small, so that they fill up soon.
+    async fn start(
         context: &Context<'_>,
         options: &[&str],
         counts: (usize, usize),
@@ -64,7 +65,7 @@ impl Scene {
             readers.spawn(read(peer, messages));
         }
         all_open(&mut server, counts.0 + counts.1).await?;
-        server.forget_peak()?;
+        server.reset_peak()?;
         let before = server.resident()?;
         Ok(Scene { server, stuck, readers, before })
     }
@@ -77,13 +78,14 @@ impl Scene {
         Ok(self.server.peak()?.saturating_sub(self.before))
     }
 
-    /// The peers go first: the server would wait for those that do not read.
+    /// Disconnects the peers and ends the server, which would otherwise wait for those that do not
+    /// read.
     async fn end(self) -> io::Result<()> {
         drop((self.stuck, self.readers));
         self.server.end().await.map(drop)
     }
 
-    /// How many readers got all of it.
+    /// Waits for the readers. Returns how many received every message.
     async fn complete(&mut self, messages: u64) -> usize {
         let mut complete = 0;
         while let Some(done) = self.readers.join_next().await {
@@ -94,12 +96,12 @@ impl Scene {
     }
 }
 
-/// A handler is told of a connection a little later than its peer.
+/// Waits for the `open` events, which come a little later than the 101.
 async fn all_open(server: &mut Server, count: usize) -> io::Result<()> {
-    server.until(Duration::from_secs(5), |stats| stats.get("opened") >= count as u64).await.map(drop)
+    server.wait_until(Duration::from_secs(5), |stats| stats.get("opened") >= count as u64).await.map(drop)
 }
 
-/// Reads up to message number `until`, a Close, or the end.
+/// Reads `until` messages, or up to a Close or the end of the stream.
 async fn read(mut peer: Peer, until: u64) -> io::Result<Read> {
     let mut read = Read::default();
     while let Some(frame) = peer.recv().await? {
@@ -116,41 +118,47 @@ async fn read(mut peer: Peer, until: u64) -> io::Result<Read> {
     Ok(read)
 }
 
-/// Whoever publishes is told, and waits for some and not for the others.
+/// `SlowReader::Error`: the publisher gets an error, and waits for some peers but not for the
+/// others.
 async fn error(context: &mut Context<'_>) -> io::Result<()> {
     let (count, readers, messages) = context.size((200, 20, 300), (1000, 100, 1000));
-    let mut scene = Scene::set(context, &[], (count, readers), messages, "/wait").await?;
-    let told = scene.publish(messages, 0).await?;
+    let mut scene = Scene::start(context, &[], (count, readers), messages, "/wait").await?;
+    let outcome = scene.publish(messages, 0).await?;
     let complete = scene.complete(messages).await;
     let rise = scene.rise()?;
     let most = ((count * ((64 << 10) + SIZE)) as f64 * SLACK) as u64;
     let all = readers as u64;
-    let (stats, _) = scene.server.until(Duration::from_secs(5), |stats| stats.get("closed") >= all).await?;
+    let (stats, _) =
+        scene.server.wait_until(Duration::from_secs(5), |stats| stats.get("closed") >= all).await?;
     let report = &mut context.report;
-    report.check("error: who pushes is told", told.get("slow") > 0 && told.get("failed") == 0, told.text());
+    report.check(
+        "error: the publisher gets an error",
+        outcome.get("slow") > 0 && outcome.get("failed") == 0,
+        outcome.text(),
+    );
     report.check(
         "error: readers get all, in order, once",
         complete == readers,
         format!("{complete} of {readers}, {messages} messages each"),
     );
     report.check(
-        "error: memory is within the marks",
+        "error: memory stays within the marks",
         rise <= most,
         format!("{} rise of at most {}, {} queued", bytes(rise), bytes(most), bytes(stats.get("queued"))),
     );
-    report.check("error: no one is cut", stats.get("closed") == all, stats.text());
-    // Who begins to read has lost nothing of what was taken for it.
-    let mut late: JoinSet<Read> = scene.stuck.drain(..20).map(collect).collect();
+    report.check("error: no connection is cut off", stats.get("closed") == all, stats.text());
+    // A peer that starts to read late gets every message that was accepted for it.
+    let mut late: JoinSet<Read> = scene.stuck.drain(..20).map(read_available).collect();
     let mut whole = 0;
     while let Some(read) = late.join_next().await {
         whole += usize::from(read.is_ok_and(|read| read.is_complete() && !read.numbers.is_empty()));
     }
-    report.check("error: who reads late finds no gap", whole == 20, format!("{whole} of 20"));
+    report.check("error: late readers find no gap", whole == 20, format!("{whole} of 20"));
     scene.end().await
 }
 
-/// Reads until nothing comes for a while.
-async fn collect(mut peer: Peer) -> Read {
+/// Reads until nothing arrives for half a second.
+async fn read_available(mut peer: Peer) -> Read {
     let mut read = Read::default();
     while let Ok(Ok(Some(frame))) = tokio::time::timeout(Duration::from_millis(500), peer.recv()).await {
         let Some(number) = frame.data.first_chunk() else { break };
@@ -159,31 +167,35 @@ async fn collect(mut peer: Peer) -> Read {
     read
 }
 
-/// All queues together are bounded; when the slow ones have gone there is room again.
+/// `max_queued` bounds all queues together. When the slow peers have left, there is room again.
 async fn budget(context: &mut Context<'_>) -> io::Result<()> {
     let (count, readers, messages) = context.size((200, 20, 300), (1000, 100, 1000));
     let budget: u64 = context.size(4 << 20, 16 << 20);
     let limit = budget.to_string();
     let options = ["--max-queued", &*limit];
-    let mut scene = Scene::set(context, &options, (count, 0), messages, "/stuck").await?;
-    let told = scene.publish(messages, 0).await?;
+    let mut scene = Scene::start(context, &options, (count, 0), messages, "/stuck").await?;
+    let outcome = scene.publish(messages, 0).await?;
     let (rise, stats) = (scene.rise()?, scene.server.stats().await?);
-    // Writing takes some stack and heap too, of each thread where there are many.
+    // Each thread also needs some stack and heap to write.
     let most = (budget as f64 * SLACK) as u64 + (4 << 20) + count as u64 * (8 << 10);
     let report = &mut context.report;
-    report.check("budget: who pushes is told", told.get("slow") > 0 && told.get("failed") == 0, told.text());
-    let queued = stats.get("queued");
-    report.check("budget: the queues keep to it", queued <= budget + SIZE as u64, bytes(queued));
     report.check(
-        "budget: so does the memory",
+        "budget: the publisher gets an error",
+        outcome.get("slow") > 0 && outcome.get("failed") == 0,
+        outcome.text(),
+    );
+    let queued = stats.get("queued");
+    report.check("budget: the queues stay within it", queued <= budget + SIZE as u64, bytes(queued));
+    report.check(
+        "budget: the memory stays within it",
         rise <= most,
         format!("{} rise of at most {}", bytes(rise), bytes(most)),
     );
     scene.stuck.clear();
     let (stats, took) =
-        scene.server.until(Duration::from_secs(10), |stats| stats.get("connections") == 0).await?;
+        scene.server.wait_until(Duration::from_secs(10), |stats| stats.get("connections") == 0).await?;
     report.check(
-        "budget: room comes back when they go",
+        "budget: there is room after they leave",
         stats.get("queued") == 0 && stats.get("connections") == 0,
         format!("{took:.2?} {}", stats.text()),
     );
@@ -193,18 +205,18 @@ async fn budget(context: &mut Context<'_>) -> io::Result<()> {
     all_open(&mut scene.server, count + readers).await?;
     scene.publish(messages, 0).await?;
     let complete = scene.complete(messages).await;
-    report.check("budget: readers get all then", complete == readers, format!("{complete} of {readers}"));
+    report.check("budget: readers then get all", complete == readers, format!("{complete} of {readers}"));
     scene.end().await
 }
 
-/// Nobody is told and it is lost; or the peer is closed.
+/// `SlowReader::Drop` loses messages without an error. `SlowReader::Close` closes the slow peer.
 async fn drop_and_close(context: &mut Context<'_>, policy: &str) -> io::Result<()> {
     let (count, readers, messages) = context.size((50, 20, 700), (200, 100, 1000));
-    // With so long queues a reader is never taken for a slow one, though the machine be busy.
+    // The queues are so long that a reader never counts as slow, even on a busy machine.
     let timeout = context.size("3000", "10000");
     let options = ["--slow-reader", policy, "--high-water-mark", "262144", "--close-timeout", timeout];
-    let mut scene = Scene::set(context, &options, (count, readers), messages, "/stuck").await?;
-    let told = scene.publish(messages, 2000).await?;
+    let mut scene = Scene::start(context, &options, (count, readers), messages, "/stuck").await?;
+    let outcome = scene.publish(messages, 2000).await?;
     let complete = scene.complete(messages).await;
     let report = &mut context.report;
     report.check(
@@ -213,12 +225,24 @@ async fn drop_and_close(context: &mut Context<'_>, policy: &str) -> io::Result<(
         format!("{complete} of {readers}"),
     );
     if policy == "drop" {
-        report.check("drop: nobody is told", told.get("slow") + told.get("failed") == 0, told.text());
+        report.check(
+            "drop: the publisher gets no error",
+            outcome.get("slow") + outcome.get("failed") == 0,
+            outcome.text(),
+        );
         let stats = scene.server.stats().await?;
-        report.check("drop: no one is cut", stats.get("connections") >= count as u64, stats.text());
+        report.check(
+            "drop: no connection is cut off",
+            stats.get("connections") >= count as u64,
+            stats.text(),
+        );
     } else {
-        report.check("close: who pushes is told", told.get("slow") == count as u64, told.text());
-        // Of those that are closed some read in time, the others are cut.
+        report.check(
+            "close: the publisher gets an error",
+            outcome.get("slow") == count as u64,
+            outcome.text(),
+        );
+        // Ten of the closed peers read in time. The others are cut off.
         let (mut whole, mut codes) = (0, 0);
         for peer in scene.stuck.drain(..10) {
             let Ok(read) = read(peer, u64::MAX).await else { continue };
@@ -226,14 +250,14 @@ async fn drop_and_close(context: &mut Context<'_>, policy: &str) -> io::Result<(
             codes += usize::from(read.code == Some(1013));
         }
         report.check(
-            "close: who reads in time finds all and a 1013",
+            "close: peers that read in time get all and a 1013",
             (whole, codes) == (10, 10),
             format!("{whole} of 10 whole, {codes} with a 1013"),
         );
         let limit = Duration::from_secs(15);
-        let (stats, took) = scene.server.until(limit, |stats| stats.get("connections") == 0).await?;
+        let (stats, took) = scene.server.wait_until(limit, |stats| stats.get("connections") == 0).await?;
         report.check(
-            "close: who does not is cut, told once",
+            "close: the others are cut off, and closed once",
             stats.get("connections") == 0 && stats.get("closed") == stats.get("opened"),
             format!("{took:.2?} {}", stats.text()),
         );

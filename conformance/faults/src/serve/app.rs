@@ -1,4 +1,4 @@
-//! The application: it echoes, answers requests, counts what it is told, and fails where it is asked to.
+//! The application: it echoes, answers requests, counts events, and fails on request.
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::pending;
@@ -13,46 +13,46 @@ use sockeye_tokio::server::{
 };
 use sockeye_tokio::{CloseInfo, Response, Upgrade};
 
-/// What all ports share.
+/// The state that all ports share.
 #[derive(Debug, Default)]
 pub(crate) struct App {
     counts: Mutex<BTreeMap<String, u64>>,
-    /// Those that messages are published to.
+    /// The connections that messages are published to.
     members: Mutex<Vec<Member>>,
-    /// Those whose next event of this name fails.
-    doomed: Mutex<HashSet<(ConnectionId, &'static str)>>,
+    /// The connections whose event of this name must panic.
+    planned_panics: Mutex<HashSet<(ConnectionId, &'static str)>>,
 }
 
-/// One that messages are published to.
+/// A connection that messages are published to.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) client: Client,
-    /// Whether a publisher waits for it when it is slow.
+    /// Whether a publisher waits for it if it is slow.
     pub(crate) waited_for: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Answers requests.
+    /// Has a request handler.
     Http,
-    /// Does not.
+    /// Has no request handler.
     Plain,
-    /// Panics when somebody connects.
+    /// Panics in `connect`.
     Refusing,
 }
 
-/// The handler of a port, of plain functions.
+/// The handler of a port, with blocking functions.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) app: Arc<App>,
     pub(crate) kind: Kind,
 }
 
-/// The same of async functions.
+/// The same handler with async functions.
 #[derive(Debug)]
 pub(crate) struct Awaited(pub(crate) Served);
 
-/// The text of panics that are meant to be.
+/// The text of intended failures.
 pub(crate) const ON_PURPOSE: &str = "on purpose";
 
 impl App {
@@ -68,8 +68,9 @@ impl App {
         lock(&self.members).clone()
     }
 
-    /// Fails if the path says so: `/panic/open`, `/error/open`; for later events, notes it.
-    fn fate(&self, client: &Client, path: &str, now: &'static str) -> HandlerResult {
+    /// Fails if the path asks for it: `/panic/open`, `/error/open`. For later events, plans a
+    /// panic.
+    fn fail_if_asked(&self, client: &Client, path: &str, now: &'static str) -> HandlerResult {
         for (prefix, panics) in [("/panic/", true), ("/error/", false)] {
             if path.strip_prefix(prefix) == Some(now) {
                 return fail(panics);
@@ -77,15 +78,15 @@ impl App {
         }
         let later = ["close", "disconnect", "drained"];
         if let Some(event) = later.into_iter().find(|event| path.strip_prefix("/panic/") == Some(*event)) {
-            lock(&self.doomed).insert((client.id(), event));
+            lock(&self.planned_panics).insert((client.id(), event));
         }
         Ok(())
     }
 
-    /// Fails if that was noted.
-    fn doom(&self, client: &Client, event: &'static str) {
-        let doomed = lock(&self.doomed).remove(&(client.id(), event));
-        assert!(!doomed, "{ON_PURPOSE}");
+    /// Panics if that was planned.
+    fn panic_if_planned(&self, client: &Client, event: &'static str) {
+        let planned = lock(&self.planned_panics).remove(&(client.id(), event));
+        assert!(!planned, "{ON_PURPOSE}");
     }
 }
 
@@ -106,7 +107,7 @@ impl Blocking for Served {
     }
 
     fn handshake(&self, client: &Client, upgrade: &Upgrade) -> Result<Decision, BoxError> {
-        self.app.fate(client, upgrade.path(), "handshake")?;
+        self.app.fail_if_asked(client, upgrade.path(), "handshake")?;
         Ok(Decision::Policy)
     }
 
@@ -119,9 +120,9 @@ impl Blocking for Served {
             let waited_for = waited_for == "/wait";
             lock(&self.app.members).push(Member { client: client.clone(), waited_for });
         }
-        // Who waits for this number finds the rest done.
+        // Count last: a peer that waits for this number relies on what is above.
         self.app.count("opened");
-        self.app.fate(client, request.path(), "open")?;
+        self.app.fail_if_asked(client, request.path(), "open")?;
         Ok(pushed?)
     }
 
@@ -146,7 +147,7 @@ impl Blocking for Served {
 
     fn drained(&self, client: &Client) -> HandlerResult {
         self.app.count("drained");
-        self.app.doom(client, "drained");
+        self.app.panic_if_planned(client, "drained");
         Ok(())
     }
 
@@ -154,13 +155,13 @@ impl Blocking for Served {
         self.app.count("closed");
         self.app.count(format!("code{}", u16::from(info.code)));
         self.app.count(if info.clean { "clean" } else { "unclean" });
-        self.app.doom(client, "close");
+        self.app.panic_if_planned(client, "close");
         Ok(())
     }
 
     fn disconnect(&self, client: &Client) -> HandlerResult {
         self.app.count("disconnected");
-        self.app.doom(client, "disconnect");
+        self.app.panic_if_planned(client, "disconnect");
         Ok(())
     }
 
@@ -189,7 +190,7 @@ impl Served {
         request: &Request,
         body: Vec<u8>,
     ) -> Result<Option<Response>, BoxError> {
-        self.app.fate(client, request.path(), "request")?;
+        self.app.fail_if_asked(client, request.path(), "request")?;
         if self.kind == Kind::Plain {
             return Ok(None);
         }

@@ -1,4 +1,4 @@
-//! The commands of the parent, a line each, and their answers, a line each.
+//! Takes commands from the parent process and answers each with one line.
 
 use std::fmt::Write;
 use std::io::{self, BufRead};
@@ -13,13 +13,13 @@ use sockeye_tokio::server::{Address, ServerHandle};
 use super::app::{App, ON_PURPOSE};
 use super::pushing::{Stream, broadcast, publish};
 
-/// Waits for what the commands have begun.
+/// The streams and shutdowns that commands have started.
 pub(super) struct Control {
     streams: Receiver<Stream>,
     shutdowns: Receiver<Instant>,
 }
 
-/// Whether something panicked that was not meant to.
+/// Whether there was an unintended panic.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// Keeps intended panics off the terminal and remembers all others.
@@ -37,13 +37,14 @@ pub(super) fn watch_panics() {
     }));
 }
 
-/// Fails if something panicked that was not meant to.
+/// Fails if there was an unintended panic.
 pub(super) fn check_panics() -> io::Result<()> {
     if PANICKED.load(Ordering::Relaxed) { Err(io::Error::other("the server panicked")) } else { Ok(()) }
 }
 
 impl Control {
-    /// Tells the addresses, and does what it is told from then on. When the parent has gone, the server ends.
+    /// Prints the addresses and starts to execute commands. When the input ends, the server shuts
+    /// down.
     pub(super) fn start(
         app: Arc<App>,
         handle: ServerHandle,
@@ -84,10 +85,10 @@ impl Control {
         Control { streams, shutdowns }
     }
 
-    /// The server has ended: says how long that took, and what streams have pushed.
-    pub(super) fn end(self) {
-        let Ok(begun) = self.shutdowns.try_recv() else { return };
-        println!("took={}", begun.elapsed().as_millis());
+    /// Prints how long the shutdown took, and how many messages each stream has pushed.
+    pub(super) fn report_shutdown(self) {
+        let Ok(started) = self.shutdowns.try_recv() else { return };
+        println!("took={}", started.elapsed().as_millis());
         for stream in self.streams.try_iter() {
             let mut line = String::new();
             for (id, count) in stream.end() {

@@ -1,4 +1,5 @@
-//! The server under test: the same application on each of the three runtimes, with three ports.
+//! The server under test: the same application on each of the three adapters, on three ports, and
+//! two echo loops without a server.
 
 mod app;
 mod control;
@@ -22,22 +23,21 @@ use crate::Adapter;
 use app::{App, Awaited, Kind, Served};
 use control::Control;
 
-/// What is set of the server; everything else has the library's defaults.
+/// The settings of the server. All others have the library's defaults. Times are in milliseconds.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[arg(long)]
     adapter: Adapter,
     #[arg(long, default_value = "127.0.0.1")]
     ip: IpAddr,
-    /// Of descriptors, for this process.
+    /// The limit of open descriptors of the process.
     #[arg(long)]
     descriptors: Option<u64>,
-    /// Milliseconds, as all times here.
     #[arg(long, default_value_t = 10_000)]
     handshake_timeout: u64,
     #[arg(long, default_value_t = 10_000)]
     close_timeout: u64,
-    /// Time between two pings; an answer must come in as long.
+    /// The time between two pings, and the time to answer one.
     #[arg(long)]
     keepalive: Option<u64>,
     #[arg(long, default_value_t = 64 << 10)]
@@ -48,10 +48,13 @@ pub(crate) struct Options {
     max_handshakes: usize,
     #[arg(long, value_enum, default_value_t = Slow::Error)]
     slow_reader: Slow,
-    /// Of the kernel, for each connection.
+    /// The size of the kernel's send buffer of each connection.
     #[arg(long)]
     send_buffer: Option<usize>,
-    /// Of each thread, with std.
+    /// Also runs echo loops without a server.
+    #[arg(long)]
+    echo_loops: bool,
+    /// The stack size of each thread, with std.
     #[arg(long)]
     stack_size: Option<usize>,
 }
@@ -63,7 +66,7 @@ enum Slow {
     Close,
 }
 
-/// Where the builders have the same methods and different types.
+/// Builds a server. The builders have the same methods but different types.
 macro_rules! build {
     ($builder:expr, $port:path, $handler:expr, $options:expr, $app:expr) => {{
         let options: &Options = $options;
@@ -81,7 +84,7 @@ pub(crate) fn serve(options: &Options) -> io::Result<()> {
     limit_descriptors(options.descriptors)?;
     control::watch_panics();
     let app = Arc::new(App::default());
-    let loops = options.start_loops()?;
+    let loops = if options.echo_loops { options.start_loops()? } else { Vec::new() };
     let start = |handle, addresses: &[_]| Control::start(app.clone(), handle, addresses, &loops);
     match options.adapter {
         Adapter::Tokio => {
@@ -94,7 +97,7 @@ pub(crate) fn serve(options: &Options) -> io::Result<()> {
                 server.run().await?;
                 io::Result::Ok(control)
             };
-            runtime.block_on(running)?.end();
+            runtime.block_on(running)?.report_shutdown();
         }
         Adapter::Smol => {
             let runtime = SmolRuntime::new(|task| smol::spawn(task).detach());
@@ -102,7 +105,7 @@ pub(crate) fn serve(options: &Options) -> io::Result<()> {
             let server = build!(builder, Port::new, Awaited, options, app);
             let control = start(server.handle(), server.addresses());
             smol::block_on(server.run())?;
-            control.end();
+            control.report_shutdown();
         }
         Adapter::Std => {
             let threads = Threads::new();
@@ -114,7 +117,7 @@ pub(crate) fn serve(options: &Options) -> io::Result<()> {
             let server = build!(builder, Port::blocking, std::convert::identity, options, app);
             let control = start(server.handle(), server.addresses());
             server.run()?;
-            control.end();
+            control.report_shutdown();
         }
     }
     control::check_panics()
@@ -123,7 +126,7 @@ pub(crate) fn serve(options: &Options) -> io::Result<()> {
 impl Options {
     fn listen(&self) -> io::Result<TcpListener> {
         let socket = TcpListener::bind((self.ip, 0))?;
-        // A longer queue than the standard library's: thousands connect at once.
+        // The standard library's backlog is too short when thousands connect at once.
         rustix::net::listen(&socket, 4096)?;
         if let Some(bytes) = self.send_buffer {
             set_socket_send_buffer_size(&socket, bytes)?;
@@ -150,11 +153,12 @@ impl Options {
         Ok(port.config(config).policy(policy()?).slow_reader(slow))
     }
 
-    /// Starts the two echo loops, one with the default limits and compression, one with small limits.
-    fn start_loops(&self) -> io::Result<[SocketAddr; 2]> {
+    /// Starts the two echo loops, one with the default limits and compression, one with small
+    /// limits.
+    fn start_loops(&self) -> io::Result<Vec<SocketAddr>> {
         let small = Config::new().max_frame_size(1024).max_message_size(4096).max_fragments(8);
         let [with_defaults, with_small] = [self.listen()?, self.listen()?];
-        let addresses = [with_defaults.local_addr()?, with_small.local_addr()?];
+        let addresses = vec![with_defaults.local_addr()?, with_small.local_addr()?];
         echo::start(self.adapter, with_defaults, Config::new().deflate(Deflate::new()))?;
         echo::start(self.adapter, with_small, small)?;
         Ok(addresses)
@@ -167,7 +171,7 @@ fn policy() -> io::Result<Policy> {
     policy.map_err(io::Error::other)
 }
 
-/// Sets the limit, or raises it as far as it goes.
+/// Sets the limit of open descriptors, or raises it to the maximum.
 pub(crate) fn limit_descriptors(to: Option<u64>) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;

@@ -1,4 +1,4 @@
-//! Pushes from a thread of their own, numbered, so that the peers see what is missing.
+//! Pushes numbered messages from separate threads, so that the peers notice a missing one.
 
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -9,18 +9,19 @@ use sockeye_tokio::server::{ConnectionId, PushError, ServerHandle};
 use super::app::{App, Member};
 
 /// How long a publisher sleeps before it tries again.
-const NAP: Duration = Duration::from_micros(500);
+const RETRY_DELAY: Duration = Duration::from_micros(500);
 
-/// A payload that begins with its number.
+/// Returns a payload that begins with its number.
 fn numbered(number: u64, size: usize) -> Vec<u8> {
     let mut payload = vec![b'.'; size.max(8)];
     payload[..8].copy_from_slice(&number.to_be_bytes());
     payload
 }
 
-/// Pushes to all members, with a pause behind each message: those that are waited for get every message.
+/// Pushes `count` messages to all members, with a pause after each. Retries for the members that it
+/// waits for, so that they get every message.
 pub(super) fn publish(app: &App, count: u64, size: usize, pause: Duration) -> String {
-    let begun = Instant::now();
+    let started = Instant::now();
     let (mut pushed, mut slow, mut failed, mut waits) = (0u64, 0u64, 0u64, 0u64);
     let members = app.members();
     for number in 0..count {
@@ -30,10 +31,10 @@ pub(super) fn publish(app: &App, count: u64, size: usize, pause: Duration) -> St
                 match client.push_prepared(&prepared) {
                     Ok(()) => pushed += 1,
                     Err(error)
-                        if is_slow(error) && *waited_for && begun.elapsed() < Duration::from_secs(120) =>
+                        if is_slow(error) && *waited_for && started.elapsed() < Duration::from_secs(120) =>
                     {
                         waits += 1;
-                        std::thread::sleep(NAP);
+                        std::thread::sleep(RETRY_DELAY);
                         continue;
                     }
                     Err(error) if is_slow(error) => slow += 1,
@@ -44,38 +45,38 @@ pub(super) fn publish(app: &App, count: u64, size: usize, pause: Duration) -> St
         }
         std::thread::sleep(pause);
     }
-    format!("pushed={pushed} slow={slow} failed={failed} waits={waits} ms={}", begun.elapsed().as_millis())
+    format!("pushed={pushed} slow={slow} failed={failed} waits={waits} ms={}", started.elapsed().as_millis())
 }
 
-/// Broadcasts to all, and goes no further ahead of them than `room` bytes in all queues.
-pub(super) fn broadcast(handle: &ServerHandle, count: u64, size: usize, room: usize) -> String {
-    let begun = Instant::now();
+/// Broadcasts `count` messages. Waits while more than `max_queued` bytes are queued.
+pub(super) fn broadcast(handle: &ServerHandle, count: u64, size: usize, max_queued: usize) -> String {
+    let started = Instant::now();
     let (mut queued, mut slow, mut failed, mut waits) = (0, 0, 0, 0u64);
     for number in 0..count {
-        while handle.queued() > room {
+        while handle.queued() > max_queued {
             waits += 1;
-            std::thread::sleep(NAP);
+            std::thread::sleep(RETRY_DELAY);
         }
-        let told = handle.broadcast_prepared(|_| true, &Prepared::new(numbered(number, size)));
-        queued += told.queued;
-        slow += told.slow;
-        failed += told.failed;
+        let outcome = handle.broadcast_prepared(|_| true, &Prepared::new(numbered(number, size)));
+        queued += outcome.queued;
+        slow += outcome.slow;
+        failed += outcome.failed;
     }
-    format!("pushed={queued} slow={slow} failed={failed} waits={waits} ms={}", begun.elapsed().as_millis())
+    format!("pushed={queued} slow={slow} failed={failed} waits={waits} ms={}", started.elapsed().as_millis())
 }
 
 fn is_slow(error: PushError) -> bool {
     matches!(error, PushError::Backpressure { .. } | PushError::ServerBackpressure { .. })
 }
 
-/// Pushes to its members without end, until none of them takes any more.
+/// A thread that pushes to each member until the connection is over.
 pub(super) struct Stream(JoinHandle<Vec<(ConnectionId, u64)>>);
 
 impl Stream {
     pub(super) fn start(members: Vec<Member>, size: usize) -> Self {
         Stream(std::thread::spawn(move || {
             let mut open: Vec<(Member, u64)> = members.into_iter().map(|member| (member, 0)).collect();
-            let mut over = Vec::new();
+            let mut finished = Vec::new();
             while !open.is_empty() {
                 let mut all_slow = true;
                 open.retain_mut(|(member, count)| {
@@ -86,21 +87,21 @@ impl Stream {
                         }
                         Err(error) if is_slow(error) => {}
                         Err(_) => {
-                            over.push((member.client.id(), *count));
+                            finished.push((member.client.id(), *count));
                             return false;
                         }
                     }
                     true
                 });
                 if all_slow {
-                    std::thread::sleep(NAP);
+                    std::thread::sleep(RETRY_DELAY);
                 }
             }
-            over
+            finished
         }))
     }
 
-    /// What each has taken.
+    /// Waits for the thread. Returns how many messages each member accepted.
     pub(super) fn end(self) -> Vec<(ConnectionId, u64)> {
         self.0.join().unwrap_or_default()
     }

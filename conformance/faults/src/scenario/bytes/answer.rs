@@ -4,11 +4,13 @@ use std::fmt::Write;
 
 use crate::peer::{CLOSE, parse};
 
-/// The answer to the usual request for an upgrade, `{101}` in the text of a script that sends `{upgrade}`.
+/// The answer to the usual request for an upgrade, `{101}` in the text of a script that sends
+/// `{upgrade}`.
 const USUAL_101: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-/// Writes `<` lines for what was received, one per line of a head or body and one per frame, and a `*` line for `end`.
+/// Writes `<` lines for what was received, one per line of a head or body and one per frame, and a
+/// `*` line for `end`.
 pub(super) fn to_text(received: &[u8], end: &str, abbreviate: bool) -> String {
     let mut text = String::new();
     let (head, frames) = split_frames(received);

@@ -1,4 +1,5 @@
-//! Checks that a script cannot make: connections that take longer than one, and connections that are reset.
+//! Checks that a script cannot make: connections that take longer than one, and connections that
+//! are reset.
 
 use std::io;
 use std::net::SocketAddr;
@@ -48,7 +49,7 @@ async fn unanswered_close(to: SocketAddr) -> io::Result<String> {
     peer.stream.write_all(b"\x81\x02no").await?;
     match peer.recv().await? {
         Some(frame) if frame.code() == Some(1002) => time_to_end(&mut peer.stream, b"").await,
-        other => Err(io::Error::other(format!("in place of a Close with 1002: {other:?}"))),
+        other => Err(io::Error::other(format!("expected a Close with 1002, got {other:?}"))),
     }
 }
 
@@ -67,7 +68,8 @@ async fn time_to_end(stream: &mut TcpStream, drip: &[u8]) -> io::Result<String> 
             },
             _ = every.tick() => {
                 if let Some(byte) = drip.next() {
-                    // An error means that the server has ended the connection: the read returns next.
+                    // An error means that the server has ended the connection: the read returns
+                    // next.
                     drop(stream.write_all(&[*byte]).await);
                 }
             }

@@ -10,12 +10,13 @@
 //! A script begins with its `[name]`. Then come lines by their first character:
 //!
 //! - `>` is sent. Consecutive lines are joined as they are; `unescape` says how bytes are written.
-//! - `*` is something else that happens: `* pause` (what follows arrives in another segment), `* shut` (the client ends its
-//!   side), `* byte by byte` (what follows is sent so), `* answer the Close` (the client waits for the server's Close and
-//!   sends it back).
+//! - `*` is something else that happens: `* pause` (what follows arrives in another segment), `*
+//!   shut` (the client ends its side), `* byte by byte` (what follows is sent so), `* answer the
+//!   Close` (the client waits for the server's Close and sends it back).
 //! - `=` begins the expected answer of the ports that it names.
 //! - `<` is received: one line of HTTP, or one frame.
-//! - `*` ends an answer: the connection is `open` (nothing more arrives), `closed`, `reset`, or the answer is `endless`.
+//! - `*` ends an answer: the connection is `open` (nothing more arrives), `closed`, `reset`, or the
+//!   answer is `endless`.
 //! - `#` begins a comment.
 //!
 //! `--bless` rewrites the answers and leaves all else as it is.

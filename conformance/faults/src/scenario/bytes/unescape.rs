@@ -3,10 +3,12 @@
 //! - `\r`, `\n`, `\\`, `\xNN` are single bytes.
 //! - `{20*a}` is twenty of `a`, which may be longer than a byte.
 //! - `{upgrade}` is the usual request for an upgrade.
-//! - `{text hi}` is a masked frame with FIN and this payload; so are `binary`, `continuation`, `close`, `ping` and `pong`.
+//! - `{text hi}` is a masked frame with FIN and this payload; so are `binary`, `continuation`,
+//!   `close`, `ping` and `pong`.
 //! - `{text+ hi}` is the same without FIN.
 //! - `{\xc1 hi}` is a masked frame with this first byte.
-//! - `{masked hi}` is a masking key and the masked payload, to follow a length that a frame would not have.
+//! - `{masked hi}` is a masking key and the masked payload, to follow a length that a frame would
+//!   not have.
 
 use crate::peer::{MASKING_KEY, masked_with_first_byte};
 
