@@ -1,9 +1,9 @@
 #!/bin/sh
-# Writes the seeds anew: a few inputs that get far, for the fuzzers to begin with.
+# Writes the seeds of `frames`, `ops`, `handshake` and `session`: inputs that reach far into the code.
 set -eu
 cd "$(dirname "$0")/seeds"
 
-# Choices (server or client, limits), a byte that cuts, then frames.
+# Choices (server or client, limits), a seed for the cut, then frames.
 printf '\036\005\201\205\067\372\041\075\177\237\115\121\130' > frames/text
 printf '\177\005\201\005Hello\211\002hi\001\002\316\273\000\001\316\200\001\273\210\005\003\350bye' > frames/fragments
 printf '\036\011\202\376\000\176\000\000\000\000%0126d' 0 > frames/length16
@@ -12,14 +12,14 @@ printf '\037\003\211\175%0125d\210\000' 0 > frames/control
 printf '\037\003\001\001a\000\001b\200\001c\001\001a\000\001b\000\001c\200\001d' > frames/many
 printf '\036\003\001\203\000\000\000\000\316\273\355\200\201\000\000\000\000\240' > frames/bad_text
 
-# Configuration, then calls: the byte says which (above 127 on the client), then come its sizes and bytes.
+# Configuration, then calls: a byte chooses the call (above 127 on the client), then come its sizes and bytes.
 printf '\003\000\000\005\200\005\074\274\201\006\074\274\036\002hi\074\274\074' > ops/messages
 printf '\103\000\000\310\074\003\310\074\274' > ops/fragments
 printf '\000\000\024\001\003abc\036\001x\024\200\002de\056\010\132\003\074\274\246\000\003bye\274\074\274' > ops/parts
 printf '\002\377\000\005\156\003\156\200\074\274\156\377\171\371' > ops/time
 printf '\001\010\200\100\274\253\004\211\200\000\000\074\052\051\250\047\001' > ops/faults
 
-# Which side, a byte that cuts, then what comes.
+# The side, a seed for the cut, then the bytes that arrive.
 printf '\000\002GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: soap, chat\r\nCookie: a=b; c=d\r\nOrigin: http://example.com\r\n\r\n\201\200' > handshake/request
 printf '\000\002POST /a?b HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc' > handshake/post
 printf '\001\003HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n\201\000' > handshake/accepted
@@ -27,7 +27,7 @@ printf '\001\003HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 403 Forbidden\r\nTransf
 printf '\012\0013;a=b\r\nfoo\r\n10\r\n0123456789abcdef\r\n0\r\nX: y\r\n\r\nGET' > handshake/chunked
 printf '\003\004\025wss://host:81/p?q=1%%200123456789abcdef\000\004chat\000\000\002v2\000\001\006Origin\010http://a\003\003X-Y\001z' > handshake/both
 
-# Choices (bit 0: calls; 1: a client; 4: HTTP), a byte that cuts, then what the peer sends, or calls.
+# Choices (bit 0: calls; 1: a client; 4: HTTP), a seed for the cut, then the bytes of the peer or calls.
 printf '\020\005GET /p HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nfooGET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\201\202\000\000\000\000hi\001\201\000\000\000\000a\211\200\000\000\000\000\200\201\000\000\000\000b\210\200\000\000\000\000' > session/server
 printf '\002\003HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\201\002hi\211\001p\210\002\003\350' > session/client
 printf '\121\003\177GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSock\034et-Version: 13\r\n\r\n\201\202\000\000\000\000hi\264\160\240\226\002ok\160\240\252\202\377\341' > session/calls

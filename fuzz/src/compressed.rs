@@ -1,4 +1,5 @@
-//! What the targets with compressed messages share: settings, ends that have agreed on them, frames written by hand.
+//! What the targets with compressed messages share: settings, negotiated connections, and frames
+//! that the target itself builds.
 
 use std::sync::Arc;
 
@@ -9,16 +10,16 @@ use sockeye_core::{Config, Connection, Flags, Frame, MessageKind, Opcode, Role};
 use crate::input::Input;
 use crate::reference::{TAIL, Takeover};
 
-/// Settings of one end: four bytes.
+/// Reads the settings of one end, four bytes.
 pub(crate) fn settings(input: &mut Input<'_>) -> Deflate {
     let (windows, levels, choices, policy) = (input.byte(), input.byte(), input.byte(), input.byte());
     Deflate::new()
-        // As the bytes are most often small: the largest windows first.
+        // The bytes are small most of the time, so 0 stands for the largest window.
         .window_bits(15 - (windows & 7))
         .peer_window_bits(15 - (windows >> 3 & 7))
         .context_takeover(windows & 0x40 == 0)
         .peer_context_takeover(windows & 0x80 == 0)
-        // Also those that there are not.
+        // Includes levels that do not exist.
         .level(levels & 0xf)
         .mem_level(levels >> 4)
         .memory(match choices & 7 {
@@ -37,10 +38,10 @@ pub(crate) fn settings(input: &mut Input<'_>) -> Deflate {
         })
 }
 
-/// What this end agrees on with a peer of these settings.
+/// Returns what this end and a peer with these settings negotiate.
 pub(crate) fn agree(role: Role, own: &Deflate, peer: &Deflate) -> (Negotiated, Negotiated) {
     let (server, client) = if role == Role::Server { (own, peer) } else { (peer, own) };
-    let (at_server, answer) = accept([offer(client).as_bytes()], server).expect("one that can be accepted");
+    let (at_server, answer) = accept([offer(client).as_bytes()], server).expect("an acceptable offer");
     let at_client = verify([answer.as_bytes()], client).expect("a valid answer").expect("an answer");
     assert_eq!((at_server.own, at_server.peer), (at_client.peer, at_client.own));
     if role == Role::Server { (at_server, at_client) } else { (at_client, at_server) }
@@ -55,8 +56,8 @@ pub(crate) fn connection(role: Role, config: &Arc<Config>, negotiated: &Negotiat
     connection
 }
 
-/// How this end's inflater knows the messages before: by what they were, as far as the window goes that was agreed on. With the largest
-/// that is what a decompressor knows that goes on.
+/// Returns how this end's inflater keeps the messages before: as history of the negotiated window,
+/// or, with the largest window, in a decompressor that continues.
 pub(crate) fn takeover(negotiated: &Negotiated) -> Takeover {
     match negotiated.peer.window_bits {
         _ if !negotiated.peer.takeover => Takeover::None,
@@ -65,40 +66,40 @@ pub(crate) fn takeover(negotiated: &Negotiated) -> Takeover {
     }
 }
 
-/// A frame as the peer of `role` writes it; masked with zeros.
+/// Returns a frame as the peer of `role` writes it. A masked one has a key of zeros.
 pub(crate) fn frame(role: Role, opcode: Opcode, flags: Flags, payload: &[u8]) -> Vec<u8> {
     let frame = Frame { flags, ..Frame::new(opcode, payload) };
     if role == Role::Server { frame.pack_masked([0; 4]) } else { frame.pack() }
 }
 
-/// A message of the peer, as it was put on the wire.
+/// A message of the peer, as it is on the wire.
 #[derive(Debug)]
-pub(crate) struct Put {
+pub(crate) struct PeerMessage {
     pub(crate) kind: MessageKind,
     pub(crate) payload: Vec<u8>,
     pub(crate) compressed: bool,
 }
 
-/// No more is put on the wire, and one message: every byte of it is read over and over.
-const MOST: usize = 30_000;
+/// The largest size of the wire and of a message, since every byte is read many times.
+const MAX_WIRE: usize = 30_000;
 
-/// Messages as the bytes say: for each one how it comes, its size, and its payload.
-pub(crate) fn compose(role: Role, mut input: Input<'_>) -> (Vec<Put>, Vec<u8>) {
+/// Builds messages from the input: for each a byte of choices, the size and the payload.
+pub(crate) fn compose(role: Role, mut input: Input<'_>) -> (Vec<PeerMessage>, Vec<u8>) {
     let (mut messages, mut wire) = (Vec::new(), Vec::new());
-    // Each costs a decompressor or two, over and over.
-    while !input.is_empty() && messages.len() < 20 && wire.len() < MOST {
+    // Each message needs a decompressor or two, many times.
+    while !input.is_empty() && messages.len() < 20 && wire.len() < MAX_WIRE {
         let (how, size) = (input.byte(), input.size());
         let mut payload = input.take(size).to_vec();
         if how & 0x40 != 0 {
             payload = payload.repeat(1 + input.size());
-            payload.truncate(MOST);
+            payload.truncate(MAX_WIRE);
         }
         let compressed = how & 3 != 3;
         if compressed && how & 0x80 != 0 {
             payload = compress(&payload, how);
         }
         let kind = if how & 3 == 0 { MessageKind::Text } else { MessageKind::Binary };
-        // In up to four frames, with a ping between two of them.
+        // Up to four frames, possibly with pings between them.
         let frames = 1 + usize::from(how >> 2 & 3);
         let mut parts = payload.chunks(payload.len().div_ceil(frames).max(1)).peekable();
         let mut part = parts.next().unwrap_or_default();
@@ -112,12 +113,12 @@ pub(crate) fn compose(role: Role, mut input: Input<'_>) -> (Vec<Put>, Vec<u8>) {
             }
             (part, opcode, is_first) = (next, Opcode::Continuation, false);
         }
-        messages.push(Put { kind, payload, compressed });
+        messages.push(PeerMessage { kind, payload, compressed });
     }
     (messages, wire)
 }
 
-/// What zlib makes of a message.
+/// Compresses a message with zlib.
 fn compress(plain: &[u8], how: u8) -> Vec<u8> {
     let level = Compression::new(u32::from(how >> 4 & 3) * 3);
     let mut compress = Compress::new(level, false);

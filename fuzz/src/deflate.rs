@@ -1,4 +1,4 @@
-//! Any bytes to an end that has agreed on compression.
+//! Any bytes received with compression negotiated.
 
 use std::sync::{Arc, LazyLock};
 
@@ -8,13 +8,14 @@ use sockeye_core::{
     ProtocolError, RecvBuf, Role, Utf8Stream,
 };
 
-use crate::compressed::{self, Put, agree, compose, takeover};
+use crate::compressed::{self, PeerMessage, agree, compose, takeover};
 use crate::input::{Cut, Input};
 use crate::original::Original;
 use crate::pool::Pool;
 use crate::reference::{Fault, Reference};
 
-/// Checks one input: a byte of choices, one that cuts, four of settings, then frames of the peer, or what to make them of.
+/// Checks one input: a byte of choices, a seed for the cut, four bytes of settings, then frames of
+/// the peer or the material for them.
 pub fn deflate(data: &[u8]) {
     let mut input = Input::new(data);
     let (choices, seed) = (input.byte(), input.byte());
@@ -29,17 +30,17 @@ pub fn deflate(data: &[u8]) {
     let end = End { role, config: Arc::new(config), negotiated };
     if choices & 0x10 == 0 {
         let (messages, wire) = compose(role, input);
-        let story = however_cut(&end, &wire, seed);
-        as_it_should(&end, &messages, &story);
-        pooled(&end, &wire, seed, &story);
+        let outcome = receive_with_all_cuts(&end, &wire, seed);
+        check_against_references(&end, &messages, &outcome);
+        check_shared_pool(&end, &wire, seed, &outcome);
     } else {
         let wire = input.rest();
-        let story = however_cut(&end, wire, seed);
-        pooled(&end, wire, seed, &story);
+        let outcome = receive_with_all_cuts(&end, wire, seed);
+        check_shared_pool(&end, wire, seed, &outcome);
     }
 }
 
-/// All it takes to make an end anew.
+/// Everything needed to create an end again.
 struct End {
     role: Role,
     config: Arc<Config>,
@@ -52,66 +53,66 @@ impl End {
     }
 }
 
-/// An event that owns its data; a message is one.
+/// A control event or a message, with its own data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Heard {
+enum Received {
     Message { kind: MessageKind, payload: Vec<u8>, compressed: bool },
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(CloseFrame<'static>),
 }
 
-impl Heard {
+impl Received {
     fn control(event: &Event<'_>) -> Self {
         match event {
-            Event::Ping(payload) => Heard::Ping(payload.to_vec()),
-            Event::Pong(payload) => Heard::Pong(payload.to_vec()),
-            Event::Close(close) => Heard::Close(close.clone().into_owned()),
+            Event::Ping(payload) => Received::Ping(payload.to_vec()),
+            Event::Pong(payload) => Received::Pong(payload.to_vec()),
+            Event::Close(close) => Received::Close(close.clone().into_owned()),
             Event::Data { .. } => panic!("{event:?} is data"),
         }
     }
 }
 
-/// Everything that an end says about some bytes, and its answers.
+/// Everything that an end reports about some bytes, and its answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Story {
-    heard: Vec<Heard>,
+struct Outcome {
+    events: Vec<Received>,
     error: Option<ProtocolError>,
     answers: Vec<u8>,
 }
 
-/// An end that hears, through an assembler or by hand.
-struct Listener {
+/// An end that receives through an `Assembler`, or assembles messages itself.
+struct ReceivingEnd {
     connection: Connection,
     config: Arc<Config>,
     assembler: Assembler,
-    by_hand: Option<Hand>,
-    heard: Vec<Heard>,
+    manual: Option<ManualAssembly>,
+    events: Vec<Received>,
     error: Option<ProtocolError>,
-    /// Pieces that came behind it.
+    /// The number of pieces that arrived after the error.
     discarded: usize,
 }
 
-/// A message under way.
+/// A message that is not complete yet.
 #[derive(Default)]
-struct Hand {
+struct ManualAssembly {
     payload: Vec<u8>,
     utf8: Utf8Stream,
 }
 
-impl Listener {
-    fn new(end: &End, by_hand: bool, pool: Option<&Arc<dyn CodecPool>>) -> Self {
+impl ReceivingEnd {
+    fn new(end: &End, manual: bool, pool: Option<&Arc<dyn CodecPool>>) -> Self {
         let mut connection = end.connection();
         if let Some(pool) = pool {
             connection.set_codec_pool(pool);
         }
-        let by_hand = by_hand.then(Hand::default);
+        let manual = manual.then(ManualAssembly::default);
         let (assembler, config) = (Assembler::new(), end.config.clone());
-        Listener { connection, config, assembler, by_hand, heard: Vec::new(), error: None, discarded: 0 }
+        ReceivingEnd { connection, config, assembler, manual, events: Vec::new(), error: None, discarded: 0 }
     }
 
     fn push(&mut self, mut piece: Vec<u8>) {
-        // Some more of it is discarded, and the rest will be too.
+        // After an error a few more pieces must be discarded. Skip the rest.
         self.discarded += usize::from(self.error.is_some());
         if self.discarded > 3 {
             return;
@@ -120,46 +121,46 @@ impl Listener {
         let mut steps = 2 * input.remaining().len() + 2;
         loop {
             let before = input.remaining().len();
-            let step = match &mut self.by_hand {
-                Some(hand) => hand.step(&mut self.connection, &mut input, self.config.max_message_size),
-                None => assembled(&mut self.assembler, &mut self.connection, &mut input),
+            let step = match &mut self.manual {
+                Some(manual) => manual.step(&mut self.connection, &mut input, self.config.max_message_size),
+                None => assemble(&mut self.assembler, &mut self.connection, &mut input),
             };
             match step {
-                Ok(Some(heard)) => self.heard.extend(heard),
+                Ok(Some(events)) => self.events.extend(events),
                 Ok(None) => break,
                 Err(error) => {
                     assert_eq!(self.connection.close_info().map(|info| info.clean), Some(false));
-                    assert_eq!(self.connection.poll_event(&mut input), Err(error), "an error stays");
+                    assert_eq!(self.connection.poll_event(&mut input), Err(error), "the error changed");
                     assert!(input.is_empty());
                     match self.error.replace(error) {
                         Some(before) => assert_eq!(error, before),
-                        // By hand one may go on; it comes to nothing.
+                        // Inflating on after a failure must not panic.
                         None => _ = self.connection.inflate(b"\xf2\x48\xcd", true, |_| Ok(())),
                     }
                     break;
                 }
             }
-            assert!(input.remaining().len() < before, "an event takes at least a byte");
+            assert!(input.remaining().len() < before, "an event took no byte");
             steps -= 1;
-            assert!(steps > 0, "no end");
+            assert!(steps > 0, "the receiver does not stop");
         }
-        assert!(input.is_empty(), "everything is taken");
+        assert!(input.is_empty(), "input is left");
     }
 
-    fn story(self) -> Story {
+    fn outcome(self) -> Outcome {
         let transmit = self.connection.poll_transmit();
         let answers = transmit.into_iter().flat_map(|transmit| transmit.slices().flatten().copied());
-        Story { heard: self.heard, error: self.error, answers: answers.collect() }
+        Outcome { events: self.events, error: self.error, answers: answers.collect() }
     }
 }
 
-/// The next event, if one comes; in it nothing where a message only went on.
-type Step = Result<Option<Option<Heard>>, ProtocolError>;
+/// The next event, if there is one. The inner option is `None` if a message only continues.
+type Step = Result<Option<Option<Received>>, ProtocolError>;
 
-fn assembled(assembler: &mut Assembler, connection: &mut Connection, input: &mut RecvBuf<'_>) -> Step {
+fn assemble(assembler: &mut Assembler, connection: &mut Connection, input: &mut RecvBuf<'_>) -> Step {
     Ok(match assembler.poll(connection, input)? {
         None => None,
-        Some(Incoming::Control(event)) => Some(Some(Heard::control(&event))),
+        Some(Incoming::Control(event)) => Some(Some(Received::control(&event))),
         Some(Incoming::Message(message)) => {
             let compressed = message.is_compressed();
             let message = message.as_ref();
@@ -167,25 +168,25 @@ fn assembled(assembler: &mut Assembler, connection: &mut Connection, input: &mut
                 assert!(std::str::from_utf8(text.as_bytes()).is_ok());
             }
             let (kind, payload) = (message.kind(), message.as_bytes().to_vec());
-            Some(Some(Heard::Message { kind, payload, compressed }))
+            Some(Some(Received::Message { kind, payload, compressed }))
         }
     })
 }
 
-impl Hand {
+impl ManualAssembly {
     fn step(&mut self, connection: &mut Connection, input: &mut RecvBuf<'_>, limit: u64) -> Step {
         let (kind, payload, compressed, first, last) = match connection.poll_event(input)? {
             None => return Ok(None),
             Some(Event::Data { kind, payload, compressed, first, last, .. }) => {
                 (kind, payload, compressed, first, last)
             }
-            Some(event) => return Ok(Some(Some(Heard::control(&event)))),
+            Some(event) => return Ok(Some(Some(Received::control(&event)))),
         };
         if first {
-            *self = Hand::default();
+            *self = ManualAssembly::default();
         }
         let mut take = |part: &[u8]| {
-            assert!(part.len() <= 64 << 10 || !compressed, "a small chunk");
+            assert!(part.len() <= 64 << 10 || !compressed, "a chunk of inflated data is too large");
             self.payload.extend_from_slice(part);
             assert!(self.payload.len() as u64 <= limit, "inflated beyond the limit");
             match kind {
@@ -200,42 +201,44 @@ impl Hand {
         };
         taken.inspect_err(|error| connection.fail(*error))?;
         let payload = last.then(|| std::mem::take(&mut self.payload));
-        Ok(Some(payload.map(|payload| Heard::Message { kind, payload, compressed })))
+        Ok(Some(payload.map(|payload| Received::Message { kind, payload, compressed })))
     }
 }
 
-fn listen(end: &End, wire: &[u8], cut: Cut, by_hand: bool) -> Story {
-    let mut listener = Listener::new(end, by_hand, None);
-    cut.pieces(wire).into_iter().for_each(|piece| listener.push(piece));
-    listener.story()
+fn receive(end: &End, wire: &[u8], cut: Cut, manual: bool) -> Outcome {
+    let mut receiver = ReceivingEnd::new(end, manual, None);
+    cut.pieces(wire).into_iter().for_each(|piece| receiver.push(piece));
+    receiver.outcome()
 }
 
-/// The same comes out however the bytes are cut, and whoever puts it together.
-fn however_cut(end: &End, wire: &[u8], seed: u8) -> Story {
-    let whole = listen(end, wire, Cut::Whole, false);
-    // One by one takes long.
+/// Checks that the result depends neither on the cut nor on how messages are assembled.
+fn receive_with_all_cuts(end: &End, wire: &[u8], seed: u8) -> Outcome {
+    let whole = receive(end, wire, Cut::Whole, false);
+    // Single bytes take too long for a long wire.
     let single = if wire.len() <= 2000 { Cut::Single } else { Cut::Seeded(seed ^ 0xff) };
-    for (cut, by_hand) in [(Cut::Whole, true), (single, false), (single, true), (Cut::Seeded(seed), true)] {
-        assert_eq!(listen(end, wire, cut, by_hand), whole, "{cut:?}, by hand: {by_hand}");
+    for (cut, manual) in [(Cut::Whole, true), (single, false), (single, true), (Cut::Seeded(seed), true)] {
+        assert_eq!(receive(end, wire, cut, manual), whole, "{cut:?}, manual: {manual}");
     }
-    for heard in &whole.heard {
-        if let Heard::Message { payload, .. } = heard {
+    for events in &whole.events {
+        if let Received::Message { payload, .. } = events {
             assert!(payload.len() as u64 <= end.config.max_message_size);
         }
     }
     whole
 }
 
-/// What came out is what the messages mean, up to the first that means nothing; and zlib says the same.
-fn as_it_should(end: &End, messages: &[Put], story: &Story) {
+/// Checks that the received messages are those of the reference and of zlib, up to the first
+/// invalid one.
+fn check_against_references(end: &End, messages: &[PeerMessage], outcome: &Outcome) {
     let limit = end.config.max_message_size;
     let takeover = takeover(&end.negotiated);
     let (mut reference, mut original) = (Reference::new(takeover), Original::new(takeover, 15));
-    let came: Vec<_> = story.heard.iter().filter(|heard| matches!(heard, Heard::Message { .. })).collect();
+    let received: Vec<_> =
+        outcome.events.iter().filter(|events| matches!(events, Received::Message { .. })).collect();
     for (i, message) in messages.iter().enumerate() {
         let kind = message.kind;
         if message.payload.len() as u64 > limit || end.config.max_fragments < 4 {
-            // What its header says is wrong with it, or what has come before: it depends.
+            // The header or the data before it may fail first, so the error depends on the frames.
             return;
         }
         let (payload, fault) = match message.compressed {
@@ -248,16 +251,21 @@ fn as_it_should(end: &End, messages: &[Put], story: &Story) {
             }
             (_, _, Ok(())) => None,
             (_, _, Err(Fault::TooBig)) => Some(ProtocolError::MessageTooBig { limit }),
-            (_, _, Err(Fault::Wrong | Fault::Cut)) => Some(ProtocolError::InvalidDeflate),
+            (_, _, Err(Fault::Invalid | Fault::Truncated)) => Some(ProtocolError::InvalidDeflate),
         };
         if error.is_some() {
-            assert_eq!((came.len(), story.error), (i, error), "{fault:?} after {} bytes", payload.len());
+            assert_eq!(
+                (received.len(), outcome.error),
+                (i, error),
+                "{fault:?} after {} bytes",
+                payload.len()
+            );
             return;
         }
-        let expected = Heard::Message { kind, payload, compressed: message.compressed };
-        assert_eq!(came.get(i), Some(&&expected), "{:?}", story.error);
+        let expected = Received::Message { kind, payload, compressed: message.compressed };
+        assert_eq!(received.get(i), Some(&&expected), "{:?}", outcome.error);
     }
-    assert_eq!((came.len(), story.error), (messages.len(), None));
+    assert_eq!((received.len(), outcome.error), (messages.len(), None));
 }
 
 fn inflate(
@@ -266,23 +274,24 @@ fn inflate(
     payload: &[u8],
     limit: u64,
 ) -> (Vec<u8>, Result<(), Fault>) {
-    let (meant, fault) = reference.message(payload, limit);
-    let (given, refused) = original.message(payload, limit, 1000);
+    let (expected, fault) = reference.message(payload, limit);
+    let (inflated, zlib_result) = original.message(payload, limit, 1000);
     match fault {
-        Ok(()) => assert_eq!((&given, refused), (&meant, Ok(()))),
-        // zlib is content with half a block: more may come.
-        Err(Fault::Cut) => assert!(given.starts_with(&meant)),
-        Err(Fault::TooBig) => assert!(given == meant),
-        Err(Fault::Wrong) => assert!(refused.is_err() && given == meant, "{refused:?}"),
+        Ok(()) => assert_eq!((&inflated, zlib_result), (&expected, Ok(()))),
+        // zlib accepts half a block, since more may follow.
+        Err(Fault::Truncated) => assert!(inflated.starts_with(&expected)),
+        Err(Fault::TooBig) => assert!(inflated == expected),
+        Err(Fault::Invalid) => assert!(zlib_result.is_err() && inflated == expected, "{zlib_result:?}"),
     }
-    (meant, fault)
+    (expected, fault)
 }
 
-/// Two connections that share a pool, in which a decompressor lies that has seen a secret, hear what they hear alone.
-fn pooled(end: &End, wire: &[u8], seed: u8, alone: &Story) {
+/// Checks that two connections with a shared pool receive the same as without it, although the pool
+/// holds a decompressor that has seen a secret.
+fn check_shared_pool(end: &End, wire: &[u8], seed: u8, alone: &Outcome) {
     let pool = Pool::shared();
     let config = Arc::new(Config::new().deflate(Deflate::new()));
-    let mut before = Listener::new(&End { config, ..*end }, true, Some(&pool));
+    let mut before = ReceivingEnd::new(&End { config, ..*end }, true, Some(&pool));
     before.push(compressed::frame(
         end.role,
         Opcode::Binary,
@@ -292,24 +301,28 @@ fn pooled(end: &End, wire: &[u8], seed: u8, alone: &Story) {
     assert_eq!(before.error, Some(ProtocolError::InvalidDeflate));
     let other = &wire[wire.len().min(7 * usize::from(seed))..];
     let mut both = [wire, other]
-        .map(|wire| (Listener::new(end, false, Some(&pool)), Cut::Seeded(seed).pieces(wire).into_iter()));
+        .map(|wire| (ReceivingEnd::new(end, false, Some(&pool)), Cut::Seeded(seed).pieces(wire).into_iter()));
     let mut moved = true;
     while std::mem::take(&mut moved) {
-        for (listener, pieces) in &mut both {
+        for (receiver, pieces) in &mut both {
             if let Some(piece) = pieces.next() {
-                listener.push(piece);
+                receiver.push(piece);
                 moved = true;
             }
         }
     }
-    let [one, two] = both.map(|(listener, ..)| listener.story());
-    assert!(one == *alone && two == listen(end, other, Cut::Whole, false), "a pool changes nothing");
+    let [one, two] = both.map(|(receiver, ..)| receiver.outcome());
+    assert!(
+        one == *alone && two == receive(end, other, Cut::Whole, false),
+        "a shared pool changes the result"
+    );
 }
 
-/// A message that fills every window, and then is none: so its decompressor is given back, even if it would be kept.
+/// Returns a message that fills every window and is then invalid, so that its decompressor returns
+/// to the pool even if the connection would keep it.
 fn secret() -> &'static [u8] {
     static SECRET: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        // A stored block of 0x8200 bytes, then one of a type that there is not.
+        // A stored block of 0x8200 bytes, then one of the reserved type.
         let mut payload = vec![0x00, 0x00, 0x82, 0xff, 0x7d];
         payload.extend((0..0x8200_u32).map(|n| b"secret! "[n as usize % 8] ^ (n >> 8) as u8));
         payload.push(0x06);

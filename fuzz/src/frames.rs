@@ -1,4 +1,4 @@
-//! Any bytes as frames: what they mean must not depend on how they are cut.
+//! Any bytes as frames. Their meaning must not depend on how they are cut.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use sockeye_core::{
 
 use crate::input::{Cut, Input};
 
-/// Checks one input: a byte of choices, a byte that cuts, then the bytes of the peer.
+/// Checks one input: a byte of choices, a seed for the cut, then the bytes of the peer.
 pub fn frames(data: &[u8]) {
     let mut input = Input::new(data);
     let (choices, seed) = (input.byte(), input.byte());
@@ -17,21 +17,21 @@ pub fn frames(data: &[u8]) {
     let role = if choices & 1 == 0 { Role::Server } else { Role::Client };
     let config = Arc::new(config(choices >> 1));
 
-    let whole = hear(role, &config, wire, Cut::Whole, 0);
+    let whole = receive(role, &config, wire, Cut::Whole, 0);
     for cut in Cut::all(seed) {
         for room in [0, 64, 4096] {
-            assert_eq!(hear(role, &config, wire, cut, room), whole, "{cut:?}, room {room}");
+            assert_eq!(receive(role, &config, wire, cut, room), whole, "{cut:?}, room {room}");
         }
     }
-    within_limits(&config, wire, &whole);
+    check_limits(&config, wire, &whole);
     let whole = assemble(role, &config, wire, Cut::Whole);
     for cut in Cut::all(seed) {
         assert_eq!(assemble(role, &config, wire, cut), whole, "{cut:?}");
     }
-    unpack(role, wire);
+    check_unpack(role, wire);
 }
 
-/// Limits that are met often.
+/// Returns limits that inputs often reach.
 fn config(choices: u8) -> Config {
     let sizes = [16, 130, 70_000, u64::MAX];
     Config::new()
@@ -42,12 +42,12 @@ fn config(choices: u8) -> Config {
         .auto_pong(choices & 0x40 == 0)
 }
 
-/// The messages that came out whole were within the limits, by the frames on the wire.
-fn within_limits(config: &Config, mut wire: &[u8], story: &Story) {
-    let whole = |heard: &&Heard| matches!(heard, Heard::Data { last: true, .. });
-    let (mut left, mut size, mut frames) = (story.heard.iter().filter(whole).count(), 0, 0);
+/// Checks by the frames on the wire that every complete message was within the limits.
+fn check_limits(config: &Config, mut wire: &[u8], outcome: &Outcome) {
+    let whole = |events: &&Received| matches!(events, Received::Data { last: true, .. });
+    let (mut left, mut size, mut frames) = (outcome.events.iter().filter(whole).count(), 0, 0);
     while left > 0 {
-        let (frame, used) = Frame::unpack(wire).expect("it was valid").expect("it was whole");
+        let (frame, used) = Frame::unpack(wire).expect("a valid frame").expect("a whole frame");
         wire = &wire[used..];
         if frame.opcode.is_control() {
             continue;
@@ -61,28 +61,28 @@ fn within_limits(config: &Config, mut wire: &[u8], story: &Story) {
     }
 }
 
-/// An event that owns its data. Stretches of a message that follow one another are one.
+/// An event that owns its data. Consecutive parts of a message are one event.
 #[derive(Debug, PartialEq, Eq)]
-enum Heard {
+enum Received {
     Data { kind: MessageKind, payload: Vec<u8>, first: bool, last: bool },
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(CloseFrame<'static>),
 }
 
-/// Everything that a receiver says about some bytes.
+/// Everything that a receiver reports about some bytes.
 #[derive(Debug, PartialEq, Eq)]
-struct Story {
-    heard: Vec<Heard>,
+struct Outcome {
+    events: Vec<Received>,
     error: Option<ProtocolError>,
     is_open: bool,
     is_between_messages: bool,
 }
 
-fn hear(role: Role, config: &Arc<Config>, wire: &[u8], cut: Cut, room: usize) -> Story {
+fn receive(role: Role, config: &Arc<Config>, wire: &[u8], cut: Cut, room: usize) -> Outcome {
     let mut receiver = Receiver::new(role, config.clone());
-    let mut heard = Vec::new();
-    // What is left in the input because it may become whole.
+    let mut events = Vec::new();
+    // The part of the input that waits for the rest of its frame.
     let mut held = Vec::new();
     let pieces = cut.pieces(wire);
     let count = pieces.len();
@@ -91,26 +91,31 @@ fn hear(role: Role, config: &Arc<Config>, wire: &[u8], cut: Cut, room: usize) ->
         let room = if i + 1 == count { 0 } else { room };
         let mut bytes = std::mem::take(&mut held);
         let mut input = RecvBuf::new(&mut bytes);
-        // Every step takes a byte, or is the last one.
+        // Every step takes a byte or is the last one.
         let mut steps = input.remaining().len() + 1;
         loop {
             let before = input.remaining().len();
             match receiver.poll_whole_event(&mut input, room) {
-                Ok(Some(event)) => note(&mut heard, &event),
+                Ok(Some(event)) => record(&mut events, &event),
                 Ok(None) => break,
                 Err(error) => {
                     assert!(!receiver.is_open());
                     assert_eq!(receiver.failure(), Some(error));
-                    assert_eq!(receiver.poll_event(&mut input), Err(error), "an error stays");
+                    assert_eq!(receiver.poll_event(&mut input), Err(error), "the error changed");
                     assert!(input.is_empty());
-                    return Story { heard, error: Some(error), is_open: false, is_between_messages: false };
+                    return Outcome {
+                        events,
+                        error: Some(error),
+                        is_open: false,
+                        is_between_messages: false,
+                    };
                 }
             }
-            assert!(input.remaining().len() < before, "an event takes at least a byte");
+            assert!(input.remaining().len() < before, "an event took no byte");
             steps -= 1;
-            assert!(steps > 0, "no end");
+            assert!(steps > 0, "the receiver does not stop");
         }
-        assert!(room > 0 || input.is_empty(), "everything is taken");
+        assert!(room > 0 || input.is_empty(), "input is left");
         if !input.is_empty() {
             assert!(input.remaining().len() < room);
             if let Some(len) = receiver.frame_len(input.remaining()) {
@@ -119,40 +124,40 @@ fn hear(role: Role, config: &Arc<Config>, wire: &[u8], cut: Cut, room: usize) ->
         }
         held.extend_from_slice(input.remaining());
     }
-    Story {
-        heard,
+    Outcome {
+        events,
         error: None,
         is_open: receiver.is_open(),
         is_between_messages: receiver.is_between_messages(),
     }
 }
 
-fn note(heard: &mut Vec<Heard>, event: &Event<'_>) {
+fn record(events: &mut Vec<Received>, event: &Event<'_>) {
     match event {
         Event::Data { kind, payload, ascii, first, last, .. } => {
             if let Some(ascii) = ascii {
                 assert!(ascii.is_ascii() && ascii.as_bytes() == *payload && *kind == MessageKind::Text);
             }
-            match heard.last_mut() {
-                Some(Heard::Data { kind: same, payload: begun, last: ended @ false, .. }) if !first => {
+            match events.last_mut() {
+                Some(Received::Data { kind: same, payload: begun, last: ended @ false, .. }) if !first => {
                     assert_eq!(kind, same);
                     begun.extend_from_slice(payload);
                     *ended = *last;
                 }
                 _ => {
                     let (payload, first, last) = (payload.to_vec(), *first, *last);
-                    heard.push(Heard::Data { kind: *kind, payload, first, last });
+                    events.push(Received::Data { kind: *kind, payload, first, last });
                 }
             }
         }
-        Event::Ping(payload) => heard.push(Heard::Ping(payload.to_vec())),
-        Event::Pong(payload) => heard.push(Heard::Pong(payload.to_vec())),
-        Event::Close(close) => heard.push(Heard::Close(close.clone().into_owned())),
+        Event::Ping(payload) => events.push(Received::Ping(payload.to_vec())),
+        Event::Pong(payload) => events.push(Received::Pong(payload.to_vec())),
+        Event::Close(close) => events.push(Received::Close(close.clone().into_owned())),
     }
 }
 
-/// What a connection makes of some bytes: messages, in between what is none, the error, and its answers.
-type Assembled = (Vec<Result<(MessageKind, Vec<u8>), Heard>>, Option<ProtocolError>, Vec<u8>);
+/// The results of a connection: messages and control events in order, the error, and the answers.
+type Assembled = (Vec<Result<(MessageKind, Vec<u8>), Received>>, Option<ProtocolError>, Vec<u8>);
 
 fn assemble(role: Role, config: &Arc<Config>, wire: &[u8], cut: Cut) -> Assembled {
     let mut connection = match role {
@@ -175,9 +180,9 @@ fn assemble(role: Role, config: &Arc<Config>, wire: &[u8], cut: Cut) -> Assemble
                     messages.push(Ok((message.kind(), message.as_bytes().to_vec())));
                 }
                 Ok(Some(Incoming::Control(event))) => {
-                    let mut heard = Vec::new();
-                    note(&mut heard, &event);
-                    messages.extend(heard.into_iter().map(Err));
+                    let mut events = Vec::new();
+                    record(&mut events, &event);
+                    messages.extend(events.into_iter().map(Err));
                 }
                 Ok(None) => break,
                 Err(fault) => {
@@ -194,8 +199,9 @@ fn assemble(role: Role, config: &Arc<Config>, wire: &[u8], cut: Cut) -> Assemble
     (messages, error, answers.collect())
 }
 
-/// Each frame by itself means the same to `unpack`, which knows no connection, and to a receiver.
-fn unpack(role: Role, wire: &[u8]) {
+/// Checks that `Frame::unpack`, which knows no connection, and a receiver agree on each single
+/// frame.
+fn check_unpack(role: Role, wire: &[u8]) {
     let config = Arc::new(Config::new().max_frame_size(u64::MAX).max_message_size(u64::MAX));
     let mut rest = wire;
     loop {
@@ -203,25 +209,29 @@ fn unpack(role: Role, wire: &[u8]) {
             Ok(Some(unpacked)) => unpacked,
             Ok(None) => return,
             Err(error) => {
-                assert_eq!(hear(role, &config, rest, Cut::Whole, 0).error, Some(error));
+                assert_eq!(receive(role, &config, rest, Cut::Whole, 0).error, Some(error));
                 return;
             }
         };
-        let (bytes, behind) = rest.split_at(used);
-        let story = hear(role, &config, bytes, Cut::Whole, 0);
-        assert_eq!(story, expected(role, bytes[1] & 0x80 != 0, &frame), "{frame:?}");
+        let (bytes, after) = rest.split_at(used);
+        let outcome = receive(role, &config, bytes, Cut::Whole, 0);
+        assert_eq!(outcome, expected(role, bytes[1] & 0x80 != 0, &frame), "{frame:?}");
         for packed in [frame.pack(), frame.pack_masked([9, 8, 7, 6])] {
-            let again = Frame::unpack(&packed).expect("what was packed is valid");
+            let again = Frame::unpack(&packed).expect("a packed frame is valid");
             assert_eq!(again, Some((frame.clone(), packed.len())));
         }
-        rest = behind;
+        rest = after;
     }
 }
 
-/// What a receiver has to say about one frame, by the rules of RFC 6455.
-fn expected(role: Role, masked: bool, frame: &Frame<'_>) -> Story {
-    let failed =
-        |error| Story { heard: Vec::new(), error: Some(error), is_open: false, is_between_messages: false };
+/// Returns what a receiver must report about one frame, by the rules of RFC 6455.
+fn expected(role: Role, masked: bool, frame: &Frame<'_>) -> Outcome {
+    let failed = |error| Outcome {
+        events: Vec::new(),
+        error: Some(error),
+        is_open: false,
+        is_between_messages: false,
+    };
     match (role, masked) {
         (Role::Server, false) => return failed(ProtocolError::UnmaskedFrame),
         (Role::Client, true) => return failed(ProtocolError::MaskedFrame),
@@ -231,17 +241,18 @@ fn expected(role: Role, masked: bool, frame: &Frame<'_>) -> Story {
         return failed(ProtocolError::ReservedBits);
     }
     let payload = frame.data.to_vec();
-    let data = |kind| Heard::Data { kind, payload: payload.clone(), first: true, last: frame.flags.finish };
-    let (heard, is_open, is_between_messages) = match frame.opcode {
+    let data =
+        |kind| Received::Data { kind, payload: payload.clone(), first: true, last: frame.flags.finish };
+    let (events, is_open, is_between_messages) = match frame.opcode {
         Opcode::Continuation => return failed(ProtocolError::UnexpectedContinuation),
         Opcode::Text => (data(MessageKind::Text), true, frame.flags.finish),
         Opcode::Binary => (data(MessageKind::Binary), true, frame.flags.finish),
-        Opcode::Ping => (Heard::Ping(payload), true, true),
-        Opcode::Pong => (Heard::Pong(payload), true, true),
+        Opcode::Ping => (Received::Ping(payload), true, true),
+        Opcode::Pong => (Received::Pong(payload), true, true),
         Opcode::Close => match CloseFrame::parse(payload.into()) {
-            Ok(close) => (Heard::Close(close), false, false),
+            Ok(close) => (Received::Close(close), false, false),
             Err(error) => return failed(error),
         },
     };
-    Story { heard: vec![heard], error: None, is_open, is_between_messages }
+    Outcome { events: vec![events], error: None, is_open, is_between_messages }
 }

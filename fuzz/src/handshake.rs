@@ -1,4 +1,4 @@
-//! Any bytes as an opening handshake, on both sides, and any handshake that our own client can ask for.
+//! Any bytes as an opening handshake, on both sides, and any request that our own client can make.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use sockeye_core::{Config, RecvBuf, Role};
 use crate::compressed::settings;
 use crate::input::{Cut, Input};
 
-/// Checks one input: a byte that chooses what, a byte that cuts, then the bytes themselves.
+/// Checks one input: a byte that chooses the check, a seed for the cut, then the bytes.
 pub fn handshake(data: &[u8]) {
     let mut input = Input::new(data);
     let (choices, seed) = (input.byte(), input.byte());
@@ -23,10 +23,10 @@ pub fn handshake(data: &[u8]) {
     }
     let config = Arc::new(config);
     match choices & 3 {
-        0 => same(|cut| ask(&config, input_bytes(data), cut), seed),
-        1 => same(|cut| answer(&config, input_bytes(data), cut), seed),
-        2 => same(|cut| body(choices, input_bytes(data), cut), seed),
-        _ => both(&mut input, choices, seed),
+        0 => check_all_cuts(|cut| server_reads(&config, input_bytes(data), cut), seed),
+        1 => check_all_cuts(|cut| client_reads(&config, input_bytes(data), cut), seed),
+        2 => check_all_cuts(|cut| read_body(choices, input_bytes(data), cut), seed),
+        _ => round_trip(&mut input, choices, seed),
     }
 }
 
@@ -34,15 +34,16 @@ fn input_bytes(data: &[u8]) -> &[u8] {
     data.get(2..).unwrap_or_default()
 }
 
-/// However the bytes are cut, the same comes out of them.
-fn same<T: PartialEq + std::fmt::Debug>(run: impl Fn(Cut) -> T, seed: u8) {
+/// Checks that the result does not depend on how the bytes are cut.
+fn check_all_cuts<T: PartialEq + std::fmt::Debug>(run: impl Fn(Cut) -> T, seed: u8) {
     let whole = run(Cut::Whole);
     for cut in Cut::all(seed) {
         assert_eq!(run(cut), whole, "{cut:?}");
     }
 }
 
-/// Gives the pieces to `poll` until it has an outcome, and says how many bytes it took.
+/// Passes the pieces to `poll` until it has an outcome. Returns the outcome and the number of bytes
+/// taken.
 fn feed<T>(
     bytes: &[u8],
     cut: Cut,
@@ -56,13 +57,13 @@ fn feed<T>(
         if outcome.is_some() {
             return (outcome, used);
         }
-        assert!(input.is_empty(), "who wants more has taken everything");
+        assert!(input.is_empty(), "input is left without an outcome");
     }
     (None, used)
 }
 
-/// A server reads the bytes; whatever they are, its answer is one that a client understands.
-fn ask(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
+/// Lets a server read the bytes. Checks that a client understands the answer.
+fn server_reads(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
     let mut handshake = server::Handshake::new(config.clone());
     let (outcome, used) = feed(bytes, cut, |input| handshake.poll_request(input).transpose());
     let request = match outcome {
@@ -71,10 +72,10 @@ fn ask(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
             assert_eq!(
                 handshake.poll_request(&mut RecvBuf::new(&mut [])).err(),
                 Some(error),
-                "an error stays"
+                "the error changed"
             );
             error.response().iter().for_each(check_refusal);
-            // A lone byte is judged by itself, and two are judged together: either may be the reason.
+            // A single byte is judged by itself, and two together: the reason depends on the cut.
             return match error.to_string() {
                 text if text.contains("TLS") || text.contains("method") => "not HTTP".into(),
                 text => text,
@@ -95,7 +96,7 @@ fn ask(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
             if let Some(name) = &chosen {
                 accept = accept.subprotocol(name);
             }
-            let accepted = upgrade.accept(&accept, config.clone()).expect("it was offered");
+            let accepted = upgrade.accept(&accept, config.clone()).expect("the subprotocol was offered");
             assert_eq!(accepted.subprotocol, chosen);
             let head = accepted.connection.poll_transmit().expect("a 101").first().to_vec();
             assert!(head.starts_with(b"HTTP/1.1 101 ") && head.ends_with(b"\r\n\r\n"));
@@ -112,14 +113,14 @@ fn start(request: client::Request, nonce: [u8; 16], config: &Arc<Config>) -> cli
     request.start(nonce, Box::new(|| [1, 2, 3, 4]), config.clone())
 }
 
-/// A response that refuses comes out of a client as it went in.
+/// Checks that a client reports a refusal exactly as the server wrote it.
 fn check_refusal(response: &Response) {
     let mut handshake = start(client::Request::new(&url()), [7; 16], &Arc::new(Config::new()));
     let mut bytes = response.encode();
     let mut input = RecvBuf::new(&mut bytes);
     let outcome = handshake.poll_response(&mut input);
     let Err(client::HandshakeError::Refused(received)) = outcome else {
-        panic!("{response:?} is {outcome:?}")
+        panic!("{response:?} gave {outcome:?}")
     };
     assert!(input.is_empty());
     assert_eq!(received.status(), response.status());
@@ -127,9 +128,9 @@ fn check_refusal(response: &Response) {
     assert!(!received.is_truncated());
 }
 
-/// A client reads the bytes.
-fn answer(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
-    // The sample nonce of RFC 6455 1.3, so that its sample answer is one.
+/// Lets a client read the bytes.
+fn client_reads(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
+    // The sample nonce of RFC 6455 1.3, so that the sample response there is valid.
     let request = client::Request::new(&url()).subprotocol("chat").expect("a token");
     let mut handshake = start(request, *b"the sample nonce", config);
     let (outcome, used) = feed(bytes, cut, |input| handshake.poll_response(input).transpose());
@@ -144,8 +145,8 @@ fn answer(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
     }
 }
 
-/// A body is read; where it fails, less of it may have come before.
-fn body(choices: u8, bytes: &[u8], cut: Cut) -> String {
+/// Reads a body. If that fails, the content read before depends on the cut and is left out.
+fn read_body(choices: u8, bytes: &[u8], cut: Cut) -> String {
     let length = match choices >> 2 & 3 {
         0 => BodyLength::Length(u64::from(choices)),
         1 => BodyLength::UntilClose,
@@ -167,7 +168,7 @@ fn body(choices: u8, bytes: &[u8], cut: Cut) -> String {
                 Err(error) => return Some(Err(error)),
             }
             steps -= 1;
-            assert!(steps > 0, "no end");
+            assert!(steps > 0, "the reader does not stop");
         }
     });
     assert!(content.len() as u64 <= limit);
@@ -178,8 +179,8 @@ fn body(choices: u8, bytes: &[u8], cut: Cut) -> String {
     }
 }
 
-/// What our client asks for our server accepts, and what that answers our client accepts.
-fn both(input: &mut Input<'_>, choices: u8, seed: u8) {
+/// Checks that our server accepts every request of our client, and our client its answer.
+fn round_trip(input: &mut Input<'_>, choices: u8, seed: u8) {
     let config = |deflate: bool| {
         let config = Config::new().max_head_size(1 << 20).max_headers(1000);
         Arc::new(if deflate {
@@ -230,7 +231,7 @@ fn both(input: &mut Input<'_>, choices: u8, seed: u8) {
     assert_eq!(used, sent.len());
     let upgrade = server::Upgrade::new(request).expect("a valid handshake");
     assert!(upgrade.subprotocols().eq(offered.iter()));
-    let mut accepted = upgrade.accept(&accept, server_config).expect("it was offered");
+    let mut accepted = upgrade.accept(&accept, server_config).expect("the subprotocol was offered");
     accepted.connection.send("first").expect("open");
     let head = accepted.connection.poll_transmit().expect("a 101").first().to_vec();
     let outcome = feed(&head, Cut::Seeded(seed), |input| handshake.poll_response(input).transpose());

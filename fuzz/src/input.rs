@@ -1,7 +1,7 @@
-//! How the targets read what the fuzzer made: from front to back, byte by byte, with zeros behind the end. So a small change
-//! of the input is a small change of what happens, and seeds can be written by hand.
+//! How the targets read an input: byte by byte from front to back, with zeros after the end. A
+//! small change of the input is then a small change of the test, and seeds can be written by hand.
 
-/// The fuzzer's bytes.
+/// The bytes from the fuzzer.
 pub(crate) struct Input<'d> {
     rest: &'d [u8],
 }
@@ -21,7 +21,8 @@ impl<'d> Input<'d> {
         *byte
     }
 
-    /// A size that is mostly small: half of the bytes say it, the others say it times 37.
+    /// Returns a size. Half of the byte values stand for themselves, the others for a multiple of
+    /// 37.
     pub(crate) fn size(&mut self) -> usize {
         match usize::from(self.byte()) {
             small @ 0..128 => small,
@@ -29,20 +30,20 @@ impl<'d> Input<'d> {
         }
     }
 
-    /// Up to `n` bytes.
+    /// Returns up to `n` bytes.
     pub(crate) fn take(&mut self, n: usize) -> &'d [u8] {
         let (front, rest) = self.rest.split_at(n.min(self.rest.len()));
         self.rest = rest;
         front
     }
 
-    /// Up to 127 bytes, as many as the first byte says.
+    /// Returns up to 127 bytes. The first byte says how many.
     pub(crate) fn bytes(&mut self) -> &'d [u8] {
         let n = usize::from(self.byte() & 0x7f);
         self.take(n)
     }
 
-    /// The same as text.
+    /// Returns such bytes as text.
     pub(crate) fn text(&mut self) -> String {
         String::from_utf8_lossy(self.bytes()).into_owned()
     }
@@ -57,17 +58,17 @@ impl<'d> Input<'d> {
 pub(crate) enum Cut {
     Whole,
     Single,
-    /// Pieces of one to eight, 64 or so bytes, as this seed has it.
+    /// Pieces of at most 3, 8, 64 or 700 bytes, chosen by this seed.
     Seeded(u8),
 }
 
 impl Cut {
-    /// All at once, one by one, and one in between.
+    /// Returns the two extremes and a cut in between.
     pub(crate) fn all(seed: u8) -> [Cut; 3] {
         [Cut::Whole, Cut::Single, Cut::Seeded(seed)]
     }
 
-    /// The pieces of `bytes`.
+    /// Cuts `bytes` into pieces.
     pub(crate) fn pieces(self, bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut state = match self {
             _ if bytes.is_empty() => return vec![Vec::new()],
@@ -78,11 +79,11 @@ impl Cut {
         let most = [3, 8, 64, 700][state as usize >> 8 & 3];
         let (mut pieces, mut rest) = (Vec::new(), bytes);
         while !rest.is_empty() {
-            // Lehmer's generator: enough to be irregular.
+            // Lehmer's generator is random enough here.
             state = (u64::from(state) * 48_271 % 0x7fff_ffff) as u32;
-            let (piece, behind) = rest.split_at(rest.len().min(1 + state as usize % most));
+            let (piece, after) = rest.split_at(rest.len().min(1 + state as usize % most));
             pieces.push(piece.to_vec());
-            rest = behind;
+            rest = after;
         }
         pieces
     }

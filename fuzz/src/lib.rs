@@ -1,5 +1,5 @@
-//! What the fuzz targets check, as plain functions: they panic when something does not hold. The tests run them on any
-//! compiler; see the README.
+//! The checks of the fuzz targets, as plain functions that panic when a check fails. The tests run
+//! them on any compiler. See the README.
 
 mod compressed;
 mod deflate;

@@ -1,4 +1,4 @@
-//! Any sequence of calls on two ends, over a transport that does anything.
+//! Any sequence of calls on two ends, over a transport that may do anything.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use sockeye_core::{CloseCode, Config, Frame, MessageKind, Opcode, Prepared, Prot
 use crate::input::Input;
 use crate::pair::{End, Pair};
 
-/// Checks one input: a few bytes of configuration, then calls, each a byte and what it needs.
+/// Checks one input: two bytes of configuration, then calls. Each call is a byte and its arguments.
 pub fn ops(data: &[u8]) {
     let mut input = Input::new(data);
     let mut pair = Pair::new(config(&mut input));
-    // Sends are copied about and compared: this many are enough.
+    // Every message is copied and compared, so bound the number of calls.
     for _ in 0..400 {
         if input.is_empty() {
             break;
@@ -21,14 +21,14 @@ pub fn ops(data: &[u8]) {
             end.check();
         }
     }
-    end(&mut pair);
+    finish(&mut pair);
 }
 
 fn config(input: &mut Input<'_>) -> Config {
     let (choices, times) = (input.byte(), input.byte());
     let mut config = Config::new()
         .high_water_mark([0, 30, 1000, 1 << 16][usize::from(choices & 3)])
-        // A message may be sent in frames of one byte here.
+        // With a fragment size of 0, a message may consist of frames of one byte.
         .max_fragments(u32::MAX)
         .max_send_size([50, 5000, 2 << 20][usize::from(choices >> 2) % 3])
         .auto_pong(choices & 0x10 == 0);
@@ -44,7 +44,7 @@ fn config(input: &mut Input<'_>) -> Config {
     config
 }
 
-/// One call: the byte's upper bit says on which end.
+/// Makes one call. The upper bit of the byte chooses the end.
 fn step(pair: &mut Pair, input: &mut Input<'_>) {
     let op = input.byte();
     let now = pair.now;
@@ -67,28 +67,28 @@ fn step(pair: &mut Pair, input: &mut Input<'_>) {
                 ProtocolError::ReservedBits,
             ];
             end.connection.fail(error[usize::from(input.byte()) % 3]);
-            cut(end, other);
+            cut_off(end, other);
         }
         40 => {
             end.connection.abort();
-            cut(end, other);
+            cut_off(end, other);
             assert_eq!(end.connection.state(), State::Closed);
         }
         41 => {
-            // The other end is gone.
+            // The other end has closed the transport.
             end.eof();
-            cut(end, other);
+            cut_off(end, other);
         }
         42 => {
             end.connection.handle_write_error();
-            cut(end, other);
+            cut_off(end, other);
         }
         43 => {
             let garbage = input.bytes();
             end.wire.extend(garbage);
-            other.deceived = true;
-            // What it answers to that may end the connection.
-            cut(end, other);
+            other.tampered = true;
+            // The other end may fail the connection in response.
+            cut_off(end, other);
         }
         44..60 => _ = end.transmit(input.size(), op & 1 != 0),
         60..90 => {
@@ -99,23 +99,23 @@ fn step(pair: &mut Pair, input: &mut Input<'_>) {
         110..118 => {
             pair.now = now + Duration::from_nanos(u64::from(input.byte()));
             let now = pair.now;
-            pair.ends.iter_mut().for_each(|end| end.tell_time(now));
+            pair.ends.iter_mut().for_each(|end| end.handle_time(now));
         }
         118 => end.connection.lend_buffer(|| Vec::with_capacity(64)),
         119 => {
             let waits = end.connection.queued() > 0;
             let buffer = end.connection.reclaim_buffer();
-            assert!(buffer.is_none() || !waits, "what waits stays");
+            assert!(buffer.is_none() || !waits, "a buffer with queued bytes was reclaimed");
         }
         _ => {
-            end.tell_time(now);
+            end.handle_time(now);
             let _ = end.connection.round_trip();
         }
     }
 }
 
-/// From here on nothing that one says need arrive at the other.
-fn cut(end: &mut End, other: &mut End) {
+/// From here on, messages need not arrive at the other end.
+fn cut_off(end: &mut End, other: &mut End) {
     end.cut_off = true;
     other.cut_off = true;
 }
@@ -129,7 +129,7 @@ fn send(end: &mut End, how: u8, input: &mut Input<'_>) {
         2 => (end.connection.send(text.clone()), MessageKind::Text),
         _ => (end.connection.send_prepared(&Prepared::new(&*text)), MessageKind::Text),
     };
-    end.said(result, kind, text.as_bytes());
+    end.record_send(result, kind, text.as_bytes());
 }
 
 fn send_frame(end: &mut End, input: &mut Input<'_>) {
@@ -140,33 +140,33 @@ fn send_frame(end: &mut End, input: &mut Input<'_>) {
     let finish = choices & 0x80 == 0;
     let part = input.bytes();
     let result = end.connection.send_frame(&Frame::new(opcode, part).finish(finish));
-    end.said_part(result, opcode, part, finish);
+    end.record_frame(result, opcode, part, finish);
 }
 
-/// Whatever has happened, a close and a working transport bring it to an end.
-fn end(pair: &mut Pair) {
-    pair.settle();
-    pair.check_said();
+/// Checks that a close over a working transport ends both connections, whatever happened before.
+fn finish(pair: &mut Pair) {
+    pair.run_until_idle();
+    pair.check_delivery();
     for which in [0, 1] {
-        // Whoever is closing already has nothing more to say.
+        // An end that is already closing returns an error.
         let _ = pair.ends(which).0.connection.close(CloseCode::NORMAL, "the end");
     }
-    pair.settle();
-    let honest = pair.ends.iter().all(|end| !end.cut_off);
-    if honest {
+    pair.run_until_idle();
+    let is_intact = pair.ends.iter().all(|end| !end.cut_off);
+    if is_intact {
         for end in &pair.ends {
             assert_eq!(end.connection.state(), State::Closed, "{:?}", end.connection);
-            let info = end.connection.close_info().expect("it has ended");
+            let info = end.connection.close_info().expect("the connection has ended");
             assert!(info.clean, "{info:?}");
         }
     }
-    // A dead line is given up in time.
+    // On a dead transport, the deadlines end the connections.
     for _ in 0..4 {
         pair.now = pair.now + Duration::from_secs(60);
-        pair.settle();
+        pair.run_until_idle();
     }
     for end in &pair.ends {
         assert_eq!(end.connection.state(), State::Closed, "{:?}", end.connection);
     }
-    pair.check_said();
+    pair.check_delivery();
 }

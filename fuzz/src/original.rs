@@ -1,4 +1,4 @@
-//! What zlib makes of compressed messages: the one in C, that nearly everybody inflates with.
+//! The original zlib, in C, as a second opinion: most peers inflate with it.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -11,19 +11,20 @@ pub(crate) struct Original {
     history: Vec<u8>,
 }
 
-/// zlib called it an error.
+/// zlib returned an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refused;
 
 impl Original {
-    /// zlib inflates with no window of 8 bits that has no header. 9 is what it takes for that.
+    /// zlib has no raw window of 8 bits, so it gets 9.
     pub(crate) fn new(takeover: Takeover, window_bits: u8) -> Self {
         let window_bits = window_bits.max(9);
         Original { takeover, window_bits, inflate: inflate(window_bits), history: Vec::new() }
     }
 
-    /// What comes of a message, in pieces of `room` bytes: with small ones it needs its window, with large ones it looks into its
-    /// own output. It is no more than `limit` allows, and whatever comes before an error.
+    /// Inflates a message in pieces of `room` bytes. With small pieces zlib needs its window; with
+    /// large ones it looks into its own output. Returns at most `limit` bytes, and what came before
+    /// an error.
     pub(crate) fn message(
         &mut self,
         payload: &[u8],
@@ -39,7 +40,7 @@ impl Original {
             }
         }
         if payload.is_empty() {
-            // The tail alone is half a block, and zlib would wait for the rest of it in the next message.
+            // The tail alone is half a block. zlib would expect the rest of it in the next message.
             return (Vec::new(), Ok(()));
         }
         let data = [payload, &TAIL].concat();
@@ -58,7 +59,7 @@ impl Original {
                 Err(_) => break Err(Refused),
                 Ok(Status::StreamEnd) => {
                     self.inflate = inflate(self.window_bits);
-                    // Nothing refers back behind it.
+                    // Nothing may refer back beyond a final block.
                     self.history.clear();
                     begin = out.len();
                     if used >= payload.len() {

@@ -8,25 +8,25 @@ use sockeye_core::{
     SendError, State,
 };
 
-use crate::wire::{self, Said};
+use crate::wire::{self, OwnedMessage};
 
-/// One end, what it has written, and what it has said and heard.
+/// One end, the bytes it has written, and the messages it has sent and received.
 pub(crate) struct End {
     pub(crate) connection: Connection,
     assembler: Assembler,
     config: Arc<Config>,
-    /// Written, and not yet read by the other end.
+    /// Written, but not yet read by the other end.
     pub(crate) wire: VecDeque<u8>,
     /// Everything ever written.
     written: Vec<u8>,
-    /// Messages accepted by a send, in order; the last one may be under way.
-    said: Vec<Said>,
-    saying: Option<Said>,
-    heard: Vec<Said>,
-    /// Nothing that this end says from now on need arrive.
+    /// The messages accepted by a send, in order.
+    sent: Vec<OwnedMessage>,
+    partial: Option<OwnedMessage>,
+    received: Vec<OwnedMessage>,
+    /// Messages sent from now on need not arrive.
     pub(crate) cut_off: bool,
-    /// What it reads is not all that the other end wrote.
-    pub(crate) deceived: bool,
+    /// The bytes it reads differ from the bytes that the other end wrote.
+    pub(crate) tampered: bool,
     eof: bool,
     state: State,
 }
@@ -56,26 +56,26 @@ impl End {
             config: config.clone(),
             wire: VecDeque::new(),
             written: Vec::new(),
-            said: Vec::new(),
-            saying: None,
-            heard: Vec::new(),
+            sent: Vec::new(),
+            partial: None,
+            received: Vec::new(),
             cut_off: false,
-            deceived: false,
+            tampered: false,
             eof: false,
             state: State::Open,
         }
     }
 
-    /// A send was accepted: so it had to be allowed.
-    pub(crate) fn said(&mut self, result: Result<(), SendError>, kind: MessageKind, payload: &[u8]) {
+    /// Records a send. Checks that an accepted one was allowed.
+    pub(crate) fn record_send(&mut self, result: Result<(), SendError>, kind: MessageKind, payload: &[u8]) {
         if result.is_ok() {
-            assert!(self.saying.is_none() && rank(self.state) < 2);
-            self.said.push((kind, payload.to_vec()));
+            assert!(self.partial.is_none() && rank(self.state) < 2);
+            self.sent.push((kind, payload.to_vec()));
         }
     }
 
-    /// The same for one frame.
-    pub(crate) fn said_part(
+    /// Records a single frame in the same way.
+    pub(crate) fn record_frame(
         &mut self,
         result: Result<(), SendError>,
         opcode: Opcode,
@@ -86,26 +86,28 @@ impl End {
             return;
         }
         match opcode {
-            Opcode::Continuation => self.saying.as_mut().expect("it was begun").1.extend_from_slice(part),
-            Opcode::Text => self.saying = Some((MessageKind::Text, part.to_vec())),
-            _ => self.saying = Some((MessageKind::Binary, part.to_vec())),
+            Opcode::Continuation => {
+                self.partial.as_mut().expect("a message has begun").1.extend_from_slice(part)
+            }
+            Opcode::Text => self.partial = Some((MessageKind::Text, part.to_vec())),
+            _ => self.partial = Some((MessageKind::Binary, part.to_vec())),
         }
         if finish {
-            self.said.extend(self.saying.take());
+            self.sent.extend(self.partial.take());
         }
     }
 
-    /// Writes up to `n` bytes, of the first slice or of all.
+    /// Writes up to `n` bytes, from the first slice or from all.
     pub(crate) fn transmit(&mut self, n: usize, vectored: bool) -> bool {
         let Some(transmit) = self.connection.poll_transmit() else { return false };
-        assert!(!transmit.first().is_empty(), "there is something to write");
+        assert!(!transmit.first().is_empty(), "nothing to write");
         let bytes: Vec<u8> = match vectored {
             true => transmit.slices().flatten().copied().take(n).collect(),
             false => transmit.first().iter().copied().take(n).collect(),
         };
         let queued = self.connection.queued();
         self.connection.transmitted(bytes.len());
-        // A pong that waited for room may have come in.
+        // A pong that waited for room may have been queued.
         assert!(self.connection.queued() + bytes.len() >= queued);
         self.wire.extend(&bytes);
         self.written.extend_from_slice(&bytes);
@@ -124,18 +126,18 @@ impl End {
             match self.assembler.poll(&mut self.connection, &mut input) {
                 Ok(Some(Incoming::Message(message))) => {
                     let message = message.as_ref();
-                    self.heard.push((message.kind(), message.as_bytes().to_vec()));
+                    self.received.push((message.kind(), message.as_bytes().to_vec()));
                 }
                 Ok(Some(Incoming::Control(_))) => {}
                 Ok(None) => break,
-                // What follows a fault is discarded when it is polled.
+                // After a fault, polling discards the rest of the input.
                 Err(_) if input.is_empty() => break,
                 Err(_) => {}
             }
             steps -= 1;
-            assert!(steps > 0, "an event takes at least a byte");
+            assert!(steps > 0, "an event took no byte");
         }
-        assert!(input.is_empty(), "everything is taken");
+        assert!(input.is_empty(), "input is left");
         true
     }
 
@@ -148,14 +150,15 @@ impl End {
         self.eof
     }
 
-    /// Tells the time until nothing is due any more, which must be soon.
-    pub(crate) fn tell_time(&mut self, now: Instant) {
+    /// Handles all deadlines that are due. The connection must not ask for the time again and
+    /// again.
+    pub(crate) fn handle_time(&mut self, now: Instant) {
         let before = self.connection.state();
         for _ in 0..8 {
             match self.connection.poll_timeout() {
                 Some(deadline) if deadline <= now => self.connection.handle_timeout(now),
                 _ => {
-                    // A deadline that has passed is as good as a cut line.
+                    // A missed deadline ends the connection, so messages may be lost.
                     let info = self.connection.close_info();
                     self.cut_off |= info.is_some_and(|info| info.code == CloseCode::POLICY_VIOLATION);
                     self.cut_off |= before != State::Closed && self.connection.state() == State::Closed;
@@ -163,17 +166,17 @@ impl End {
                 }
             }
         }
-        panic!("it wants to know the time again and again: {:?}", self.connection);
+        panic!("the deadline stays in the past: {:?}", self.connection);
     }
 
-    /// What always holds.
+    /// Checks the invariants.
     pub(crate) fn check(&mut self) {
         let state = self.connection.state();
         assert!(rank(state) >= rank(self.state), "{state:?} does not follow {:?}", self.state);
         self.state = state;
         assert_eq!(state == State::Open, self.connection.close_info().is_none());
         if state == State::Closed {
-            assert_eq!(self.connection.poll_timeout(), None, "nothing is due any more");
+            assert_eq!(self.connection.poll_timeout(), None, "a closed connection has a deadline");
             assert_eq!(self.connection.send("late"), Err(SendError::Closed));
             assert_eq!(self.connection.ping(b""), Err(SendError::Closed));
         }
@@ -181,11 +184,11 @@ impl End {
         let waiting = self.connection.poll_transmit().map_or(0, |t| t.slices().map(<[u8]>::len).sum());
         assert_eq!(queued, waiting);
         assert_eq!(self.connection.poll_transmit().is_some(), queued > 0);
-        assert!(queued <= self.most_queued(), "{queued} bytes wait");
+        assert!(queued <= self.max_queued(), "{queued} bytes are queued");
     }
 
-    /// The mark, what one send may add above it, and a Close.
-    fn most_queued(&self) -> usize {
+    /// Returns the sum of the mark, the most that one send may add above it, and a Close.
+    fn max_queued(&self) -> usize {
         let config = &self.config;
         let message = (config.max_send_size as usize).max(125);
         let frames = message.div_ceil(config.fragment_size.unwrap_or(message).max(1)).max(1);
@@ -207,21 +210,21 @@ impl Pair {
         Pair { ends, now: Instant::from_nanos(1) }
     }
 
-    /// One end and the other.
+    /// Returns one end and the other.
     pub(crate) fn ends(&mut self, which: usize) -> (&mut End, &mut End) {
         let [server, client] = &mut self.ends;
         if which == 0 { (server, client) } else { (client, server) }
     }
 
-    /// The transport works as it should: everything written arrives, and whoever wants to close his side does. Until
-    /// nothing changes any more.
-    pub(crate) fn settle(&mut self) {
+    /// Runs both ends over a working transport until nothing changes any more. Everything written
+    /// arrives, and each end that wants to shut down the transport does so.
+    pub(crate) fn run_until_idle(&mut self) {
         for _ in 0..10_000 {
             let mut moved = false;
             for which in [0, 1] {
                 let now = self.now;
                 let (end, other) = self.ends(which);
-                end.tell_time(now);
+                end.handle_time(now);
                 while end.transmit(usize::MAX, true) {
                     moved = true;
                 }
@@ -238,21 +241,22 @@ impl Pair {
                 return;
             }
         }
-        panic!("no end: {:?} {:?}", self.ends[0].connection, self.ends[1].connection);
+        panic!("the ends do not come to rest: {:?} {:?}", self.ends[0].connection, self.ends[1].connection);
     }
 
-    /// What holds when no more will be done: what was said was heard, in order, unless something came between.
-    pub(crate) fn check_said(&self) {
+    /// Checks at the end that every message sent was received, in order, unless the transport
+    /// interfered.
+    pub(crate) fn check_delivery(&self) {
         for (from, to) in [(0, 1), (1, 0)] {
             let (from, to) = (&self.ends[from], &self.ends[to]);
             let written = wire::check(from.connection.role(), &from.written);
-            assert!(from.said.starts_with(&written), "what is written is what was said");
-            if to.deceived {
+            assert!(from.sent.starts_with(&written), "the written messages are those that were sent");
+            if to.tampered {
                 continue;
             }
-            assert!(from.said.starts_with(&to.heard), "what is heard is what was said");
+            assert!(from.sent.starts_with(&to.received), "the received messages are those that were sent");
             if !from.cut_off && !to.cut_off {
-                assert_eq!(from.said.len(), to.heard.len(), "all that was said is heard");
+                assert_eq!(from.sent.len(), to.received.len(), "every message arrives");
             }
         }
     }

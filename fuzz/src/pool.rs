@@ -1,4 +1,4 @@
-//! A pool of codecs that gives whatever it has, last in first out.
+//! A pool of codecs, last in first out.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ impl Pool {
 }
 
 impl CodecPool for Pool {
-    // Also one made for other settings, which is not used then.
+    // May return a compressor for other settings, which the core must not use.
     fn take_compressor(&self, _: &CompressorSettings) -> Option<Compressor> {
         self.compressors.lock().expect("never poisoned").pop()
     }

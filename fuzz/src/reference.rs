@@ -1,34 +1,35 @@
-//! What compressed messages mean, by the letter of RFC 1951 and RFC 7692 7.2.2, bit by bit and with nothing of what is tested.
+//! A reference inflater, written bit by bit from RFC 1951 and RFC 7692 7.2.2. It shares no code
+//! with what is tested.
 
 use std::sync::LazyLock;
 
 /// "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message."
 pub(crate) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// What is known of the messages before.
+/// How much of the messages before can be referred to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takeover {
     None,
-    /// All that the stream had, as far back as 32 KiB; a block with BFINAL ends it.
+    /// The last 32 KiB of the stream, which a block with BFINAL ends.
     Stream,
-    /// The last so many bytes of all messages, whatever ended.
+    /// This many bytes of the messages, with the same end.
     History(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// No deflate stream, wherever it might have gone on to.
-    Wrong,
-    /// It does not end with a block, or not with a byte.
-    Cut,
-    /// There is more of it than the limit allows.
+    /// Not a deflate stream, whatever might follow.
+    Invalid,
+    /// The end is inside a block or a byte.
+    Truncated,
+    /// More output than the limit.
     TooBig,
 }
 
 pub(crate) struct Reference {
     takeover: Takeover,
     window: Vec<u8>,
-    /// How far back any message has referred.
+    /// The largest distance that a message has used.
     pub(crate) max_distance: usize,
 }
 
@@ -37,7 +38,7 @@ impl Reference {
         Reference { takeover, window: Vec::new(), max_distance: 0 }
     }
 
-    /// What comes of the next message, up to what is wrong with it.
+    /// Inflates the next message, up to the first fault.
     pub(crate) fn message(&mut self, payload: &[u8], limit: u64) -> (Vec<u8>, Result<(), Fault>) {
         let data = [payload, &TAIL].concat();
         let before = self.window.len();
@@ -64,22 +65,22 @@ impl Reference {
 
 struct Bits<'b> {
     bytes: &'b [u8],
-    /// In bits.
+    /// The position, in bits.
     at: usize,
 }
 
 impl Bits<'_> {
-    /// Up to 16 bits.
+    /// Takes up to 16 bits.
     fn take(&mut self, count: usize) -> Result<usize, Fault> {
         if self.at + count > self.bytes.len() * 8 {
-            return Err(Fault::Cut);
+            return Err(Fault::Truncated);
         }
         let value = self.peek() & ((1 << count) - 1);
         self.at += count;
         Ok(value)
     }
 
-    /// The next 17 bits or more, with zeros behind the end.
+    /// Returns the next 17 bits or more, with zeros after the end.
     fn peek(&self) -> usize {
         let byte = |n| self.bytes.get(self.at / 8 + n).map_or(0, |byte| usize::from(*byte) << (8 * n));
         (byte(0) | byte(1) | byte(2)) >> (self.at % 8)
@@ -92,9 +93,9 @@ impl Bits<'_> {
 
 struct Stream<'b> {
     bits: Bits<'b>,
-    /// Where the message ends and the tail begins.
+    /// The bit at which the message ends and the tail begins.
     payload: usize,
-    /// What may be referred to begins at `start`.
+    /// The output. A distance may reach back to `start`.
     out: Vec<u8>,
     start: usize,
     end: usize,
@@ -105,7 +106,8 @@ impl Stream<'_> {
     fn blocks(&mut self) -> Result<(), Fault> {
         let mut fresh = true;
         loop {
-            // Nothing, or nothing behind a block with BFINAL: that the tail then is half a block is for nobody to mind.
+            // An empty message, or nothing after a block with BFINAL. Then the tail alone is half a
+            // block, which is no fault.
             if fresh && self.bits.at == self.payload || self.bits.at == self.bits.bytes.len() * 8 {
                 return Ok(());
             }
@@ -120,15 +122,15 @@ impl Stream<'_> {
                     let (symbols, distances) = self.tables()?;
                     self.coded(&symbols, &distances)?;
                 }
-                _ => return Err(Fault::Wrong),
+                _ => return Err(Fault::Invalid),
             }
             fresh = is_last;
             if is_last {
                 self.bits.align();
                 self.start = self.out.len();
-                // What is left of the tail is no stream.
+                // The rest of the tail is not a stream.
                 if self.bits.at > self.payload && self.bits.at < self.bits.bytes.len() * 8 {
-                    return Err(Fault::Cut);
+                    return Err(Fault::Truncated);
                 }
             }
         }
@@ -138,17 +140,17 @@ impl Stream<'_> {
         self.bits.align();
         let length = self.bits.take(16)?;
         if self.bits.take(16)? != !length & 0xffff {
-            return Err(Fault::Wrong);
+            return Err(Fault::Invalid);
         }
         let at = self.bits.at / 8;
-        let there = self.bits.bytes.get(at..).unwrap_or_default();
-        let there = there.get(..length).unwrap_or(there);
-        // What the tail means may be an end, but no content.
-        let own = there.len().min((self.payload / 8).saturating_sub(at));
+        let present = self.bits.bytes.get(at..).unwrap_or_default();
+        let present = present.get(..length).unwrap_or(present);
+        // The tail may end a block, but it must not add content.
+        let own = present.len().min((self.payload / 8).saturating_sub(at));
         self.bits.at += length * 8;
-        self.put(&there[..own])?;
+        self.put(&present[..own])?;
         if own < length {
-            return Err(Fault::Cut);
+            return Err(Fault::Truncated);
         }
         Ok(())
     }
@@ -158,21 +160,21 @@ impl Stream<'_> {
             let symbol = match symbols.symbol(&mut self.bits)? {
                 256 => return Ok(()),
                 literal @ 0..256 => {
-                    self.check_own()?;
+                    self.check_not_in_tail()?;
                     self.put(&[literal as u8])?;
                     continue;
                 }
                 symbol => symbol - 257,
             };
-            let (base, extra) = *LENGTHS.get(symbol).ok_or(Fault::Wrong)?;
+            let (base, extra) = *LENGTHS.get(symbol).ok_or(Fault::Invalid)?;
             let length = base + self.bits.take(extra)?;
-            let (base, extra) = *DISTANCES.get(distances.symbol(&mut self.bits)?).ok_or(Fault::Wrong)?;
+            let (base, extra) = *DISTANCES.get(distances.symbol(&mut self.bits)?).ok_or(Fault::Invalid)?;
             let distance = base + self.bits.take(extra)?;
             if distance > self.out.len() - self.start {
-                return Err(Fault::Wrong);
+                return Err(Fault::Invalid);
             }
             self.max_distance = self.max_distance.max(distance);
-            self.check_own()?;
+            self.check_not_in_tail()?;
             let period = self.out[self.out.len() - distance..].to_vec();
             let copy: Vec<u8> = period.into_iter().cycle().take(length).collect();
             self.put(&copy)?;
@@ -183,28 +185,29 @@ impl Stream<'_> {
         const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
         let (symbols, distances) = (self.bits.take(5)? + 257, self.bits.take(5)? + 1);
         let count = self.bits.take(4)? + 4;
-        // As zlib: those that have no meaning cannot be announced either.
+        // Like zlib, refuse to declare symbols without a meaning.
         if symbols > 286 || distances > 30 {
-            return Err(Fault::Wrong);
+            return Err(Fault::Invalid);
         }
         let mut of_lengths = [0; 19];
         for &place in &ORDER[..count] {
             of_lengths[place] = self.bits.take(3)?;
         }
         if of_lengths == [0; 19] {
-            // zlib reads lengths of zero to their end, if they come to one, and misses the end of the block then.
-            return Err(Fault::Cut);
+            // zlib reads lengths of zero to the end of the input and then misses the end of the
+            // block.
+            return Err(Fault::Truncated);
         }
         let code = Code::new(&of_lengths)?;
         if !code.is_complete {
-            return Err(Fault::Wrong);
+            return Err(Fault::Invalid);
         }
         let mut lengths = Vec::new();
         while lengths.len() < symbols + distances {
             let (length, times) = match code.symbol(&mut self.bits)? {
                 16 => {
                     let times = 3 + self.bits.take(2)?;
-                    (*lengths.last().ok_or(Fault::Wrong)?, times)
+                    (*lengths.last().ok_or(Fault::Invalid)?, times)
                 }
                 17 => (0, 3 + self.bits.take(3)?),
                 18 => (0, 11 + self.bits.take(7)?),
@@ -213,15 +216,15 @@ impl Stream<'_> {
             lengths.extend(std::iter::repeat_n(length, times));
         }
         if lengths.len() > symbols + distances || lengths[256] == 0 {
-            return Err(Fault::Wrong);
+            return Err(Fault::Invalid);
         }
         let (symbols, distances) = lengths.split_at(symbols);
         Ok((Code::new(symbols)?, Code::new(distances)?))
     }
 
-    /// What the tail means may be an end, but no content.
-    fn check_own(&self) -> Result<(), Fault> {
-        if self.bits.at > self.payload { Err(Fault::Cut) } else { Ok(()) }
+    /// Fails inside the tail, which may end a block but must not add content.
+    fn check_not_in_tail(&self) -> Result<(), Fault> {
+        if self.bits.at > self.payload { Err(Fault::Truncated) } else { Ok(()) }
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Fault> {
@@ -231,7 +234,8 @@ impl Stream<'_> {
     }
 }
 
-/// RFC 1951 3.2.6. Two of the distances mean nothing, but are there to make the code complete.
+/// The fixed codes of RFC 1951 3.2.6. Two distances have no meaning and only make the code
+/// complete.
 static FIXED: LazyLock<(Code, Code)> = LazyLock::new(|| {
     let length = |symbol| match symbol {
         0..144 | 280.. => 8,
@@ -243,7 +247,7 @@ static FIXED: LazyLock<(Code, Code)> = LazyLock::new(|| {
     (code(&lengths), code(&[5; 32]))
 });
 
-/// A canonical code (RFC 1951 3.2.2), as a table: what the next bits begin with, and how many of them that takes.
+/// A canonical code (RFC 1951 3.2.2), as a table from the next bits to a symbol and its length.
 struct Code {
     table: Vec<Option<(usize, usize)>>,
     is_complete: bool,
@@ -258,12 +262,12 @@ impl Code {
         for &count in &counts[1..] {
             left = left * 2 - count as isize;
             if left < 0 {
-                return Err(Fault::Wrong);
+                return Err(Fault::Invalid);
             }
         }
-        // As zlib: a code may have gaps only if it has no more than one symbol, of one bit.
+        // Like zlib, allow an incomplete code only if it has at most one symbol, of one bit.
         if left > 0 && counts[2..].iter().any(|&count| count > 0) {
-            return Err(Fault::Wrong);
+            return Err(Fault::Invalid);
         }
         let mut next = [0_usize; 16];
         for length in 1..16 {
@@ -272,7 +276,7 @@ impl Code {
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let mut table = vec![None; 1 << longest];
         for (symbol, &length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
-            // Codes come with their first bit first, all else with its last.
+            // Codes are stored with their first bit first, everything else with the last.
             let first = next[length].reverse_bits() >> (usize::BITS as usize - length);
             next[length] += 1;
             table[first..].iter_mut().step_by(1 << length).for_each(|slot| *slot = Some((symbol, length)));
@@ -286,13 +290,13 @@ impl Code {
                 bits.take(length)?;
                 Ok(symbol)
             }
-            // Unless there is no bit at all.
-            None => Err(bits.take(1).err().unwrap_or(Fault::Wrong)),
+            // At the end of the input, the fault is the missing bit.
+            None => Err(bits.take(1).err().unwrap_or(Fault::Invalid)),
         }
     }
 }
 
-/// RFC 1951 3.2.5: the shortest length of each code, and how many bits follow it.
+/// RFC 1951 3.2.5: the smallest length of each symbol, and the number of extra bits.
 const LENGTHS: [(usize, usize); 29] = [
     (3, 0),
     (4, 0),
@@ -325,7 +329,7 @@ const LENGTHS: [(usize, usize); 29] = [
     (258, 0),
 ];
 
-/// The same of distances.
+/// RFC 1951 3.2.5: the smallest distance of each symbol, and the number of extra bits.
 const DISTANCES: [(usize, usize); 30] = [
     (1, 0),
     (2, 0),

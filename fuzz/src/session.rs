@@ -1,4 +1,4 @@
-//! A whole session: any bytes in any pieces, and any calls in any order.
+//! A whole session: any bytes in any pieces, or any calls in any order.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use sockeye_core::{CloseCode, Config, Instant, RecvBuf};
 use crate::compressed::settings;
 use crate::input::{Cut, Input};
 
-/// Checks one input: a byte of choices and a byte that cuts, then the peer's bytes, or calls.
+/// Checks one input: a byte of choices, a seed for the cut, then the peer's bytes or calls.
 pub fn session(data: &[u8]) {
     let mut input = Input::new(data);
     let (choices, seed) = (input.byte(), input.byte());
@@ -28,14 +28,14 @@ pub fn session(data: &[u8]) {
     }
 }
 
-/// What an echo server, or a client, reports of these bytes and sends in answer.
+/// Returns what an echo server or a client reports about these bytes, and what it sends.
 fn events(choices: u8, bytes: &[u8], cut: Cut) -> (String, String) {
     let mut end = End::new(choices);
     end.write(usize::MAX);
     for piece in cut.pieces(bytes) {
         end.input.extend(piece);
         end.poll();
-        // Otherwise it depends on the pieces when there is room.
+        // Write everything at once, so that the room in the queue does not depend on the pieces.
         while end.write(usize::MAX) > 0 {
             end.poll();
         }
@@ -45,17 +45,17 @@ fn events(choices: u8, bytes: &[u8], cut: Cut) -> (String, String) {
     end.write(usize::MAX);
     end.poll();
     assert_eq!(end.ended, usize::from(end.held.is_none()), "{}", end.log);
-    // A lone byte is judged by itself and two are judged together: either may be the reason.
+    // A single byte is judged by itself, and two together: the reason depends on the cut.
     let is_not_http = |reason| end.log.contains(&format!("NotOpened(Request(Head({reason})))"));
     if is_not_http("LooksLikeTls") || is_not_http("Method") {
         return ("not HTTP".into(), String::new());
     }
-    // A client that waits for a 100 gets it only where its body has not arrived with the head.
+    // A client that expects a 100 gets it only if its body has not arrived with the head.
     let sent = String::from_utf8_lossy(&end.sent).replace("HTTP/1.1 100 Continue\r\n\r\n", "");
     (end.log, sent)
 }
 
-/// Calls in any order; in the end the session ends.
+/// Makes calls in any order. Checks that the session ends afterwards.
 fn calls(choices: u8, mut input: Input<'_>) {
     let mut end = End::new(choices);
     for _ in 0..400 {
@@ -134,40 +134,38 @@ impl End {
         }
     }
 
-    /// Takes all events; there are no more of them than bytes, but for a few of the session's own.
+    /// Takes all events. Their number is bounded by the number of bytes, plus a few of the
+    /// session's own.
     fn poll(&mut self) {
-        let most = 3 * self.input.len() + 8;
+        let max_events = 3 * self.input.len() + 8;
         let mut input = RecvBuf::new(&mut self.input);
-        for _ in 0..most {
+        for _ in 0..max_events {
             let Some(event) = self.session.poll_event(&mut input) else {
                 let consumed = input.consumed();
                 self.input.drain(..consumed);
                 return;
             };
-            assert_eq!(self.ended, 0, "{event:?} follows the end");
+            assert_eq!(self.ended, 0, "{event:?} after the end");
             match event {
                 SessionEvent::Upgrade(upgrade) if self.holds => self.held = Some(upgrade),
                 SessionEvent::Upgrade(upgrade) => self.session.decide(upgrade, &Policy::new()),
                 SessionEvent::Message(message) => {
                     let message = message.into_message();
                     _ = write!(self.log, "{message:?} ");
-                    // There is room: the session took the message only because of that.
+                    // There is room in the queue, or the session would not have taken the message.
                     let size = message.as_bytes().len();
                     let sent = self.session.send(message);
                     let is_closing = sent == Err(sockeye_core::SendError::Closed);
                     assert!(sent.is_ok() || is_closing, "{size} bytes: {sent:?}");
                 }
-                // How these are cut depends on the pieces.
+                // The cut of these parts depends on the pieces.
                 SessionEvent::Body(part) => self.log.extend(part.iter().map(|byte| char::from(*byte))),
                 SessionEvent::Part { payload, compressed: false, .. } => {
                     self.log.extend(payload.iter().map(|byte| char::from(*byte)));
                 }
                 SessionEvent::Part { payload, last, .. } => {
                     let inflated =
-                        self.session
-                            .connection_mut()
-                            .expect("open")
-                            .inflate(&payload.to_vec(), last, |_| Ok(()));
+                        self.session.connection_mut().expect("open").inflate(payload, last, |_| Ok(()));
                     _ = inflated.inspect_err(|error| _ = write!(self.log, "{error:?} "));
                 }
                 SessionEvent::BodyEnd => {
@@ -183,7 +181,7 @@ impl End {
                 event => _ = write!(self.log, "{event:?} "),
             }
         }
-        panic!("events without end: {}", self.log);
+        panic!("the events do not stop: {}", self.log);
     }
 
     fn write(&mut self, n: usize) -> usize {

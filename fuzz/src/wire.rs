@@ -1,22 +1,23 @@
-//! What one end has written, held against the rules of sending.
+//! Checks the bytes that an end has written.
 
 use sockeye_core::{CloseFrame, Frame, MessageKind, Opcode, Role};
 
 /// A message that owns its data.
-pub(crate) type Said = (MessageKind, Vec<u8>);
+pub(crate) type OwnedMessage = (MessageKind, Vec<u8>);
 
-/// Reads all that an end has written, which may end in half a frame; gives the messages that are whole.
-pub(crate) fn check(writer: Role, mut wire: &[u8]) -> Vec<Said> {
+/// Checks all bytes that an end has written, which may end in half a frame. Returns the complete
+/// messages.
+pub(crate) fn check(writer: Role, mut wire: &[u8]) -> Vec<OwnedMessage> {
     let mut messages = Vec::new();
-    let mut message: Option<Said> = None;
+    let mut message: Option<OwnedMessage> = None;
     let mut closed = false;
     while let Some((frame, used)) = Frame::unpack(wire).expect("an end writes valid frames") {
-        assert!(!closed, "nothing follows a Close: {frame:?}");
-        assert_eq!(wire[1] & 0x80 != 0, writer == Role::Client, "a client masks, a server does not");
+        assert!(!closed, "a frame follows a Close: {frame:?}");
+        assert_eq!(wire[1] & 0x80 != 0, writer == Role::Client, "a client masks and a server does not");
         assert!(!frame.flags.compress);
         let begins = match frame.opcode {
             Opcode::Close => {
-                CloseFrame::parse(frame.data.clone()).expect("a Close says what it may");
+                CloseFrame::parse(frame.data.clone()).expect("a Close is valid");
                 closed = true;
                 None
             }
@@ -24,18 +25,21 @@ pub(crate) fn check(writer: Role, mut wire: &[u8]) -> Vec<Said> {
             Opcode::Text => Some(MessageKind::Text),
             Opcode::Binary => Some(MessageKind::Binary),
             Opcode::Continuation => {
-                let (_, begun) = message.as_mut().expect("a continuation continues something");
+                let (_, begun) = message.as_mut().expect("a continuation follows a first fragment");
                 begun.extend_from_slice(&frame.data);
                 None
             }
         };
         if let Some(kind) = begins {
-            assert!(message.is_none(), "no message inside another");
+            assert!(message.is_none(), "a message begins inside another");
             message = Some((kind, frame.data.into_owned()));
         }
         if !frame.opcode.is_control() && frame.flags.finish {
-            let (kind, payload) = message.take().expect("it was begun");
-            assert!(kind == MessageKind::Binary || std::str::from_utf8(&payload).is_ok(), "text is text");
+            let (kind, payload) = message.take().expect("a message has begun");
+            assert!(
+                kind == MessageKind::Binary || std::str::from_utf8(&payload).is_ok(),
+                "text is not UTF-8"
+            );
             messages.push((kind, payload));
         }
         wire = &wire[used..];

@@ -1,16 +1,17 @@
-//! The targets on any compiler: their seeds, what is left of those, and a few thousand inputs of chance.
+//! Runs the targets on any compiler: with their seeds, with every prefix of a seed, and with random
+//! inputs.
 
 use std::path::Path;
 
-/// Inputs of chance for each target; more with the variable `FUZZ_INPUTS`.
+/// Returns the number of random inputs for each target, which the variable `FUZZ_INPUTS` sets.
 fn count() -> u64 {
     std::env::var("FUZZ_INPUTS").ok().and_then(|count| count.parse().ok()).unwrap_or(3000)
 }
 
-fn run(name: &str, target: fn(&[u8])) {
+fn run(name: &str, target: fn(&[u8]), random_inputs: u64) {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
     let mut inputs: Vec<Vec<u8>> = std::fs::read_dir(seeds)
-        .expect("there are seeds")
+        .expect("the target has seeds")
         .map(|file| std::fs::read(file.expect("a file").path()).expect("readable"))
         .collect();
     inputs.sort();
@@ -20,8 +21,9 @@ fn run(name: &str, target: fn(&[u8])) {
         }
     }
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..count() {
-        // Half of them are seeds with a few bytes changed: pure chance seldom gets past the first byte.
+    for _ in 0..random_inputs {
+        // Half of them are seeds with a few bytes changed: random bytes seldom get past the first
+        // byte.
         let mut input = match random.below(2) {
             0 => inputs[random.below(inputs.len())].clone(),
             _ => (0..random.below(300)).map(|_| random.below(256) as u8).collect(),
@@ -52,20 +54,36 @@ impl Random {
 
 #[test]
 fn frames() {
-    run("frames", sockeye_fuzz::frames);
+    run("frames", sockeye_fuzz::frames, count());
 }
 
 #[test]
 fn ops() {
-    run("ops", sockeye_fuzz::ops);
+    run("ops", sockeye_fuzz::ops, count());
 }
 
 #[test]
 fn handshake() {
-    run("handshake", sockeye_fuzz::handshake);
+    run("handshake", sockeye_fuzz::handshake, count());
+}
+
+#[test]
+fn deflate() {
+    run("deflate", sockeye_fuzz::deflate, count());
+}
+
+#[test]
+fn deflate_differential() {
+    // Each input is compressed once and inflated three times, bit by bit.
+    run("deflate_differential", sockeye_fuzz::deflate_differential, count() / 10);
+}
+
+#[test]
+fn extensions() {
+    run("extensions", sockeye_fuzz::extensions, count());
 }
 
 #[test]
 fn session() {
-    run("session", sockeye_fuzz::session);
+    run("session", sockeye_fuzz::session, count());
 }
