@@ -1,5 +1,5 @@
-//! What a peer can make us allocate, counted byte by byte (T10, T12, T14, W12). The allocator counts for each thread alone,
-//! and every test is one.
+//! The memory that a peer can make a connection allocate (T10, T12, T14, W12). The allocator counts
+//! per thread, and every test runs on its own thread.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use sockeye_testkit::memory::{self, CountingAllocator, measure};
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
-/// An end with its input in place, so that only what the core takes is counted.
+/// An end that borrows its input, so that only the core's allocations are counted.
 struct Bare {
     connection: Connection,
     assembler: Assembler,
@@ -23,7 +23,7 @@ impl Bare {
         Bare { connection: Connection::server(Arc::new(config)), assembler: Assembler::new(), messages: 0 }
     }
 
-    /// `false` when the connection has failed.
+    /// Returns false if the connection has failed.
     fn feed(&mut self, bytes: &mut [u8]) -> bool {
         let mut input = RecvBuf::new(bytes);
         loop {
@@ -66,8 +66,8 @@ fn t10_memory_grows_with_the_received_bytes_and_is_freed_after_the_message() {
         assert!(end.feed(&mut piece));
         assert_eq!((held, end.messages), (0, 2 << 20));
     });
-    assert_eq!(live, 0, "all is given back behind the message");
-    assert!(peak <= 3 << 20, "a doubling holds the old half and the new whole: {peak}");
+    assert_eq!(live, 0, "all memory is freed after the message");
+    assert!(peak <= 3 << 20, "a doubling holds the old and the new buffer: {peak}");
 }
 
 #[test]
@@ -105,11 +105,11 @@ fn t14_a_flood_of_pings_to_a_blocked_writer_takes_at_most_twice_the_mark() {
             assert!(end.feed(&mut lent));
         }
     });
-    // A buffer that doubles stands at 128 KiB when it has passed the mark of 64 KiB.
+    // A buffer that doubles has 128 KiB after it passes the mark of 64 KiB.
     assert!(live <= 130 << 10 && peak <= 200 << 10, "{live} {peak}");
 }
 
-/// A peer that reads just as fast as it asks, but for one byte, all day long.
+/// The peer always reads all but the last byte of the answers to its pings.
 #[test]
 fn m4_a_queue_that_is_never_quite_empty_does_not_grow() {
     let mut end = Bare::new(Config::new());
@@ -127,7 +127,7 @@ fn m4_a_queue_that_is_never_quite_empty_does_not_grow() {
     assert!(live <= 64 << 10 && peak <= 96 << 10, "{live} {peak}");
 }
 
-/// The same with large payloads that are queued by reference in between.
+/// The same with large payloads between the small ones, which are queued by reference.
 #[test]
 fn m4_a_queue_of_large_and_small_messages_that_is_never_quite_empty_does_not_grow() {
     let mut end = Bare::new(Config::new());

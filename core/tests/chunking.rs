@@ -1,4 +1,5 @@
-//! How the transport cuts the bytes changes nothing (T32), and no bytes make the core panic or spin (T33, T34).
+//! The chunking of the transport changes nothing (T32), and no input makes the core panic or spin
+//! (T33, T34).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
@@ -6,8 +7,8 @@ use sockeye_core::{Config, Event, MessageKind, ProtocolError, RecvBuf, State};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
-/// Everything there is: text cut inside characters, control frames in between, empty fragments, every form of
-/// length, the Close, and data behind it.
+/// Returns a stream with every feature: text split inside characters, interleaved control frames,
+/// empty fragments, every form of length, a Close, and data after it.
 fn rich_stream(to_server: bool) -> Vec<u8> {
     let text = "añ漢🎉".repeat(3);
     let (head, tail) = text.as_bytes().split_at(5);
@@ -31,10 +32,11 @@ fn rich_stream(to_server: bool) -> Vec<u8> {
     frames.iter().flat_map(|(first, payload)| frame(to_server, *first, payload)).collect()
 }
 
-/// All that can be seen of an end that was lent these pieces.
-type Seen = (Vec<Got>, Option<ProtocolError>, Vec<u8>, Vec<(MessageKind, Vec<u8>)>);
+/// All observable results of feeding an end: what it received, its error, its output, and its data
+/// events.
+type Observed = (Vec<Got>, Option<ProtocolError>, Vec<u8>, Vec<(MessageKind, Vec<u8>)>);
 
-fn see<'a>(server: bool, pieces: impl IntoIterator<Item = &'a [u8]> + Clone) -> Seen {
+fn observe<'a>(server: bool, pieces: impl IntoIterator<Item = &'a [u8]> + Clone) -> Observed {
     let mut end = End::of(server, Config::new());
     for piece in pieces.clone() {
         let _ = end.feed(piece);
@@ -43,12 +45,13 @@ fn see<'a>(server: bool, pieces: impl IntoIterator<Item = &'a [u8]> + Clone) -> 
         end.got,
         end.error,
         end.connection.poll_transmit().map_or(Vec::new(), |t| t.slices().flatten().copied().collect()),
-        see_data(server, pieces),
+        observe_data(server, pieces),
     )
 }
 
-/// The data as the events bring it, put together by hand; `first` and `last` must bracket each message.
-fn see_data<'a>(server: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(MessageKind, Vec<u8>)> {
+/// Assembles messages from data events. Checks that `first` and `last` mark the start and end of
+/// each.
+fn observe_data<'a>(server: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(MessageKind, Vec<u8>)> {
     let mut end = End::of(server, Config::new());
     let (mut whole, mut open) = (Vec::new(), None::<(MessageKind, Vec<u8>)>);
     for piece in pieces {
@@ -56,8 +59,11 @@ fn see_data<'a>(server: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec
         let mut input = RecvBuf::new(&mut bytes);
         while let Ok(Some(event)) = end.connection.poll_event(&mut input) {
             let Event::Data { kind, payload, first, last, .. } = event else { continue };
-            assert_eq!(first, open.is_none(), "first, though a message is open, or the other way round");
-            assert!(first || last || !payload.is_empty(), "an event that says nothing");
+            assert_eq!(first, open.is_none(), "`first` must mark the start of a message, and nothing else");
+            assert!(
+                first || last || !payload.is_empty(),
+                "an event must not be empty in the middle of a message"
+            );
             let message = open.get_or_insert((kind, Vec::new()));
             assert_eq!(message.0, kind);
             message.1.extend_from_slice(payload);
@@ -71,7 +77,7 @@ fn see_data<'a>(server: bool, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec
 #[test]
 fn t32_the_rich_stream_yields_the_expected_events() {
     for server in [true, false] {
-        let (got, error, _, data) = see(server, [&rich_stream(server)[..]]);
+        let (got, error, _, data) = observe(server, [&rich_stream(server)[..]]);
         let text = "añ漢🎉".repeat(3);
         let expected = [
             Got::Ping(b"first".to_vec()),
@@ -94,10 +100,10 @@ fn t32_the_rich_stream_yields_the_expected_events() {
 fn t32_every_split_point_yields_the_same() {
     for server in [true, false] {
         let stream = rich_stream(server);
-        let whole = see(server, [&stream[..]]);
+        let whole = observe(server, [&stream[..]]);
         for at in 0..=stream.len() {
             let (head, tail) = stream.split_at(at);
-            assert_eq!(see(server, [head, tail]), whole, "split at {at}");
+            assert_eq!(observe(server, [head, tail]), whole, "split at {at}");
         }
     }
 }
@@ -106,16 +112,16 @@ fn t32_every_split_point_yields_the_same() {
 fn t32_every_piece_size_down_to_one_byte_yields_the_same() {
     for server in [true, false] {
         let stream = rich_stream(server);
-        let whole = see(server, [&stream[..]]);
+        let whole = observe(server, [&stream[..]]);
         for size in 1..40 {
-            assert_eq!(see(server, stream.chunks(size)), whole, "pieces of {size}");
+            assert_eq!(observe(server, stream.chunks(size)), whole, "pieces of {size}");
         }
     }
 }
 
 #[test]
 fn t32_the_rest_of_a_split_header_is_not_mistaken_for_a_frame() {
-    // A length of 0x8200 looks like an empty message, and so does a key of 82 80 00 00.
+    // A length of 0x8200 looks like an empty message, and so does the masking key 82 80 00 00.
     let long = [header(false, BINARY, 0x8200), vec![7; 0x8200]].concat();
     let masked = [&[BINARY, 0x85, 0x82, 0x80, 0, 0][..], &xor(&[7; 5], [0x82, 0x80, 0, 0])].concat();
     for (server, bytes, len) in [(false, long, 0x8200), (true, masked, 5)] {
@@ -133,11 +139,11 @@ fn t32_empty_pieces_change_nothing() {
     for server in [true, false] {
         let stream = rich_stream(server);
         let pieces: Vec<&[u8]> = stream.chunks(3).flat_map(|piece| [piece, &[]]).collect();
-        assert_eq!(see(server, pieces), see(server, [&stream[..]]));
+        assert_eq!(observe(server, pieces), observe(server, [&stream[..]]));
     }
 }
 
-/// A message in any number of fragments with control frames anywhere in it.
+/// Generates a message in any number of fragments, with interleaved control frames.
 fn message() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
     let control = (prop_oneof![Just(PING), Just(PONG)], prop::collection::vec(any::<u8>(), 0..126));
     let part = (prop::collection::vec(control, 0..2), 0..200usize);
@@ -191,9 +197,9 @@ proptest! {
         stream in stream(), server: bool, sizes in prop::collection::vec(1..50usize, 1..8),
     ) {
         let bytes: Vec<u8> = stream.iter().flat_map(|(first, payload)| frame(server, *first, payload)).collect();
-        let whole = see(server, [&bytes[..]]);
+        let whole = observe(server, [&bytes[..]]);
         prop_assert_eq!(whole.1, None);
-        prop_assert_eq!(see(server, pieces(&bytes, &sizes)), whole);
+        prop_assert_eq!(observe(server, pieces(&bytes, &sizes)), whole);
     }
 
     #[test]
@@ -206,15 +212,15 @@ proptest! {
             let at = at.index(bytes.len());
             bytes.splice(at..=at, [byte]);
         }
-        let whole = see(server, [&bytes[..]]);
-        let cut = see(server, pieces(&bytes, &sizes));
-        // Messages before the fault, the fault, and the answers are the same; of a message that fails in its
-        // middle, how much was seen before is the transport's affair.
+        let whole = observe(server, [&bytes[..]]);
+        let cut = observe(server, pieces(&bytes, &sizes));
+        // The messages before the fault, the fault and the answers are the same. How much of a
+        // failed message was reported before the fault depends on the chunking.
         prop_assert_eq!((cut.0, cut.1, cut.2), (whole.0, whole.1, whole.2));
     }
 }
 
-/// Noise with many of the bytes that frames begin with, so that more of them get further than two bytes.
+/// Maps noise to bytes that often start a frame, so that more inputs get past the first two bytes.
 fn likely(byte: u8) -> u8 {
     match byte {
         0..100 => [0, TEXT_START, TEXT, BINARY, LAST_CONTINUATION, PING, PONG, CLOSE, 0xfe, 0x84]

@@ -1,11 +1,11 @@
-//! The closing handshake: who, why, and what still comes (M5, M6, W9-W11, E5, T27).
+//! The closing handshake: codes, reasons, and data around it (M5, M6, W9-W11, E5, T27).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use sockeye_core::{CloseCode, CloseFrame, Config, Frame, Opcode, ProtocolError, SendError, State};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
-/// The rule of rows M5 and F4.
+/// Returns whether M5 and F4 of docs/requirements.md allow sending this code.
 fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sockeye_core::RecvBuf;
 use sockeye_core::handshake::server::Handshake;
 
-/// Header fields are a list of at most 100. Where no name is hashed, colliding names cost nothing.
+/// Header fields are a list of at most 100. Colliding names cost nothing if names are never hashed.
 #[test]
 fn t4_the_core_hashes_nothing_that_a_peer_sends() {
     fn scan(folder: &Path, found: &mut Vec<String>) {

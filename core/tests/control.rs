@@ -1,4 +1,4 @@
-//! Pings and pongs: answered by themselves, in order, and never at the price of memory (E3, W4, T13, T14).
+//! Pings and pongs: answered automatically, in order, and with bounded memory (E3, W4, T13, T14).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use sockeye_core::{Config, Frame, Opcode, ProtocolError, SendError, State};
@@ -111,7 +111,7 @@ fn t13_a_deferred_pong_waits_for_room_and_is_sent_once() {
     end.feed(&frame(true, PING, "old")).unwrap();
     end.feed(&frame(true, PING, "new")).unwrap();
     assert_eq!(end.write(12).len(), 12);
-    assert_eq!(end.connection.queued(), 10, "at the mark: no room yet");
+    assert_eq!(end.connection.queued(), 10, "the queue is at the mark, so there is no room yet");
     assert_eq!(end.write(1).len(), 1);
     assert_eq!(end.connection.queued(), 9 + 5);
     let rest = end.write(usize::MAX);

@@ -1,4 +1,4 @@
-//! Everything that depends on time, on a clock that only moves when told (O7, M5).
+//! Timeouts and heartbeats, on a clock that the tests advance (O7, M5).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -13,7 +13,8 @@ const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// Tells the time at every deadline up to `until`, and returns when the connection was no longer open.
+/// Advances the clock to every deadline up to `until`. Returns when the connection stopped being
+/// open.
 fn left_open(end: &mut End, from: u64, until: u64) -> Option<u64> {
     let mut now = from;
     loop {
@@ -28,7 +29,7 @@ fn left_open(end: &mut End, from: u64, until: u64) -> Option<u64> {
     }
 }
 
-/// The payloads of the pings that wait.
+/// Returns the payloads of the queued pings.
 fn pings(end: &mut End) -> Vec<Vec<u8>> {
     end.frames().into_iter().filter(|frame| frame.first == PING).map(|frame| frame.payload).collect()
 }
@@ -54,7 +55,7 @@ fn a_deadline_set_without_a_clock_requests_the_time_and_runs_from_then() {
     assert!(end.connection.poll_timeout().is_some_and(|due| due <= now));
     end.connection.handle_timeout(now);
     assert_eq!(end.connection.poll_timeout(), Some(now + secs(3)));
-    // It does not begin anew.
+    // The deadline does not restart.
     end.connection.handle_timeout(now + secs(2));
     assert_eq!(end.connection.poll_timeout(), Some(now + secs(3)));
     end.connection.handle_timeout(now + secs(3));
@@ -68,7 +69,7 @@ fn o7_an_idle_connection_is_closed_with_1001_no_earlier_than_the_timeout_and_at_
             let mut end = End::of(server, Config::new().idle_timeout(secs(8)));
             let start = 123 * SECOND;
             assert_eq!(left_open(&mut end, start, start + byte_at), None, "{byte_at}");
-            // Any byte is life: half a header.
+            // Any byte is a sign of life, even half a header.
             end.feed(&frame(server, TEXT, "x")[..1]).unwrap();
             let (last, latest) = (start + byte_at, start + byte_at + 10 * SECOND);
             let left = left_open(&mut end, last, u64::MAX).unwrap();
@@ -152,7 +153,7 @@ fn o7_an_unanswered_ping_fails_with_1008_at_the_timeout_and_its_close_is_written
         end.advance_to(25 * SECOND);
         assert_eq!((end.connection.state(), end.ended()), (State::Closing, (false, 1008, true)));
         assert_eq!(end.frames().first().map(WireFrame::close_code), Some(1008));
-        // There is nobody to wait for.
+        // The peer is unresponsive, so the connection does not wait for its Close.
         assert!(end.is_closed() && end.connection.wants_shutdown());
         assert_eq!(end.connection.poll_timeout(), None);
     }
@@ -187,7 +188,7 @@ fn o7_keepalive_waits_longer_than_an_interval_if_its_timeout_is_longer() {
     let mut end = End::server(Config::new().keepalive(secs(10), secs(25)));
     end.advance_to(0);
     assert_eq!(left_open(&mut end, 0, 34 * SECOND), None);
-    assert_eq!(pings(&mut end).len(), 1, "another ping would tell nothing more");
+    assert_eq!(pings(&mut end).len(), 1, "no second ping before the first is answered");
     assert_eq!(left_open(&mut end, 34 * SECOND, 40 * SECOND), Some(35 * SECOND));
 }
 
@@ -222,7 +223,7 @@ fn m11_a_protected_connection_is_never_idle_and_has_the_whole_timeout_once_unpro
     end.advance_to(100 * SECOND);
     let at = left_open(&mut end, 100 * SECOND, 120 * SECOND).expect("idle");
     assert!((108 * SECOND..=110 * SECOND).contains(&at), "{at}");
-    // Behind the Close there is nothing to protect, and nothing to begin again.
+    // After the Close, protecting the connection has no effect.
     end.connection.set_protected(true);
     end.connection.set_protected(false);
     assert!(end.connection.poll_timeout().is_some(), "the close timeout stays");
@@ -238,20 +239,20 @@ fn the_round_trip_is_that_of_the_latest_ping() {
     };
     assert_eq!(answer(&mut end, "unasked", 1), None);
     end.connection.ping(b"one").unwrap();
-    assert_eq!(end.connection.poll_timeout(), Some(Instant::EPOCH), "it asks when the ping was sent");
+    assert_eq!(end.connection.poll_timeout(), Some(Instant::EPOCH), "the ping needs a timestamp");
     end.advance_to(10);
     end.connection.ping(b"two").unwrap();
     end.advance_to(15);
     assert_eq!(answer(&mut end, "one", 20), None);
     assert_eq!(answer(&mut end, "two", 45), Some(Duration::from_nanos(30)));
-    assert_eq!(answer(&mut end, "two", 99), Some(Duration::from_nanos(30)), "it is answered once");
+    assert_eq!(answer(&mut end, "two", 99), Some(Duration::from_nanos(30)), "a second pong changes nothing");
 }
 
 #[test]
 fn o7_a_heartbeat_ping_answered_at_once_has_a_round_trip() {
     let mut end = End::server(Config::new().keepalive(secs(20), secs(5)));
     end.advance_to(SECOND);
-    // Once, as drivers do: the pong may be there before they look at the clock again.
+    // Only one call, like a driver: the pong may arrive before the driver looks at the clock again.
     end.connection.handle_timeout(Instant::from_nanos(21 * SECOND));
     let [ping] = &pings(&mut end)[..] else { panic!("no ping") };
     end.feed(&frame(true, PONG, ping)).unwrap();
@@ -284,7 +285,7 @@ fn duration() -> impl Strategy<Value = Duration> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// [`End::tell`] fails when it is asked again and again at the same time.
+    /// [`End::advance_to`] panics if the connection keeps requesting the same time.
     #[test]
     fn t34_no_deadlines_or_times_cause_an_endless_loop(
         idle in prop::option::of(duration()), keepalive in prop::option::of((duration(), duration())),
@@ -324,5 +325,5 @@ fn o7_a_keepalive_interval_of_zero_does_not_spin() {
         assert!(next >= now + 1_000_000, "{next} is too soon after {now}");
         now = next;
     }
-    assert_eq!(pings(&mut end).len(), 1, "none before the last is answered");
+    assert_eq!(pings(&mut end).len(), 1, "no further ping before the first is answered");
 }

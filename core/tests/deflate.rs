@@ -1,4 +1,4 @@
-//! permessage-deflate received: RFC 7692 6 and 7.2.2, and what a peer may try with it.
+//! Receiving permessage-deflate (RFC 7692 6 and 7.2.2), including hostile input.
 #![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -27,16 +27,16 @@ fn the_examples_of_rfc_7692_7_2_3_inflate() {
         for payload in [HELLO, stored, last_block, two_blocks] {
             let mut end = deflating(server, Deflate::new());
             end.feed(&frame(server, TEXT | RSV1, payload)).unwrap();
-            // What a final block ends can be gone on behind (7.2.3.4).
+            // A message may follow a final block (7.2.3.4).
             end.feed(&frame(server, TEXT | RSV1, HELLO)).unwrap();
             assert_eq!(end.got, [text("Hello"), text("Hello")], "{payload:02x?}");
         }
-        // 7.2.3.2: the second one refers to the first.
+        // 7.2.3.2: the second message refers to the first.
         let mut end = deflating(server, Deflate::new());
         end.feed(&frame(server, TEXT | RSV1, HELLO)).unwrap();
         end.feed(&frame(server, TEXT | RSV1, [0xf2, 0x00, 0x11, 0x00, 0x00])).unwrap();
         assert_eq!(end.got, [text("Hello"), text("Hello")]);
-        // 7.2.3.6: a message of nothing.
+        // 7.2.3.6: an empty message.
         end.feed(&frame(server, TEXT | RSV1, [0x00])).unwrap();
         assert_eq!(end.got.pop(), Some(text("")));
     }
@@ -116,11 +116,11 @@ fn x5_corrupt_data_fails_the_connection_with_1007() {
     let wrong: [&[u8]; 5] = [
         // A block type that does not exist.
         &[0x06],
-        // Nothing lies behind the beginning.
+        // A distance beyond the start of the data.
         &[0x02, 0x11, 0x00],
-        // A stored block whose length is not what it says.
+        // A stored block whose length and its complement differ.
         &[0x00, 0x05, 0x00, 0xfb, 0xff, b'a'],
-        // Cut in the middle of a block, and of a stored one, which would swallow the tail.
+        // Truncated inside a block, and inside a stored block, which would absorb the tail.
         &HELLO[..4],
         &[0x00, 0xff, 0x00, 0x00, 0xff, b'a'],
     ];
@@ -130,7 +130,7 @@ fn x5_corrupt_data_fails_the_connection_with_1007() {
             let fault = end.feed(&frame(true, BINARY | RSV1, payload));
             assert_eq!(fault, Err(ProtocolError::InvalidDeflate), "{payload:02x?}");
             assert_eq!(end.frames()[0].close_code(), 1007);
-            assert_eq!(end.feed(&frame(true, TEXT, "more")), fault, "it stays");
+            assert_eq!(end.feed(&frame(true, TEXT, "more")), fault, "the error repeats");
         }
     }
 }
@@ -145,11 +145,11 @@ fn without_context_takeover_a_message_cannot_refer_to_the_previous_one() {
 
 #[test]
 fn e4_text_is_checked_while_it_is_inflated() {
-    // Stored blocks show when which byte is there.
+    // A stored block yields its bytes as soon as they arrive.
     let bad = [frame(true, TEXT_START | RSV1, [0x00, 0x04, 0x00, 0xfb, 0xff, b'a', 0xff])].concat();
     let mut end = deflating(true, Deflate::new());
     assert_eq!(end.feed(&bad), Err(ProtocolError::InvalidUtf8));
-    // Cut at its end.
+    // Truncated at the end of the message.
     let mut end = deflating(true, Deflate::new());
     let cut = frame(true, TEXT | RSV1, [0x00, 0x01, 0x00, 0xfe, 0xff, 0xc3, 0x00]);
     assert_eq!(end.feed(&cut), Err(ProtocolError::InvalidUtf8));
@@ -177,7 +177,7 @@ fn x6_a_message_may_inflate_to_the_limit_and_not_one_byte_further() {
 
 #[test]
 fn the_window_does_not_depend_on_the_decompressor() {
-    // 600 bytes in a stored block; and a byte with three from 600 bytes back.
+    // 600 bytes in a stored block; then a byte and three bytes from 600 bytes back.
     let block: Vec<u8> = (0..600u32).map(|i| (i * 7 % 251) as u8).collect();
     let stored = [&[0x00, 0x58, 0x02, 0xa7, 0xfd][..], &block, &[0x00]].concat();
     let far = [0x0a, 0x07, 0xa6, 0x2b, 0x00, 0x00];
@@ -198,7 +198,7 @@ fn the_window_does_not_depend_on_the_decompressor() {
 
 #[test]
 fn no_reference_reaches_beyond_a_final_block() {
-    // "Hello" in a last block; and an "A" with four bytes from ten bytes back.
+    // "Hello" in a final block; then an "A" and four bytes from ten bytes back.
     let (last, far) = ([0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], [0x72, 0x04, 0xb1, 0x00, 0x00]);
     for bits in [9, 15] {
         for pool in [Some(Pool::new()), None] {
@@ -212,7 +212,7 @@ fn no_reference_reaches_beyond_a_final_block() {
                 end.feed(&frame(true, TEXT | RSV1, payload)).unwrap();
             }
             assert_eq!(end.got.pop(), Some(text("Aello")));
-            // The same, whether the decompressor is the one of before or another.
+            // The result is the same whether or not the pool returns the same decompressor.
             let mut end = new();
             for payload in [HELLO, &last] {
                 end.feed(&frame(true, TEXT | RSV1, payload)).unwrap();
@@ -238,7 +238,7 @@ fn payloads_of_events_can_be_inflated_by_hand() {
         end.connection.inflate(payload, last, take).unwrap();
     }
     assert_eq!(inflated, b"Hello");
-    // A fault is answered as any other.
+    // A fault is answered with a Close, like any other.
     let mut bytes = frame(true, TEXT | RSV1, [0x06]);
     let mut input = RecvBuf::new(&mut bytes);
     let event = end.connection.poll_event(&mut input).unwrap();
@@ -255,7 +255,7 @@ fn a_pooled_decompressor_reveals_nothing_of_its_previous_connection() {
         for _ in 0..3 {
             let mut end = deflating(true, settings.clone());
             end.connection.set_codec_pool(&pool.shared());
-            // Refers back to where nothing of its own lies.
+            // A distance beyond the connection's own data.
             let fault = end.feed(&frame(true, TEXT | RSV1, [0xf2, 0x00, 0x11, 0x00, 0x00]));
             assert_eq!(fault, Err(ProtocolError::InvalidDeflate));
             let mut end = deflating(true, settings.clone());

@@ -1,4 +1,4 @@
-//! X1, X9: what is read out of `Sec-WebSocket-Extensions` (RFC 6455 9.1), by both ends.
+//! Parsing `Sec-WebSocket-Extensions` (RFC 6455 9.1) at both ends (X1, X9).
 #![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -8,8 +8,8 @@ fn answer(offers: &str) -> Option<String> {
     accept([offers.as_bytes()], &Deflate::new()).map(|(_, answer)| answer)
 }
 
-/// Whether both a server and a client with the default settings take this element.
-fn taken(element: &str) -> (bool, bool) {
+/// Returns whether a server and whether a client with the default settings accept this element.
+fn accepted(element: &str) -> (bool, bool) {
     let verified = verify([element.as_bytes()], &Deflate::new());
     (answer(element).is_some(), verified.is_ok())
 }
@@ -36,7 +36,7 @@ fn x1_all_spellings_of_an_offer_are_equivalent() {
             let negotiated = verify([spelling.as_bytes()], &client).unwrap().unwrap();
             assert_eq!(negotiated.peer.window_bits, 12, "{spelling}");
         }
-        // A list in many lines is the same list in one.
+        // A list may be split into several lines.
         let lines: Vec<&[u8]> = spelling.split(',').map(str::as_bytes).collect();
         assert_eq!(accept(lines, &server).unwrap().1, expected, "{spelling}");
     }
@@ -87,13 +87,13 @@ fn x1_x9_a_malformed_list_negotiates_nothing() {
     for list in malformed {
         let shown = list.escape_ascii();
         assert_eq!(verify([list], &settings), Err(InvalidAnswer::Malformed), "{shown}");
-        // Wherever it stands: nothing is taken from the rest of a list that cannot be read.
+        // The rest of a malformed list is not used either, before or after the fault.
         for lines in [[list, good], [good, list]] {
             assert_eq!(accept(lines, &settings), None, "{shown}");
             assert_eq!(accept([lines.join(&b", "[..]).as_slice()], &settings), None, "{shown}");
         }
     }
-    // A string that goes on in the next line has the comma in it that joins the lines.
+    // A quoted string that spans two lines would contain the comma that joins them.
     assert_eq!(accept([&b"x; y=\"a"[..], b"b\", permessage-deflate"], &settings), None);
 }
 
@@ -118,14 +118,14 @@ fn x1_x9_each_parameter_takes_only_its_valid_values() {
     ];
     for name in NAMES {
         let bare = format!("permessage-deflate; {name}");
-        // Only an offer has client_max_window_bits without a value.
+        // Only an offer may have client_max_window_bits without a value.
         let expected = match name {
             "server_max_window_bits" => (false, false),
             "client_max_window_bits" => (true, false),
             _ => (true, true),
         };
-        assert_eq!(taken(&bare), expected, "{bare}");
-        assert_eq!(taken(&format!("{bare}; {name}")), (false, false), "{name} twice");
+        assert_eq!(accepted(&bare), expected, "{bare}");
+        assert_eq!(accepted(&format!("{bare}; {name}")), (false, false), "{name} twice");
         for number in -1..=300 {
             let is_window = name.ends_with("bits") && (8..=15).contains(&number);
             for (text, is_plain) in [
@@ -140,9 +140,9 @@ fn x1_x9_each_parameter_takes_only_its_valid_values() {
                 let fits = is_window && is_plain;
                 for value in [text.clone(), format!("\"{text}\""), format!("\"\\{text}\"")] {
                     let element = format!("{bare}={value}");
-                    assert_eq!(taken(&element), (fits, fits), "{element}");
+                    assert_eq!(accepted(&element), (fits, fits), "{element}");
                     let twice = format!("{element}; {name}={value}");
-                    assert_eq!(taken(&twice), (false, false), "{twice}");
+                    assert_eq!(accepted(&twice), (false, false), "{twice}");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What limits mean for messages that come compressed.
+//! Limits on compressed messages.
 #![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,8 +10,9 @@ use sockeye_core::deflate::Deflate;
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
-/// A peer that compresses everything sends what cannot be compressed in stored blocks (RFC 1951 3.2.4), five bytes longer for each
-/// 16 KiB or so: its application, which knows the limit, cannot know of that.
+/// A peer that compresses everything sends incompressible data in stored blocks (RFC 1951 3.2.4),
+/// which adds five bytes to each 16 KiB or so. Its application keeps to the limit, and cannot know
+/// of the overhead.
 #[test]
 fn a_message_of_the_maximum_size_may_exceed_it_when_compressed() {
     const LIMIT: usize = 32 << 10;

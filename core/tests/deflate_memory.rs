@@ -1,6 +1,6 @@
-//! The memory that a hostile compressed message can take, in both roles (T15, T41 of docs/requirements.md). The allocator
-//! counts per thread, and every test runs on its own thread.
-#![cfg(feature = "deflate")]
+//! The memory that a hostile compressed message can take, in both roles (T15, T41 of
+//! docs/requirements.md). The allocator counts per thread, and every test runs on its own thread.
+#![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deflate_support;
@@ -19,7 +19,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator::growing_in_place();
 /// The end of every message, which the sender removes and the receiver appends (RFC 7692 7.2.1).
 const TAIL: &[u8] = &[0x00, 0x00, 0xff, 0xff];
 
-/// One compressed message in frames of at most `size` bytes.
+/// Returns one compressed message in frames of at most `size` bytes.
 fn fragments(to_server: bool, payload: &[u8], size: usize) -> Vec<Vec<u8>> {
     let last = payload.len().div_ceil(size) - 1;
     let first = |n: usize| {
@@ -48,7 +48,7 @@ fn peak(end: &mut End, mut frames: Vec<Vec<u8>>) -> (Result<usize, ProtocolError
     (Ok(received), memory::peak() - before)
 }
 
-/// A mebibyte that inflates to nearly a gibibyte of zeros.
+/// Returns a mebibyte that inflates to nearly a gibibyte of zeros.
 fn bomb() -> Vec<u8> {
     let mut sender = deflating(true, always().context_takeover(false));
     sender.connection.send(vec![0; 1 << 20]).unwrap();

@@ -1,10 +1,11 @@
-//! X1, X9: what is offered, what is answered, and which answers a client fails on (RFC 7692 5 and 7.1, RFC 6455 9.1).
+//! Negotiating compression: offers, answers, and the answers that a client fails on (RFC 7692 5 and
+//! 7.1, RFC 6455 9.1; X1, X9).
 #![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use sockeye_core::deflate::{Context, Deflate, InvalidAnswer, Negotiated, accept, offer, verify};
 
-/// Own window and context takeover, then the peer's.
+/// Returns settings with this window and context takeover for this end, then for the peer.
 fn settings(window: u8, takeover: bool, peer_window: u8, peer_takeover: bool) -> Deflate {
     let own = Deflate::new().window_bits(window).context_takeover(takeover);
     own.peer_window_bits(peer_window).peer_context_takeover(peer_takeover)
@@ -37,7 +38,7 @@ fn x1_the_offer_states_the_client_s_settings() {
             "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; \
              client_max_window_bits=9",
         ),
-        // What no window can be is taken for the nearest one that can.
+        // An invalid window is clamped to the nearest valid one.
         (settings(16, true, 255, true), "; client_max_window_bits"),
         (settings(7, true, 0, true), "; server_max_window_bits=8; client_max_window_bits=8"),
     ];
@@ -57,7 +58,8 @@ fn x1_the_examples_of_rfc_7692_7_1_3_are_negotiated() {
     let both = "permessage-deflate; client_max_window_bits; server_max_window_bits=10, \
                 permessage-deflate; client_max_window_bits";
     assert_eq!(answer(both, &server).unwrap(), "permessage-deflate; server_max_window_bits=10");
-    // And the client takes the first answer; the second one is not to what this library offers, which is a single element.
+    // The client accepts the first answer. The second one does not match its offer, which has a
+    // single element.
     let client = settings(15, true, 10, true);
     assert_eq!(
         pair(verified("permessage-deflate; server_max_window_bits=10", &client).unwrap().unwrap().peer),
@@ -71,7 +73,7 @@ fn x1_the_answer_matches_offer_and_settings() {
     let all = settings(15, true, 15, true);
     let small = settings(12, true, 11, true);
     let forgetful = settings(15, false, 15, false);
-    // Parameters of the offer, settings, parameters of the answer, own and peer's direction.
+    // The offer's parameters, settings, the answer's parameters, own direction, peer's direction.
     let table = [
         ("", &all, "", (15, true), (15, true)),
         ("; server_no_context_takeover", &all, "; server_no_context_takeover", (15, false), (15, true)),
@@ -81,7 +83,7 @@ fn x1_the_answer_matches_offer_and_settings() {
         ("; client_max_window_bits", &all, "", (15, true), (15, true)),
         ("; client_max_window_bits=15", &all, "; client_max_window_bits=15", (15, true), (15, true)),
         ("; client_max_window_bits=9", &all, "; client_max_window_bits=9", (15, true), (9, true)),
-        // The client did not say that it can limit its window, so that it cannot be asked to.
+        // The client did not offer to limit its window, so the server cannot request it.
         ("", &small, "; server_max_window_bits=12", (12, true), (15, true)),
         ("; server_max_window_bits=13", &small, "; server_max_window_bits=12", (12, true), (15, true)),
         ("; server_max_window_bits=10", &small, "; server_max_window_bits=10", (10, true), (15, true)),
@@ -142,7 +144,7 @@ fn x1_a_server_skips_unacceptable_offers() {
         "permessage-deflate; server_max_window_bits=7",
         "permessage-deflate; client_max_window_bits=16",
         "permessage-deflate; client_max_window_bits=x",
-        // Only what is outside of quotes is an element of the list.
+        // A parameter that looks like an extension is not one.
         "x; a=b; permessage-deflate",
     ];
     let server = Deflate::new();
@@ -221,15 +223,15 @@ fn x9_an_answer_may_restrict_both_ends_further_than_the_offer() {
     let small = settings(12, false, 12, true);
     let table = [
         ("", &all, (15, true), (15, true)),
-        // Without being asked to.
+        // Restrictions that were not requested.
         ("; server_no_context_takeover", &all, (15, true), (15, false)),
         ("; client_no_context_takeover", &all, (15, false), (15, true)),
         ("; server_max_window_bits=9", &all, (15, true), (9, true)),
         ("; client_max_window_bits=9", &all, (9, true), (15, true)),
         ("; client_max_window_bits=15; server_max_window_bits=15", &all, (15, true), (15, true)),
-        // Less than was asked for.
+        // Smaller windows than requested.
         ("; server_max_window_bits=11; client_max_window_bits=10", &small, (10, false), (11, true)),
-        // What the client said of itself holds though the answer does not repeat it.
+        // The client keeps to its own offer even if the answer does not repeat it.
         ("; server_max_window_bits=12", &small, (12, false), (12, true)),
     ];
     for (params, settings, own, peer) in table {

@@ -1,11 +1,12 @@
-//! X1, X9: two ends always agree on the same, and whatever is offered, the answer fits it.
+//! Random negotiations: both ends agree on the same parameters, and the answer matches any offer
+//! (X1, X9).
 #![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use proptest::prelude::*;
 use sockeye_core::deflate::{Context, Deflate, accept, offer, verify};
 
-/// Own window and context takeover, then the peer's.
+/// Returns settings with this window and context takeover for this end, then for the peer.
 fn settings(window: u8, takeover: bool, peer_window: u8, peer_takeover: bool) -> Deflate {
     let own = Deflate::new().window_bits(window).context_takeover(takeover);
     own.peer_window_bits(peer_window).peer_context_takeover(peer_takeover)
@@ -50,7 +51,8 @@ fn x1_x9_two_ends_agree_on_the_smaller_of_their_settings() {
     }
 }
 
-/// A list as RFC 6455 9.1 has it, read in another way than in the crate: all of it into words first.
+/// A lexical element of the list in RFC 6455 9.1. Unlike the crate, this parser splits a whole line
+/// into words first.
 #[derive(Debug, Clone, PartialEq)]
 enum Word {
     Token(String),
@@ -93,7 +95,8 @@ fn words(line: &str) -> Option<Vec<Word>> {
 
 type Param = (String, Option<String>);
 
-/// Each element: its name and its parameters, in lower case; `None` when it is malformed.
+/// Returns the name and parameters of each element, in lower case, or `None` if the list is
+/// malformed.
 fn elements(lines: &[String]) -> Option<Vec<(String, Vec<Param>)>> {
     let mut all = Vec::new();
     for line in lines {
@@ -114,7 +117,7 @@ fn elements(lines: &[String]) -> Option<Vec<(String, Vec<Param>)>> {
     Some(all)
 }
 
-/// The parameters of an element, if they are an offer that RFC 7692 7 lets a server accept.
+/// The parameters of an element that RFC 7692 7 allows a server to accept.
 #[derive(Debug, Default)]
 struct Meaning {
     server_no_context_takeover: bool,
@@ -144,13 +147,13 @@ fn meaning(params: &[Param]) -> Option<Meaning> {
     Some(meaning)
 }
 
-/// The first offer that can be accepted.
+/// Returns the first acceptable offer.
 fn first_offer(lines: &[String]) -> Option<Meaning> {
     let elements = elements(lines)?;
     elements.iter().filter(|(name, _)| name == "permessage-deflate").find_map(|(_, params)| meaning(params))
 }
 
-/// RFC 7692 7.1.1 and 7.1.2, and what the server's settings want.
+/// Checks the server's answer against RFC 7692 7.1.1 and 7.1.2 and against its settings.
 fn check_answer(lines: &[String], server: &Deflate) {
     let accepted = accept(lines.iter().map(String::as_bytes), server);
     let Some(offer) = first_offer(lines) else {
@@ -162,20 +165,21 @@ fn check_answer(lines: &[String], server: &Deflate) {
     assert_eq!((elements.len(), elements[0].0.as_str()), (1, "permessage-deflate"), "{text}");
     assert_eq!(text, text.to_ascii_lowercase());
     let answer = meaning(&elements[0].1).unwrap();
-    // What it must have.
+    // Parameters that the answer must have.
     assert!(answer.server_no_context_takeover >= offer.server_no_context_takeover, "{lines:?} / {text}");
     assert!(answer.server_no_context_takeover >= !server.context_takeover, "{lines:?} / {text}");
     assert!(answer.client_no_context_takeover >= !server.peer_context_takeover, "{lines:?} / {text}");
     if let Some(most) = offer.server_max_window_bits {
         assert!(answer.server_max_window_bits.unwrap() <= most, "{lines:?} / {text}");
     }
-    // What it must not have.
+    // Parameters that the answer must not have.
     match (offer.client_max_window_bits, answer.client_max_window_bits) {
         (_, None) | (Some(None), Some(Some(_))) => {}
         (Some(Some(most)), Some(Some(bits))) => assert!(bits <= most, "{lines:?} / {text}"),
         (_, Some(None)) | (None, Some(_)) => panic!("{lines:?} / {text}"),
     }
-    // What the server goes by is what the answer says, and within its settings where it has a say.
+    // The server uses the parameters of its answer. They are within its settings, except that it
+    // cannot limit a client that did not offer it.
     let own = (answer.server_max_window_bits.unwrap_or(15), !answer.server_no_context_takeover);
     let peer = (answer.client_max_window_bits.flatten().unwrap_or(15), !answer.client_no_context_takeover);
     assert_eq!((pair(negotiated.own), pair(negotiated.peer)), (own, peer), "{lines:?} / {text}");
@@ -186,7 +190,7 @@ fn check_answer(lines: &[String], server: &Deflate) {
     );
 }
 
-/// And for the other role: an answer is taken if and only if it means something that was offered.
+/// Checks that a client accepts an answer if and only if it matches the offer.
 fn check_verified(lines: &[String], client: &Deflate) {
     let verified = verify(lines.iter().map(String::as_bytes), client);
     let elements = elements(lines);
@@ -216,7 +220,7 @@ fn any_settings() -> impl Strategy<Value = Deflate> {
     (8..=15_u8, any::<bool>(), 8..=15_u8, any::<bool>()).prop_map(|(a, b, c, d)| settings(a, b, c, d))
 }
 
-/// Mostly valid parameters, in every spelling.
+/// Generates mostly valid parameters, in every spelling.
 fn param() -> impl Strategy<Value = String> {
     let bits = prop_oneof![
         8 => (8..=15_u8).prop_map(|bits| format!("={bits}")),
@@ -250,7 +254,7 @@ fn line() -> impl Strategy<Value = String> {
     prop::collection::vec(element, 0..4).prop_map(|elements| elements.join(", "))
 }
 
-/// Anything that is made of the grammar's characters.
+/// Generates arbitrary text from the characters of the grammar.
 fn soup() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         3 => Just("permessage-deflate"), 2 => Just("server_max_window_bits"), 3 => Just("="), 3 => Just(";"),
@@ -323,7 +327,7 @@ fn t35_a_header_of_delimiters_alone_is_parsed_quickly_and_without_recursion() {
                 let header = [start, &piece.repeat((64 << 10) / piece.len())].concat();
                 let _ = accept([header.as_bytes()], &Deflate::new());
                 let _ = verify([header.as_bytes()], &Deflate::new());
-                // And in as many lines as there are bytes.
+                // The same header in as many lines as it has bytes.
                 let _ = accept(header.as_bytes().chunks(1), &Deflate::new());
             }
         }

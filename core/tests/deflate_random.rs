@@ -1,4 +1,4 @@
-//! Whatever is said with compression, however it is set and cut, is what is heard, in both directions.
+//! Random messages arrive unchanged in both directions, with any settings and any chunking (X2).
 #![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -12,14 +12,15 @@ use sockeye_testkit::deflate::*;
 use sockeye_testkit::pair::*;
 
 #[derive(Debug, Clone)]
-struct Said {
+struct Sending {
     by_server: bool,
     is_text: bool,
     content: Content,
     size: usize,
     compress: Option<bool>,
-    how: How,
-    /// How many bytes are written or delivered at a time behind it; 0: it waits for the next one.
+    form: Form,
+    /// The number of bytes written or delivered at a time after this message, or 0 to leave it
+    /// queued until the next one.
     chunk: usize,
 }
 
@@ -31,14 +32,14 @@ enum Content {
 }
 
 #[derive(Debug, Clone)]
-enum How {
+enum Form {
     Whole,
     Parts(usize),
     Prepared,
     PreparedFor(u8),
 }
 
-impl Said {
+impl Sending {
     fn plain(&self) -> Vec<u8> {
         let mut state = match self.content {
             Content::Noise(seed) => seed | 1,
@@ -53,7 +54,7 @@ impl Said {
                 (state >> 24) as u8
             }
             Content::Same(byte) => byte,
-            // A word in each line is another.
+            // One word changes in each line.
             Content::Words(step) => words[(n + n / 97 * step) % words.len()],
         };
         let mut plain: Vec<u8> = (0..self.size).map(byte).collect();
@@ -63,7 +64,7 @@ impl Said {
         plain
     }
 
-    fn say(&self, end: &mut End, plain: &[u8]) {
+    fn send(&self, end: &mut End, plain: &[u8]) {
         let payload = || {
             let payload = match self.is_text {
                 true => Payload::from(std::str::from_utf8(plain).unwrap()),
@@ -71,15 +72,15 @@ impl Said {
             };
             self.compress.map_or(payload.clone(), |compress| payload.compress(compress))
         };
-        match self.how {
-            How::Whole => end.connection.send(payload()).unwrap(),
-            How::Prepared => end.connection.send_prepared(&Prepared::new(payload())).unwrap(),
-            How::PreparedFor(window_bits) => {
+        match self.form {
+            Form::Whole => end.connection.send(payload()).unwrap(),
+            Form::Prepared => end.connection.send_prepared(&Prepared::new(payload())).unwrap(),
+            Form::PreparedFor(window_bits) => {
                 let settings = always().window_bits(window_bits);
                 let prepared = Prepared::deflated(payload(), &settings, None);
                 end.connection.send_prepared(&prepared).unwrap();
             }
-            How::Parts(size) => {
+            Form::Parts(size) => {
                 let mut opcode = if self.is_text { Opcode::Text } else { Opcode::Binary };
                 let mut parts = plain.chunks(size).peekable();
                 while let Some(part) = parts.next() {
@@ -99,7 +100,7 @@ impl Said {
 fn size() -> impl Strategy<Value = usize> {
     let edges =
         [0, 1, 2, 127, 128, 255, 256, 257, 511, 512, 4095, 4096, 4097, 32_768, 65_535, 65_536, 131_072];
-    // The long ones are seldom, for they take all the time.
+    // Long messages are rare, because they take most of the time.
     prop_oneof![
         6 => 0..300_usize,
         6 => prop::sample::select(edges[..13].to_vec()),
@@ -109,26 +110,26 @@ fn size() -> impl Strategy<Value = usize> {
     ]
 }
 
-fn said() -> impl Strategy<Value = Said> {
+fn sending() -> impl Strategy<Value = Sending> {
     let content = prop_oneof![
         any::<u64>().prop_map(Content::Noise),
         any::<u8>().prop_map(Content::Same),
         (0..5_usize).prop_map(Content::Words),
         (0..5_usize).prop_map(Content::Words),
     ];
-    let how = prop_oneof![
-        3 => Just(How::Whole),
-        2 => (1..5000_usize).prop_map(How::Parts),
-        1 => Just(How::Prepared),
-        1 => (8..16_u8).prop_map(How::PreparedFor),
+    let form = prop_oneof![
+        3 => Just(Form::Whole),
+        2 => (1..5000_usize).prop_map(Form::Parts),
+        1 => Just(Form::Prepared),
+        1 => (8..16_u8).prop_map(Form::PreparedFor),
     ];
     let chunk = prop_oneof![2 => Just(0), 1 => 1..20_usize, 2 => 20..5000_usize, 2 => Just(usize::MAX >> 1)];
-    (any::<bool>(), any::<bool>(), content, size(), any::<Option<bool>>(), how, chunk).prop_map(
-        |(by_server, is_text, content, size, compress, how, chunk)| {
-            // Small parts of much, and single bytes of it, take too long.
+    (any::<bool>(), any::<bool>(), content, size(), any::<Option<bool>>(), form, chunk).prop_map(
+        |(by_server, is_text, content, size, compress, form, chunk)| {
+            // Long messages in small parts or chunks take too long.
             let chunk = if chunk == 0 { 0 } else { chunk.max(size / 500) };
-            let how = if let How::Parts(part) = how { How::Parts(part.max(size / 100)) } else { how };
-            Said { by_server, is_text, content, size, compress, how, chunk }
+            let form = if let Form::Parts(part) = form { Form::Parts(part.max(size / 100)) } else { form };
+            Sending { by_server, is_text, content, size, compress, form, chunk }
         },
     )
 }
@@ -162,7 +163,8 @@ proptest! {
 
     #[test]
     fn x2_sent_messages_arrive_unchanged(
-        server in config(), client in config(), pooled: bool, messages in prop::collection::vec(said(), 1..10),
+        server in config(), client in config(), pooled: bool,
+        messages in prop::collection::vec(sending(), 1..10),
     ) {
         let mut pair = deflating_pair(server, client);
         if pooled {
@@ -171,21 +173,21 @@ proptest! {
             pair.client.connection.set_codec_pool(&pool.shared());
         }
         let (mut by_server, mut by_client) = (Vec::new(), Vec::new());
-        for said in &messages {
-            let plain = said.plain();
-            said.say(pair.end(said.by_server), &plain);
-            let got = match said.is_text {
+        for sending in &messages {
+            let plain = sending.plain();
+            sending.send(pair.end(sending.by_server), &plain);
+            let got = match sending.is_text {
                 true => Got::Text(String::from_utf8(plain).unwrap()),
                 false => Got::Binary(plain),
             };
-            if said.by_server { by_server.push(got) } else { by_client.push(got) }
-            if said.chunk > 0 {
-                pair.chunk = said.chunk;
+            if sending.by_server { by_server.push(got) } else { by_client.push(got) }
+            if sending.chunk > 0 {
+                pair.chunk = sending.chunk;
                 pair.drive();
             }
         }
         pair.drive();
-        // Not shown: they are long.
+        // Not `assert_eq`: the messages are too long to print.
         prop_assert!(pair.client.got == by_server && pair.server.got == by_client);
         prop_assert_eq!((pair.client.error, pair.server.error), (None, None));
     }

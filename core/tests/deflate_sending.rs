@@ -1,4 +1,4 @@
-//! permessage-deflate sent: RFC 7692 7.2.1, and what is compressed at all.
+//! Sending permessage-deflate (RFC 7692 7.2.1), and which messages are compressed.
 #![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use sockeye_testkit::pair::*;
 
 const CONTINUATION_ENDS: u8 = LAST_CONTINUATION;
 
-/// Long enough for the default threshold, and compressible.
+/// Returns text that is compressible and longer than the default threshold.
 fn news(n: usize) -> String {
     format!(
         "{{\"id\":{n},\"name\":\"somebody\",\"tags\":[\"a\",\"b\",\"c\"],\"text\":\"{}\"}}",
@@ -23,7 +23,7 @@ fn news(n: usize) -> String {
     )
 }
 
-/// Bytes that no compressor makes shorter.
+/// Returns bytes that no compressor makes shorter.
 fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let mut next = || {
@@ -57,7 +57,7 @@ fn o5_the_policy_selects_the_messages_to_compress() {
             }
         }
     }
-    // By default from 128 bytes on.
+    // By default, messages of 128 bytes or more are compressed.
     let mut end = deflating(true, Deflate::new());
     for (len, first) in [(127, TEXT), (128, TEXT | RSV1)] {
         end.connection.send("a".repeat(len)).unwrap();
@@ -120,10 +120,10 @@ fn x3_messages_refer_to_earlier_ones_as_far_as_negotiated() {
         length(always().context_takeover(false)),
     ];
     assert_eq!(own[0], history[0]);
-    // All of the first message is there to refer to, or nothing of it.
+    // Later messages can refer to all of the first one, or to none of it.
     assert!(own[2] * 3 < own[0] && history[2] * 3 < history[0], "{own:?} {history:?}");
     assert!(none[2] == none[0] && short[2] * 2 > short[0], "{none:?} {short:?}");
-    // Without takeover it makes no difference what would be kept.
+    // Without takeover, `memory` makes no difference.
     assert_eq!(none, length(always().context_takeover(false).memory(Memory::Compressor)));
 }
 
@@ -148,7 +148,7 @@ fn x8_a_message_in_parts_is_compressed_as_one() {
                 if finish {
                     break;
                 }
-                // What has been sent of it can be read before the rest is there.
+                // The peer can read the parts sent so far.
                 pair.drive();
             }
             pair.drive();
@@ -201,7 +201,8 @@ fn a_prepared_message_is_compressed_once_for_all_connections_that_can_inflate_it
         let wire = pair.to_client.frames().remove(0);
         assert_eq!(*first.get_or_insert_with(|| wire.clone()), wire);
     }
-    // Those who agreed on less, or keep their compressor, get it compressed for themselves, or as it is.
+    // A connection with a smaller window, or that keeps its compressor, compresses the message
+    // itself. Other policies send it uncompressed.
     for (settings, first) in [
         (Deflate::new().window_bits(9), TEXT | RSV1),
         (Deflate::new().memory(Memory::Compressor), TEXT | RSV1),
@@ -216,7 +217,7 @@ fn a_prepared_message_is_compressed_once_for_all_connections_that_can_inflate_it
         }
         assert_eq!(pair.to_client.frames()[0].first, first);
     }
-    // A client masks it anew.
+    // A client masks a copy of it.
     let mut pair =
         deflating_pair(Config::new().deflate(Deflate::new()), Config::new().deflate(Deflate::new()));
     pair.client.connection.send_prepared(&prepared).unwrap();
@@ -276,20 +277,21 @@ fn a_pooled_compressor_continues_only_after_its_own_last_message() {
         pair.to_client.frames().pop().unwrap().payload.len()
     };
     let bytes = |n: usize| Payload::from(noise(2000, n as u64 + 1));
-    // Long by itself, short for whoever knows it.
+    // Incompressible on its own, short for a compressor that knows it.
     let message = |n: u64| [noise(600, n), vec![b'a'; 600]].concat();
     let text = |n: u64| Payload::from(message(n));
     let first = send(0, text(1));
-    // All of the message before is known, far more than the history.
+    // The compressor knows all of the previous message, which is far more than the history.
     assert!(send(0, text(1)) * 4 < first);
-    // What was compressed and not sent, the receiver does not have,
+    // After a message that was compressed but sent uncompressed, the compressor must be reset: the
+    // receiver's window lacks that message.
     assert_eq!(send(0, bytes(1)), 2000);
     assert!(send(0, text(1)) * 2 > first);
-    // nor what another connection has sent.
+    // The same after another connection has used the compressor.
     assert_eq!(send(1, text(1)), first);
     assert!(send(0, text(1)) * 2 > first);
     assert!(send(0, text(1)) * 4 < first);
-    // A message that was prepared moves the receiver's window past that of the compressor.
+    // A prepared message advances the receiver's window, but not the compressor's.
     let prepared = Prepared::deflated(message(3), &always(), None);
     pairs[0].server.connection.send_prepared(&prepared).unwrap();
     pairs[0].server.connection.send(message(1)).unwrap();

@@ -1,5 +1,6 @@
-//! Compressed data inside compressed data, and secrets that compression gives away (T16, T19 of docs/requirements.md).
-#![cfg(feature = "deflate")]
+//! Compressed data inside compressed data, and secrets that compression reveals (T16, T19 of
+//! docs/requirements.md).
+#![cfg(feature = "_deflate")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deflate_support;
@@ -10,19 +11,21 @@ use sockeye_core::deflate::Deflate;
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
-/// Long enough that compressing it pays: a message that would not become shorter is sent as it is.
+/// Long enough for compression to make it shorter; otherwise it would be sent uncompressed.
 const SECRET: &str = "user=ann; user-session=ann; session=5f2c9d71e8";
 const GUESS: &str = "session=5f2c9d71e8";
-/// As long as the right guess, and as compressible by itself.
+/// As long as the right guess, and as compressible on its own.
 const WRONG: &str = "session=0ab46e38d2";
 
-/// A stored block of `bytes` (RFC 1951 3.2.4), then the first byte of the empty block that the receiver completes.
+/// Returns a stored block of `bytes` (RFC 1951 3.2.4), then the first byte of the empty block that
+/// the receiver completes.
 fn stored(bytes: &[u8]) -> Vec<u8> {
     let len = u16::try_from(bytes.len()).unwrap();
     [&[0x00][..], &len.to_le_bytes(), &(!len).to_le_bytes(), bytes, &[0x00]].concat()
 }
 
-/// Returns the wire length of the messages, sent one after the other by a server that compresses everything.
+/// Returns the length on the wire of the messages, sent in turn by a server that compresses
+/// everything.
 fn sent(messages: &[Payload<'_>]) -> usize {
     let mut end = deflating(true, always());
     for message in messages {
@@ -41,7 +44,8 @@ fn t16_a_message_is_inflated_only_once() {
     }
 }
 
-/// RFC 7692 7.2.3.4: another block may follow a final one. What follows the last block must be a block.
+/// RFC 7692 7.2.3.4: another block may follow a final one. What follows the last block must be a
+/// block.
 #[test]
 fn t16_garbage_after_a_final_block_fails_with_1007() {
     for server in [true, false] {
@@ -52,7 +56,7 @@ fn t16_garbage_after_a_final_block_fails_with_1007() {
     }
 }
 
-/// The attack itself (CRIME, BREACH): the length on the wire says whether a guess is right.
+/// The attack of CRIME and BREACH: the length on the wire reveals whether a guess is right.
 #[test]
 fn t19_compression_reveals_a_secret_by_the_length_of_a_message() {
     let together = |guess: &str| sent(&[Payload::from(format!("{SECRET} {guess}"))]);

@@ -1,4 +1,5 @@
-//! Every other end: the peer breaks the rules, the transport breaks, this end gives up (W13, E5, T26, T27).
+//! Ends without a closing handshake: protocol errors, transport errors, timeouts and aborts (W13,
+//! E5, T26, T27).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use sockeye_core::{CloseCode, CloseFrame, Config, Event, ProtocolError, SendErro
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
-/// One fault of each kind, and the code that answers it.
+/// Returns one fault of each kind, with the code of the Close that answers it.
 fn faults(server: bool) -> Vec<(Vec<u8>, u16)> {
     let f = |first: u8, payload: &[u8]| frame(server, first, payload);
     vec![
@@ -37,7 +38,7 @@ fn a_fault_is_answered_with_a_close_that_names_it_and_then_the_transport_ends() 
             let error = end.feed(&bytes).unwrap_err();
             assert_eq!(error.close_code().as_u16(), code, "{error}");
             assert_eq!((end.connection.state(), end.ended()), (State::Closing, (false, code, true)));
-            assert!(!end.connection.wants_shutdown(), "the Close is to be written first");
+            assert!(!end.connection.wants_shutdown(), "the Close must be written first");
             let close = end.frames();
             assert_eq!((close.len(), close[0].close_code()), (1, code));
             assert_eq!(String::from_utf8_lossy(&close[0].payload[2..]), error.to_string());
@@ -82,12 +83,12 @@ fn a_failed_connection_is_not_clean_even_after_both_closes() {
     end.feed(&frame(true, CLOSE, "")).unwrap();
     end.connection.fail(ProtocolError::InvalidUtf8);
     assert_eq!(end.ended(), (false, 1005, false));
-    // Halves may see the Close behind the fault.
+    // A split sender may process the peer's Close after the fault.
     let mut sender = Sender::server(Arc::new(Config::new()));
     sender.fail(&ProtocolError::InvalidUtf8);
     sender.react(&Event::Close(CloseFrame::default()));
     assert!(sender.close_info().is_some_and(|info| !info.clean && info.code == CloseCode::INVALID_PAYLOAD));
-    // Or behind an abort.
+    // Or after an abort.
     let mut sender = Sender::server(Arc::new(Config::new()));
     sender.close(&CloseFrame::new(CloseCode::NORMAL, "")).unwrap();
     sender.transmitted(usize::MAX);
@@ -115,7 +116,7 @@ fn w13_an_eof_anywhere_ends_the_connection_once_and_uncleanly() {
                 assert_eq!(end.ended(), (false, 1006, false), "cut at {cut}");
             }
             assert_eq!(end.connection.send("late"), Err(SendError::Closed));
-            // A pong that waits may still be written: the peer may have closed only its own side.
+            // A queued pong may still be written: the peer may have closed only its own direction.
             assert!(end.firsts().iter().all(|first| *first == PONG));
             assert!(end.is_closed() && end.connection.wants_shutdown());
             assert_eq!(end.connection.poll_timeout(), None);
@@ -135,7 +136,7 @@ fn w13_an_eof_is_clean_after_both_closes_but_not_after_ours_alone() {
         let mut end = End::of(server, Config::new());
         end.feed(&frame(server, CLOSE, "")).unwrap();
         end.connection.handle_eof();
-        assert_eq!(end.connection.state(), State::Closing, "our Close is still to be written");
+        assert_eq!(end.connection.state(), State::Closing, "our Close must be written first");
         end.write(usize::MAX);
         assert_eq!((end.is_closed(), end.ended()), (true, (true, 1005, false)));
     }

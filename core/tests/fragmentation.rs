@@ -1,11 +1,11 @@
-//! Fragments, received (W6-W8, T12) and sent (M2).
+//! Receiving (W6-W8, T12) and sending (M2) fragmented messages.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sockeye_core::{Config, Connection, Event, Frame, Incoming, Opcode, ProtocolError, RecvBuf, SendError};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
-/// What comes of these frames at a server and a client; both must agree.
+/// Feeds these frames to a server and a client, and returns what both received. They must agree.
 fn receive(frames: &[(u8, &[u8])]) -> (Vec<Got>, Option<ProtocolError>) {
     let both = [true, false].map(|server| {
         let mut end = End::of(server, Config::new());
@@ -131,7 +131,7 @@ fn a_part_of_a_frame_is_an_event_as_soon_as_it_arrives() {
 fn the_opcode_of_a_merged_message_is_that_of_its_first_fragment() {
     assert_eq!(receive(&[(TEXT_START, b"a"), (LAST_CONTINUATION, b"b")]).0, [Got::Text("ab".into())]);
     assert_eq!(receive(&[(BINARY_START, b"a"), (LAST_CONTINUATION, b"b")]).0, [Got::Binary(b"ab".to_vec())]);
-    // The kind of one message is not that of the next.
+    // The kind of one message does not affect the next.
     let mixed = receive(&[
         (TEXT_START, b"a"),
         (LAST_CONTINUATION, b""),
@@ -153,7 +153,8 @@ fn a_merged_message_may_be_left_in_the_assembler() {
             Some(Incoming::Message(message)) => assert_eq!(message.as_ref().as_text(), Some(text)),
             other => assert!(other.is_none(), "{other:?}"),
         };
-        // No call that returns nothing comes in between: the next message must not begin with this one.
+        // No poll in between has returned `None`. Still, the next message must not start with this
+        // one.
     }
 }
 
@@ -208,7 +209,7 @@ fn m2_a_wrong_sequence_is_an_error_and_nothing_is_sent() {
         }
         assert_eq!(end.connection.send("whole"), Err(SendError::ExpectedContinuation));
         assert_eq!(end.connection.queued(), queued);
-        // It goes on as it was; control frames may come in between.
+        // The message continues unchanged, and control frames may come in between.
         end.connection.ping(b"").unwrap();
         end.connection.send_frame(&part(Opcode::Continuation, true)).unwrap();
         end.connection.send("whole").unwrap();

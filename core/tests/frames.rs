@@ -1,4 +1,5 @@
-//! Frames with no connection (M10, F1, F2, F5, T24), and every header that a peer can send (W1-W5, T9, T20, T25).
+//! Frames without a connection (M10, F1, F2, F5, T24), and every header that a peer can send
+//! (W1-W5, T9, T20, T25).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use sockeye_core::{CloseCode, CloseFrame, Config, Flags, Frame, Opcode, ProtocolError, State};
@@ -18,7 +19,7 @@ fn unpack(bytes: &[u8]) -> (Frame<'_>, usize) {
     Frame::unpack(bytes).unwrap().unwrap()
 }
 
-/// RFC 6455 5.7 and row M10: the frames, the key they are masked with, and their bytes.
+/// Returns the examples of RFC 6455 5.7 and others: frames, their masking keys, and their encoding.
 fn golden() -> Vec<(Frame<'static>, Option<[u8; 4]>, Vec<u8>)> {
     let key = Some([0x37, 0xfa, 0x21, 0x3d]);
     let close = Frame::close(&CloseFrame::new(CloseCode::NORMAL, "")).unwrap();
@@ -120,8 +121,8 @@ fn f5_a_frame_is_final_and_uncompressed_by_default() {
     assert!(!unpack(b"\x01\x00").0.flags.finish);
 }
 
-/// What the peer's first two bytes come to when whatever they announce follows. This is the table that the
-/// exhaustive test holds against the code.
+/// The expected result of a frame with given first two bytes. The exhaustive test compares the code
+/// with this table.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Verdict {
     Fails,
@@ -150,8 +151,8 @@ fn oracle(server: bool, in_fragments: bool, first: u8, second: u8) -> Verdict {
     }
 }
 
-/// The two bytes and what they announce: masked with zeros, a payload that is good as a close code
-/// (3072) with a reason and as text.
+/// Returns the two bytes and the rest of the frame that they announce. The payload is masked with
+/// zeros, and is valid both as text and as a close code (3072) with a reason.
 fn announced(first: u8, second: u8) -> Vec<u8> {
     let mut bytes = vec![first, second];
     let len = match second & 127 {
@@ -224,7 +225,7 @@ fn t25_every_first_two_bytes_in_both_roles_and_three_states_match_the_table() {
     }
 }
 
-/// A header whose 64-bit or 16-bit length field holds `len`, whether or not that is its shortest form.
+/// Returns a header whose 16-bit or 64-bit length field holds `len`, even if a shorter form exists.
 fn in_form(server: bool, first: u8, form: u8, len: u64) -> Vec<u8> {
     let bit = if server { 0x80 } else { 0 };
     let mut bytes = vec![first, bit | form];
@@ -270,7 +271,7 @@ fn t9_no_declared_length_overflows_anything_in_either_role() {
                 (_, len) if len > 2 << 20 => Err(1009),
                 _ => Ok(()),
             };
-            // What comes behind a whole frame is another matter: only the header and its payload are fed.
+            // Feed only one frame: the header and as much of its payload as exists.
             let fed = bytes.len().min(header(server, first, len).len() + len.min(64) as usize);
             let mut end = End::of(server, Config::new());
             let result = end.feed(&bytes[..fed]).map_err(|error| error.close_code().as_u16());

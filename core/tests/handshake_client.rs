@@ -1,4 +1,4 @@
-//! Row K1, and H7, T40: the client's side of the opening handshake.
+//! The client side of the opening handshake (K1, H7, T40).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod handshake_support;
@@ -302,7 +302,7 @@ fn k1_a_body_whose_coding_does_not_end_in_chunked_lasts_up_to_the_eof() {
 
 #[test]
 fn k1_an_incomplete_body_is_truncated_and_marked_so() {
-    // Cut by the transport, by the time, by a malformed chunk, by the limit.
+    // Truncated by an EOF, by the timeout, by a malformed chunk and by the limit.
     let start_of_body = b"HTTP/1.1 500 x\r\nContent-Length: 100\r\n\r\npart";
     let mut handshake = start(request());
     assert!(respond(&mut handshake, start_of_body).unwrap().is_none());
@@ -377,12 +377,12 @@ fn a_response_is_read_in_up_to_64_pieces() {
 #[test]
 fn a_server_that_does_not_respond_times_out() {
     let mut handshake = start(request());
-    assert_eq!(handshake.poll_timeout(), Some(Instant::EPOCH), "it wants to know when it began");
+    assert_eq!(handshake.poll_timeout(), Some(Instant::EPOCH), "the handshake needs to know the time");
     let begin = Instant::from_epoch(Duration::from_secs(7));
     handshake.handle_timeout(begin).unwrap();
     let end = begin + Duration::from_secs(10);
     assert!(respond(&mut handshake, b"HTTP/1.1 100 x\r\n\r\nHTTP/").unwrap().is_none());
-    assert_eq!(handshake.poll_timeout(), Some(end), "bytes do not extend it");
+    assert_eq!(handshake.poll_timeout(), Some(end), "bytes do not extend the timeout");
     handshake.handle_timeout(Instant::from_nanos(end.as_nanos() - 1)).unwrap();
     match handshake.handle_timeout(end) {
         Err(HandshakeError::TimedOut { received: 23 }) => {}

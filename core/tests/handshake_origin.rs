@@ -1,4 +1,4 @@
-//! H13, T7: which pages may connect.
+//! The check of the `Origin` header (H13, T7).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod handshake_support;

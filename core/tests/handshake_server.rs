@@ -1,4 +1,4 @@
-//! Rows H1-H4, H7-H9 and H12: the server's side of the opening handshake.
+//! The server side of the opening handshake (H1-H4, H7-H9, H11, H12).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod handshake_support;
@@ -132,7 +132,7 @@ fn h2_refusals_have_the_headers_that_http_requires() {
 #[test]
 fn h3_the_sample_key_of_the_rfc_gets_its_answer() {
     assert_eq!(accept_key(SAMPLE_KEY), SAMPLE_ACCEPT);
-    // Any text has an answer; only valid keys get one from a server.
+    // `accept_key` takes any text; only the server insists on a valid key.
     assert_eq!(accept_key(""), "Kfh9QIsMVZcl6xEPYxPHzW8SZ8w=");
 }
 
@@ -245,7 +245,7 @@ fn a_request_returns_what_the_client_sent() {
     assert_eq!(
         upgrade.extension_offers().collect::<Vec<_>>(),
         ["permessage-deflate; a=\"b\"", "x"],
-        "in lines as they came: commas may be quoted"
+        "lines are not split at commas, because commas may be quoted"
     );
     assert_eq!(request.headers().len(), 10);
 }
@@ -347,7 +347,7 @@ fn h11_the_request_outlives_the_handshake() {
 #[test]
 fn h12_t1_the_timeout_covers_the_whole_handshake_even_if_bytes_keep_arriving() {
     let mut handshake = Handshake::new(Arc::new(Config::new().handshake_timeout(Duration::from_secs(10))));
-    assert_eq!(handshake.poll_timeout(), Some(Instant::EPOCH), "it wants to know when it began");
+    assert_eq!(handshake.poll_timeout(), Some(Instant::EPOCH), "the handshake needs to know the time");
     let start = Instant::from_epoch(Duration::from_secs(1000));
     handshake.handle_timeout(start).unwrap();
     let end = start + Duration::from_secs(10);
@@ -364,7 +364,7 @@ fn h12_t1_the_timeout_covers_the_whole_handshake_even_if_bytes_keep_arriving() {
     assert_eq!(handshake.poll_timeout(), None);
     handshake.handle_timeout(end + Duration::from_secs(1)).unwrap();
     let mut rest = open_with("").into_bytes();
-    assert_eq!(handshake.poll_request(&mut RecvBuf::new(&mut rest)).unwrap_err(), error, "it stays over");
+    assert_eq!(handshake.poll_request(&mut RecvBuf::new(&mut rest)).unwrap_err(), error, "the error repeats");
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn t2_a_client_that_sends_nothing_is_closed_without_a_response() {
     let error = handshake.handle_timeout(handshake.poll_timeout().unwrap()).unwrap_err();
     assert_eq!(error, HandshakeError::TimedOut { received: 0 });
     assert!(error.response().is_none());
-    // A single byte is a request begun, and gets an answer.
+    // A single byte starts a request, which gets a response.
     assert_eq!(HandshakeError::TimedOut { received: 1 }.response().unwrap().status(), 408);
 }
 
@@ -386,7 +386,7 @@ fn a_request_in_time_ends_the_timeout() {
     assert!(handshake.poll_request(&mut RecvBuf::new(&mut bytes)).unwrap().is_some());
     assert_eq!(handshake.poll_timeout(), None);
     handshake.handle_timeout(Instant::from_nanos(u64::MAX)).unwrap();
-    // It has nothing more to give, and says so instead of waiting for ever.
+    // A further poll returns an error rather than waiting forever.
     let mut more = open_with("").into_bytes();
     let mut input = RecvBuf::new(&mut more);
     assert_eq!(handshake.poll_request(&mut input).unwrap_err(), HandshakeError::Over);

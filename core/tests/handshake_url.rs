@@ -1,4 +1,4 @@
-//! K1: WebSocket URLs (RFC 6455 3, RFC 3986).
+//! WebSocket URLs (RFC 6455 3, RFC 3986; K1).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use sockeye_core::handshake::client::{Url, UrlError};

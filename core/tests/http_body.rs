@@ -1,10 +1,11 @@
-//! H6: where a body ends, and how much of it is taken (RFC 9112 6, 7).
+//! Reading bodies: where they end, and their limits (RFC 9112 6, 7; H6).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use sockeye_core::RecvBuf;
 use sockeye_core::http::{BodyError, BodyEvent, BodyLength, BodyReader};
 
-/// What has been read, whether it has ended, and how many bytes it took; in pieces of `piece`.
+/// Feeds `bytes` in pieces of `piece` bytes. Returns the data, whether the body has ended or the
+/// error, and the number of bytes consumed.
 fn read(
     length: BodyLength,
     limit: u64,
@@ -30,7 +31,7 @@ fn read(
                 }
                 Ok(Some(BodyEvent::End)) => return (body, Ok(true), taken),
                 Err(error) => {
-                    assert_eq!(reader.poll_event(&mut input).unwrap_err(), error, "it stays");
+                    assert_eq!(reader.poll_event(&mut input).unwrap_err(), error, "the error repeats");
                     return (body, Err(error), taken);
                 }
             }
@@ -153,7 +154,7 @@ fn the_end_of_the_transport() {
         while let Ok(Some(BodyEvent::Data(_))) = reader.poll_event(&mut input) {}
         let expected = if cut == whole.len() { Ok(()) } else { Err(BodyError::Eof) };
         assert_eq!(reader.handle_eof(), expected, "cut at {cut}");
-        assert_eq!(reader.handle_eof(), expected, "it stays");
+        assert_eq!(reader.handle_eof(), expected, "the result repeats");
     }
     assert_eq!(BodyReader::new(BodyLength::Length(1), 9).handle_eof(), Err(BodyError::Eof));
     let mut reader = BodyReader::new(BodyLength::UntilClose, 9);

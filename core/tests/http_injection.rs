@@ -1,4 +1,5 @@
-//! T6, H9: what is sent comes out of a parser as exactly the fields that were given, or the setter says no.
+//! Header injection (T6, H9): a parser reads back exactly the fields that were set, or the setter
+//! refuses them.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod handshake_support;
@@ -17,7 +18,7 @@ fn respond(bytes: &[u8]) -> Result<Option<Established>, HandshakeError> {
     handshake.poll_response(&mut RecvBuf::new(&mut bytes.to_vec()))
 }
 
-/// Names and values that are near the border of what is allowed.
+/// Generates names and values close to the limits of what is allowed.
 fn field() -> impl Strategy<Value = (String, Vec<u8>)> {
     let name = prop_oneof!["[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}", "[ -~\r\n\t\0é:]{0,6}", ".{0,4}"];
     let value = prop_oneof![
@@ -30,7 +31,7 @@ fn field() -> impl Strategy<Value = (String, Vec<u8>)> {
     (name, value)
 }
 
-/// Whether RFC 9110 5.1 and 5.5 allow it, said in another way than in the crate.
+/// Returns whether RFC 9110 5.1 and 5.5 allow the field; written independently of the crate.
 fn is_valid(name: &str, value: &[u8]) -> bool {
     let tchar = |c: char| c.is_ascii() && (c.is_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c));
     let trimmed = value.trim_ascii();
@@ -44,7 +45,8 @@ fn with_names(headers: &Headers, skip: usize) -> Vec<(String, Vec<u8>)> {
     headers.iter().skip(skip).map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
 }
 
-/// Gives all fields to a setter; answers what was taken on, and checks what was not.
+/// Passes all fields to a setter. Returns the accepted ones, and checks that the others are
+/// invalid.
 fn fill<T: Clone>(
     fields: &[(String, Vec<u8>)],
     start: T,

@@ -1,4 +1,4 @@
-//! H6, T5: heads that are not answered with a 101, whatever else is in them.
+//! Malformed heads, which must never be answered with a 101 (H6, T5).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod handshake_support;
@@ -8,7 +8,7 @@ use sockeye_core::RecvBuf;
 use sockeye_core::handshake::server::{Handshake, HandshakeError, Upgrade};
 use sockeye_core::http::{BodyLength, HeadError};
 
-/// The rest of a valid upgrade behind a start line and a Host of the test's own.
+/// The rest of a valid upgrade, to follow a start line and a `Host` under test.
 const REST: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 
@@ -194,7 +194,7 @@ fn table() -> Vec<(u16, Vec<u8>)> {
         add(400, host(hosts));
     }
 
-    // Where the body ends (RFC 9112 6), and that a handshake has none.
+    // The length of the body (RFC 9112 6). A handshake must not have a body.
     for lengths in [
         "Content-Length: 1",
         "Content-Length: 5\r\nContent-Length: 6",
@@ -311,19 +311,19 @@ fn t5_a_malformed_head_never_gets_a_101_or_a_second_response() {
     for (status, head) in table {
         let shown = head.escape_ascii().to_string();
         let shown = &shown[..shown.len().min(400)];
-        // A valid request right behind it must not be served in its place.
+        // A valid request right after the malformed one must not be served instead.
         let bytes = [&head[..], open_with("").as_bytes()].concat();
-        let answer = answer(&bytes).unwrap_or_else(|| panic!("waits: {shown}"));
+        let answer = answer(&bytes).unwrap_or_else(|| panic!("no response to {shown}"));
         assert_eq!(status_of(&answer), status, "{shown}\n{}", answer.escape_ascii());
         let answer = String::from_utf8(answer).unwrap().to_lowercase();
         assert!(
             answer.contains("connection: close\r\n") || answer.contains("connection: upgrade, close\r\n")
         );
         let why = answer.split_once("\r\n\r\n").unwrap().1;
-        // The answer to a HEAD has no content.
-        assert_eq!(why.len() > 20, !head.starts_with(b"HEAD "), "it must say why: {answer}");
+        // The response to a HEAD has no body.
+        assert_eq!(why.len() > 20, !head.starts_with(b"HEAD "), "the body must give the reason: {answer}");
 
-        // Byte by byte it is the same.
+        // Byte by byte, the result is the same.
         let mut handshake = Handshake::new(config());
         let mut requests = 0;
         for byte in &bytes {
@@ -395,7 +395,7 @@ fn each_form_of_target_is_accepted_for_its_methods_only() {
             "{line}"
         );
     }
-    assert!(read_request(b"GET / HTTP/1.0\r\n\r\n").is_ok(), "Host came with HTTP/1.1");
+    assert!(read_request(b"GET / HTTP/1.0\r\n\r\n").is_ok(), "HTTP/1.0 does not require Host");
 }
 
 #[test]

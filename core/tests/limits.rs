@@ -1,11 +1,11 @@
-//! What a peer may send is bounded, and cut at the header (W12, O6, T11, T12).
+//! Limits on received frames and messages, enforced at the header (W12, O6, T11, T12).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sockeye_core::{Config, ProtocolError};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
-/// Feeds byte by byte; returns the fault and after how many bytes it was found.
+/// Feeds byte by byte. Returns the fault and the number of bytes after which it was found.
 fn fault(server: bool, config: Config, bytes: &[u8]) -> Option<(ProtocolError, usize)> {
     let mut end = End::of(server, config);
     let fault = bytes.iter().enumerate().find_map(|(at, byte)| Some((end.feed(&[*byte]).err()?, at + 1)));

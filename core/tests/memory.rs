@@ -1,4 +1,4 @@
-//! What a connection costs.
+//! The size of a connection.
 
 use sockeye_core::{Connection, Receiver, Sender};
 

@@ -1,4 +1,4 @@
-//! Two ends, any sequence of commands on both, any transport, any time (T27, T31): what must hold whatever happens.
+//! Invariants of two ends under any sequence of commands, any transport and any timing (T27, T31).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -11,7 +11,8 @@ use sockeye_testkit::pair::*;
 const MARK: usize = 300;
 const LARGEST: usize = 5000;
 const SMALLEST_FRAGMENT: usize = 50;
-/// The headers of a message's frames, and what may be queued above the mark: a Close.
+/// The bytes that may be queued above the mark and one message: the headers of its frames, and a
+/// Close.
 const EXTRA: usize = 14 + LARGEST / SMALLEST_FRAGMENT * 6 + 131;
 
 #[derive(Debug, Clone)]
@@ -47,7 +48,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The same, and ends that are not clean.
+/// Generates the same operations, and ends that are not clean.
 fn rough_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         20 => op(),
@@ -56,7 +57,7 @@ fn rough_op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What one end has sent, as far as its sends were accepted.
+/// The messages that one end has sent successfully.
 #[derive(Debug, Default)]
 struct Sent {
     messages: Vec<Got>,
@@ -148,7 +149,7 @@ impl Model {
             () => Ok(()),
         };
         assert_eq!(result, expected);
-        assert_eq!(result.is_ok(), after > queued, "nothing is half sent");
+        assert_eq!(result.is_ok(), after > queued, "a refused message must queue nothing");
         if result.is_ok() {
             sent.messages.push(message);
         }
@@ -176,15 +177,15 @@ impl Model {
         }
     }
 
-    /// What holds at every moment.
+    /// Checks the invariants that hold at every moment.
     fn check(&mut self) {
         for server in [true, false] {
             let messages = self.received(server);
             let sent = if server { &self.client } else { &self.server };
-            assert!(sent.messages.starts_with(&messages), "what arrives is what was sent, in order");
+            assert!(sent.messages.starts_with(&messages), "messages must arrive unchanged and in order");
             let end = self.pair.end(server);
             assert!(end.connection.queued() <= MARK + LARGEST + EXTRA);
-            assert_eq!(end.error, None, "neither end breaks the rules");
+            assert_eq!(end.error, None, "neither end may break the protocol");
             let closes = end.got.iter().filter(|got| matches!(got, Got::Close(..))).count();
             assert!(closes == 0 || closes == 1 && matches!(end.got.last(), Some(Got::Close(..))));
             assert_eq!(end.connection.close_info().is_none(), end.connection.state() == State::Open);
@@ -195,7 +196,7 @@ impl Model {
             let link = self.link(server);
             let closed =
                 read_frames_until(&link.wire, true).iter().rev().skip(1).any(|frame| frame.first == CLOSE);
-            assert!(!closed, "a frame after a Close");
+            assert!(!closed, "no frame may follow a Close");
         }
     }
 
@@ -204,7 +205,7 @@ impl Model {
         got.filter(|got| matches!(got, Got::Text(_) | Got::Binary(_))).cloned().collect()
     }
 
-    /// Whatever has happened: once somebody closes, both ends come to an end in time.
+    /// Closes one end, and checks that both ends then close in time.
     fn finish(&mut self, server: bool) {
         self.pair.to_client.blocked = false;
         self.pair.to_server.blocked = false;
@@ -242,7 +243,7 @@ proptest! {
         let mut model = Model::new(config);
         ops.into_iter().for_each(|op| model.run(op));
         model.finish(last);
-        prop_assert!(model.pair.server.ended().0 && model.pair.client.ended().0, "both ends are clean");
+        prop_assert!(model.pair.server.ended().0 && model.pair.client.ended().0, "both ends must be clean");
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! Hostile input needs no more than a small stack (T35): nothing recurses, and no large array lies on it.
+//! A small stack is enough for hostile input (T35): nothing recurses, and no large array is on the
+//! stack.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sockeye_core::{CloseCode, CloseFrame, Config, Frame, Opcode};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
-/// Runs in a thread with a stack of 64 KiB; overflowing it kills the whole test process.
+/// Runs `work` in a thread with a stack of 64 KiB. An overflow kills the whole test process.
 fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(64 << 10).spawn(work).unwrap().join().unwrap();
 }

@@ -1,4 +1,4 @@
-//! Sending: what is refused, what waits, and what is on the wire (M1-M4, T22, T30).
+//! Sending: refusals, backpressure, and the bytes on the wire (M1-M4, T22, T30).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, Mutex};
@@ -66,7 +66,7 @@ fn m3_fragments_count_together() {
     assert_eq!(end.connection.send_frame(&part(Opcode::Continuation, 5)), too_big);
     end.connection.send_frame(&part(Opcode::Continuation, 4)).unwrap();
     end.connection.send_frame(&part(Opcode::Continuation, 0).finish(true)).unwrap();
-    // The next message counts from nothing.
+    // The count restarts with the next message.
     end.connection.send_frame(&part(Opcode::Binary, 10)).unwrap();
     assert_eq!(end.firsts(), [BINARY_START, CONTINUATION, LAST_CONTINUATION, BINARY_START]);
 }
@@ -171,7 +171,7 @@ fn a_server_queues_an_owned_large_payload_without_a_copy_and_copies_a_small_one(
     let transmit = end.connection.poll_transmit().unwrap();
     let at: Vec<*const u8> = transmit.slices().map(<[u8]>::as_ptr).collect();
     assert!(at.contains(&big.as_ptr()));
-    assert!(at.contains(&prepared.as_bytes().as_ptr().wrapping_sub(4)), "its header stands before it");
+    assert!(at.contains(&prepared.as_bytes().as_ptr().wrapping_sub(4)), "the header precedes the payload");
     end.write(usize::MAX);
 
     let small = Bytes::from(vec![7; 4096]);
@@ -226,7 +226,7 @@ fn a_message_longer_than_the_fragment_size_is_sent_in_frames_of_that_size() {
     }
 }
 
-/// A client that writes down the keys it draws.
+/// Returns a client and a log of the masking keys that it draws.
 fn client_with_log(first: [u8; 4]) -> (Connection, Arc<Mutex<Vec<[u8; 4]>>>) {
     let log = Arc::new(Mutex::new(Vec::new()));
     let (mut next, drawn) = (u32::from_be_bytes(first), log.clone());
@@ -255,7 +255,7 @@ fn t22_every_frame_of_a_client_has_a_fresh_key_drawn_for_it_alone() {
     client.ping(b"").unwrap();
     client.pong(b"").unwrap();
     client.send_frame(&Frame::text("part").finish(false)).unwrap();
-    // What is refused draws none.
+    // A refused message draws no key.
     assert!(client.send("inside").is_err() && client.ping(&[0; 126]).is_err());
     client.close(sockeye_core::CloseCode::NORMAL, "").unwrap();
     let wire: Vec<u8> = client.poll_transmit().unwrap().slices().flatten().copied().collect();

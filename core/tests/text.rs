@@ -1,13 +1,13 @@
-//! Text is UTF-8, and the connection fails at the first byte that cannot be (E4, T23).
+//! Text must be UTF-8, and the connection fails at the first byte that is not (E4, T23).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use sockeye_core::{CloseCode, Config, ProtocolError, State};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
-/// Bytes that are no text, and how many of them it takes to know.
+/// Invalid UTF-8, and the number of bytes after which it is known to be invalid.
 const BAD: [(&[u8], usize); 14] = [
-    (b"\x80", 1),             // a continuation that continues nothing
+    (b"\x80", 1),             // a continuation byte without a start
     (b"\xbf", 1),             //
     (b"\xc0\xaf", 1),         // overlong: two bytes for '/'
     (b"\xc1\xbf", 1),         //
@@ -19,11 +19,11 @@ const BAD: [(&[u8], usize); 14] = [
     (b"\xed\xbf\xbf", 2),     //
     (b"\xf4\x90\x80\x80", 2), // above U+10FFFF
     (b"\xf5\x80\x80\x80", 1), //
-    (b"\xce\xba\xcf\x41", 4), // a character broken off
+    (b"\xce\xba\xcf\x41", 4), // an incomplete character
     (b"\xf0\x9f\x8e\x41", 4), //
 ];
 
-/// The edges of what is text.
+/// The edges of the ranges of UTF-8.
 const GOOD: [&str; 10] = [
     "",
     "\0",
@@ -37,7 +37,7 @@ const GOOD: [&str; 10] = [
     "\u{10000}\u{10ffff}",
 ];
 
-/// Feeds byte by byte and returns how many it took until it failed.
+/// Feeds byte by byte. Returns the number of bytes after which the end failed.
 fn fails_after(end: &mut End, bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| end.feed(&[*byte]).is_err()).map(|at| at + 1)
 }
@@ -154,7 +154,7 @@ fn binary_messages_are_not_checked_as_text() {
     }
 }
 
-/// After one message of bad text nothing else counts.
+/// Bad text fails the connection, so later messages are ignored.
 #[test]
 fn no_message_is_delivered_after_bad_text() {
     let mut end = End::server(Config::new());

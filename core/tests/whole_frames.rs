@@ -1,4 +1,5 @@
-//! Frames that are left in the input until they are all there, and the short way of text that is ASCII.
+//! Frames that stay in the input until they are complete, and the fast paths for whole messages and
+//! ASCII text.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ fn receiver(server: bool) -> Receiver {
     Receiver::new(if server { Role::Server } else { Role::Client }, Arc::new(Config::new()))
 }
 
-/// What an event is, on its own.
+/// Describes an event without borrowing.
 fn note(event: &Event<'_>) -> String {
     match event {
         Event::Data { payload, ascii, first, last, kind, .. } => {
@@ -22,7 +23,8 @@ fn note(event: &Event<'_>) -> String {
     }
 }
 
-/// Lends `bytes` as they come, `step` at a time, behind what was left; notes events and what is left at the end.
+/// Feeds `bytes` in pieces of `step` bytes, each appended to the remaining input. Returns
+/// descriptions of the events, and the input that remains at the end.
 fn read_whole(server: bool, bytes: &[u8], room: usize, step: usize) -> (Vec<String>, Vec<u8>) {
     let (mut receiver, mut left, mut events) = (receiver(server), Vec::new(), Vec::new());
     for piece in bytes.chunks(step) {
@@ -87,7 +89,7 @@ fn remaining_input_is_consumed_by_a_poll_without_room() {
         matches!(event, Some(Event::Data { payload, first: true, last: false, .. }) if payload.len() == 44)
     );
     assert!(input.is_empty());
-    assert_eq!(receiver.frame_len(b"\x82\x80\0\0\0\0"), None, "a frame is half read");
+    assert_eq!(receiver.frame_len(b"\x82\x80\0\0\0\0"), None, "the receiver is inside a frame");
     let mut rest = bytes[50..].to_vec();
     let event = receiver.poll_whole_event(&mut RecvBuf::new(&mut rest), 200).unwrap();
     assert!(
