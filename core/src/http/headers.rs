@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::InvalidHeader;
 use super::grammar::{is_blank, is_field_byte, is_token, trim};
+use super::{HeadError, InvalidHeader};
 
 /// The header fields of a message, in order. Names are case-insensitive (RFC 9110 5.1).
 ///
@@ -24,7 +24,7 @@ use super::grammar::{is_blank, is_field_byte, is_token, trim};
 /// ```
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// The whole head if it was received; otherwise the fields as they are sent.
+    /// The bytes that the fields point into: the whole head if it was received.
     text: Vec<u8>,
     fields: Vec<Field>,
 }
@@ -138,6 +138,39 @@ impl Headers {
         {
             self.fields.push(Field { name, value });
         }
+    }
+
+    /// Adds the fields of a head that another library has parsed.
+    pub(super) fn extend<N: AsRef<str>, V: AsRef<[u8]>>(
+        &mut self,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<(), HeadError> {
+        for (name, value) in fields {
+            self.push(name.as_ref(), value.as_ref()).map_err(|error| match error {
+                InvalidHeader::Value { .. } => HeadError::FieldValue,
+                _ => HeadError::FieldName,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Appends text that is not a field, such as the method of a request.
+    pub(super) fn push_text(&mut self, text: &str) -> Option<Span> {
+        let start = self.text.len();
+        self.text.extend_from_slice(text.as_bytes());
+        Span::new(start, text.len())
+    }
+
+    /// Removes all fields with one of these names.
+    pub(super) fn remove(&mut self, names: &[&str]) {
+        let text = &self.text;
+        let name_of = |field: &Field| {
+            let start = field.name.start as usize;
+            text.get(start..start.saturating_add(field.name.len as usize)).unwrap_or_default()
+        };
+        let is_named =
+            |field: &Field| names.iter().any(|name| name_of(field).eq_ignore_ascii_case(name.as_bytes()));
+        self.fields.retain(|field| !is_named(field));
     }
 
     /// Appends all fields to a head that is being written, except those whose name `skip` selects.

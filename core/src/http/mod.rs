@@ -8,6 +8,8 @@
 //! recipients of the same bytes disagree on where a message ends.
 
 mod body;
+#[cfg(feature = "http")]
+mod convert;
 mod error;
 mod framing;
 mod grammar;

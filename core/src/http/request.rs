@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use core::fmt;
 
 use super::headers::{Repeated, Span};
-use super::{Authority, BodyLength, HeadError, Headers, framing};
+use super::{Authority, BodyLength, HeadError, Headers, framing, is_token};
 
 /// The HTTP version of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +13,8 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 /// The head of a request, validated as RFC 9112 requires of a server.
@@ -43,6 +45,62 @@ pub struct Request {
 }
 
 impl Request {
+    /// Creates the head of a request that another HTTP library has parsed.
+    ///
+    /// It is validated like one that was received, except that limits of size and number do not
+    /// apply again. The target is a path with its query, or an absolute URI.
+    ///
+    /// # Errors
+    ///
+    /// Returns the rule of RFC 9112 that the request breaks.
+    pub fn from_parts<N: AsRef<str>, V: AsRef<[u8]>>(
+        method: &str,
+        target: &str,
+        version: Version,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, HeadError> {
+        if !is_token(method.as_bytes()) {
+            return Err(HeadError::Method);
+        }
+        let mut headers = Headers::default();
+        let spans = (headers.push_text(method), headers.push_text(target));
+        let (Some(method), Some(target)) = spans else { return Err(HeadError::Target) };
+        headers.extend(fields)?;
+        Request::validate(headers, method, target, version)
+    }
+
+    /// Creates the head of an Extended CONNECT request (RFC 8441), which asks for a WebSocket over
+    /// HTTP/2. The caller has checked that its `:protocol` is `websocket`.
+    ///
+    /// `scheme`, `authority` and `path` are the pseudo-header fields; the path includes the query.
+    /// [`target`](Request::target) is the URI that they form.
+    ///
+    /// # Errors
+    ///
+    /// Returns the rule that the request breaks: the authority is not a valid host, the path is not
+    /// a path, or a field is malformed.
+    pub fn from_extended_connect<N: AsRef<str>, V: AsRef<[u8]>>(
+        scheme: &str,
+        authority: &str,
+        path: &str,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, HeadError> {
+        if !path.starts_with('/') {
+            return Err(HeadError::Target);
+        }
+        let target = alloc::format!("{scheme}://{authority}{path}");
+        Request::from_parts("CONNECT", &target, Version::Http2, fields)
+    }
+
+    /// Returns whether this is an Extended CONNECT request (RFC 8441): unlike an ordinary CONNECT,
+    /// it has a scheme and a path.
+    #[must_use]
+    pub fn is_extended_connect(&self) -> bool {
+        self.version == Version::Http2
+            && self.method() == "CONNECT"
+            && split_absolute(self.target()).is_some()
+    }
+
     /// Returns the method, such as `GET`. Methods are case-sensitive (RFC 9110 9.1).
     #[must_use]
     pub fn method(&self) -> &str {
@@ -141,7 +199,9 @@ impl Request {
     ) -> Result<Self, HeadError> {
         let body_length = framing::of_request(&headers, version)?;
         let request = Request { headers, method, target, version, body_length };
-        if !is_target(request.method(), request.target()) {
+        // The target of an Extended CONNECT has the form of any other request's.
+        let method = if request.is_extended_connect() { "GET" } else { request.method() };
+        if !is_target(method, request.target()) {
             return Err(HeadError::Target);
         }
         // RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1

@@ -41,6 +41,25 @@ impl Response {
         Response::from_parsed(status, Version::Http11, Headers::default())
     }
 
+    /// Creates the head of a response that another HTTP library has parsed. Limits of size and number
+    /// do not apply again.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the status is not one of RFC 9110 (100 to 599), or a field is malformed.
+    pub fn from_parts<N: AsRef<str>, V: AsRef<[u8]>>(
+        status: u16,
+        version: Version,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, HeadError> {
+        if !matches!(status, 100..=599) {
+            return Err(HeadError::StatusLine);
+        }
+        let mut headers = Headers::default();
+        headers.extend(fields)?;
+        Ok(Response::from_parsed(status, version, headers))
+    }
+
     /// Creates a response with a body of plain text.
     #[must_use]
     pub fn text(status: u16, text: impl Into<Vec<u8>>) -> Self {
@@ -81,10 +100,15 @@ impl Response {
 
     /// Marks the response as the answer to this request: for a HEAD request,
     /// [`encode`](Response::encode) omits the body (RFC 9110 9.3.2: "the server MUST NOT send
-    /// content in the response").
+    /// content in the response"). For an HTTP/2 request it removes `Connection` and `Upgrade`, which
+    /// HTTP/2 forbids (RFC 9113 8.2.2).
     #[must_use]
     pub fn in_answer_to(mut self, request: &Request) -> Self {
         self.head_only = request.method() == "HEAD";
+        if request.version() == Version::Http2 {
+            self.version = Version::Http2;
+            self.headers.remove(&["connection", "upgrade"]);
+        }
         self
     }
 

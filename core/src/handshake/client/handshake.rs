@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::verify::{Expected, verify, verify_extensions};
+use super::verify::{Expected, establish};
 use super::{BadResponse, HandshakeError};
 use crate::deflate::Negotiated;
 use crate::http::{BodyEvent, BodyReader, HeadKind, HeadReader, Response};
@@ -44,7 +44,7 @@ pub struct Handshake {
 pub struct Established {
     /// The connection. Frames that arrived right after the response are still in the `RecvBuf`.
     pub connection: Connection,
-    /// The 101.
+    /// The 101, or the response to an Extended CONNECT.
     pub response: Response,
     /// The subprotocol that the server chose.
     pub subprotocol: Option<String>,
@@ -64,17 +64,11 @@ enum State {
 }
 
 impl Handshake {
-    pub(super) fn new(
-        request: Vec<u8>,
-        accept: String,
-        subprotocols: Vec<String>,
-        masks: MaskKeys,
-        config: Arc<Config>,
-    ) -> Self {
+    pub(super) fn new(request: Vec<u8>, expected: Expected, masks: MaskKeys, config: Arc<Config>) -> Self {
         Handshake {
             request,
             sent: 0,
-            expected: Expected { accept, subprotocols },
+            expected,
             masks: Some(masks),
             config,
             state: State::Head(HeadReader::new(HeadKind::Response)),
@@ -175,14 +169,8 @@ impl Handshake {
     }
 
     fn establish(&mut self, response: Response) -> Result<Established, HandshakeError> {
-        let subprotocol = verify(&response, &self.expected)?;
-        let deflate = verify_extensions(&response, self.config.deflate.as_ref())?;
         let masks = self.masks.take().ok_or(HandshakeError::Over)?;
-        let mut connection = Connection::client(Arc::clone(&self.config), masks);
-        if let Some(deflate) = &deflate {
-            connection.enable_deflate(deflate);
-        }
-        Ok(Established { connection, response, subprotocol, deflate })
+        Ok(establish(response, &self.expected, masks, &self.config)?)
     }
 
     fn poll_refusal(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Established>, HandshakeError> {

@@ -28,11 +28,13 @@
 
 mod error;
 mod handshake;
+mod parts;
 mod request;
 mod url;
 mod verify;
 
 pub use error::{BadResponse, HandshakeError};
 pub use handshake::{Established, Handshake};
+pub use parts::PartsHandshake;
 pub use request::Request;
 pub use url::{Url, UrlError};

@@ -4,7 +4,8 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Handshake, Url};
+use super::verify::Expected;
+use super::{Handshake, PartsHandshake, Url};
 use crate::handshake::{is_handshake_header, key};
 use crate::http::{Headers, InvalidHeader, is_token};
 use crate::{Config, MaskKeys, deflate};
@@ -24,6 +25,7 @@ use crate::{Config, MaskKeys, deflate};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Request {
+    is_secure: bool,
     target: String,
     authority: String,
     subprotocols: Vec<String>,
@@ -35,6 +37,7 @@ impl Request {
     #[must_use]
     pub fn new(url: &Url) -> Self {
         Request {
+            is_secure: url.is_secure(),
             target: url.target().to_string(),
             authority: url.authority().to_string(),
             subprotocols: Vec::new(),
@@ -78,32 +81,77 @@ impl Request {
     #[must_use]
     pub fn start(self, nonce: [u8; 16], masks: MaskKeys, config: Arc<Config>) -> Handshake {
         let key = key::encode_nonce(nonce);
-        let extensions = config.deflate.as_ref().map(deflate::offer);
-        let head = self.encode(&key, extensions.as_deref());
-        Handshake::new(head, key::accept_value(key.as_bytes()), self.subprotocols, masks, config)
+        let head = self.encode(&self.fields(Some(&key), &config));
+        Handshake::new(head, self.expected(Some(&key)), masks, config)
     }
 
-    /// Encodes the request with the headers that RFC 6455 4.1 lists.
-    fn encode(&self, key: &str, extensions: Option<&str>) -> Vec<u8> {
-        let mut head = Headers::default();
-        let mut push = |name: &str, value: &str| head.push_valid(name, value.as_bytes());
-        push("Host", &self.authority);
-        push("Upgrade", "websocket");
-        push("Connection", "Upgrade");
-        push("Sec-WebSocket-Key", key);
+    /// Starts a handshake whose request and response another HTTP library carries, over HTTP/1.1.
+    ///
+    /// `nonce` and `masks` are as for [`start`](Request::start).
+    #[must_use]
+    pub fn start_parts(self, nonce: [u8; 16], masks: MaskKeys, config: Arc<Config>) -> PartsHandshake {
+        let key = key::encode_nonce(nonce);
+        self.into_parts(Some(&key), masks, config)
+    }
+
+    /// Starts a handshake by Extended CONNECT (RFC 8441), which another HTTP library carries over
+    /// HTTP/2. The `:protocol` of its request is `websocket`.
+    ///
+    /// `masks` is as for [`start`](Request::start): HTTP/2 does not change that a client masks.
+    #[must_use]
+    pub fn start_extended_connect(self, masks: MaskKeys, config: Arc<Config>) -> PartsHandshake {
+        self.into_parts(None, masks, config)
+    }
+
+    fn into_parts(self, key: Option<&str>, masks: MaskKeys, config: Arc<Config>) -> PartsHandshake {
+        PartsHandshake {
+            is_secure: self.is_secure,
+            headers: self.fields(key, &config),
+            expected: self.expected(key),
+            authority: self.authority,
+            path: self.target,
+            masks,
+            config,
+        }
+    }
+
+    fn expected(&self, key: Option<&str>) -> Expected {
+        Expected {
+            accept: key.map(|key| key::accept_value(key.as_bytes())),
+            subprotocols: self.subprotocols.clone(),
+        }
+    }
+
+    /// Returns the headers that RFC 6455 4.1 lists, then the application's own. An Extended CONNECT
+    /// has no key, and none of the fields that HTTP/2 replaces.
+    fn fields(&self, key: Option<&str>, config: &Config) -> Headers {
+        let mut fields = Headers::default();
+        let mut push = |name: &str, value: &str| fields.push_valid(name, value.as_bytes());
+        if let Some(key) = key {
+            push("Host", &self.authority);
+            push("Upgrade", "websocket");
+            push("Connection", "Upgrade");
+            push("Sec-WebSocket-Key", key);
+        }
         push("Sec-WebSocket-Version", "13");
         if !self.subprotocols.is_empty() {
             push("Sec-WebSocket-Protocol", &self.subprotocols.join(", "));
         }
-        if let Some(extensions) = extensions {
-            push("Sec-WebSocket-Extensions", extensions);
+        if let Some(deflate) = &config.deflate {
+            push("Sec-WebSocket-Extensions", &deflate::offer(deflate));
         }
+        for (name, value) in self.headers.iter() {
+            fields.push_valid(name, value);
+        }
+        fields
+    }
+
+    fn encode(&self, fields: &Headers) -> Vec<u8> {
         let mut out = Vec::new();
         for part in ["GET ", &self.target, " HTTP/1.1\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
-        head.write(&mut out, |_| false);
-        self.headers.write(&mut out, |_| false);
+        fields.write(&mut out, |_| false);
         out.extend_from_slice(b"\r\n");
         out
     }

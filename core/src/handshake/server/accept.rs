@@ -61,8 +61,11 @@ impl Accept {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Accepted {
-    /// The connection. The first bytes it sends are the 101.
+    /// The connection. After [`Upgrade::accept`] the first bytes it sends are the 101; after
+    /// [`Upgrade::accept_parts`] it sends only frames.
     pub connection: Connection,
+    /// The response that opens the connection: a 101, or a 200 to an Extended CONNECT.
+    pub response: Response,
     /// The request that was accepted.
     pub request: Request,
     /// The subprotocol that the 101 names.
@@ -75,11 +78,48 @@ impl Upgrade {
     /// Accepts the handshake: creates a connection and queues the 101 (RFC 6455 4.2.2) before all
     /// frames.
     ///
+    /// For a request that another HTTP library has received use
+    /// [`accept_parts`](Upgrade::accept_parts).
+    ///
     /// # Errors
     ///
     /// Returns [`SubprotocolNotOffered`] if the client did not offer the chosen subprotocol. The
     /// error returns the `Upgrade`, which still has to be answered.
     pub fn accept(self, accept: &Accept, config: Arc<Config>) -> Result<Accepted, SubprotocolNotOffered> {
+        let mut accepted = self.accept_parts(accept, config)?;
+        accepted.connection.queue_head(&accepted.response.encode());
+        Ok(accepted)
+    }
+
+    /// Accepts the handshake, and leaves it to the caller to send
+    /// [`response`](Accepted::response): its status and headers, by the HTTP library that received
+    /// the request.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use sockeye_core::Config;
+    /// use sockeye_core::handshake::server::{Policy, Upgrade};
+    /// use sockeye_core::http::Request;
+    ///
+    /// // An Extended CONNECT whose `:protocol` is `websocket` (RFC 8441).
+    /// let fields = [("sec-websocket-version", "13"), ("origin", "https://example.com")];
+    /// let request = Request::from_extended_connect("https", "example.com", "/chat", fields)?;
+    /// let upgrade = Upgrade::new(request)?;
+    /// let accept = Policy::new().decide(&upgrade)?;
+    /// let accepted = upgrade.accept_parts(&accept, Arc::new(Config::new()))?;
+    /// assert_eq!((accepted.response.status(), accepted.connection.queued()), (200, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SubprotocolNotOffered`] like [`accept`](Upgrade::accept).
+    pub fn accept_parts(
+        self,
+        accept: &Accept,
+        config: Arc<Config>,
+    ) -> Result<Accepted, SubprotocolNotOffered> {
         // RFC 6455 4.2.2: "The value chosen MUST be derived from the client's handshake,
         // specifically by selecting one of the values from the |Sec-WebSocket-Protocol| field".
         if let Some(name) = &accept.subprotocol
@@ -90,23 +130,27 @@ impl Upgrade {
         let settings = config.deflate.as_ref();
         let agreed = settings.and_then(|settings| deflate::accept(self.extension_lines(), settings));
         let (deflate, extensions) = agreed.unzip();
-        let head = self.head(accept, extensions.as_deref());
+        let response = self.response(accept, extensions.as_deref());
         let mut connection = Connection::server(config);
-        connection.queue_head(&head.encode());
         if let Some(deflate) = &deflate {
             connection.enable_deflate(deflate);
         }
         let subprotocol = accept.subprotocol.as_ref().map(ToString::to_string);
-        Ok(Accepted { connection, request: self.into_request(), subprotocol, deflate })
+        Ok(Accepted { connection, response, request: self.into_request(), subprotocol, deflate })
     }
 
-    /// Builds the 101: RFC 6455 4.2.2, "/5./ If the server chooses to accept the incoming
+    /// Builds the response: RFC 6455 4.2.2, "/5./ If the server chooses to accept the incoming
     /// connection".
-    fn head(&self, accept: &Accept, extensions: Option<&str>) -> Response {
-        let head = Response::new(101)
-            .with_valid_header("Upgrade", "websocket")
-            .with_valid_header("Connection", "Upgrade")
-            .with_valid_header("Sec-WebSocket-Accept", &self.accept_key());
+    fn response(&self, accept: &Accept, extensions: Option<&str>) -> Response {
+        let head = if self.request().is_extended_connect() {
+            // RFC 8441 5: a 2XX status, and neither Upgrade, Connection nor Sec-WebSocket-Accept.
+            Response::new(200).in_answer_to(self.request())
+        } else {
+            Response::new(101)
+                .with_valid_header("Upgrade", "websocket")
+                .with_valid_header("Connection", "Upgrade")
+                .with_valid_header("Sec-WebSocket-Accept", &self.accept_key())
+        };
         let head = match &accept.subprotocol {
             // This is a valid token: it equals one that the client offered.
             Some(name) => head.with_valid_header("Sec-WebSocket-Protocol", name),

@@ -7,7 +7,7 @@ use crate::handshake::extensions::extensions;
 use crate::handshake::key;
 use crate::http::{Headers, Request, Version, is_token};
 
-/// A valid opening handshake (RFC 6455 4.2.1) that has not been answered yet.
+/// A valid opening handshake (RFC 6455 4.2.1, RFC 8441) that has not been answered yet.
 ///
 /// Answer it with [`accept`](Upgrade::accept), with [`reject`](Upgrade::reject), or call
 /// [`into_request`](Upgrade::into_request) and send any other response.
@@ -94,6 +94,14 @@ const EXTENSIONS: &str = "sec-websocket-extensions";
 /// request is refused as such, regardless of the other headers that it lacks.
 fn check(request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
+    if request.is_extended_connect() {
+        // RFC 8441 5: "Implementations using this extended CONNECT to bootstrap WebSockets do not do
+        // the processing of the Sec-WebSocket-Key and Sec-WebSocket-Accept header fields", and
+        // :protocol takes the place of Upgrade. The other fields keep their meaning.
+        check_version(headers)?;
+        check_subprotocols(headers)?;
+        return check_extensions(headers);
+    }
     // "An |Upgrade| header field containing the value "websocket", treated as an ASCII
     // case-insensitive value."
     if !headers.contains_token("upgrade", "websocket") {
