@@ -1,4 +1,4 @@
-//! What the document says, and what is so.
+//! Compares the document with the code.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -48,12 +48,14 @@ const SWOOLE: &str = "\
     websocket_compression";
 
 #[test]
-fn every_rust_block_is_the_file_it_names_and_every_file_is_shown() {
+fn every_rust_block_equals_its_file_and_every_file_has_a_block() {
     let mut shown = BTreeSet::new();
     for block in read().blocks.iter().filter(|block| block.language == "rust") {
-        let name =
-            block.source.strip_prefix(EXAMPLES).unwrap_or_else(|| panic!("no example: {:?}", block.source));
-        assert_eq!(block.text, file(&block.source), "{name} and its block");
+        let name = block
+            .source
+            .strip_prefix(EXAMPLES)
+            .unwrap_or_else(|| panic!("not an example: {:?}", block.source));
+        assert_eq!(block.text, file(&block.source), "{name} differs from its block in the document");
         assert!(shown.insert(name.to_owned()), "{name} is shown twice");
     }
     let files = std::fs::read_dir(root().join(EXAMPLES)).unwrap();
@@ -62,7 +64,7 @@ fn every_rust_block_is_the_file_it_names_and_every_file_is_shown() {
 }
 
 #[test]
-fn every_example_of_the_manual_is_there_with_its_counterpart() {
+fn every_example_of_the_manual_has_a_counterpart() {
     let document = read();
     let examples = || document.blocks.iter().skip_while(|block| block.language != "php");
     let sides = |language| examples().filter(move |block| block.language == language);
@@ -76,12 +78,12 @@ fn every_name_of_the_manual_is_in_a_table() {
     let rows = read().rows;
     let known: BTreeSet<&str> = rows.iter().flat_map(|row| spans(&row[0])).collect();
     for name in SWOOLE.split_whitespace() {
-        assert!(known.contains(name), "{name} is missing");
+        assert!(known.contains(name), "no table has {name}");
     }
 }
 
 #[test]
-fn every_name_of_ours_exists_and_every_one_that_does_is_used() {
+fn the_names_of_sockeye_exist_and_all_of_them_are_used() {
     let document = read();
     let ours = document.rows.iter().flat_map(|row| spans(&row[1]));
     let elsewhere = document.rows.iter().flat_map(|row| &row[2..]).chain(&document.prose);
@@ -93,11 +95,11 @@ fn every_name_of_ours_exists_and_every_one_that_does_is_used() {
 }
 
 #[test]
-fn the_numbers_are_right() {
+fn the_numbers_match_the_code() {
     let rows = read().rows;
     let value = |name: &str| {
         let row = rows.iter().find(|row| row.len() == 4 && spans(&row[1]).eq([name]));
-        row.unwrap_or_else(|| panic!("no value of {name}"))[2].clone()
+        row.unwrap_or_else(|| panic!("no table has a value for {name}"))[2].clone()
     };
     for (name, number) in numbers() {
         assert_eq!(value(name), number.to_string(), "{name}");
@@ -111,7 +113,7 @@ fn the_numbers_are_right() {
 }
 
 #[test]
-fn every_place_that_is_referred_to_is_there() {
+fn every_link_inside_the_document_has_its_heading() {
     let document = read();
     let anchors: BTreeSet<String> = document.headings.iter().map(|heading| anchor(heading)).collect();
     let all = document.prose.iter().chain(document.rows.iter().flatten());
@@ -124,12 +126,12 @@ fn every_place_that_is_referred_to_is_there() {
     assert!(count > 0);
 }
 
-/// The document, in pieces.
+/// The parts of the document.
 #[derive(Default)]
 struct Document {
     headings: Vec<String>,
     blocks: Vec<Block>,
-    /// The cells of the tables' rows, without their heads.
+    /// The cells of the rows of all tables, without the head rows.
     rows: Vec<Vec<String>>,
     /// All other lines.
     prose: Vec<String>,
@@ -138,7 +140,7 @@ struct Document {
 struct Block {
     language: String,
     heading: String,
-    /// The file that was linked to last.
+    /// The file of the last link before the block.
     source: String,
     text: String,
 }
@@ -169,7 +171,7 @@ fn read() -> Document {
     document
 }
 
-/// What stands in code in a line.
+/// Returns the code spans of a line.
 fn spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

@@ -14,14 +14,14 @@ fn control(opcode: Opcode) -> Frame<'static> {
     Frame::new(opcode, b"payload".as_slice())
 }
 
-/// Nothing is answered to what was sent before.
+/// Checks that the server answered nothing: the next frame is the answer to a Close.
 fn expect_silence(raw: &mut RawClient) {
     raw.close(1000, "");
     raw.expect_close(1000);
 }
 
 #[test]
-fn close_frames_are_told_and_still_answered() {
+fn close_frames_are_forwarded_and_still_answered() {
     let example = Example::start("close_frame");
     let mut raw = example.open();
     raw.text("hi");
@@ -36,7 +36,7 @@ fn close_frames_are_told_and_still_answered() {
 }
 
 #[test]
-fn pings_are_told_and_answered_by_the_example() {
+fn pings_are_forwarded_and_the_example_answers_them() {
     let example = Example::start("ping_frame");
     let mut raw = example.open();
     raw.text("hi");
@@ -48,7 +48,7 @@ fn pings_are_told_and_answered_by_the_example() {
 }
 
 #[test]
-fn pongs_are_told() {
+fn pongs_are_forwarded() {
     let example = Example::start("pong_frame");
     let mut raw = example.open();
     raw.text("hi");
@@ -59,14 +59,14 @@ fn pongs_are_told() {
 }
 
 #[test]
-fn each_option_tells_of_one_kind_of_frame() {
-    for (name, told) in [("ping_option", "Ping"), ("pong_option", "Pong")] {
+fn each_option_forwards_one_kind_of_frame() {
+    for (name, printed) in [("ping_option", "Ping"), ("pong_option", "Pong")] {
         let example = Example::start(name);
         let mut raw = example.open();
         raw.send(&control(Opcode::Ping));
         raw.send(&control(Opcode::Pong));
         raw.text("last");
-        assert_eq!((example.line(), example.line()), (told.to_owned(), "Text(\"last\")".to_owned()));
+        assert_eq!((example.line(), example.line()), (printed.to_owned(), "Text(\"last\")".to_owned()));
         if name == "pong_option" {
             assert_eq!(raw.frame(), Some(control(Opcode::Pong)));
         }
@@ -83,13 +83,13 @@ fn the_ping_server_pings() {
 }
 
 #[tokio::test]
-async fn the_ping_client_hears_the_pong() {
+async fn the_ping_client_measures_the_round_trip() {
     let example = Example::start("first_server");
     soon(ping_client::round_trip(&example.url())).await.unwrap();
 }
 
 #[tokio::test]
-async fn the_compressing_server_compresses_for_those_who_can() {
+async fn the_compressing_server_compresses_if_it_was_negotiated() {
     let example = Example::start("compression_server");
     let mut raw = example.connect();
     let answer = raw.upgrade_with("/", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
@@ -107,10 +107,10 @@ async fn the_compressing_server_compresses_for_those_who_can() {
     assert_eq!(soon(ws.recv()).await.unwrap(), Some(Message::from("Hello Hello Hello Hello")));
 }
 
-/// Answers with whether the message came compressed.
-struct Teller;
+/// Answers each message with whether it arrived compressed.
+struct Reporter;
 
-impl Handler for Teller {
+impl Handler for Reporter {
     async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
         client.push(format!("{}: {}", message.is_compressed(), message.as_text().unwrap_or_default()))?;
         Ok(())
@@ -118,11 +118,11 @@ impl Handler for Teller {
 }
 
 #[tokio::test]
-async fn the_compressing_client_compresses_for_a_server_that_can() {
+async fn the_compressing_client_compresses_if_it_was_negotiated() {
     let able = Config::new().deflate(Deflate::new().policy(Policy::Never));
     for (config, compressed) in [(able, true), (Config::new(), false)] {
         let server =
-            Server::builder().listen("127.0.0.1:0", Port::new(Teller).config(config)).unwrap().build();
+            Server::builder().listen("127.0.0.1:0", Port::new(Reporter).config(config)).unwrap().build();
         let url = format!("ws://{}/", server.addresses()[0]);
         let serving = tokio::spawn(server.run());
         let mut ws = soon(compression_client::client(&url)).await.unwrap();

@@ -1,7 +1,7 @@
-//! Keeps `docs/from-swoole.md` true: its examples are run, and what it says of names and numbers is checked.
+//! Keeps `docs/from-swoole.md` true: runs its examples, and checks its names and numbers.
 //!
-//! Each file of `examples` is a Rust block of the document, whole.
-#![expect(unreachable_pub, reason = "the examples are shown as they would stand in a crate")]
+//! Each file of `examples` is one Rust block of the document.
+#![expect(unreachable_pub, reason = "the document shows the examples as a crate would contain them")]
 
 mod document;
 mod examples;
@@ -15,7 +15,7 @@ use std::future::Future;
 
 use sockeye_testkit::PATIENCE;
 
-/// What `future` gives, which has to be soon.
+/// Returns the output of `future`, or panics if it takes too long.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("something that comes")
+    tokio::time::timeout(PATIENCE, future).await.expect("the future did not complete in time")
 }

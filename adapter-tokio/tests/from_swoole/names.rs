@@ -1,4 +1,4 @@
-//! The names of ours that the document has: each is written once, compiled, and compared with the document.
+//! The names of Sockeye in the document. Each is written here once, compiled, and compared with the document.
 
 use std::future::Ready;
 
@@ -6,7 +6,7 @@ use sockeye_tokio::server::HandlerResult;
 
 use crate::examples::prelude::*;
 
-/// What [`Handler`]'s methods are taken from.
+/// A handler, to name the methods of [`Handler`].
 struct Nothing;
 
 impl Handler for Nothing {
@@ -15,7 +15,7 @@ impl Handler for Nothing {
     }
 }
 
-/// The numbers on the wire, or of Swoole.
+/// Conversion to the number on the wire, or in Swoole.
 trait Number {
     fn number(self) -> u16;
 }
@@ -38,9 +38,9 @@ impl Number for CloseCode {
     }
 }
 
-/// `items`: types, traits and constants. `numbers`: see [`Number`]. `events`: methods of [`Handler`]. `values`:
-/// functions and variants. `generic`: functions with a type, which says what their arguments are. `structs`: variants
-/// with fields. `fields`: what can be read.
+/// Lists names by how they can be compiled: `items` are types, traits and constants, `numbers` implement
+/// [`Number`], `events` are methods of [`Handler`], `values` are functions and variants, `generic` are functions
+/// with a type for their arguments, `structs` are variants with fields, and `fields` are public fields.
 macro_rules! names {
     (
         items { $($item:ident)* }
@@ -51,7 +51,7 @@ macro_rules! names {
         structs { $($st:ident::$struct:ident)* }
         fields { $($ft:ident::$field:ident)* }
     ) => {
-        /// All of them, as the document writes them.
+        /// All names, as the document writes them.
         pub(crate) const NAMES: &[&str] = &[
             $(stringify!($item),)*
             $(concat!(stringify!($nt), "::", stringify!($number)),)*
@@ -66,7 +66,7 @@ macro_rules! names {
             vec![$((concat!(stringify!($nt), "::", stringify!($number)), $nt::$number.number()),)*]
         }
 
-        #[expect(dead_code, unused_imports, elided_lifetimes_in_paths, reason = "it is enough that it compiles")]
+        #[expect(dead_code, unused_imports, elided_lifetimes_in_paths, reason = "compiling it is the test")]
         fn exist() {
             $(use $item as _;)*
             $(let _ = Nothing::$event;)*

@@ -10,7 +10,7 @@ use crate::process::Example;
 use crate::soon;
 
 #[test]
-fn the_own_handshake_accepts_with_one_subprotocol_of_the_client() {
+fn a_custom_handshake_accepts_one_offered_subprotocol() {
     let example = Example::start("handshake");
     let answer = example.connect().upgrade_with("/", "Sec-WebSocket-Protocol: chat, soap\r\n");
     assert_eq!(example.line(), SAMPLE_KEY);
@@ -21,7 +21,7 @@ fn the_own_handshake_accepts_with_one_subprotocol_of_the_client() {
 }
 
 #[test]
-fn the_own_handshake_refuses_and_is_not_even_asked_about_invalid_keys() {
+fn a_custom_handshake_can_refuse_and_is_not_called_for_invalid_requests() {
     let example = Example::start("handshake");
     let refused = |head: String| {
         let mut raw = example.connect();
@@ -35,13 +35,13 @@ fn the_own_handshake_refuses_and_is_not_even_asked_about_invalid_keys() {
     assert_eq!(refused(upgrade_request("/", "Origin: https://evil.example\r\n")).status(), 403);
     assert_eq!(refused(upgrade_request("/", "").replace("dGhl", "short")).status(), 400);
     assert_eq!(refused(upgrade_request("/", "").replace("Version: 13", "Version: 8")).status(), 426);
-    // None of them has come so far as to print its key.
+    // The handler printed no key for any of them.
     example.connect().upgrade("/");
     example.line();
 }
 
 #[test]
-fn what_is_deferred_comes_behind_the_101() {
+fn deferred_closures_run_after_the_101() {
     let example = Example::start("defer");
     let mut raw = example.open();
     raw.expect_text("hello, welcome\n");
@@ -49,7 +49,7 @@ fn what_is_deferred_comes_behind_the_101() {
 }
 
 #[tokio::test]
-async fn a_packed_frame_is_written_by_hand() {
+async fn a_packed_frame_can_be_written_by_hand() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(pack::serve(listener));
@@ -66,7 +66,7 @@ async fn a_packed_frame_is_written_by_hand() {
 }
 
 #[test]
-fn the_subprotocol_is_named_to_those_who_offer_it() {
+fn the_101_names_the_subprotocol_only_if_it_was_offered() {
     let example = Example::start("subprotocol");
     let answer = example.connect().upgrade_with("/", "Sec-WebSocket-Protocol: soap, chat\r\n");
     assert_eq!(answer.header("Sec-WebSocket-Protocol"), Some("chat"));

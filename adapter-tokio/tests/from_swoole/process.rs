@@ -1,4 +1,4 @@
-//! Each example that is a server runs in a process of its own, so that what it prints can be read.
+//! Runs each example that is a server in a separate process, so that tests can read its output.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -56,11 +56,11 @@ fn server(name: &str, address: &str) -> Result<Server, BoxError> {
         "pong_frame" => pong_frame::server(address)?,
         "compression_server" => compression_server::server(address)?,
         "ping_server" => ping_server::server(address)?,
-        _ => return Err(format!("there is no server in {name}").into()),
+        _ => return Err(format!("no example server is called {name}").into()),
     })
 }
 
-/// The others run this one in a process of its own, where it is the server of one example.
+/// The other tests start this one in a separate process, where it runs one example server.
 #[tokio::test]
 async fn every_example_is_a_server_and_nothing_else_is() {
     if let Ok(name) = std::env::var(NAME) {
@@ -73,7 +73,7 @@ async fn every_example_is_a_server_and_nothing_else_is() {
     assert!(server("another", ANY).is_err());
 }
 
-/// What the process does. It ends with its standard input, should the test be gone without having ended it.
+/// Runs an example until standard input ends, as it does when the test process is gone.
 async fn serve(name: &str) {
     let server = server(name, ANY).unwrap();
     let handle = server.handle();
@@ -85,7 +85,7 @@ async fn serve(name: &str) {
     server.run().await.unwrap();
 }
 
-/// An example that runs, and ends with its test.
+/// A running example, which is stopped when it is dropped.
 pub(crate) struct Example {
     child: Child,
     lines: Receiver<String>,
@@ -113,22 +113,24 @@ impl Example {
         example
     }
 
-    /// The next line that it prints.
+    /// Returns the next line that the example prints.
     pub(crate) fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("a line")
+        self.lines.recv_timeout(PATIENCE).expect("the example printed no line in time")
     }
 
-    /// The next line, which has to begin like this; the rest of it.
+    /// Returns the next line without `start`, with which it must begin.
     pub(crate) fn rest_of_line(&self, start: &str) -> String {
         let line = self.line();
-        line.strip_prefix(start).unwrap_or_else(|| panic!("{line:?} and not {start:?}")).to_owned()
+        line.strip_prefix(start)
+            .unwrap_or_else(|| panic!("{line:?} does not start with {start:?}"))
+            .to_owned()
     }
 
     pub(crate) fn connect(&self) -> RawClient {
         RawClient::connect(self.address)
     }
 
-    /// A client of which every byte is seen.
+    /// Opens a WebSocket whose bytes the test writes and reads itself.
     pub(crate) fn open(&self) -> RawClient {
         let mut raw = self.connect();
         raw.upgrade("/");

@@ -1,4 +1,4 @@
-//! The Rust blocks of the document, a file for each.
+//! The Rust blocks of the document, one file each.
 
 pub(crate) mod client_info;
 pub(crate) mod close_frame;
