@@ -1,6 +1,6 @@
 //! The fail loop for servers: runs the whole life of a connection again and again while the
 //! transport fails at operation 0, 1, 2, … until it completes without a failure. Each connection
-//! ends once, its handler hears of that once, and nothing of it remains.
+//! ends once, its handler gets one event for the end, and nothing of it remains.
 
 use std::io::ErrorKind;
 use std::pin::pin;

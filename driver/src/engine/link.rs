@@ -63,8 +63,8 @@ impl<I: Io, C: Clock> Link<I, C> {
         }
     }
 
-    /// Waits for the peer: writes what is queued, shuts down what is over, reads into `input`, and
-    /// keeps the deadlines. Reading continues while writing is blocked.
+    /// Waits for the peer: writes what is queued, closes this end's side when that is due, reads
+    /// into `input`, and keeps the deadlines. Reading continues while writing is blocked.
     ///
     /// If it returns `Pending` and `input` is not empty, the caller must decode what it holds
     /// before the task waits.
@@ -133,7 +133,7 @@ impl<I: Io, C: Clock> Link<I, C> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<io::Result<usize>> {
-        // After EOF wait for queued bytes to be written only: a read would return EOF each time.
+        // After EOF only writing remains to be done. Another read would return EOF at once.
         if self.is_eof { Poll::Pending } else { self.io.poll_read(cx, input.space()) }
     }
 
