@@ -96,6 +96,7 @@
 //! | `std` | yes | detects the processor's SIMD at run time; nothing else of the standard library is used |
 //! | `deflate` | yes | permessage-deflate with miniz_oxide: `no_std`, no `unsafe`; see [`deflate`] |
 //! | `zlib-rs` | | permessage-deflate with zlib-rs: faster, and its memory shrinks with the window; needs `std` |
+//! | `http` | | conversions from and to the types of the `http` crate, for hyper, axum and others; needs `std` |
 //!
 //! With both backends enabled, zlib-rs is used.
 #![cfg_attr(docsrs, feature(doc_cfg))]
