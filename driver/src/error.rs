@@ -25,8 +25,8 @@ impl Error {
     /// Returns the error to report when a connection has ended, or `None` if it closed cleanly. The
     /// peer's fault comes before the transport's.
     ///
-    /// `failure` is [`Decoder::failure`](crate::Decoder::failure), `transport` the error that broke the
-    /// transport, and `info` is [`Sender::close_info`](sockeye_core::Sender::close_info).
+    /// `failure` is [`Decoder::failure`](crate::Decoder::failure), `transport` the error that broke
+    /// the transport, and `info` is [`Sender::close_info`](sockeye_core::Sender::close_info).
     #[must_use]
     pub fn from_end(
         failure: Option<ProtocolError>,

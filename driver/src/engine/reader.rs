@@ -40,8 +40,8 @@ impl Reader {
         deliver: impl FnOnce(Assembled<'_>, &mut L) -> R,
     ) -> Poll<Result<Option<R>, Error>> {
         // Read a frame that fits the buffer to its end before decoding it, so that it comes out in
-        // one piece. But decode what has arrived before the task waits, because a waiting connection
-        // owns no buffer.
+        // one piece. But decode what has arrived before the task waits, because a waiting
+        // connection owns no buffer.
         let mut hold = READ;
         loop {
             let mut view = RecvBuf::new(self.input.unread());

@@ -17,7 +17,7 @@ use crate::websocket::WebSocket;
 
 /// A valid request to open a WebSocket, to be accepted or refused.
 ///
-/// There is no deadline for that: the client waits.
+/// The decision has no deadline: the client waits.
 #[derive(Debug)]
 #[must_use = "the client waits for a response"]
 pub struct PendingUpgrade<I, C> {

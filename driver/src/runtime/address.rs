@@ -9,14 +9,14 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {
-    /// Of a TCP socket.
+    /// The address of a TCP socket.
     Inet(SocketAddr),
-    /// Of a Unix socket, if it has a name.
+    /// The path of a Unix socket, if it has a name.
     Unix(Option<Arc<Path>>),
 }
 
 impl Address {
-    /// The IP address and port, of a TCP socket.
+    /// Returns the IP address and port of a TCP socket.
     #[must_use]
     pub fn as_inet(&self) -> Option<SocketAddr> {
         match self {
@@ -25,7 +25,7 @@ impl Address {
         }
     }
 
-    /// The IP address, of a TCP socket.
+    /// Returns the IP address of a TCP socket.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         self.as_inet().map(|address| address.ip())

@@ -1,4 +1,4 @@
-//! What a runtime brings for a server: sockets that listen, and tasks.
+//! The traits that a runtime implements for servers: tasks and listening sockets.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -14,75 +14,84 @@ use crate::runtime::io::{Clock, Io};
 
 /// A runtime that servers can run on.
 pub trait Runtime: Clone + Send + Sync + 'static {
-    /// Its connections.
+    /// The runtime's connections.
     type Io: Io + Send + 'static;
-    /// Its time.
+    /// The runtime's clock.
     type Clock: Clock + Send + 'static;
-    /// Its listening sockets.
+    /// The runtime's listening sockets.
     type Listener: Listener<Io = Self::Io> + Send + 'static;
 
-    /// A clock, with no alarm set.
+    /// Returns a clock whose timer is not set.
     fn clock(&self) -> Self::Clock;
 
-    /// Runs a future to its end, beside everything else.
+    /// Spawns a task that runs `future` to its end.
     ///
     /// # Errors
     ///
-    /// There is nothing to run it on, or no room for it. The future is dropped.
+    /// Returns an error if the runtime is not running or cannot start another task. The future is
+    /// dropped.
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> io::Result<()>;
 
-    /// The thread that the calling task has to itself, if it has one, and its handler may block it. Then who pushes from another
-    /// thread writes at once, too: the connection's own may be busy for long, and to wake it takes longer than to write.
+    /// Returns the thread of the calling task, if each task runs on its own thread, which a handler
+    /// may block.
+    ///
+    /// A push from another thread then writes to the transport at once. The connection's own thread
+    /// may be busy for a long time, and waking it takes longer than writing. By default it returns
+    /// `None`.
     fn own_thread(&self) -> Option<ThreadId> {
         None
     }
 
-    /// Takes over a socket that listens and does not block.
+    /// Takes over a listening TCP socket, which is in non-blocking mode.
     ///
     /// # Errors
     ///
-    /// The runtime cannot take it, for instance because it does not run here.
+    /// Returns an error if the runtime cannot register the socket, for instance because it does not
+    /// run on this thread.
     fn listen(&self, socket: std::net::TcpListener) -> io::Result<Self::Listener>;
 
-    /// The same for a Unix socket.
+    /// Takes over a listening Unix socket, which is in non-blocking mode.
     ///
     /// # Errors
     ///
-    /// As [`listen`](Runtime::listen); [`Unsupported`](io::ErrorKind::Unsupported) where the runtime has none.
+    /// Returns an error if the runtime cannot register the socket, and
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if it has no Unix sockets.
     #[cfg(unix)]
     fn listen_unix(&self, socket: std::os::unix::net::UnixListener) -> io::Result<Self::Listener>;
 
-    /// Where the connections' compressors come from: those of the thread, unless each connection has its own.
+    /// Returns the pool of the connections' codecs. By default it keeps them per thread. A runtime
+    /// that runs each connection on its own thread returns
+    /// [`shared_codec_pool`](crate::shared_codec_pool) instead.
     fn codec_pool(&self) -> Arc<dyn CodecPool> {
         codec_pool()
     }
 }
 
-/// A socket that listens.
+/// A listening socket.
 pub trait Listener {
-    /// The connections it makes.
+    /// The type of its connections.
     type Io;
 
     /// Waits for the next connection.
     ///
     /// # Errors
     ///
-    /// This one could not be accepted; the next may be.
+    /// Returns an error if a connection could not be accepted. Accepting the next one may succeed.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted<Self::Io>>>;
 }
 
-/// A connection, and its two ends.
+/// An accepted connection with its addresses.
 #[derive(Debug)]
 pub struct Accepted<I> {
     /// The connection.
     pub io: I,
-    /// Who connected.
+    /// The address of the client.
     pub peer: Address,
-    /// What to.
+    /// The address that the client connected to.
     pub local: Address,
 }
 
-/// A connection of either kind, for runtimes that have a type for each.
+/// A connection over TCP or a Unix socket, for runtimes that have a type for each.
 #[derive(Debug)]
 pub enum Socket<T, U> {
     /// Over TCP.
