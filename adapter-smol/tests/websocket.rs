@@ -18,7 +18,7 @@ use sockeye_smol::{
 };
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
 
-/// Runs `serve` in a task with the first connection that comes.
+/// Accepts one connection and runs `serve` with it in a task.
 async fn listen<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     serve: impl FnOnce(TcpStream) -> F + Send + 'static,
 ) -> (SocketAddr, Task<T>) {
@@ -36,7 +36,7 @@ async fn accept_any(stream: TcpStream, config: Config) -> WebSocket {
     pending.accept(&Accept::new()).await.unwrap()
 }
 
-/// A client and a server, connected.
+/// Connects a client to a server.
 async fn pair(client: Config, server: Config) -> (WebSocket, WebSocket) {
     let (address, serving) = listen(|stream| accept_any(stream, server)).await;
     let url = url(address);
@@ -49,7 +49,7 @@ fn millis(millis: u64) -> Duration {
 }
 
 #[test]
-fn echo() {
+fn messages_of_every_length_are_echoed_and_the_close_is_clean() {
     smol::block_on(async {
         let (mut client, mut server) = pair(Config::new(), Config::new()).await;
         let serving = smol::spawn(async move {
@@ -71,7 +71,7 @@ fn echo() {
 }
 
 #[test]
-fn the_server_closes() {
+fn the_server_closes_and_both_ends_know_why() {
     smol::block_on(async {
         let (mut client, mut server) = pair(Config::new(), Config::new()).await;
         let closing = smol::spawn(async move { server.close(CloseCode::GOING_AWAY, "").await.unwrap() });
@@ -82,18 +82,20 @@ fn the_server_closes() {
 }
 
 #[test]
-fn a_peer_that_vanishes() {
+fn a_vanished_peer_is_an_abnormal_end_reported_once() {
     smol::block_on(async {
         let (mut client, server) = pair(Config::new(), Config::new()).await;
         drop(server);
-        let Err(Error::Abnormal(info)) = client.recv().await else { panic!("not abnormal") };
+        let Err(Error::Abnormal(info)) = client.recv().await else {
+            panic!("recv must report an abnormal end")
+        };
         assert_eq!((info.by, info.code), (Side::Peer, CloseCode::ABNORMAL));
         assert_eq!(client.recv().await.unwrap(), None);
     });
 }
 
 #[test]
-fn a_peer_that_does_not_read_cannot_hold_a_close() {
+fn a_peer_that_does_not_read_cannot_delay_a_close() {
     smol::block_on(async {
         let begin = Instant::now();
         let config = Config::new().close_timeout(millis(150)).high_water_mark(usize::MAX);
@@ -109,7 +111,7 @@ fn a_peer_that_does_not_read_cannot_hold_a_close() {
 }
 
 #[test]
-fn deadlines_of_an_open_connection() {
+fn the_idle_timeout_and_the_keepalive_end_a_connection() {
     smol::block_on(async {
         let (mut client, mut server) = pair(Config::new(), Config::new().idle_timeout(millis(100))).await;
         let serving = smol::spawn(async move { server.recv().await });
@@ -119,14 +121,16 @@ fn deadlines_of_an_open_connection() {
 
         let config = Config::new().keepalive(millis(60), millis(60));
         let (client, mut server) = pair(Config::new(), config).await;
-        let Err(Error::Abnormal(info)) = server.recv().await else { panic!("it should have ended") };
+        let Err(Error::Abnormal(info)) = server.recv().await else {
+            panic!("recv must report an abnormal end")
+        };
         assert_eq!(info.code, CloseCode::POLICY_VIOLATION);
         drop(client);
     });
 }
 
 #[test]
-fn a_receive_that_was_dropped_loses_nothing() {
+fn k3_a_dropped_receive_loses_nothing() {
     smol::block_on(async {
         let (mut client, mut server) = pair(Config::new(), Config::new()).await;
         let timeout = async {
@@ -140,7 +144,7 @@ fn a_receive_that_was_dropped_loses_nothing() {
 }
 
 #[test]
-fn a_refusal_reaches_the_client_whole() {
+fn a_refusal_reaches_the_client_with_its_body() {
     smol::block_on(async {
         let (address, serving) = listen(async |stream| {
             let decide = async |_: &_| Err(Response::text(403, "members only\n"));
@@ -157,7 +161,7 @@ fn a_refusal_reaches_the_client_whole() {
 }
 
 #[test]
-fn who_stalls_in_the_handshake_is_cut() {
+fn a_stalled_handshake_times_out_at_either_end() {
     smol::block_on(async {
         let config = || Arc::new(Config::new().handshake_timeout(millis(100)));
         let (address, serving) =
@@ -190,7 +194,7 @@ fn who_stalls_in_the_handshake_is_cut() {
 }
 
 #[test]
-fn a_thousand_messages_each_way_at_once() {
+fn a_thousand_messages_go_in_each_direction_at_the_same_time() {
     const COUNT: usize = 1000;
 
     fn message(i: usize) -> Vec<u8> {

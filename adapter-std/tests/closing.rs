@@ -13,7 +13,7 @@ use sockeye_testkit::frames::{CLOSE, frame};
 use support::{millis, pair, raw_pair, read_frame};
 
 #[test]
-fn the_client_closes() {
+fn the_client_closes_and_both_ends_know_why() {
     let (mut client, mut server) = pair(Config::new(), Config::new());
     let serving = thread::spawn(move || {
         assert_eq!(server.recv().unwrap(), None);
@@ -28,7 +28,7 @@ fn the_client_closes() {
 }
 
 #[test]
-fn the_server_closes() {
+fn the_server_closes_and_both_ends_know_why() {
     let (mut client, mut server) = pair(Config::new(), Config::new());
     let serving = thread::spawn(move || server.close(CloseCode::GOING_AWAY, "").unwrap());
     assert_eq!(client.recv().unwrap(), None);
@@ -38,7 +38,7 @@ fn the_server_closes() {
 }
 
 #[test]
-fn what_was_said_before_the_peers_close_still_comes() {
+fn messages_before_the_peers_close_still_arrive() {
     let (mut client, mut server) = pair(Config::new(), Config::new());
     client.begin_close(CloseCode::NORMAL, "").unwrap();
     let serving = thread::spawn(move || {
@@ -61,7 +61,7 @@ fn the_server_closes_tcp_first() {
     raw.write_all(&frame(true, CLOSE, &[0x03, 0xE8])).unwrap();
     assert_eq!(read_frame(&mut raw), (0x88, vec![0x03, 0xE8]));
     assert_eq!(raw.read(&mut [0]).unwrap(), 0);
-    // It waits for the other end's.
+    // The server waits until the client closes its side.
     thread::sleep(millis(50));
     assert!(!serving.is_finished());
     drop(raw);
@@ -69,7 +69,7 @@ fn the_server_closes_tcp_first() {
 }
 
 #[test]
-fn a_wrong_code_is_refused_and_the_connection_goes_on() {
+fn an_invalid_close_code_is_refused_and_leaves_the_connection_usable() {
     let (mut client, mut server) = pair(Config::new(), Config::new());
     let error = client.close(CloseCode::ABNORMAL, "").unwrap_err();
     assert!(error.is_recoverable(), "{error}");
@@ -78,17 +78,16 @@ fn a_wrong_code_is_refused_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_peer_that_vanishes() {
+fn a_vanished_peer_is_an_abnormal_end_reported_once() {
     let (mut client, server) = pair(Config::new(), Config::new());
     drop(server);
-    let Err(Error::Abnormal(info)) = client.recv() else { panic!("not abnormal") };
+    let Err(Error::Abnormal(info)) = client.recv() else { panic!("recv must report an abnormal end") };
     assert_eq!((info.by, info.code, info.clean), (Side::Peer, CloseCode::ABNORMAL, false));
-    // It is told once.
     assert_eq!(client.recv().unwrap(), None);
 }
 
 #[test]
-fn a_peer_that_breaks_the_rules_is_told() {
+fn a_protocol_error_closes_with_1002() {
     let (mut raw, mut ws) = raw_pair(Config::new());
     raw.write_all(b"\x81\x02hi").unwrap();
     raw.shutdown(Shutdown::Write).unwrap();
@@ -99,7 +98,7 @@ fn a_peer_that_breaks_the_rules_is_told() {
 }
 
 #[test]
-fn a_peer_that_does_not_answer_a_close_is_given_up() {
+fn an_unanswered_close_ends_after_the_close_timeout() {
     let begin = Instant::now();
     let (raw, mut ws) = raw_pair(Config::new().close_timeout(millis(150)));
     let info = ws.close(CloseCode::NORMAL, "").unwrap();
@@ -109,7 +108,7 @@ fn a_peer_that_does_not_answer_a_close_is_given_up() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_cannot_hold_a_close() {
+fn a_peer_that_does_not_read_cannot_delay_a_close() {
     let config = Config::new().close_timeout(millis(150)).high_water_mark(usize::MAX);
     let (raw, mut ws) = raw_pair(config);
     for _ in 0..16 {
@@ -121,7 +120,7 @@ fn a_peer_that_does_not_read_cannot_hold_a_close() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_cannot_hold_a_begun_close() {
+fn a_peer_that_does_not_read_cannot_delay_a_begun_close() {
     let config = Config::new().close_timeout(millis(150)).high_water_mark(usize::MAX);
     let (raw, mut ws) = raw_pair(config);
     for _ in 0..16 {
@@ -133,7 +132,7 @@ fn a_peer_that_does_not_read_cannot_hold_a_begun_close() {
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "there close_timeout ends the send first")]
+#[cfg_attr(windows, ignore = "close_timeout ends the send first")]
 fn a_keepalive_ends_a_send_to_a_peer_that_does_not_read() {
     let config = Config::new().keepalive(millis(50), millis(100)).close_timeout(millis(100));
     let config = config.high_water_mark(usize::MAX);
@@ -147,8 +146,8 @@ fn a_keepalive_ends_a_send_to_a_peer_that_does_not_read() {
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "there a write that finds no room in time is the end")]
-fn both_directions_may_be_full_at_once() {
+#[cfg_attr(windows, ignore = "a write that times out ends the connection")]
+fn two_ends_that_both_fill_the_transport_do_not_block_each_other() {
     let config = Config::new().high_water_mark(usize::MAX);
     let (mut client, mut server) = pair(config.clone(), config);
     let (large, count) = (vec![1; 1 << 20], 12);

@@ -1,4 +1,4 @@
-//! The opening handshake over real sockets (rows H1-H4, H7-H9, H12, K1).
+//! The opening handshake over real sockets.
 
 mod support;
 
@@ -17,12 +17,12 @@ use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use support::{listen, millis, read_frame, read_head, url};
 
 #[test]
-fn echo_and_what_was_agreed_on() {
+fn both_ends_negotiate_headers_and_a_subprotocol_then_exchange_messages() {
     let (address, serving) = listen(|stream| {
         let policy = Policy::new().subprotocol("chat").unwrap();
         let mut ws = sockeye_std::accept_with(stream, Arc::default(), |upgrade: &Upgrade| {
             assert_eq!(upgrade.request().headers().first("x-token"), Some("7"));
-            let accept = policy.decide(upgrade).map_err(|refusal| refusal.response())?;
+            let accept = policy.decide(upgrade)?;
             Ok(accept.header("Set-Cookie", "seen=1").unwrap())
         })
         .unwrap();
@@ -47,7 +47,7 @@ fn echo_and_what_was_agreed_on() {
 }
 
 #[test]
-fn a_frame_right_behind_the_request_is_not_lost() {
+fn a_frame_sent_together_with_the_request_is_not_lost() {
     let (address, serving) = listen(|stream| {
         let mut ws = sockeye_std::accept(stream).unwrap();
         ws.recv().unwrap().unwrap()
@@ -58,10 +58,10 @@ fn a_frame_right_behind_the_request_is_not_lost() {
 }
 
 #[test]
-fn a_frame_right_behind_the_101_is_not_lost() {
+fn a_frame_sent_together_with_the_101_is_not_lost() {
     let (address, serving) = listen(|stream| {
         let pending = sockeye_std::read_upgrade(stream, Arc::default()).unwrap();
-        // Accepted elsewhere, later.
+        // The decision may come later, on another thread.
         thread::spawn(move || {
             let mut ws = pending.accept(&Accept::new()).unwrap();
             ws.send("first").unwrap();
@@ -77,7 +77,7 @@ fn a_frame_right_behind_the_101_is_not_lost() {
 }
 
 #[test]
-fn a_refusal_reaches_the_client_whole() {
+fn a_refusal_reaches_the_client_with_headers_and_body() {
     let (address, serving) = listen(|stream| {
         sockeye_std::accept_with(stream, Arc::default(), |_| {
             Err(Response::text(403, "members only\n").header("X-Why", "no card").unwrap())
@@ -91,7 +91,7 @@ fn a_refusal_reaches_the_client_whole() {
 }
 
 #[test]
-fn a_subprotocol_that_was_not_offered_is_refused() {
+fn choosing_a_subprotocol_that_was_not_offered_answers_500() {
     let (address, serving) = listen(|stream| {
         sockeye_std::accept_with(stream, Arc::default(), |_| Ok(Accept::new().subprotocol("chat")))
     });
@@ -101,7 +101,7 @@ fn a_subprotocol_that_was_not_offered_is_refused() {
 }
 
 #[test]
-fn plain_http_gets_a_page() {
+fn a_plain_http_request_is_answered_with_400() {
     let (address, serving) = listen(sockeye_std::accept);
     let mut raw = TcpStream::connect(address).unwrap();
     raw.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
@@ -111,14 +111,14 @@ fn plain_http_gets_a_page() {
 }
 
 #[test]
-fn a_client_that_stalls_is_cut() {
+fn a_client_that_stalls_gets_408_and_is_disconnected() {
     let begin = Instant::now();
     let (address, serving) = listen(|stream| {
         let config = Config::new().handshake_timeout(millis(150));
         sockeye_std::read_upgrade(stream, Arc::new(config))
     });
     let mut raw = TcpStream::connect(address).unwrap();
-    // Bytes that drip in do not extend the time.
+    // A trickle of bytes does not extend the deadline.
     for byte in UPGRADE_REQUEST.iter().take(100) {
         if raw.write_all(&[*byte]).is_err() || serving.is_finished() {
             break;
@@ -138,7 +138,7 @@ fn a_client_that_stalls_is_cut() {
 }
 
 #[test]
-fn a_server_that_stalls_is_left() {
+fn connecting_to_a_server_that_stalls_times_out() {
     let (address, serving) = listen(|mut stream| {
         let mut request = Vec::new();
         stream.read_to_end(&mut request).unwrap();
@@ -154,7 +154,7 @@ fn a_server_that_stalls_is_left() {
 }
 
 #[test]
-fn nobody_there() {
+fn invalid_urls_and_unreachable_hosts_are_errors() {
     assert!(matches!(sockeye_std::connect("http://localhost/"), Err(ConnectError::Url(_))));
     assert!(matches!(sockeye_std::connect("wss://localhost/"), Err(ConnectError::Tls)));
     let (address, serving) = listen(drop);
@@ -166,13 +166,13 @@ fn nobody_there() {
 }
 
 #[test]
-fn frames_go_both_ways_by_hand() {
+fn fragments_are_joined_and_a_ping_is_answered_before_the_next_message() {
     let (mut raw, mut ws) = support::raw_pair(Config::new());
     raw.write_all(&frame(true, PING, b"ping")).unwrap();
     raw.write_all(&frame(true, TEXT_START, b"in ")).unwrap();
     raw.write_all(&frame(true, LAST_CONTINUATION, b"parts")).unwrap();
     assert_eq!(ws.recv().unwrap().unwrap().as_text(), Some("in parts"));
-    // The pong waits for whoever writes next, and stands before it.
+    // The pong is written together with the next message, before it.
     ws.send("ok").unwrap();
     assert_eq!(read_frame(&mut raw), (0x8A, b"ping".to_vec()));
     assert_eq!(read_frame(&mut raw), (0x81, b"ok".to_vec()));

@@ -1,4 +1,4 @@
-//! Receiving: with a time limit, in parts, lent; and the deadlines that are kept meanwhile.
+//! Receiving: with a time limit, in parts, and lent; and the deadlines that a receive keeps.
 
 mod support;
 
@@ -13,7 +13,7 @@ use sockeye_testkit::frames::{PING, TEXT, frame};
 use support::{millis, pair, raw_pair, read_frame};
 
 #[test]
-fn a_receive_that_timed_out_leaves_the_connection_usable() {
+fn k3_a_receive_that_times_out_leaves_the_connection_usable() {
     let (mut client, mut server) = pair(Config::new(), Config::new());
     let begin = Instant::now();
     assert_eq!(client.recv_timeout(millis(80)).unwrap(), Received::TimedOut);
@@ -30,7 +30,7 @@ fn a_receive_that_timed_out_leaves_the_connection_usable() {
 }
 
 #[test]
-fn with_no_time_it_takes_what_is_there() {
+fn a_timeout_of_zero_returns_only_messages_that_have_arrived() {
     let (mut raw, mut ws) = raw_pair(Config::new());
     raw.write_all(&[frame(true, TEXT, b"a"), frame(true, TEXT, b"b")].concat()).unwrap();
     thread::sleep(millis(50));
@@ -40,7 +40,7 @@ fn with_no_time_it_takes_what_is_there() {
 }
 
 #[test]
-fn pings_without_end_do_not_extend_the_time() {
+fn endless_pings_do_not_extend_the_time_limit() {
     let (mut raw, mut ws) = raw_pair(Config::new());
     let done = Arc::new(AtomicBool::new(false));
     let pinging = thread::spawn({
@@ -60,7 +60,7 @@ fn pings_without_end_do_not_extend_the_time() {
 }
 
 #[test]
-fn in_parts() {
+fn a_message_is_sent_and_received_in_parts() {
     let (mut client, mut server) =
         pair(Config::new().max_send_size(u64::MAX), Config::new().max_message_size(u64::MAX));
     let sending = thread::spawn(move || {
@@ -87,7 +87,7 @@ fn in_parts() {
 }
 
 #[test]
-fn lent_and_answered() {
+fn a_lent_message_is_answered_with_the_sender() {
     let (mut client, mut server) = pair(Config::new(), Config::new());
     let serving = thread::spawn(move || {
         while let Some(sent) = server.recv_with(|message, sender| sender.send(message)).unwrap() {
@@ -117,17 +117,17 @@ fn a_ping_measures_the_round_trip() {
 }
 
 #[test]
-fn a_peer_that_does_not_answer_pings_is_given_up() {
+fn a_peer_that_does_not_answer_pings_is_disconnected() {
     let begin = Instant::now();
     let (raw, mut ws) = raw_pair(Config::new().keepalive(millis(60), millis(60)));
-    let Err(Error::Abnormal(info)) = ws.recv() else { panic!("it should have ended") };
+    let Err(Error::Abnormal(info)) = ws.recv() else { panic!("recv must report an abnormal end") };
     assert_eq!(info.code, CloseCode::POLICY_VIOLATION);
     assert!(begin.elapsed() >= millis(120));
     drop(raw);
 }
 
 #[test]
-fn an_idle_peer_is_sent_away() {
+fn an_idle_peer_is_closed_with_1001() {
     let (mut client, mut server) = pair(Config::new(), Config::new().idle_timeout(millis(100)));
     let serving = thread::spawn(move || server.recv());
     assert_eq!(client.recv().unwrap(), None);

@@ -1,4 +1,4 @@
-//! Servers whose handlers are plain functions. What all servers do is in `server.rs`.
+//! Servers whose handlers are plain functions. `server.rs` tests the behaviour of all servers.
 #![cfg(feature = "server")]
 
 use std::io::{Read, Write};
@@ -23,16 +23,16 @@ fn run(server: Server) -> (ServerHandle, SocketAddr, JoinHandle<()>) {
     (handle, address, std::thread::spawn(move || server.run().unwrap()))
 }
 
-/// Tells of its events.
-struct Teller(Mutex<Sender<String>>, Mutex<mpsc::Receiver<()>>);
+/// Sends a line for each event, and waits in a handler until it is released.
+struct Reporter(Mutex<Sender<String>>, Mutex<mpsc::Receiver<()>>);
 
-impl Teller {
-    fn tell(&self, event: String) {
+impl Reporter {
+    fn report(&self, event: String) {
         self.0.lock().unwrap().send(event).unwrap();
     }
 }
 
-impl Handler for Teller {
+impl Handler for Reporter {
     fn open(&self, client: &Client, request: &Request) -> HandlerResult {
         client.push(format!("welcome to {}", request.path()))?;
         Ok(())
@@ -40,7 +40,7 @@ impl Handler for Teller {
 
     fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
         match message.as_text() {
-            Some("error") => return Err("as asked".into()),
+            Some("error") => return Err("failed on request".into()),
             Some("much") => {
                 for _ in 0..1000 {
                     client.send_blocking(vec![0; 50_000])?;
@@ -48,7 +48,7 @@ impl Handler for Teller {
             }
             Some("progress") => {
                 client.send_blocking("half")?;
-                // The peer has it before this handler goes on.
+                // Blocks until the test has received it.
                 self.1.lock().unwrap().recv()?;
             }
             Some("block") => std::thread::sleep(Duration::from_millis(100)),
@@ -59,7 +59,7 @@ impl Handler for Teller {
     }
 
     fn close(&self, _: &Client, info: &CloseInfo) -> HandlerResult {
-        self.tell(info.to_string());
+        self.report(info.to_string());
         Ok(())
     }
 
@@ -69,15 +69,15 @@ impl Handler for Teller {
     }
 
     fn failed(&self, _: &Client, failure: &Failure) {
-        self.tell(failure.to_string());
+        self.report(failure.to_string());
     }
 }
 
 #[test]
-fn plain_functions_are_told_everything_and_may_block() {
-    let (tell, told) = mpsc::channel();
+fn plain_functions_receive_every_event_and_may_block() {
+    let (sender, reports) = mpsc::channel();
     let server =
-        Server::bind("127.0.0.1:0", Teller(Mutex::new(tell), Mutex::new(mpsc::channel().1))).unwrap();
+        Server::bind("127.0.0.1:0", Reporter(Mutex::new(sender), Mutex::new(mpsc::channel().1))).unwrap();
     let (handle, address, running) = run(server);
     let url = format!("ws://{address}/room");
     let (mut one, mut two) = (sockeye_std::connect(&url).unwrap(), sockeye_std::connect(&url).unwrap());
@@ -92,8 +92,8 @@ fn plain_functions_are_told_everything_and_may_block() {
     assert_eq!(one.recv().unwrap(), None);
     assert_eq!(one.close_info().unwrap().code, CloseCode::INTERNAL_ERROR);
     drop(one);
-    assert_eq!(told.recv().unwrap(), "as asked");
-    assert_eq!(told.recv().unwrap(), "closed by this end, 1011 (internal error)");
+    assert_eq!(reports.recv().unwrap(), "failed on request");
+    assert_eq!(reports.recv().unwrap(), "closed by this end, 1011 (internal error)");
     handle.shutdown(Duration::from_secs(20));
     assert_eq!(two.recv().unwrap(), None);
     assert_eq!(two.close_info().unwrap().code, CloseCode::GOING_AWAY);
@@ -102,15 +102,15 @@ fn plain_functions_are_told_everything_and_may_block() {
 }
 
 #[test]
-fn m4_a_handler_sends_more_than_a_queue_and_while_it_blocks_what_is_pushed_goes_out() {
-    let ((tell, _told), (go, wait)) = (mpsc::channel(), mpsc::channel());
+fn m4_a_blocked_handler_sends_more_than_a_queue_while_other_pushes_go_out() {
+    let ((sender, _reports), (go, wait)) = (mpsc::channel(), mpsc::channel());
     let (handle, address, running) =
-        run(Server::bind("127.0.0.1:0", Teller(Mutex::new(tell), Mutex::new(wait))).unwrap());
+        run(Server::bind("127.0.0.1:0", Reporter(Mutex::new(sender), Mutex::new(wait))).unwrap());
     let mut ws = sockeye_std::connect(&format!("ws://{address}/")).unwrap();
     ws.recv().unwrap();
     ws.send("progress").unwrap();
     assert_eq!(ws.recv().unwrap(), Some(Message::Text("half".into())));
-    // So does what others push meanwhile.
+    // Pushes from other threads go out meanwhile, too.
     assert_eq!(handle.broadcast(|_| true, "news").queued, 1);
     assert_eq!(ws.recv().unwrap(), Some(Message::Text("news".into())));
     go.send(()).unwrap();
@@ -126,10 +126,13 @@ fn m4_a_handler_sends_more_than_a_queue_and_while_it_blocks_what_is_pushed_goes_
 }
 
 #[test]
-fn h5_a_body_is_read_by_blocking_when_it_is_asked_for() {
-    let (tell, _told) = mpsc::channel();
-    let (handle, address, running) =
-        run(Server::bind("127.0.0.1:0", Teller(Mutex::new(tell), Mutex::new(mpsc::channel().1))).unwrap());
+fn h5_reading_a_body_blocks_and_sends_100_continue() {
+    let (sender, _reports) = mpsc::channel();
+    let (handle, address, running) = run(Server::bind(
+        "127.0.0.1:0",
+        Reporter(Mutex::new(sender), Mutex::new(mpsc::channel().1)),
+    )
+    .unwrap());
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let head = "POST /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
@@ -146,10 +149,10 @@ fn h5_a_body_is_read_by_blocking_when_it_is_asked_for() {
     running.join().unwrap();
 }
 
-/// A handler that leaves everything to its port.
-struct Leaves;
+/// A handler without a handshake event, which leaves the choice to its port.
+struct Echo;
 
-impl Handler for Leaves {
+impl Handler for Echo {
     fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
         client.push(message)?;
         Ok(())
@@ -157,11 +160,11 @@ impl Handler for Leaves {
 }
 
 #[test]
-fn h8_what_the_port_chooses_stands_where_the_handler_says_nothing() {
+fn h8_the_ports_policy_applies_when_the_handler_makes_no_choice() {
     let closures = Callbacks::on_message(|client, message| client.push(message));
     let policy = Policy::new().subprotocol("chat").unwrap();
     let server = Server::builder()
-        .listen("127.0.0.1:0", Port::blocking(Leaves).policy(policy.clone()))
+        .listen("127.0.0.1:0", Port::blocking(Echo).policy(policy.clone()))
         .and_then(|builder| builder.listen("127.0.0.1:0", Port::blocking(closures).policy(policy)))
         .unwrap()
         .build();
@@ -177,7 +180,7 @@ fn h8_what_the_port_chooses_stands_where_the_handler_says_nothing() {
 }
 
 #[test]
-fn closures_make_a_server_of_a_few_lines() {
+fn closures_handle_every_event_of_a_server() {
     let handler = Callbacks::on_message(|client, message| client.push(message))
         .on_open(|client, request| client.push(request.query().unwrap_or_default()))
         .on_handshake(|_, upgrade| {
@@ -204,10 +207,10 @@ fn closures_make_a_server_of_a_few_lines() {
 }
 
 #[test]
-fn e8_e10_closures_refuse_who_connects_and_hear_of_failures() {
-    let ((tell, told), full) = (mpsc::channel(), Arc::new(AtomicBool::new(false)));
-    let (tell, is_full) = (Mutex::new(tell), full.clone());
-    let handler = Callbacks::on_message(|_, _| -> HandlerResult { Err("as asked".into()) })
+fn e8_e10_closures_refuse_connections_and_receive_failures() {
+    let ((sender, reports), full) = (mpsc::channel(), Arc::new(AtomicBool::new(false)));
+    let (sender, is_full) = (Mutex::new(sender), full.clone());
+    let handler = Callbacks::on_message(|_, _| -> HandlerResult { Err("failed on request".into()) })
         .on_connect(move |_| {
             if is_full.load(Ordering::SeqCst) {
                 Err(Refused::with(Response::text(503, "full")))
@@ -215,7 +218,7 @@ fn e8_e10_closures_refuse_who_connects_and_hear_of_failures() {
                 Ok(())
             }
         })
-        .on_failed(move |_, failure| tell.lock().unwrap().send(failure.to_string()).unwrap());
+        .on_failed(move |_, failure| sender.lock().unwrap().send(failure.to_string()).unwrap());
     let (handle, address, running) = run(Server::bind("127.0.0.1:0", handler).unwrap());
     let url = format!("ws://{address}/");
     let mut ws = sockeye_std::connect(&url).unwrap();
@@ -223,7 +226,7 @@ fn e8_e10_closures_refuse_who_connects_and_hear_of_failures() {
     assert!(sockeye_std::connect(&url).unwrap_err().to_string().contains("503"));
     ws.send("fail").unwrap();
     assert_eq!(ws.recv().unwrap(), None);
-    assert_eq!(told.recv().unwrap(), "as asked");
+    assert_eq!(reports.recv().unwrap(), "failed on request");
     drop(ws);
     handle.shutdown(Duration::from_secs(20));
     running.join().unwrap();

@@ -1,4 +1,4 @@
-//! Two threads, one connection.
+//! One connection, used by two threads.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{millis, pair, raw_pair};
 const COUNT: usize = 1000;
 
 #[test]
-fn a_thousand_messages_each_way_at_once() {
+fn a_thousand_messages_go_in_each_direction_at_the_same_time() {
     let (client, server) = pair(Config::new(), Config::new());
     let server = both_ways(server.split(), false);
     let client = both_ways(client.split(), true);
@@ -21,7 +21,7 @@ fn a_thousand_messages_each_way_at_once() {
     server.join().unwrap();
 }
 
-/// Sends numbered messages with pings between them while another thread checks what comes; one end
+/// Sends numbered messages and pings while another thread checks the received messages. One end
 /// closes.
 fn both_ways(halves: (RecvHalf, SendHalf), closes: bool) -> thread::JoinHandle<()> {
     let (mut incoming, mut outgoing) = halves;
@@ -56,27 +56,27 @@ fn message(i: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_writer_that_is_blocked_does_not_keep_the_reader_from_reading() {
-    // No mark, so that every ping gets its pong.
+fn a_blocked_writer_does_not_block_the_reader() {
+    // Without a high-water mark every ping gets its pong.
     let config = Config::new().max_send_size(64 << 20).high_water_mark(usize::MAX);
     let (mut raw, ws) = raw_pair(config);
     let (mut incoming, mut outgoing) = ws.split();
     let sending = thread::spawn(move || outgoing.send(vec![0; 32 << 20]));
-    // The peer does not read, and asks all the time.
+    // The peer does not read, and keeps sending.
     thread::sleep(millis(50));
     for i in 0..100u8 {
         raw.write_all(&[frame(true, PING, b"?"), frame(true, BINARY, &[i])].concat()).unwrap();
         assert_eq!(incoming.recv().unwrap().unwrap().as_bytes(), [i]);
     }
     assert!(!sending.is_finished());
-    // Then it reads everything: a frame of 32 MiB, the pongs behind it.
+    // Then it reads everything: a frame of 32 MiB, followed by the pongs.
     let reading = thread::spawn(move || {
         let mut bytes = vec![0; 10 + (32 << 20) + 100 * 3];
         raw.read_exact(&mut bytes).unwrap();
         assert!(bytes[10 + (32 << 20)..].chunks(3).all(|frame| frame == b"\x8A\x01?"));
     });
     sending.join().unwrap().unwrap();
-    // What the writer did not write any more is written by who waits.
+    // The reader writes the pongs that the writer has not written.
     while !reading.is_finished() {
         let _ = incoming.recv_timeout(millis(20));
     }
@@ -84,7 +84,7 @@ fn a_writer_that_is_blocked_does_not_keep_the_reader_from_reading() {
 }
 
 #[test]
-fn a_reader_that_waits_learns_of_a_close_that_is_not_answered() {
+fn an_unanswered_close_ends_a_waiting_reader() {
     let begin = Instant::now();
     let (raw, ws) = raw_pair(Config::new().close_timeout(millis(200)));
     let (mut incoming, mut outgoing) = ws.split();
@@ -97,21 +97,21 @@ fn a_reader_that_waits_learns_of_a_close_that_is_not_answered() {
 }
 
 #[test]
-fn a_blocked_writer_is_let_go_when_the_connection_is_closed() {
+fn a_blocked_writer_returns_when_the_connection_closes() {
     let config = Config::new().max_send_size(64 << 20).close_timeout(millis(200));
     let (raw, ws) = raw_pair(config);
     let (mut incoming, mut outgoing) = ws.split();
     let sending = thread::spawn(move || outgoing.send(vec![0; 32 << 20]));
     thread::sleep(millis(50));
     (&raw).write_all(&frame(true, CLOSE, &[0x03, 0xE8])).unwrap();
-    // Both have said Close, but this end's cannot be written.
+    // Both ends close, but the Close of this end cannot be written.
     while incoming.recv_timeout(millis(20)).unwrap_or(Received::Closed) != Received::Closed {}
     assert!(matches!(sending.join().unwrap(), Err(Error::Io(_))));
     drop(raw);
 }
 
 #[test]
-fn a_blocked_writer_hears_of_the_end_that_the_reader_met() {
+fn a_blocked_writer_returns_when_the_reader_sees_the_end() {
     let config = Config::new().max_send_size(64 << 20).close_timeout(millis(100));
     let (raw, ws) = raw_pair(config.keepalive(millis(50), millis(50)));
     let (mut incoming, mut outgoing) = ws.split();
@@ -122,11 +122,13 @@ fn a_blocked_writer_hears_of_the_end_that_the_reader_met() {
 }
 
 #[test]
-fn halves_come_together_again() {
+fn only_halves_of_the_same_connection_can_be_joined() {
     let (client, server) = pair(Config::new(), Config::new());
     let ((client_in, client_out), (server_in, server_out)) = (client.split(), server.split());
     assert!(!client_in.is_pair_of(&server_out));
-    let Err((client_in, server_out)) = client_in.join(server_out) else { panic!("not of one connection") };
+    let Err((client_in, server_out)) = client_in.join(server_out) else {
+        panic!("halves of two connections must not join")
+    };
     let mut client = client_in.join(client_out).unwrap();
     let mut server = server_in.join(server_out).unwrap();
     client.send("whole").unwrap();

@@ -11,7 +11,7 @@ use std::thread;
 use sockeye_std::{CloseCode, Config, Error, Received, Request, Stream, Untimed, Url};
 use support::millis;
 
-/// An echo with a clean end over any two ends of a stream.
+/// Echoes messages of many lengths over the two ends of a stream, and closes cleanly.
 fn echo<C: Stream, S: Stream + Send + 'static>(client: C, server: S) {
     let serving = thread::spawn(move || {
         let mut ws = sockeye_std::accept(server).unwrap();
@@ -26,31 +26,31 @@ fn echo<C: Stream, S: Stream + Send + 'static>(client: C, server: S) {
         assert_eq!(ws.recv().unwrap().unwrap().len(), len);
     }
     assert!(ws.close(CloseCode::NORMAL, "").unwrap().clean);
-    // A stream whose one side cannot be closed ends when it is dropped.
+    // A stream that cannot close one side ends when it is dropped.
     drop(ws);
     serving.join().unwrap();
 }
 
 #[test]
-fn unix_sockets() {
+fn a_unix_socket_is_a_stream() {
     let (client, server) = UnixStream::pair().unwrap();
     echo(client, server);
 }
 
 #[test]
-fn boxed() {
+fn a_boxed_stream_is_a_stream() {
     let (client, server) = UnixStream::pair().unwrap();
     echo(Box::new(client) as Box<dyn Stream>, Box::new(server));
 }
 
 #[test]
-fn without_timeouts_both_ends() {
+fn both_ends_may_lack_timeouts() {
     let (client, server) = UnixStream::pair().unwrap();
     echo(Untimed::new(client), Untimed::new(server));
 }
 
 #[test]
-fn without_timeouts_one_end() {
+fn either_end_may_lack_timeouts() {
     let (client, server) = UnixStream::pair().unwrap();
     echo(Untimed::new(client), server);
     let (client, server) = UnixStream::pair().unwrap();
@@ -58,7 +58,7 @@ fn without_timeouts_one_end() {
 }
 
 #[test]
-fn a_socket_that_does_not_block_is_an_error_and_no_busy_loop() {
+fn a_nonblocking_socket_is_an_error_and_not_a_busy_loop() {
     let (client, server) = UnixStream::pair().unwrap();
     let keep = server.try_clone().unwrap();
     let serving = thread::spawn(move || sockeye_std::accept(server).unwrap());

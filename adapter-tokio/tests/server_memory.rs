@@ -1,4 +1,4 @@
-//! What an idle connection of a server costs in heap.
+//! The heap memory of an idle connection of a server.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,8 +22,8 @@ fn open(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Lets everything come to rest; gives what is allocated.
-fn rest(handle: &ServerHandle, expected: usize) -> isize {
+/// Waits until the server is idle with `expected` connections, and returns the bytes allocated.
+fn idle_memory(handle: &ServerHandle, expected: usize) -> isize {
     let idle = || handle.queued() == 0 && handle.connections().len() == expected;
     while !idle() {
         std::thread::sleep(Duration::from_millis(5));
@@ -33,10 +33,10 @@ fn rest(handle: &ServerHandle, expected: usize) -> isize {
 }
 
 #[test]
-fn an_idle_connection_costs_less_than_two_kilobytes_whatever_has_gone_through_it() {
+fn an_idle_connection_takes_two_kilobytes_even_after_large_messages() {
     const COUNT: usize = 448;
     let handler = Callbacks::on_message(|client: Client, message| async move { client.push(message) })
-        // However large the future of a handler is.
+        // The future of a handler is large, but is freed when it ends.
         .on_open(|_, request| async move {
             let large = [0u8; 10_000];
             tokio::task::yield_now().await;
@@ -48,11 +48,11 @@ fn an_idle_connection_costs_less_than_two_kilobytes_whatever_has_gone_through_it
     let running = runtime.spawn(server.run());
     let mut clients: Vec<TcpStream> = (0..8).map(|_| open(address)).collect();
     clients.reserve_exact(COUNT);
-    let before = rest(&handle, 8);
+    let before = idle_memory(&handle, 8);
     clients.extend((0..COUNT).map(|_| open(address)));
-    let fresh = rest(&handle, 8 + COUNT);
+    let fresh = idle_memory(&handle, 8 + COUNT);
     for client in &mut clients {
-        // One that comes in two pieces, and one above the size that is copied.
+        // Both messages arrive in two pieces. The second is above the size that is copied.
         for payload in [&b"hello"[..], &[7; 30_000]] {
             let frame = sockeye_tokio::Frame::binary(payload).pack_masked([1, 2, 3, 4]);
             let (one, two) = frame.split_at(frame.len() / 2);
@@ -64,11 +64,11 @@ fn an_idle_connection_costs_less_than_two_kilobytes_whatever_has_gone_through_it
         }
     }
     handle.broadcast(|_| true, "to all".repeat(500));
-    let used = rest(&handle, 8 + COUNT);
+    let used = idle_memory(&handle, 8 + COUNT);
     let each = |live: isize| (live - before) / COUNT as isize;
-    println!("{} bytes each, {} when used", each(fresh), each(used));
+    println!("{} bytes each, {} after use", each(fresh), each(used));
     assert!(each(fresh) <= 2048, "{} bytes each", each(fresh));
-    assert!(each(used) <= 2300, "{} bytes each when used", each(used));
+    assert!(each(used) <= 2300, "{} bytes each after use", each(used));
     drop(clients);
     handle.shutdown(Duration::from_secs(5));
     runtime.block_on(running).unwrap().unwrap();

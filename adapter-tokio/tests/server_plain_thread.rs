@@ -1,4 +1,4 @@
-//! Threads that tokio knows nothing of, and that send to connections of its server.
+//! Threads outside the tokio runtime that send to connections of a server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,9 +10,10 @@ use sockeye_tokio::core::Config;
 use sockeye_tokio::server::{Callbacks, Client, Port, Server};
 use tokio::sync::oneshot;
 
-/// It is the thread that waits for room first: the connection's own task is in its handler, and has no timer yet.
+/// The thread waits for room before the connection's task does: that task is in its handler and has
+/// created no timer yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn m4_a_thread_of_its_own_may_wait_for_room_whatever_deadlines_there_are() {
+async fn m4_a_thread_outside_the_runtime_may_wait_for_room_with_any_deadline() {
     const COUNT: usize = 400;
     for config in [Config::new(), Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(20))] {
         let (tell, told) = mpsc::channel();
@@ -42,7 +43,7 @@ async fn m4_a_thread_of_its_own_may_wait_for_room_whatever_deadlines_there_are()
     }
 }
 
-/// Opens a WebSocket, and reads to the end, but not at once.
+/// Opens a WebSocket, pauses, and then reads to the end.
 fn read_slowly(stream: &mut TcpStream) {
     stream.write_all(UPGRADE_REQUEST).unwrap();
     std::thread::sleep(Duration::from_millis(300));

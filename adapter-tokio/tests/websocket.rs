@@ -1,4 +1,4 @@
-//! The adapter over real sockets and over tokio's own streams and clock.
+//! The adapter over real sockets, and over the in-memory streams and the clock of tokio.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use sockeye_tokio::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
 
-/// Two ends of a connection in memory.
+/// Connects a client to a server in memory.
 async fn pair(config: Config) -> (WebSocket<DuplexStream>, WebSocket<DuplexStream>) {
     let (near, far) = duplex(1 << 16);
     let url = Url::parse("ws://host/").unwrap();
@@ -24,7 +24,7 @@ async fn pair(config: Config) -> (WebSocket<DuplexStream>, WebSocket<DuplexStrea
 }
 
 #[tokio::test]
-async fn messages_go_both_ways_over_tcp_and_the_end_is_clean() {
+async fn messages_go_both_ways_over_tcp_and_the_close_is_clean() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
@@ -48,7 +48,7 @@ async fn messages_go_both_ways_over_tcp_and_the_end_is_clean() {
 }
 
 #[tokio::test]
-async fn the_application_sees_the_request_may_wait_and_refuses_with_a_page() {
+async fn the_application_sees_the_request_may_wait_and_refuses_with_a_body() {
     let (near, far) = duplex(1 << 16);
     let url = Url::parse("ws://host/secret?user=1").unwrap();
     let decide = async |upgrade: &Upgrade| {
@@ -62,13 +62,13 @@ async fn the_application_sees_the_request_may_wait_and_refuses_with_a_page() {
     );
     assert!(matches!(server, Err(AcceptError::Rejected(403))));
     let Err(ConnectError::Handshake(HandshakeError::Refused(response))) = client else {
-        panic!("not refused");
+        panic!("the client must receive the refusal");
     };
     assert_eq!((response.status(), response.content()), (403, &b"not you"[..]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn h12_a_handshake_that_stalls_is_cut_at_its_deadline_on_tokios_clock() {
+async fn h12_a_stalled_handshake_times_out_on_the_clock_of_tokio() {
     let (near, mut far) = duplex(1 << 16);
     let config = Arc::new(Config::new().handshake_timeout(Duration::from_secs(3600)));
     let begun = tokio::time::Instant::now();
@@ -83,7 +83,7 @@ async fn h12_a_handshake_that_stalls_is_cut_at_its_deadline_on_tokios_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn o7_pings_tell_the_round_trip_and_a_silent_peer_ends_the_connection() {
+async fn o7_pings_measure_the_round_trip_and_a_silent_peer_is_disconnected() {
     let config = Config::new().keepalive(Duration::from_secs(100), Duration::from_secs(50));
     let (mut server, mut client) = pair(config).await;
     let answering = tokio::spawn(async move {
@@ -95,7 +95,7 @@ async fn o7_pings_tell_the_round_trip_and_a_silent_peer_ends_the_connection() {
         (end, server)
     });
     let client = answering.await.unwrap();
-    // Nobody answers for this end any more.
+    // From here on no task answers pings for the client.
     let (end, server) = waiting.await.unwrap();
     assert!(matches!(end, Err(Error::Abnormal(info)) if info.code == CloseCode::POLICY_VIOLATION));
     assert!(server.round_trip().is_some());
@@ -103,13 +103,13 @@ async fn o7_pings_tell_the_round_trip_and_a_silent_peer_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn wss_without_tls_is_refused_and_a_bad_url_explained() {
+async fn wss_without_tls_and_invalid_urls_are_errors() {
     assert!(matches!(sockeye_tokio::connect("wss://127.0.0.1/").await, Err(ConnectError::Tls)));
     assert!(matches!(sockeye_tokio::connect("http://127.0.0.1/").await, Err(ConnectError::Url(_))));
 }
 
 #[tokio::test]
-async fn k3_a_receive_that_timed_out_has_lost_nothing() {
+async fn k3_a_receive_that_times_out_loses_nothing() {
     let (mut server, mut client) = pair(Config::new()).await;
     assert!(tokio::time::timeout(Duration::from_millis(5), client.recv()).await.is_err());
     server.send("late").await.unwrap();

@@ -1,6 +1,7 @@
-//! Connections over the loopback interface: between two WebSockets, or with a peer that writes bytes.
+//! Connections over the loopback interface: between two WebSockets, or with a peer that writes
+//! bytes.
 
-#![allow(dead_code, reason = "not every test file uses all of it")]
+#![allow(dead_code, reason = "not every test file uses every helper")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
