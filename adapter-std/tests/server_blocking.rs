@@ -45,6 +45,9 @@ impl Handler for Reporter {
                 for _ in 0..1000 {
                     client.send_blocking(vec![0; 50_000])?;
                 }
+                // The queue may be full still, and a push would be refused.
+                client.send_blocking(message)?;
+                return Ok(());
             }
             Some("progress") => {
                 client.send_blocking("half")?;
