@@ -94,8 +94,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// Waits for the next message and lends it to `f` instead of copying it, together with the
-    /// sender to queue an answer:
+    /// Waits for the next message and lends it to `f` instead of copying it. `f` also gets the
+    /// sender, to queue an answer:
     ///
     /// ```no_run
     /// # async fn f(mut ws: sockeye_driver::WebSocket<impl sockeye_driver::Io, impl sockeye_driver::Clock>)
@@ -106,8 +106,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// # Ok(()) }
     /// ```
     ///
-    /// It first waits until the queue has room for an answer, so a peer that sends requests and
-    /// reads no answers is not read from either.
+    /// It first waits until the queue has room for an answer. So it stops reading from a peer that
+    /// does not read its answers.
     ///
     /// # Errors
     ///

@@ -40,12 +40,12 @@ pub(crate) enum ReadOutcome {
     End(Option<io::Error>),
 }
 
-/// How much [`Link::poll_drain`] writes.
+/// How far [`Link::poll_drain`] drains the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DrainTo {
-    /// Everything that is queued.
+    /// Until nothing is queued.
     Empty,
-    /// Enough to be below the high-water mark. A connection that closes does not wait for that.
+    /// Until the queue is below the high-water mark, or the connection is no longer open.
     Mark,
 }
 
