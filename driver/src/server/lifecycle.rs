@@ -13,7 +13,7 @@ use crate::runtime::address::Address;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
 use crate::runtime::server::Runtime;
-use crate::server::accept::accept_loop::Bound;
+use crate::server::accept::accept_loop::AcceptLoop;
 use crate::server::accept::listen;
 use crate::server::accept::listen::ListenOptions;
 use crate::server::api::handle::ServerHandle;
@@ -23,18 +23,18 @@ use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Limits;
 
 /// What is left when the grace is over has this long to see that it is aborted.
-const LAST: Duration = Duration::from_secs(1);
+const ABORT_GRACE: Duration = Duration::from_secs(1);
 
 /// A server whose ports are open; [`run`](Server::run) accepts their connections.
 pub struct Server<R> {
     runtime: R,
     hub: Arc<Hub>,
     addresses: Vec<Address>,
-    ports: Vec<Start<R>>,
+    ports: Vec<StartAcceptLoop<R>>,
 }
 
 /// The loop of a port, whatever its handler.
-type Start<R> = Box<dyn FnOnce(R, Arc<Hub>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+type StartAcceptLoop<R> = Box<dyn FnOnce(R, Arc<Hub>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// Puts a [`Server`] together: limits, and ports, each with its own handler and options.
 ///
@@ -109,9 +109,9 @@ impl<R: Runtime> Server<R> {
     /// Dropping the future ends the server at once: nothing more is accepted, and every connection is aborted.
     pub async fn run(self) -> io::Result<()> {
         let Server { runtime, hub, ports, .. } = self;
-        let ends = Ends(hub.clone());
+        let ends = StopOnDrop(hub.clone());
         for start in ports {
-            let (is_open, port) = (hub.listen(), start(runtime.clone(), hub.clone()));
+            let (is_open, port) = (hub.count_port(), start(runtime.clone(), hub.clone()));
             runtime.spawn(async move {
                 port.await;
                 drop(is_open);
@@ -127,7 +127,7 @@ impl<R: Runtime> Server<R> {
         let all_ended =
             |wait: &dyn Fn() -> Duration, clock: &mut R::Clock, cx: &mut std::task::Context<'_>| {
                 hub.register_waiter(cx.waker());
-                if hub.has_ended() {
+                if hub.has_drained() {
                     return Poll::Ready(());
                 }
                 // A second call of `shutdown` may have shortened the grace.
@@ -136,20 +136,20 @@ impl<R: Runtime> Server<R> {
         let grace = || hub.grace().unwrap_or_default();
         poll_fn(|cx| all_ended(&grace, &mut clock, cx)).await;
         hub.abort_all();
-        poll_fn(|cx| all_ended(&|| grace().saturating_add(LAST), &mut clock, cx)).await;
+        poll_fn(|cx| all_ended(&|| grace().saturating_add(ABORT_GRACE), &mut clock, cx)).await;
         drop(ends);
         Ok(())
     }
 }
 
 /// Ends everything, whatever the reason.
-struct Ends(Arc<Hub>);
+struct StopOnDrop(Arc<Hub>);
 
-impl Drop for Ends {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.shutdown(Duration::ZERO);
         self.0.abort_all();
-        self.0.finish();
+        self.0.set_stopped();
     }
 }
 
@@ -234,8 +234,8 @@ impl<R: Runtime> ServerBuilder<R> {
 
 impl<R: Runtime> Server<R> {
     fn add<H: Handler>(&mut self, address: Address, listener: R::Listener, port: Port<H>) {
-        let settings = Arc::new(port.settings.settled());
-        let bound = Bound::<R, H> { listener, settings, handler: port.handler };
+        let settings = Arc::new(port.settings.with_implied());
+        let bound = AcceptLoop::<R, H> { listener, settings, handler: port.handler };
         self.addresses.push(address);
         self.ports.push(Box::new(|runtime, hub| Box::pin(bound.run(runtime, hub))));
     }

@@ -14,9 +14,9 @@ use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
 use crate::runtime::server::{Accepted, Listener, Runtime};
 use crate::server::api::handler::Handler;
-use crate::server::connection::guard::isolated;
-use crate::server::connection::response::finished;
-use crate::server::connection::task::connection;
+use crate::server::connection::guard::isolate_panics;
+use crate::server::connection::response::complete;
+use crate::server::connection::task::serve_connection;
 use crate::server::log;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Settings;
@@ -25,13 +25,13 @@ use crate::server::registry::settings::Settings;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
 /// A port that is open and whose connections nobody accepts yet.
-pub(crate) struct Bound<R: Runtime, H> {
+pub(crate) struct AcceptLoop<R: Runtime, H> {
     pub(crate) listener: R::Listener,
     pub(crate) settings: Arc<Settings>,
     pub(crate) handler: Arc<H>,
 }
 
-impl<R: Runtime, H: Handler> Bound<R, H> {
+impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
     /// Accepts until the server ends.
     pub(crate) async fn run(mut self, runtime: R, hub: Arc<Hub>) {
         let mut clock = runtime.clock();
@@ -39,7 +39,7 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
         while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx, &hub)).await {
             let failed = match accepted {
                 Ok(accepted) => self.admit(&runtime, &hub, accepted).err(),
-                Err(error) => Some(error).filter(|error| !is_of_one_connection(error)),
+                Err(error) => Some(error).filter(|error| !is_connection_error(error)),
             };
             if let Some(error) = failed {
                 log::cannot_accept(&error, backoff);
@@ -62,16 +62,16 @@ impl<R: Runtime, H: Handler> Bound<R, H> {
     }
 
     fn admit(&self, runtime: &R, hub: &Arc<Hub>, accepted: Accepted<R::Io>) -> io::Result<()> {
-        if let Some(admitted) = hub.admit(&accepted.peer) {
+        if let Some(admission) = hub.admit(&accepted.peer) {
             let (settings, handler) = (self.settings.clone(), self.handler.clone());
-            let task = connection(runtime.clone(), accepted, admitted, settings, handler, hub.clone());
-            return runtime.spawn(isolated(task));
+            let task = serve_connection(runtime.clone(), accepted, admission, settings, handler, hub.clone());
+            return runtime.spawn(isolate_panics(task));
         }
         log::full(&accepted.peer);
-        let Some(count) = hub.refuse() else { return Ok(()) };
+        let Some(count) = hub.reserve_refusal() else { return Ok(()) };
         let clock = runtime.clock();
         runtime.spawn(async move {
-            let full = finished(Response::text(503, "the server is full; try again later\n"), false);
+            let full = complete(Response::text(503, "the server is full; try again later\n"), false);
             // The peer may be gone already.
             let _ = Opening::new(accepted.io, clock).end_with(&full.encode()).await;
             drop(count);
@@ -86,7 +86,7 @@ fn poll_pause(cx: &mut Context<'_>, clock: &mut impl Clock, hub: &Hub, until: In
 }
 
 /// Whether it is the connection that failed, and not the socket that listens.
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, TimedOut};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | TimedOut)
 }

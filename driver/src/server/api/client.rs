@@ -12,7 +12,7 @@ use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info};
 use crate::server::registry::push_target::{Command, Flusher};
-use crate::server::registry::send_future::Sending;
+use crate::server::registry::send_future::SendFuture;
 
 /// One connection, as the events have it. Cheap to clone; it may be kept, and used from any task or thread. When the connection
 /// has ended, its methods say so.
@@ -59,7 +59,7 @@ impl Client {
     ///
     /// It cannot be sent, and nothing was; see [`PushError`].
     pub fn push<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
-        self.entry.push(Command::Message(payload.into()))
+        self.entry.dispatch(Command::Message(payload.into()))
     }
 
     /// Queues a message that was [encoded before](Prepared).
@@ -68,7 +68,7 @@ impl Client {
     ///
     /// As [`push`](Client::push).
     pub fn push_prepared(&self, prepared: &Prepared) -> Result<(), PushError> {
-        self.entry.push(Command::Prepared(prepared))
+        self.entry.dispatch(Command::Prepared(prepared))
     }
 
     /// As [`push`](Client::push), but waits as long as the peer reads too slowly, whatever the port's
@@ -93,7 +93,7 @@ impl Client {
     ///
     /// Dropped before it is ready, it has queued nothing.
     pub async fn send<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
-        Sending::new(&self.entry, Command::Message(payload.into()), Flusher::Task).await
+        SendFuture::new(&self.entry, Command::Message(payload.into()), Flusher::Task).await
     }
 
     /// As [`push_prepared`](Client::push_prepared), but waits as [`send`](Client::send) does.
@@ -106,7 +106,7 @@ impl Client {
     ///
     /// As there.
     pub async fn send_prepared(&self, prepared: &Prepared) -> Result<(), PushError> {
-        Sending::new(&self.entry, Command::Prepared(prepared), Flusher::Task).await
+        SendFuture::new(&self.entry, Command::Prepared(prepared), Flusher::Task).await
     }
 
     /// As [`send`](Client::send), but blocks the thread: for handlers of plain functions, and for threads. It writes what the transport
@@ -116,7 +116,7 @@ impl Client {
     ///
     /// As there.
     pub fn send_blocking<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
-        block_on(Sending::new(&self.entry, Command::Message(payload.into()), Flusher::Waiter))
+        block_on(SendFuture::new(&self.entry, Command::Message(payload.into()), Flusher::Waiter))
     }
 
     /// Queues one frame as it is: `finish = false` begins a message in fragments, which continuations go on with; a Close begins
@@ -126,7 +126,7 @@ impl Client {
     ///
     /// As [`push`](Client::push); or the frame does not fit those before it, or cannot be sent at all.
     pub fn push_frame(&self, frame: &Frame<'_>) -> Result<(), PushError> {
-        self.entry.push(Command::Frame(frame))
+        self.entry.dispatch(Command::Frame(frame))
     }
 
     /// Sends a ping; [`Info::round_trip`] has the time that its pong took.
@@ -145,7 +145,7 @@ impl Client {
     ///
     /// The code or the reason cannot be sent, it is no WebSocket, or it is closing already.
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), PushError> {
-        self.entry.push(Command::Close(&CloseFrame::new(code, reason)))
+        self.entry.dispatch(Command::Close(&CloseFrame::new(code, reason)))
     }
 
     /// Ends it at once: no Close, and what waits is not written.

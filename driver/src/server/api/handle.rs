@@ -59,7 +59,7 @@ impl ServerHandle {
     ///
     /// As there, or there is no such connection.
     pub fn push<'p>(&self, id: ConnectionId, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
-        self.entry(id)?.push(Command::Message(payload.into()))
+        self.entry(id)?.dispatch(Command::Message(payload.into()))
     }
 
     /// As [`Client::push_prepared`](crate::server::Client::push_prepared).
@@ -68,7 +68,7 @@ impl ServerHandle {
     ///
     /// As there, or there is no such connection.
     pub fn push_prepared(&self, id: ConnectionId, prepared: &Prepared) -> Result<(), PushError> {
-        self.entry(id)?.push(Command::Prepared(prepared))
+        self.entry(id)?.dispatch(Command::Prepared(prepared))
     }
 
     /// As [`Client::push_frame`](crate::server::Client::push_frame).
@@ -77,7 +77,7 @@ impl ServerHandle {
     ///
     /// As there, or there is no such connection.
     pub fn push_frame(&self, id: ConnectionId, frame: &Frame<'_>) -> Result<(), PushError> {
-        self.entry(id)?.push(Command::Frame(frame))
+        self.entry(id)?.dispatch(Command::Frame(frame))
     }
 
     /// As [`Client::ping`](crate::server::Client::ping).
@@ -95,7 +95,7 @@ impl ServerHandle {
     ///
     /// As there, or there is no such connection.
     pub fn disconnect(&self, id: ConnectionId, code: CloseCode, reason: &str) -> Result<(), PushError> {
-        self.entry(id)?.push(Command::Close(&CloseFrame::new(code, reason)))
+        self.entry(id)?.dispatch(Command::Close(&CloseFrame::new(code, reason)))
     }
 
     /// As [`Client::abort`](crate::server::Client::abort).
@@ -193,7 +193,7 @@ impl ServerHandle {
         prepared: &Prepared,
     ) -> Broadcast {
         let entries = self.hub.snapshot().into_iter().filter(|entry| filter(entry.id()));
-        broadcast::push(entries, prepared)
+        broadcast::push_prepared(entries, prepared)
     }
 
     /// Begins the end: no connection is accepted any more, open ones are closed with 1001, and HTTP requests in progress are
@@ -219,7 +219,7 @@ impl ServerHandle {
     ///
     /// It only looks.
     pub async fn stopped(&self) {
-        let mut waiting = Waiting { hub: &self.hub, waker: None };
+        let mut waiting = StoppedWaiter { hub: &self.hub, waker: None };
         poll_fn(|cx| waiting.poll(cx)).await;
     }
 
@@ -229,20 +229,20 @@ impl ServerHandle {
 }
 
 /// Who waits for the end, and is forgotten when he does not any more.
-struct Waiting<'a> {
+struct StoppedWaiter<'a> {
     hub: &'a Hub,
     waker: Option<Waker>,
 }
 
-impl Waiting<'_> {
+impl StoppedWaiter<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         self.hub.register_waiter(cx.waker());
         self.waker = Some(cx.waker().clone());
-        if self.hub.is_over() { Poll::Ready(()) } else { Poll::Pending }
+        if self.hub.has_stopped() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for StoppedWaiter<'_> {
     fn drop(&mut self) {
         if let Some(waker) = &self.waker {
             self.hub.deregister_waiter(waker);

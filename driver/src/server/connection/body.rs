@@ -23,13 +23,13 @@ pub(crate) struct Body<'o, I, C> {
     deadline: Option<Instant>,
     /// Of the 100.
     written: usize,
-    pub(crate) failed: Option<Failed>,
+    pub(crate) failure: Option<BodyFailure>,
 }
 
 /// What the client is told if the application fails with the error of its body.
-pub(crate) enum Failed {
-    Body(u16, String),
-    Io,
+pub(crate) enum BodyFailure {
+    Respond(u16, String),
+    Transport,
 }
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -50,17 +50,17 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
             timeout,
             deadline: None,
             written: 0,
-            failed: None,
+            failure: None,
         }
     }
 
     /// Whether nothing of it is left, looking at no more than what has come.
     pub(crate) fn is_read(&mut self) -> bool {
-        matches!(self.take(), Ok(true))
+        matches!(self.take_arrived(), Ok(true))
     }
 
     /// Takes what has come of it; `true` when that is all.
-    fn take(&mut self) -> Result<bool, BodyError> {
+    fn take_arrived(&mut self) -> Result<bool, BodyError> {
         let input = &mut self.opening.input;
         let mut view = RecvBuf::new(input.unread());
         let result = loop {
@@ -78,7 +78,7 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
 
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HttpBodyError>> {
         loop {
-            if self.take().map_err(HttpBodyError::Body)? {
+            if self.take_arrived().map_err(HttpBodyError::Body)? {
                 self.opening.clock.cancel();
                 return Poll::Ready(Ok(()));
             }
@@ -107,9 +107,9 @@ impl<I: Io, C: Clock> PollBody for Body<'_, I, C> {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, HttpBodyError>> {
         let result = ready!(self.poll_rest(cx));
         if let Err(error) = &result {
-            self.failed = Some(match error.status() {
-                Some(status) => Failed::Body(status, format!("bad request: {error}\n")),
-                None => Failed::Io,
+            self.failure = Some(match error.status() {
+                Some(status) => BodyFailure::Respond(status, format!("bad request: {error}\n")),
+                None => BodyFailure::Transport,
             });
         }
         Poll::Ready(result.map(|()| std::mem::take(&mut self.content)))

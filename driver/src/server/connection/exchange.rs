@@ -8,18 +8,18 @@ use crate::runtime::io::{Clock, Io};
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::api::http_request::HttpRequest;
-use crate::server::connection::body::{Body, Failed};
-use crate::server::connection::guard::{guarded_alone, report};
-use crate::server::connection::response::{end_with, finished, server_error, write};
-use crate::server::registry::admission::Count;
+use crate::server::connection::body::{Body, BodyFailure};
+use crate::server::connection::guard::{guarded, report_failure};
+use crate::server::connection::response::{complete, send_last, server_error, write_within};
+use crate::server::registry::admission::Slot;
 
 /// Whether the connection goes on behind a request and its answer, and with what.
-pub(crate) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
+pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     mut opening: Opening<I, C>,
     handler: &H,
     client: &Client,
     request: Request,
-    handshake: &mut Option<Count>,
+    handshake: &mut Option<Slot>,
 ) -> Option<Opening<I, C>> {
     let settings = &client.entry().port;
     let timeout = settings.body_timeout;
@@ -27,34 +27,35 @@ pub(crate) async fn exchange<I: Io + Send, C: Clock + Send, H: Handler>(
     // with a 417 (Expectation Failed) status code".
     if request.headers().tokens("expect").any(|token| !token.eq_ignore_ascii_case("100-continue")) {
         let refused = Response::text(417, "nothing but 100-continue can be expected here\n");
-        end_with(opening, refused.in_answer_to(&request), timeout).await;
+        send_last(opening, refused.in_answer_to(&request), timeout).await;
         return None;
     }
     let mut body = Body::new(&request, &mut opening, settings.max_body_size, timeout);
     let mut asked = HttpRequest::new(&request, &mut body);
-    let answer = guarded_alone(|| handler.request(client, &mut asked)).await;
-    let (failed, skipped) = (body.failed.take(), !body.is_read());
-    let (response, mut goes_on) = match (answer, failed) {
-        (_, Some(Failed::Io)) => return None,
-        (Err(_), Some(Failed::Body(status, text))) => (Response::text(status, text), false),
+    let answer = guarded(|| handler.request(client, &mut asked)).await;
+    let (failed, skipped) = (body.failure.take(), !body.is_read());
+    let (response, mut keep_alive) = match (answer, failed) {
+        (_, Some(BodyFailure::Transport)) => return None,
+        (Err(_), Some(BodyFailure::Respond(status, text))) => (Response::text(status, text), false),
         (Ok(Some(response)), _) if promises_tunnel(&request, &response) => {
             (Response::text(501, "this is no proxy\n"), false)
         }
         (Ok(Some(response)), failed) => (response, failed.is_none()),
         (Ok(None), _) => (Refusal::NotWebSocket.response(), false),
         (Err(failure), None) => {
-            report(handler, client, &failure);
+            report_failure(handler, client, &failure);
             (server_error(), false)
         }
     };
     // Where the next request begins is not known if the body has not been read to its end.
-    goes_on &= !skipped && keeps_alive(&request) && !response.headers().contains_token("connection", "close");
-    goes_on &= !client.server().is_shutting_down();
-    let response = finished(response, goes_on);
+    keep_alive &=
+        !skipped && keeps_alive(&request) && !response.headers().contains_token("connection", "close");
+    keep_alive &= !client.server().is_shutting_down();
+    let response = complete(response, keep_alive);
     // Who reads the answer does not count any more.
     *handshake = None;
-    let written = write(&mut opening, &response.in_answer_to(&request).encode(), timeout).await;
-    if goes_on && written.is_ok() {
+    let written = write_within(&mut opening, &response.in_answer_to(&request).encode(), timeout).await;
+    if keep_alive && written.is_ok() {
         return Some(opening);
     }
     if written.is_ok() {

@@ -11,7 +11,7 @@ use crate::server::api::handler::{BoxError, Failure, Handler};
 
 /// Runs a handler's method; a panic in it is its failure. `beside` is polled whenever it waits; `None` when that is ready first, which
 /// drops the method.
-pub(crate) async fn guarded<T, F>(
+pub(crate) async fn guarded_while<T, F>(
     method: impl FnOnce() -> F,
     mut beside: impl FnMut(&mut Context<'_>) -> Poll<()>,
 ) -> Option<Result<T, Failure>>
@@ -19,11 +19,11 @@ where
     F: Future<Output = Result<T, BoxError>>,
 {
     // A method that is no `async fn` may do its work before there is a future.
-    let mut method = match caught(method) {
+    let mut method = match catch_panic(method) {
         Ok(method) => pin!(method),
         Err(failure) => return Some(Err(failure)),
     };
-    poll_fn(|cx| match caught(|| method.as_mut().poll(cx)) {
+    poll_fn(|cx| match catch_panic(|| method.as_mut().poll(cx)) {
         Ok(Poll::Ready(result)) => Poll::Ready(Some(result.map_err(Failure::Error))),
         Ok(Poll::Pending) => beside(cx).map(|()| None),
         Err(failure) => Poll::Ready(Some(Err(failure))),
@@ -32,32 +32,32 @@ where
 }
 
 /// The same with nothing beside.
-pub(crate) async fn guarded_alone<T, F>(method: impl FnOnce() -> F) -> Result<T, Failure>
+pub(crate) async fn guarded<T, F>(method: impl FnOnce() -> F) -> Result<T, Failure>
 where
     F: Future<Output = Result<T, BoxError>>,
 {
     // Nothing can be ready before it.
-    guarded(method, |_| Poll::Pending).await.unwrap_or(Err(Failure::Panic(None)))
+    guarded_while(method, |_| Poll::Pending).await.unwrap_or(Err(Failure::Panic(None)))
 }
 
 /// Tells the handler of a failure. One that fails at this too has nobody left to be told.
-pub(crate) fn report<H: Handler>(handler: &H, client: &Client, failure: &Failure) {
-    let _ = caught(|| handler.failed(client, failure));
+pub(crate) fn report_failure<H: Handler>(handler: &H, client: &Client, failure: &Failure) {
+    let _ = catch_panic(|| handler.failed(client, failure));
 }
 
 /// The task of a connection, whose panics end itself: some executors would end with it.
-pub(crate) fn isolated(task: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send {
+pub(crate) fn isolate_panics(task: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send {
     // In a box, for a future that is moved into another takes its room twice.
     let mut task = Box::pin(task);
-    poll_fn(move |cx| caught(|| task.as_mut().poll(cx)).unwrap_or(Poll::Ready(())))
+    poll_fn(move |cx| catch_panic(|| task.as_mut().poll(cx)).unwrap_or(Poll::Ready(())))
 }
 
 /// Whatever a panic leaves behind half done is the application's own; of this crate it can see nothing that is borrowed.
-fn caught<T>(f: impl FnOnce() -> T) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| Failure::Panic(message_of(&*panic)))
+fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| Failure::Panic(panic_message(&*panic)))
 }
 
-fn message_of(panic: &(dyn Any + Send)) -> Option<String> {
+fn panic_message(panic: &(dyn Any + Send)) -> Option<String> {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned())
 }

@@ -11,11 +11,11 @@ use crate::runtime::io::Clock;
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
-use crate::server::connection::exchange::exchange;
-use crate::server::connection::guard::{guarded_alone, report};
-use crate::server::connection::response::end_with;
+use crate::server::connection::exchange::answer_request;
+use crate::server::connection::guard::{guarded, report_failure};
+use crate::server::connection::response::send_last;
 use crate::server::connection::upgrade::{Upgraded, upgrade};
-use crate::server::registry::admission::Count;
+use crate::server::registry::admission::Slot;
 use crate::server::registry::entry::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
@@ -31,7 +31,7 @@ pub(crate) struct HttpPhase<R: Runtime, H> {
     pub(crate) hub: Arc<Hub>,
     pub(crate) io: R::Io,
     /// Counted until the first request is answered.
-    pub(crate) handshake: Count,
+    pub(crate) handshake: Slot,
 }
 
 impl<R: Runtime, H: Handler> HttpPhase<R, H> {
@@ -40,62 +40,62 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
     pub(crate) fn run(self) -> Pin<Box<dyn Future<Output = HttpOutcome<R>> + Send>> {
         Box::pin(async move {
             let (client, hub) = (self.client.clone(), self.hub.clone());
-            let connect = guarded_alone(|| async { Ok(self.handler.connect(&self.client).await) });
+            let connect = guarded(|| async { Ok(self.handler.connect(&self.client).await) });
             let timeout = self.client.entry().port.body_timeout;
-            match interruptible(&client, &hub, connect).await {
+            match run_unless_interrupted(&client, &hub, connect).await {
                 None => return HttpOutcome::Refused,
                 Some(Ok(Ok(()))) => {}
                 Some(Ok(Err(refused))) => {
                     if let Some(response) = refused.response {
                         let opening = Opening::new(self.io, self.runtime.clock());
-                        end_with(opening, response, timeout).await;
+                        send_last(opening, response, timeout).await;
                     }
                     return HttpOutcome::Refused;
                 }
                 Some(Err(failure)) => {
-                    report(&*self.handler, &self.client, &failure);
+                    report_failure(&*self.handler, &self.client, &failure);
                     return HttpOutcome::Refused;
                 }
             }
-            match interruptible(&client, &hub, self.serve()).await {
+            match run_unless_interrupted(&client, &hub, self.answer_requests()).await {
                 Some(Some(opened)) => HttpOutcome::Upgraded(opened),
                 _ => HttpOutcome::Ended,
             }
         })
     }
 
-    async fn serve(self) -> Option<Box<Upgraded<R>>> {
+    async fn answer_requests(self) -> Option<Box<Upgraded<R>>> {
         let HttpPhase { runtime, handler, client, hub, io, handshake } = self;
         let (entry, mut handshake) = (client.entry(), Some(handshake));
         let settings = &entry.port;
         let mut opening = Opening::new(io, runtime.clock());
         let mut in_a_row = 0;
         loop {
-            entry.set(Flag::Idle, true);
+            entry.store_flag(Flag::Idle, true);
             in_a_row = if opening.input.is_empty() { 0 } else { in_a_row + 1 };
             if in_a_row == REQUESTS_IN_A_ROW {
                 in_a_row = 0;
-                let_others_run().await;
+                yield_now().await;
             }
-            if handshake.is_none() && !wait_for_next(&mut opening, settings.keep_alive_timeout).await {
+            if handshake.is_none() && !wait_for_request(&mut opening, settings.keep_alive_timeout).await {
                 return None;
             }
             let request = match read_request(&mut opening, &entry.port.config).await {
                 Ok(request) => request,
                 Err(error) => {
                     if let Some(response) = error.response() {
-                        end_with(opening, response, settings.body_timeout).await;
+                        send_last(opening, response, settings.body_timeout).await;
                     }
                     return None;
                 }
             };
-            entry.set(Flag::Idle, false);
+            entry.store_flag(Flag::Idle, false);
             opening.clock.cancel();
             if request.headers().contains_token("upgrade", "websocket") {
                 entry.set_status(Status::Connection);
                 return upgrade(&runtime, &*handler, &client, &hub, opening, request, handshake).await;
             }
-            opening = exchange(opening, &*handler, &client, request, &mut handshake).await?;
+            opening = answer_request(opening, &*handler, &client, request, &mut handshake).await?;
         }
     }
 }
@@ -110,12 +110,17 @@ pub(crate) enum HttpOutcome<R: Runtime> {
 }
 
 /// Runs the beginning unless it is aborted, or the server ends while it waits for a request.
-async fn interruptible<T>(client: &Client, hub: &Hub, beginning: impl Future<Output = T>) -> Option<T> {
+async fn run_unless_interrupted<T>(
+    client: &Client,
+    hub: &Hub,
+    beginning: impl Future<Output = T>,
+) -> Option<T> {
     let mut beginning = pin!(beginning);
     let entry = client.entry();
-    let is_interrupted = || entry.is(Flag::Aborted) || (hub.is_stopping() && entry.is(Flag::Idle));
+    let is_interrupted =
+        || entry.has_flag(Flag::Aborted) || (hub.is_stopping() && entry.has_flag(Flag::Idle));
     let mut poll = |cx: &mut Context<'_>| {
-        entry.register(cx.waker());
+        entry.register_task(cx.waker());
         if is_interrupted() {
             return Poll::Ready(None);
         }
@@ -124,7 +129,7 @@ async fn interruptible<T>(client: &Client, hub: &Hub, beginning: impl Future<Out
             Poll::Pending if is_interrupted() => Poll::Ready(None),
             Poll::Pending => {
                 // Another phase may have begun, with another place for the waker.
-                entry.register(cx.waker());
+                entry.register_task(cx.waker());
                 Poll::Pending
             }
         }
@@ -133,7 +138,7 @@ async fn interruptible<T>(client: &Client, hub: &Hub, beginning: impl Future<Out
 }
 
 /// Gives the thread away once.
-async fn let_others_run() {
+async fn yield_now() {
     let mut has_waited = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut has_waited, true) {
@@ -146,7 +151,7 @@ async fn let_others_run() {
 }
 
 /// Waits for a byte of the next request, which may be there already.
-async fn wait_for_next<R: crate::runtime::io::Io, C: Clock>(
+async fn wait_for_request<R: crate::runtime::io::Io, C: Clock>(
     opening: &mut Opening<R, C>,
     timeout: std::time::Duration,
 ) -> bool {

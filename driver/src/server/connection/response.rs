@@ -12,15 +12,15 @@ use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{Clock, Io};
 
 /// Makes a response ready to be sent, and says whether the connection goes on.
-pub(crate) fn finished(response: Response, goes_on: bool) -> Response {
+pub(crate) fn complete(response: Response, keep_alive: bool) -> Response {
     // A 1xx is no answer (RFC 9110 15.2), and behind a 101 the client would take for frames what is none.
     let mut response = if response.status() < 200 { server_error() } else { response };
     // RFC 9110 6.6.1: "An origin server with a clock MUST generate a Date header field in all 2xx (Successful), 3xx
     // (Redirection), and 4xx (Client Error) responses".
     if !response.headers().contains("date") {
-        response = header(response, "Date", &httpdate::fmt_http_date(SystemTime::now()));
+        response = with_header(response, "Date", &httpdate::fmt_http_date(SystemTime::now()));
     }
-    response.keep_alive(goes_on)
+    response.keep_alive(keep_alive)
 }
 
 /// What a client is told when the application has failed it.
@@ -29,24 +29,24 @@ pub(crate) fn server_error() -> Response {
 }
 
 /// Adds a header of our own.
-fn header(response: Response, name: &str, value: &str) -> Response {
+fn with_header(response: Response, name: &str, value: &str) -> Response {
     // They are valid; should they not be, the client gets an error rather than half of an answer.
     response.header(name, value).unwrap_or_else(|_| Response::new(500))
 }
 
 /// Sends a response that is the last one, and closes the transport when the peer has had time to read it.
-pub(crate) async fn end_with<I: Io, C: Clock>(
+pub(crate) async fn send_last<I: Io, C: Clock>(
     mut opening: Opening<I, C>,
     response: Response,
     timeout: Duration,
 ) {
     // The peer may be gone; nobody is left to be told.
-    if write(&mut opening, &finished(response, false).encode(), timeout).await.is_ok() {
+    if write_within(&mut opening, &complete(response, false).encode(), timeout).await.is_ok() {
         let _ = opening.end_with(&[]).await;
     }
 }
 
-pub(crate) async fn write<I: Io, C: Clock>(
+pub(crate) async fn write_within<I: Io, C: Clock>(
     opening: &mut Opening<I, C>,
     bytes: &[u8],
     timeout: Duration,
@@ -70,11 +70,12 @@ mod tests {
 
     #[test]
     fn h5_the_last_response_says_so_once() {
-        for said in [None, Some("close"), Some("Upgrade, Close"), Some("keep-alive")] {
+        for value in [None, Some("close"), Some("Upgrade, Close"), Some("keep-alive")] {
             let response = Response::text(200, "bye");
-            let response =
-                said.into_iter().fold(response, |response, said| header(response, "Connection", said));
-            let encoded = finished(response, false).encode().to_ascii_lowercase();
+            let response = value
+                .into_iter()
+                .fold(response, |response, value| with_header(response, "Connection", value));
+            let encoded = complete(response, false).encode().to_ascii_lowercase();
             let head = String::from_utf8(encoded).unwrap();
             assert_eq!(head.matches("close").count(), 1, "{head}");
         }

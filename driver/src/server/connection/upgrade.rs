@@ -13,13 +13,13 @@ use crate::runtime::io::Clock;
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Decision, Failure, Handler};
-use crate::server::connection::guard::{guarded_alone, report};
-use crate::server::connection::response::{end_with, server_error};
+use crate::server::connection::guard::{guarded, report_failure};
+use crate::server::connection::response::{send_last, server_error};
 use crate::server::connection::shared_link::SharedLink;
 use crate::server::connection::shared_link::task_side::TaskLink;
-use crate::server::registry::admission::Count;
+use crate::server::registry::admission::Slot;
 use crate::server::registry::early_pushes::Deferred;
-use crate::server::registry::hub::{Hub, going_away};
+use crate::server::registry::hub::{Hub, shutdown_frame};
 use crate::server::registry::info::Status;
 
 /// What the beginning hands over.
@@ -39,7 +39,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     hub: &Arc<Hub>,
     mut opening: Opening<R::Io, R::Clock>,
     request: Request,
-    handshake: Option<Count>,
+    handshake: Option<Slot>,
 ) -> Option<Box<Upgraded<R>>> {
     let entry = client.entry();
     let port = &entry.port;
@@ -56,7 +56,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     let accepted = decided.and_then(|(upgrade, accept, told)| {
         upgrade.accept(&accept, port.config.clone()).map(|accepted| (accepted, told)).map_err(|error| {
             let response = error.response();
-            report(handler, client, &Failure::Error(error.into()));
+            report_failure(handler, client, &Failure::Error(error.into()));
             response
         })
     });
@@ -64,7 +64,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
         Ok(accepted) => accepted,
         Err(response) => {
             entry.fail_handshake();
-            end_with(opening, response, port.body_timeout).await;
+            send_last(opening, response, port.body_timeout).await;
             return None;
         }
     };
@@ -83,7 +83,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     let link = TaskLink::new(SharedLink::new(link, hub.clone(), entry.clone(), runtime.own_thread()));
     let deferred = entry.open(link.push_target(), subprotocol);
     if hub.is_stopping() {
-        link.close(&going_away());
+        link.close(&shutdown_frame());
     }
     Some(Box::new(Upgraded {
         reader: Reader::new(receiver, input),
@@ -100,16 +100,16 @@ async fn decide<H: Handler>(
     upgrade: &Upgrade,
 ) -> Result<(Accept, bool), Response> {
     let failed = |failure| {
-        report(handler, client, &failure);
+        report_failure(handler, client, &failure);
         server_error()
     };
-    match guarded_alone(|| handler.handshake(client, upgrade)).await.map_err(failed)? {
+    match guarded(|| handler.handshake(client, upgrade)).await.map_err(failed)? {
         Decision::Accept(accept) => Ok((accept, false)),
         Decision::Respond(response) => Err(response),
         Decision::Policy => {
             let accept = client.entry().port.policy.decide(upgrade)?;
             let accept = || async { Ok(handler.before_handshake_response(client, upgrade, accept).await) };
-            Ok((guarded_alone(accept).await.map_err(failed)??, true))
+            Ok((guarded(accept).await.map_err(failed)??, true))
         }
     }
 }

@@ -14,9 +14,9 @@ const REFUSALS: usize = 256;
 
 impl Hub {
     /// Counts a connection in, if there is room.
-    pub(crate) fn admit(self: &Arc<Self>, peer: &Address) -> Option<Admitted> {
-        let connection = Count::take(self, |counts| &counts.connections, self.limits.max_connections)?;
-        let handshake = Count::take(self, |counts| &counts.handshakes, self.limits.max_handshakes)?;
+    pub(crate) fn admit(self: &Arc<Self>, peer: &Address) -> Option<Admission> {
+        let connection = Slot::take(self, |counts| &counts.connections, self.limits.max_connections)?;
+        let handshake = Slot::take(self, |counts| &counts.handshakes, self.limits.max_handshakes)?;
         let address = match peer.ip().filter(|_| self.limits.max_per_address != usize::MAX) {
             None => None,
             Some(ip) => {
@@ -30,52 +30,52 @@ impl Hub {
                     return None;
                 }
                 *count += 1;
-                Some(AddressCount { hub: self.clone(), ip })
+                Some(AddressSlot { hub: self.clone(), ip })
             }
         };
-        Some(Admitted { connection, handshake, address })
+        Some(Admission { connection, handshake, address })
     }
 
     /// Counts in a port, while it is open.
-    pub(crate) fn listen(self: &Arc<Self>) -> Option<Count> {
-        Count::take(self, |counts| &counts.ports, usize::MAX)
+    pub(crate) fn count_port(self: &Arc<Self>) -> Option<Slot> {
+        Slot::take(self, |counts| &counts.ports, usize::MAX)
     }
 
     /// Whether nothing is accepted any more, and all that was has ended.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub(crate) fn has_drained(&self) -> bool {
         self.counts.ports.load(Ordering::Acquire) == 0 && self.connections() == 0
     }
 
     /// Counts in a connection that is told that there is no room, if there is room for that.
-    pub(crate) fn refuse(self: &Arc<Self>) -> Option<Count> {
-        Count::take(self, |counts| &counts.refusals, REFUSALS)
+    pub(crate) fn reserve_refusal(self: &Arc<Self>) -> Option<Slot> {
+        Slot::take(self, |counts| &counts.refusals, REFUSALS)
     }
 }
 
 /// A connection's part of the limits.
 #[derive(Debug)]
-pub(crate) struct Admitted {
-    pub(crate) connection: Count,
-    pub(crate) handshake: Count,
-    pub(crate) address: Option<AddressCount>,
+pub(crate) struct Admission {
+    pub(crate) connection: Slot,
+    pub(crate) handshake: Slot,
+    pub(crate) address: Option<AddressSlot>,
 }
 
 /// One of something that is limited.
 #[derive(Debug)]
-pub(crate) struct Count {
+pub(crate) struct Slot {
     hub: Arc<Hub>,
     of: fn(&Counts) -> &AtomicUsize,
 }
 
-impl Count {
+impl Slot {
     fn take(hub: &Arc<Hub>, of: fn(&Counts) -> &AtomicUsize, limit: usize) -> Option<Self> {
         let below = |count| (count < limit).then_some(count + 1);
         of(&hub.counts).fetch_update(Ordering::AcqRel, Ordering::Acquire, below).ok()?;
-        Some(Count { hub: hub.clone(), of })
+        Some(Slot { hub: hub.clone(), of })
     }
 }
 
-impl Drop for Count {
+impl Drop for Slot {
     fn drop(&mut self) {
         (self.of)(&self.hub.counts).fetch_sub(1, Ordering::AcqRel);
         if self.hub.is_stopping() {
@@ -86,12 +86,12 @@ impl Drop for Count {
 
 /// One of the connections of an address.
 #[derive(Debug)]
-pub(crate) struct AddressCount {
+pub(crate) struct AddressSlot {
     hub: Arc<Hub>,
     ip: IpAddr,
 }
 
-impl Drop for AddressCount {
+impl Drop for AddressSlot {
     fn drop(&mut self) {
         let mut addresses = lock(&self.hub.counts.addresses);
         if let Some(count) = addresses.get_mut(&self.ip) {
@@ -119,13 +119,13 @@ mod tests {
         let first = hub.admit(&address("1.2.3.4:5")).unwrap();
         let second = hub.admit(&address("[::ffff:1.2.3.4]:6")).unwrap();
         assert!(hub.admit(&address("5.6.7.8:9")).is_none(), "two handshakes");
-        let Admitted { handshake, connection: _first, address: _address } = first;
+        let Admission { handshake, connection: _first, address: _address } = first;
         drop(handshake);
         for port in [7, 8] {
             let third = hub.admit(&address(&format!("1.2.3.4:{port}")));
             assert!(third.is_none(), "two of one address, however it is written");
         }
-        assert_eq!(hub.connections(), 2, "who was not admitted is not counted");
+        assert_eq!(hub.connections(), 2, "who was not admission is not counted");
         drop(second);
         let _third = hub.admit(&address("1.2.3.4:7")).unwrap();
         let _fourth = hub.admit(&Address::Unix(None)).unwrap();

@@ -32,16 +32,16 @@ pub(crate) fn encode_and_push(entries: impl Iterator<Item = Arc<Entry>>, payload
             prepared.push((entry.port.clone(), prepare(&entry.port, payload.clone())));
             prepared.len() - 1
         });
-        report.add(entry.push(Command::Prepared(&prepared[at].1)));
+        report.add(entry.dispatch(Command::Prepared(&prepared[at].1)));
     }
     report
 }
 
 /// The same with a message that is encoded already.
-pub(crate) fn push(entries: impl Iterator<Item = Arc<Entry>>, prepared: &Prepared) -> Broadcast {
+pub(crate) fn push_prepared(entries: impl Iterator<Item = Arc<Entry>>, prepared: &Prepared) -> Broadcast {
     let mut report = Broadcast::default();
     for entry in entries.filter(|entry| entry.is_established()) {
-        report.add(entry.push(Command::Prepared(prepared)));
+        report.add(entry.dispatch(Command::Prepared(prepared)));
     }
     report
 }

@@ -8,40 +8,40 @@ use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::{Command, PushTarget};
 
 /// What has been pushed before the 101, which has to be the first.
-pub(crate) struct Waiting {
+pub(crate) struct EarlyPushes {
     /// Has been given everything too: it knows what can be sent and what cannot, as the real one will.
     rehearsal: Sender,
-    queue: Vec<Queued>,
+    queue: Vec<OwnedCommand>,
     deferred: Vec<Deferred>,
 }
 
 /// What is to be done behind the 101.
 pub(crate) type Deferred = Box<dyn FnOnce() + Send>;
 
-enum Queued {
+enum OwnedCommand {
     Message(Payload<'static>),
     Prepared(Prepared),
     Frame(Frame<'static>),
     Close(CloseFrame<'static>),
 }
 
-impl Waiting {
+impl EarlyPushes {
     /// For a connection that will send as `rehearsal` does.
     pub(crate) fn new(rehearsal: Sender) -> Self {
-        Waiting { rehearsal, queue: Vec::new(), deferred: Vec::new() }
+        EarlyPushes { rehearsal, queue: Vec::new(), deferred: Vec::new() }
     }
 
-    pub(crate) fn push(&mut self, command: Command<'_>) -> Result<(), PushError> {
+    pub(crate) fn keep(&mut self, command: Command<'_>) -> Result<(), PushError> {
         command.clone().queue_on(&mut self.rehearsal)?;
         self.queue.push(match command {
-            Command::Message(payload) => Queued::Message(payload.into_owned()),
-            Command::Prepared(prepared) => Queued::Prepared(prepared.clone()),
-            Command::Frame(frame) => Queued::Frame(Frame {
+            Command::Message(payload) => OwnedCommand::Message(payload.into_owned()),
+            Command::Prepared(prepared) => OwnedCommand::Prepared(prepared.clone()),
+            Command::Frame(frame) => OwnedCommand::Frame(Frame {
                 opcode: frame.opcode,
                 data: frame.data.clone().into_owned().into(),
                 flags: frame.flags,
             }),
-            Command::Close(frame) => Queued::Close(frame.clone().into_owned()),
+            Command::Close(frame) => OwnedCommand::Close(frame.clone().into_owned()),
         });
         Ok(())
     }
@@ -54,25 +54,25 @@ impl Waiting {
     pub(crate) fn deliver(self, link: &dyn PushTarget) -> Vec<Deferred> {
         for queued in self.queue {
             // The rehearsal went well; what can be in the way now is the budget of the server.
-            let _ = queued.with(|command| link.push(command));
+            let _ = queued.with_command(|command| link.push(command));
         }
         self.deferred
     }
 }
 
-impl Queued {
-    fn with<R>(&self, f: impl FnOnce(Command<'_>) -> R) -> R {
+impl OwnedCommand {
+    fn with_command<R>(&self, f: impl FnOnce(Command<'_>) -> R) -> R {
         match self {
-            Queued::Message(payload) => f(Command::Message(payload.clone())),
-            Queued::Prepared(prepared) => f(Command::Prepared(prepared)),
-            Queued::Frame(frame) => f(Command::Frame(frame)),
-            Queued::Close(frame) => f(Command::Close(frame)),
+            OwnedCommand::Message(payload) => f(Command::Message(payload.clone())),
+            OwnedCommand::Prepared(prepared) => f(Command::Prepared(prepared)),
+            OwnedCommand::Frame(frame) => f(Command::Frame(frame)),
+            OwnedCommand::Close(frame) => f(Command::Close(frame)),
         }
     }
 }
 
-impl fmt::Debug for Waiting {
+impl fmt::Debug for EarlyPushes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("queue", &self.queue.len()).finish_non_exhaustive()
+        f.debug_struct("EarlyPushes").field("queue", &self.queue.len()).finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use sockeye_core::{CloseFrame, Instant, Sender, State};
 use crate::lock::lock;
 use crate::runtime::address::Address;
 use crate::runtime::clock::to_std_instant;
-use crate::server::registry::early_pushes::{Deferred, Waiting};
+use crate::server::registry::early_pushes::{Deferred, EarlyPushes};
 use crate::server::registry::error::PushError;
 use crate::server::registry::info::{ConnectionId, Info, Status};
 use crate::server::registry::push_target::{Command, Flusher, PushTarget};
@@ -35,9 +35,9 @@ enum Phase {
     /// Nowhere: it speaks HTTP. The task is woken by this.
     Http(Option<Waker>),
     /// To wait: the application is deciding on the handshake.
-    Handshake(Option<Waker>, Box<Waiting>),
+    Handshake(Option<Waker>, Box<EarlyPushes>),
     Open(Arc<dyn PushTarget>),
-    Over,
+    Ended,
 }
 
 /// A flag that anybody may set and the task looks at.
@@ -82,38 +82,38 @@ impl Entry {
         &self.peer
     }
 
-    pub(crate) fn push(&self, command: Command<'_>) -> Result<(), PushError> {
+    pub(crate) fn dispatch(&self, command: Command<'_>) -> Result<(), PushError> {
         let link = match &mut *lock(&self.phase) {
             Phase::Open(link) => link.clone(),
-            Phase::Handshake(_, waiting) => return waiting.push(command),
+            Phase::Handshake(_, waiting) => return waiting.keep(command),
             Phase::Http(_) => return Err(PushError::NotWebSocket),
-            Phase::Over => return Err(self.over()),
+            Phase::Ended => return Err(self.ended_error()),
         };
         // Without the lock: whom it wakes may run at once, and want it.
         link.push(command)
     }
 
     /// The same, but waits while the peer reads too slowly.
-    pub(crate) fn poll_push(
+    pub(crate) fn poll_dispatch(
         &self,
         cx: &mut Context<'_>,
         command: Command<'_>,
         flusher: Flusher,
     ) -> Poll<Result<(), PushError>> {
-        match self.link() {
+        match self.push_target() {
             Some(link) => link.poll_push(cx, command, flusher),
-            None => Poll::Ready(self.push(command)),
+            None => Poll::Ready(self.dispatch(command)),
         }
     }
 
     /// Who has waited does not wait any more.
-    pub(crate) fn deregister(&self, waker: &Waker) {
-        if let Some(link) = self.link() {
+    pub(crate) fn deregister_waiter(&self, waker: &Waker) {
+        if let Some(link) = self.push_target() {
             link.deregister_waiter(waker);
         }
     }
 
-    fn link(&self) -> Option<Arc<dyn PushTarget>> {
+    fn push_target(&self) -> Option<Arc<dyn PushTarget>> {
         if let Phase::Open(link) = &*lock(&self.phase) { Some(link.clone()) } else { None }
     }
 
@@ -128,11 +128,11 @@ impl Entry {
         }
     }
 
-    pub(crate) fn is(&self, flag: Flag) -> bool {
+    pub(crate) fn has_flag(&self, flag: Flag) -> bool {
         self.flags.load(Ordering::Acquire) & flag as u8 != 0
     }
 
-    pub(crate) fn set(&self, flag: Flag, on: bool) {
+    pub(crate) fn store_flag(&self, flag: Flag, on: bool) {
         if on {
             self.flags.fetch_or(flag as u8, Ordering::AcqRel);
         } else {
@@ -142,11 +142,11 @@ impl Entry {
 
     /// Sets a flag, and makes the task look at it.
     pub(crate) fn set_flag(&self, flag: Flag, on: bool) -> Result<(), PushError> {
-        self.set(flag, on);
+        self.store_flag(flag, on);
         let link = match &mut *lock(&self.phase) {
             Phase::Open(link) => Ok(link.clone()),
             Phase::Http(waker) | Phase::Handshake(waker, _) => Err(waker.take()),
-            Phase::Over => return Err(self.over()),
+            Phase::Ended => return Err(self.ended_error()),
         };
         // Without the lock, as above.
         match (link, flag) {
@@ -159,8 +159,8 @@ impl Entry {
     }
 
     /// The server ends. What is no WebSocket sees it for itself when it is woken.
-    pub(crate) fn go_away(&self, frame: &CloseFrame<'_>) {
-        if self.push(Command::Close(frame)) != Err(PushError::NotWebSocket) {
+    pub(crate) fn start_shutdown(&self, frame: &CloseFrame<'_>) {
+        if self.dispatch(Command::Close(frame)) != Err(PushError::NotWebSocket) {
             return;
         }
         let waker = if let Phase::Http(waker) = &mut *lock(&self.phase) { waker.take() } else { None };
@@ -202,7 +202,7 @@ impl Entry {
     }
 
     /// Who is to be woken when a flag is set, until the connection is open.
-    pub(crate) fn register(&self, waker: &Waker) {
+    pub(crate) fn register_task(&self, waker: &Waker) {
         if let Phase::Http(slot) | Phase::Handshake(slot, _) = &mut *lock(&self.phase) {
             slot.clone_from(&Some(waker.clone()));
         }
@@ -210,7 +210,7 @@ impl Entry {
 
     /// The application decides on a handshake: from now on pushes wait for its 101.
     pub(crate) fn begin_handshake(&self) {
-        let waiting = Box::new(Waiting::new(Sender::server(self.port.config.clone())));
+        let waiting = Box::new(EarlyPushes::new(Sender::server(self.port.config.clone())));
         let mut phase = lock(&self.phase);
         let waker = if let Phase::Http(waker) = &mut *phase { waker.take() } else { None };
         *phase = Phase::Handshake(waker, waiting);
@@ -222,7 +222,7 @@ impl Entry {
         let mut phase = lock(&self.phase);
         let waker = match &mut *phase {
             Phase::Http(waker) | Phase::Handshake(waker, _) => waker.take(),
-            Phase::Open(_) | Phase::Over => None,
+            Phase::Open(_) | Phase::Ended => None,
         };
         let old = std::mem::replace(&mut *phase, Phase::Http(waker));
         drop(phase);
@@ -242,10 +242,10 @@ impl Entry {
         let deferred = waiting.deliver(&*link);
         drop(phase);
         // Told before there was a link to tell.
-        if self.is(Flag::Protected) {
+        if self.has_flag(Flag::Protected) {
             link.set_protected(true);
         }
-        if self.is(Flag::Aborted) {
+        if self.has_flag(Flag::Aborted) {
             link.abort();
         }
         deferred
@@ -256,11 +256,11 @@ impl Entry {
         if self.status.load(Ordering::Acquire) == Status::Active.as_u8() {
             self.set_status(Status::Closing);
         }
-        let old = std::mem::replace(&mut *lock(&self.phase), Phase::Over);
+        let old = std::mem::replace(&mut *lock(&self.phase), Phase::Ended);
         drop(old);
     }
 
-    fn over(&self) -> PushError {
+    fn ended_error(&self) -> PushError {
         let was_open = self.status.load(Ordering::Acquire) == Status::Closing.as_u8();
         if was_open { PushError::Closing } else { PushError::NotWebSocket }
     }

@@ -18,24 +18,24 @@ use crate::server::registry::info::ConnectionId;
 use crate::server::registry::settings::{Limits, Settings};
 
 /// What waits is added up in so many places: in one, all cores would write to the same memory for each message.
-const SUMS: usize = 16;
+const QUEUE_COUNTERS: usize = 16;
 
 /// A cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Sum(AtomicUsize);
+struct QueueCounter(AtomicUsize);
 
 /// No lock of it is held while anything is sent or any handler runs.
 #[derive(Debug)]
 pub(crate) struct Hub {
     entries: RwLock<HashMap<u64, Arc<Entry>>>,
-    next: AtomicU64,
+    next_id: AtomicU64,
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,
-    queued: [Sum; SUMS],
+    queued: [QueueCounter; QUEUE_COUNTERS],
     stopping: AtomicBool,
     grace: Mutex<Option<Duration>>,
-    over: AtomicBool,
+    stopped: AtomicBool,
     /// The tasks that wait for a change of the counts or of the shutdown.
     waiters: Mutex<WakerList>,
 }
@@ -44,13 +44,13 @@ impl Hub {
     pub(crate) fn new(limits: Limits) -> Self {
         Hub {
             entries: RwLock::default(),
-            next: AtomicU64::new(1),
+            next_id: AtomicU64::new(1),
             limits,
             counts: Counts::default(),
             queued: Default::default(),
             stopping: AtomicBool::new(false),
             grace: Mutex::new(None),
-            over: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             waiters: Mutex::default(),
         }
     }
@@ -78,7 +78,7 @@ impl Hub {
         port: Arc<Settings>,
     ) -> Arc<Entry> {
         // 64 bits do not run out.
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let entry = Arc::new(Entry::new(ConnectionId(id), peer, local, now, port));
         self.write().insert(id, entry.clone());
         entry
@@ -101,7 +101,7 @@ impl Hub {
 
     /// What waits on a connection has changed.
     pub(crate) fn count_queued(&self, id: ConnectionId, before: usize, now: usize) {
-        let Sum(sum) = &self.queued[id.0 as usize % SUMS];
+        let QueueCounter(sum) = &self.queued[id.0 as usize % QUEUE_COUNTERS];
         if now >= before {
             sum.fetch_add(now - before, Ordering::Relaxed);
         } else {
@@ -110,7 +110,7 @@ impl Hub {
     }
 
     pub(crate) fn queued(&self) -> usize {
-        self.queued.iter().map(|Sum(sum)| sum.load(Ordering::Relaxed)).fold(0, usize::saturating_add)
+        self.queued.iter().map(|QueueCounter(sum)| sum.load(Ordering::Relaxed)).fold(0, usize::saturating_add)
     }
 
     /// Pushes at the same time may pass it by one message each.
@@ -139,8 +139,8 @@ impl Hub {
         }
         if !self.stopping.swap(true, Ordering::AcqRel) {
             // Who is not in it yet looks at `stopping` when he is.
-            let frame = going_away();
-            self.snapshot().iter().for_each(|entry| entry.go_away(&frame));
+            let frame = shutdown_frame();
+            self.snapshot().iter().for_each(|entry| entry.start_shutdown(&frame));
         }
         self.wake_waiters();
     }
@@ -160,13 +160,13 @@ impl Hub {
     }
 
     /// Nothing runs any more.
-    pub(crate) fn finish(&self) {
-        self.over.store(true, Ordering::Release);
+    pub(crate) fn set_stopped(&self) {
+        self.stopped.store(true, Ordering::Release);
         self.wake_waiters();
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 
     /// Wakes the task at the next change of the counts or of the shutdown.
@@ -188,7 +188,7 @@ impl Hub {
 }
 
 /// RFC 6455 7.4.1: "1001 indicates that an endpoint is "going away", such as a server going down".
-pub(crate) fn going_away() -> CloseFrame<'static> {
+pub(crate) fn shutdown_frame() -> CloseFrame<'static> {
     CloseFrame::new(CloseCode::GOING_AWAY, "the server shuts down")
 }
 

@@ -10,7 +10,7 @@ use crate::server::registry::push_target::{Command, Flusher};
 
 /// Waits until the peer has read enough, then queues.
 #[derive(Debug)]
-pub(crate) struct Sending<'a> {
+pub(crate) struct SendFuture<'a> {
     entry: &'a Entry,
     command: Command<'a>,
     flusher: Flusher,
@@ -18,27 +18,27 @@ pub(crate) struct Sending<'a> {
     waker: Option<Waker>,
 }
 
-impl<'a> Sending<'a> {
+impl<'a> SendFuture<'a> {
     pub(crate) fn new(entry: &'a Entry, command: Command<'a>, flusher: Flusher) -> Self {
-        Sending { entry, command, flusher, waker: None }
+        SendFuture { entry, command, flusher, waker: None }
     }
 }
 
-impl Future for Sending<'_> {
+impl Future for SendFuture<'_> {
     type Output = Result<(), PushError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A payload is cloned by reference.
-        let polled = self.entry.poll_push(cx, self.command.clone(), self.flusher);
+        let polled = self.entry.poll_dispatch(cx, self.command.clone(), self.flusher);
         self.waker = polled.is_pending().then(|| cx.waker().clone());
         polled
     }
 }
 
-impl Drop for Sending<'_> {
+impl Drop for SendFuture<'_> {
     fn drop(&mut self) {
         if let Some(waker) = &self.waker {
-            self.entry.deregister(waker);
+            self.entry.deregister_waiter(waker);
         }
     }
 }

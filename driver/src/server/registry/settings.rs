@@ -45,7 +45,7 @@ pub enum SlowReader {
 
 impl Settings {
     /// What follows from the rest.
-    pub(crate) fn settled(mut self) -> Self {
+    pub(crate) fn with_implied(mut self) -> Self {
         if self.forward.ping {
             Arc::make_mut(&mut self.config).auto_pong = false;
         }

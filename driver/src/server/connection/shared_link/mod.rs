@@ -147,7 +147,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     fn clear_full_flag(&mut self) -> bool {
         let has_room = self.has_room();
         if has_room {
-            self.entry.set(Flag::Full, false);
+            self.entry.store_flag(Flag::Full, false);
         }
         has_room
     }
@@ -161,7 +161,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         }
         if self.entry.port.config.reaches_high_water_mark(queued) {
             self.above_low_mark = true;
-            self.entry.set(Flag::Full, true);
+            self.entry.store_flag(Flag::Full, true);
         } else if self.above_low_mark && queued <= self.entry.port.low_water_mark {
             self.above_low_mark = false;
             // After a Close no message could fill the room.
