@@ -12,7 +12,7 @@ pub(crate) struct WakerList(Vec<Waker>);
 impl WakerList {
     /// Adds a waker, unless the list has one for the same task.
     ///
-    /// Register first and then check the condition: the other order misses a change in between.
+    /// Register first and then check the condition: the other order can miss a change.
     pub(crate) fn register(&mut self, waker: &Waker) {
         if !self.0.iter().any(|known| known.will_wake(waker)) {
             self.0.push(waker.clone());

@@ -1,4 +1,4 @@
-//! A server: built, bound, run, and ended.
+//! A server, from its first port to the end of its last connection.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -6,37 +6,38 @@ use std::io;
 use std::net::ToSocketAddrs;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
+
+use sockeye_core::Instant;
 
 use crate::runtime::address::Address;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
 use crate::runtime::server::Runtime;
 use crate::server::accept::accept_loop::AcceptLoop;
-use crate::server::accept::listen;
-use crate::server::accept::listen::ListenOptions;
+use crate::server::accept::listen::{self, ListenOptions};
 use crate::server::api::handle::ServerHandle;
 use crate::server::api::handler::Handler;
 use crate::server::api::port::Port;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Limits;
 
-/// What is left when the grace is over has this long to see that it is aborted.
+/// How long aborted connections have, after the grace, to end by themselves.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
-/// A server whose ports are open; [`run`](Server::run) accepts their connections.
+/// A server whose ports are open. [`run`](Server::run) accepts their connections.
 pub struct Server<R> {
     runtime: R,
     hub: Arc<Hub>,
     addresses: Vec<Address>,
-    ports: Vec<StartAcceptLoop<R>>,
+    accept_loops: Vec<StartAcceptLoop<R>>,
 }
 
-/// The loop of a port, whatever its handler.
+/// Starts the accept loop of a port. It hides the type of the port's handler.
 type StartAcceptLoop<R> = Box<dyn FnOnce(R, Arc<Hub>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-/// Puts a [`Server`] together: limits, and ports, each with its own handler and options.
+/// Builds a [`Server`] with limits, and with ports that each have a handler and options.
 ///
 /// ```
 /// use sockeye_driver::server::{Callbacks, Limits, Port, Runtime, Server, SlowReader};
@@ -49,7 +50,7 @@ type StartAcceptLoop<R> = Box<dyn FnOnce(R, Arc<Hub>) -> Pin<Box<dyn Future<Outp
 ///     Ok(Server::builder()
 ///         .limits(Limits::new().max_connections(10_000).max_queued(256 << 20))
 ///         .listen("0.0.0.0:9501", Port::new(echo))?
-///         // From within only, and to all connections of both.
+///         // Only local clients reach this port. It broadcasts to the connections of both.
 ///         .listen("127.0.0.1:9502", Port::new(news).slow_reader(SlowReader::Drop))?
 ///         .build())
 /// }
@@ -60,17 +61,19 @@ pub struct ServerBuilder<R> {
 }
 
 impl<R: Runtime + Default> Server<R> {
-    /// A server with one port, and defaults for everything else. Of several addresses that a name stands for, it is the first
-    /// that can be listened on.
+    /// Opens a server with one port and default options.
+    ///
+    /// If a name has several addresses, the server listens on the first one that it can.
     ///
     /// # Errors
     ///
-    /// None of the addresses can be listened on, or the runtime does not run here.
+    /// Returns an error if the server cannot listen on any of the addresses, or if the runtime does
+    /// not run.
     pub fn bind<H: Handler>(address: impl ToSocketAddrs, handler: H) -> io::Result<Self> {
         Ok(Self::builder().listen(address, Port::new(handler))?.build())
     }
 
-    /// A server with several ports, limits, or other options.
+    /// Returns a builder for a server with several ports, limits, or other options.
     #[must_use]
     pub fn builder() -> ServerBuilder<R> {
         Self::builder_on(R::default())
@@ -78,71 +81,73 @@ impl<R: Runtime + Default> Server<R> {
 }
 
 impl<R: Runtime> Server<R> {
-    /// As [`builder`](Server::builder), on this runtime.
+    /// Returns a builder like [`builder`](Server::builder), for this runtime.
     #[must_use]
     pub fn builder_on(runtime: R) -> ServerBuilder<R> {
         let hub = Arc::new(Hub::new(Limits::default()));
-        let server = Server { runtime, hub, addresses: Vec::new(), ports: Vec::new() };
+        let server = Server { runtime, hub, addresses: Vec::new(), accept_loops: Vec::new() };
         ServerBuilder { server, options: ListenOptions::default() }
     }
 
-    /// The way to its connections, from anywhere.
+    /// Returns a handle, to push to connections from anywhere and to shut the server down.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(self.hub.clone())
     }
 
-    /// Where it listens, in the order of its ports.
+    /// Returns the addresses that the server listens on, in the order of its ports.
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
-    /// Serves until [`shutdown`](ServerHandle::shutdown) is called and done.
+    /// Accepts and serves connections until a [`shutdown`](ServerHandle::shutdown) is complete.
     ///
     /// # Errors
     ///
-    /// The runtime cannot run it.
+    /// Returns an error if the runtime cannot run the server.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the server at once: nothing more is accepted, and every connection is aborted.
+    /// Dropping the future ends the server at once: it accepts no more connections, and aborts
+    /// those that it has.
     pub async fn run(self) -> io::Result<()> {
-        let Server { runtime, hub, ports, .. } = self;
-        let ends = StopOnDrop(hub.clone());
-        for start in ports {
-            let (is_open, port) = (hub.count_port(), start(runtime.clone(), hub.clone()));
+        let Server { runtime, hub, accept_loops, .. } = self;
+        let stop = StopOnDrop(hub.clone());
+        for start in accept_loops {
+            let (slot, accept_loop) = (hub.count_port(), start(runtime.clone(), hub.clone()));
             runtime.spawn(async move {
-                port.await;
-                drop(is_open);
+                accept_loop.await;
+                drop(slot);
             })?;
         }
-        let grace = poll_fn(|cx| {
+        poll_fn(|cx| {
             hub.register_waiter(cx.waker());
             if hub.is_stopping() { Poll::Ready(()) } else { Poll::Pending }
-        });
-        grace.await;
+        })
+        .await;
         let mut clock = runtime.clock();
-        let begun = clock.now();
-        let all_ended =
-            |wait: &dyn Fn() -> Duration, clock: &mut R::Clock, cx: &mut std::task::Context<'_>| {
-                hub.register_waiter(cx.waker());
-                if hub.has_drained() {
-                    return Poll::Ready(());
-                }
-                // A second call of `shutdown` may have shortened the grace.
-                poll_deadline(clock, cx, begun + wait()).map(drop)
-            };
+        let began = clock.now();
         let grace = || hub.grace().unwrap_or_default();
-        poll_fn(|cx| all_ended(&grace, &mut clock, cx)).await;
+        poll_fn(|cx| poll_drained(&hub, &mut clock, cx, began + grace())).await;
         hub.abort_all();
-        poll_fn(|cx| all_ended(&|| grace().saturating_add(ABORT_GRACE), &mut clock, cx)).await;
-        drop(ends);
+        poll_fn(|cx| {
+            let deadline = began + grace().saturating_add(ABORT_GRACE);
+            poll_drained(&hub, &mut clock, cx, deadline)
+        })
+        .await;
+        drop(stop);
         Ok(())
     }
 }
 
-/// Ends everything, whatever the reason.
+/// Waits until all connections have ended, or until `deadline`.
+fn poll_drained(hub: &Hub, clock: &mut impl Clock, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+    hub.register_waiter(cx.waker());
+    if hub.has_drained() { Poll::Ready(()) } else { poll_deadline(clock, cx, deadline).map(drop) }
+}
+
+/// Stops the server when `run` returns, fails or is dropped.
 struct StopOnDrop(Arc<Hub>);
 
 impl Drop for StopOnDrop {
@@ -154,28 +159,30 @@ impl Drop for StopOnDrop {
 }
 
 impl<R: Runtime> ServerBuilder<R> {
-    /// Limits of the whole server.
+    /// Sets the limits of the whole server.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.server.hub = Arc::new(Hub::new(limits));
         self
     }
 
-    /// How the ports that follow are opened.
+    /// Sets the options of the TCP sockets that are opened after this call.
     #[must_use]
     pub fn listen_options(mut self, options: ListenOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// Listens on a TCP port, from now on: who connects waits for [`run`](Server::run). Of several addresses that a name stands for, it
-    /// is the first that can be listened on.
+    /// Listens on a TCP port from now on. Clients that connect wait for [`run`](Server::run).
+    ///
+    /// If a name has several addresses, the server listens on the first one that it can.
     ///
     /// # Errors
     ///
-    /// None of the addresses can be listened on, or the runtime does not run here.
+    /// Returns an error if the server cannot listen on any of the addresses, or if the runtime does
+    /// not run.
     pub fn listen<H: Handler>(self, address: impl ToSocketAddrs, port: Port<H>) -> io::Result<Self> {
-        let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "the name stands for no address");
+        let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
         for address in address.to_socket_addrs()? {
             match listen::listen_tcp(address, &self.options) {
                 Ok(socket) => return self.listen_on(socket, port),
@@ -185,25 +192,27 @@ impl<R: Runtime> ServerBuilder<R> {
         Err(failed)
     }
 
-    /// The same on a socket that listens already, for instance one that was handed over by a supervisor.
+    /// Takes over a TCP socket that already listens, for instance one that a supervisor opened.
     ///
     /// # Errors
     ///
-    /// The runtime cannot take it.
+    /// Returns an error if the runtime cannot take the socket.
     pub fn listen_on<H: Handler>(mut self, socket: std::net::TcpListener, port: Port<H>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?.into();
         let listener = self.server.runtime.listen(socket)?;
-        self.server.add(address, listener, port);
+        self.server.add_port(address, listener, port);
         Ok(self)
     }
 
-    /// The same on a Unix socket at this path. What a server that has ended left there is removed first; what this one leaves
-    /// there is not.
+    /// Listens on a Unix socket at this path.
+    ///
+    /// A socket that an earlier server left there is removed first. This server leaves its own
+    /// socket there when it ends.
     ///
     /// # Errors
     ///
-    /// The path is taken, or the runtime has no Unix sockets.
+    /// Returns an error if the path is in use, or if the runtime has no Unix sockets.
     #[cfg(unix)]
     pub fn listen_unix<H: Handler>(
         mut self,
@@ -213,19 +222,20 @@ impl<R: Runtime> ServerBuilder<R> {
         let socket = listen::listen_unix(path.as_ref())?;
         let address = socket.local_addr()?.into();
         let listener = self.server.runtime.listen_unix(socket)?;
-        self.server.add(address, listener, port);
+        self.server.add_port(address, listener, port);
         Ok(self)
     }
 
-    /// The same with a listener of the runtime's own, for whatever it listens to; `address` is what
-    /// [`addresses`](Server::addresses) says of it.
+    /// Accepts connections from any listener of the runtime's type.
+    ///
+    /// [`addresses`](Server::addresses) returns `address` for it.
     #[must_use]
     pub fn listen_with<H: Handler>(mut self, listener: R::Listener, address: Address, port: Port<H>) -> Self {
-        self.server.add(address, listener, port);
+        self.server.add_port(address, listener, port);
         self
     }
 
-    /// The server, with all its ports.
+    /// Returns the server, with all its ports.
     #[must_use]
     pub fn build(self) -> Server<R> {
         self.server
@@ -233,11 +243,11 @@ impl<R: Runtime> ServerBuilder<R> {
 }
 
 impl<R: Runtime> Server<R> {
-    fn add<H: Handler>(&mut self, address: Address, listener: R::Listener, port: Port<H>) {
+    fn add_port<H: Handler>(&mut self, address: Address, listener: R::Listener, port: Port<H>) {
         let settings = Arc::new(port.settings.with_implied());
-        let bound = AcceptLoop::<R, H> { listener, settings, handler: port.handler };
+        let accept_loop = AcceptLoop::<R, H> { listener, settings, handler: port.handler };
         self.addresses.push(address);
-        self.ports.push(Box::new(|runtime, hub| Box::pin(bound.run(runtime, hub))));
+        self.accept_loops.push(Box::new(|runtime, hub| Box::pin(accept_loop.run(runtime, hub))));
     }
 }
 

@@ -1,5 +1,8 @@
-//! What a server tells its operator, if the feature `tracing` is on.
-#![cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody is told"))]
+//! What a server logs, with the feature `tracing`.
+#![cfg_attr(
+    not(feature = "tracing"),
+    expect(unused_variables, reason = "without the feature, nothing is logged")
+)]
 
 use std::fmt::Display;
 use std::io;

@@ -1,21 +1,26 @@
-//! A server of WebSockets, and of HTTP on the same port, once for all runtimes.
+//! A server of WebSockets, and of HTTP on the same port, for every runtime.
 //!
 //! ```text
-//!    Handler (events)                       ServerHandle, Client (push from anywhere)
+//!    Handler (events)                        Client, ServerHandle (push from anywhere)
 //!        ▲                                            │
-//!        │ one at a time                              ▼  registry: id ─▶ Entry
-//!   ┌────┴──── the task of a connection ────┐    Mutex<Served> ── wakes ──▶ the task
-//!   │ HttpPhase: HTTP, opening handshake     │         ▲   the core's Sender: its errors, its queue
-//!   │ Serving:  batches of messages ────────┼─────────┘
-//!   └───────▲───────────────────────────────┘
-//!           │ spawn                              limits, budget, shutdown: Hub
-//!   accept loop of each port (Runtime, Listener)
+//!        │ one at a time                              ▼  Hub: id ─▶ Entry ─▶ PushTarget
+//!   ┌────┴──── the task of a connection ────┐    Mutex<SharedLink> ── wakes ──▶ the task
+//!   │ HttpPhase:    HTTP, opening handshake │         ▲  the core's Sender: its rules, its queue
+//!   │ MessagePhase: batches of messages ────┼─────────┘
+//!   └────▲──────────────────────────────────┘
+//!        │ spawn                              limits, budget, shutdown: Hub
+//!   AcceptLoop of each port (Runtime, Listener)
 //! ```
 //!
-//! A push locks the connection's link, queues, and wakes its task, which writes everything that was queued meanwhile
-//! at once. There is no channel and no second queue.
+//! A push locks the connection's link, queues, and wakes the connection's task, which then writes
+//! everything in the queue at once. The only queue is the core's, and no channel leads to it.
+//! Pushes that are made during the opening handshake wait in `EarlyPushes` until the 101 is sent.
 //!
-//! The runtimes' crates bring a [`Runtime`]; applications use these types through them.
+//! The rooms are layers, and each imports only those before it: `registry` (what the server knows
+//! of its connections, and how a push reaches one), `api` (what applications use), `connection`
+//! (the task), `accept` (listening sockets and the accept loop), `lifecycle` (the whole server).
+//!
+//! Each runtime's crate implements [`Runtime`] and re-exports these types.
 
 mod accept;
 mod api;

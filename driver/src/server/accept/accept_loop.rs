@@ -1,4 +1,4 @@
-//! The loop of one port: accept, look whether there is room, start a task.
+//! The accept loop of one port.
 
 use std::future::poll_fn;
 use std::io;
@@ -21,10 +21,11 @@ use crate::server::log;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Settings;
 
-/// After an error of the listening socket, most likely for want of descriptors, others are to end first.
+/// The shortest and the longest pause after an error of the listening socket. Most likely the
+/// process has no file descriptors left, and other connections must end first.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-/// A port that is open and whose connections nobody accepts yet.
+/// An open port, and what its connections need.
 pub(crate) struct AcceptLoop<R: Runtime, H> {
     pub(crate) listener: R::Listener,
     pub(crate) settings: Arc<Settings>,
@@ -32,7 +33,7 @@ pub(crate) struct AcceptLoop<R: Runtime, H> {
 }
 
 impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
-    /// Accepts until the server ends.
+    /// Accepts connections until the server shuts down.
     pub(crate) async fn run(mut self, runtime: R, hub: Arc<Hub>) {
         let mut clock = runtime.clock();
         let mut backoff = BACKOFF.0;
@@ -43,8 +44,8 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
             };
             if let Some(error) = failed {
                 log::cannot_accept(&error, backoff);
-                let until = clock.now() + backoff;
-                poll_fn(|cx| poll_pause(cx, &mut clock, &hub, until)).await;
+                let deadline = clock.now() + backoff;
+                poll_fn(|cx| poll_pause(cx, &mut clock, &hub, deadline)).await;
                 clock.cancel();
                 backoff = (backoff * 2).min(BACKOFF.1);
             } else {
@@ -53,6 +54,7 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
         }
     }
 
+    /// Waits for the next connection. Returns `None` once a shutdown has begun.
     fn poll_accept(&mut self, cx: &mut Context<'_>, hub: &Hub) -> Poll<Option<io::Result<Accepted<R::Io>>>> {
         hub.register_waiter(cx.waker());
         if hub.is_stopping() {
@@ -61,6 +63,7 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
         self.listener.poll_accept(cx).map(Some)
     }
 
+    /// Starts the task of a connection, or one that refuses it if a limit is reached.
     fn admit(&self, runtime: &R, hub: &Arc<Hub>, accepted: Accepted<R::Io>) -> io::Result<()> {
         if let Some(admission) = hub.admit(&accepted.peer) {
             let (settings, handler) = (self.settings.clone(), self.handler.clone());
@@ -68,24 +71,24 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
             return runtime.spawn(isolate_panics(task));
         }
         log::full(&accepted.peer);
-        let Some(count) = hub.reserve_refusal() else { return Ok(()) };
+        let Some(slot) = hub.reserve_refusal() else { return Ok(()) };
         let clock = runtime.clock();
         runtime.spawn(async move {
             let full = complete(Response::text(503, "the server is full; try again later\n"), false);
-            // The peer may be gone already.
+            // Ignore errors: the peer may already be gone.
             let _ = Opening::new(accepted.io, clock).end_with(&full.encode()).await;
-            drop(count);
+            drop(slot);
         })
     }
 }
 
-/// Waits, but not through the end of the server.
-fn poll_pause(cx: &mut Context<'_>, clock: &mut impl Clock, hub: &Hub, until: Instant) -> Poll<()> {
+/// Waits until `deadline`, or until a shutdown begins.
+fn poll_pause(cx: &mut Context<'_>, clock: &mut impl Clock, hub: &Hub, deadline: Instant) -> Poll<()> {
     hub.register_waiter(cx.waker());
-    if hub.is_stopping() { Poll::Ready(()) } else { poll_deadline(clock, cx, until).map(drop) }
+    if hub.is_stopping() { Poll::Ready(()) } else { poll_deadline(clock, cx, deadline).map(drop) }
 }
 
-/// Whether it is the connection that failed, and not the socket that listens.
+/// Returns whether an error of `accept` concerns one connection, not the listening socket.
 fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, TimedOut};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | TimedOut)

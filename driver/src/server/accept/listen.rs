@@ -1,23 +1,24 @@
-//! Opening sockets that listen: the same for all runtimes.
+//! Opening listening sockets: the same for all runtimes.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// How a listening socket is opened.
+/// The options of a listening TCP socket.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ListenOptions {
-    /// Whether an address may be taken of which old connections still linger (`SO_REUSEADDR`; yes, except on Windows, where it means
-    /// something else).
+    /// Whether to listen on an address on which connections of an earlier process still linger
+    /// (`SO_REUSEADDR`). By default yes, except on Windows, where the option means something else.
     pub reuse_address: bool,
-    /// Whether several sockets may listen on the same port, among which the system divides the connections (`SO_REUSEPORT`,
-    /// where there is one; no).
+    /// Whether several sockets may listen on the same port, and the system divides the connections
+    /// among them (`SO_REUSEPORT`, where it exists). By default no.
     pub reuse_port: bool,
-    /// Whether an IPv6 socket takes IPv6 only (`IPV6_V6ONLY`; as the system has it).
+    /// Whether an IPv6 socket accepts only IPv6 connections (`IPV6_V6ONLY`). By default the system
+    /// decides.
     pub only_v6: Option<bool>,
-    /// How many connections may wait to be accepted (1024).
+    /// How many connections may wait to be accepted. By default 1024.
     pub backlog: u32,
 }
 
@@ -28,7 +29,7 @@ impl Default for ListenOptions {
 }
 
 impl ListenOptions {
-    /// The defaults, as stated at each field.
+    /// Returns the defaults, which are stated at each field.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -63,11 +64,11 @@ impl ListenOptions {
     }
 }
 
-/// Listens on `address`, without blocking.
+/// Opens a nonblocking TCP socket that listens on `address`.
 ///
 /// # Errors
 ///
-/// The address is taken, not ours, or not allowed.
+/// Returns an error if the address is in use, does not belong to this machine, or is not permitted.
 pub(crate) fn listen_tcp(address: SocketAddr, options: &ListenOptions) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(options.reuse_address)?;
@@ -84,11 +85,13 @@ pub(crate) fn listen_tcp(address: SocketAddr, options: &ListenOptions) -> io::Re
     Ok(socket.into())
 }
 
-/// Listens on a path. What is left there by a server that has ended is removed; a socket that somebody listens on is not.
+/// Opens a nonblocking Unix socket that listens at `path`.
+///
+/// Removes a socket there on which no process listens any more. It does not remove anything else.
 ///
 /// # Errors
 ///
-/// The path is taken, or not allowed.
+/// Returns an error if the path is in use or not permitted.
 #[cfg(unix)]
 pub(crate) fn listen_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixListener> {
     use std::os::unix::fs::FileTypeExt;
@@ -112,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn m13_only_a_socket_that_nobody_listens_on_makes_way() {
+    fn m13_only_an_abandoned_socket_is_removed() {
         let path = std::env::temp_dir().join(format!("sockeye-listen-{}", std::process::id()));
         std::fs::write(&path, "precious").unwrap();
         assert_eq!(listen_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);

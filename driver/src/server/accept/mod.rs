@@ -1,4 +1,4 @@
-//! Ports: opening sockets, accepting connections, and the runtime that does both.
+//! Ports: opening listening sockets, and accepting their connections.
 
 pub(crate) mod accept_loop;
 pub(crate) mod listen;

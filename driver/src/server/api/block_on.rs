@@ -1,4 +1,4 @@
-//! Waiting for a future with a thread.
+//! Blocking a thread until a future is ready.
 
 use std::future::Future;
 use std::pin::pin;
@@ -6,23 +6,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-/// Runs a future on this thread, which sleeps while it waits.
+/// Runs a future on this thread, and blocks the thread while the future waits.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let waker = Waker::from(Arc::new(UnparkOnWake(std::thread::current())));
     let mut cx = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        // Who unparks before this makes it return at once.
+        // If the thread was unparked since the poll, this returns at once.
         std::thread::park();
     }
 }
 
-struct Unpark(Thread);
+struct UnparkOnWake(Thread);
 
-impl Wake for Unpark {
+impl Wake for UnparkOnWake {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

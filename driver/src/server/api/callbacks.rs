@@ -1,4 +1,4 @@
-//! A handler made of closures, for small programs.
+//! A handler that is built from closures, for small programs.
 
 use std::fmt;
 use std::future::Future;
@@ -14,20 +14,24 @@ use crate::server::api::handler::{BoxError, Decision, Failure, Handler, HandlerR
 use crate::server::api::http_request::HttpRequest;
 use crate::server::log;
 
-/// A [`Handler`] made of closures, each of which gets what it needs as its own, so that it may be moved into an async block. It
-/// begins with the one that every server must have:
+/// A [`Handler`] that is built from closures, beginning with the required one.
+///
+/// Each closure receives owned values, which it can move into an async block:
 ///
 /// ```
 /// use sockeye_driver::server::Callbacks;
 ///
 /// let handler = Callbacks::on_message(|client, message| async move { client.push(message) })
 ///     .on_open(|client, request| async move {
-///         println!("{} asks for {}", client.id(), request.path());
+///         println!("{} opens {}", client.id(), request.path());
 ///     })
 ///     .on_close(|client, info| async move { println!("{}: {info}", client.id()) });
 /// ```
 ///
-/// A closure returns nothing, or a result whose error closes the connection with 1011.
+/// A closure for an event returns nothing, or a result whose error closes the connection with
+/// 1011. The closures for [`connect`](Handler::connect), [`handshake`](Handler::handshake),
+/// [`before_handshake_response`](Handler::before_handshake_response) and
+/// [`request`](Handler::request) return a decision.
 pub struct Callbacks {
     message: On<Message>,
     connect: Option<On<(), Result<(), Refused>>>,
@@ -44,7 +48,7 @@ pub struct Callbacks {
 
 pub(crate) type OnFailed = Box<dyn Fn(&Client, &Failure) + Send + Sync>;
 
-/// One closure.
+/// A boxed closure for one event.
 type On<T, O = HandlerResult> =
     Box<dyn Fn(Client, T) -> Pin<Box<dyn Future<Output = O> + Send>> + Send + Sync>;
 
@@ -52,7 +56,7 @@ type On<T, O = HandlerResult> =
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HttpExchange {
-    /// Method, path, query and its parameters, headers, cookies.
+    /// The method, path, query, headers and cookies.
     pub head: Request,
     /// The body.
     pub body: Vec<u8>,
@@ -66,13 +70,13 @@ impl Deref for HttpExchange {
     }
 }
 
-/// What a closure may return: nothing, or a result.
+/// The return value of a closure: nothing, or a result.
 pub trait Outcome {
-    /// As a result.
+    /// Converts the value into a result.
     ///
     /// # Errors
     ///
-    /// The closure failed.
+    /// Returns the error of the closure, if it failed.
     fn into_result(self) -> HandlerResult;
 }
 
@@ -88,8 +92,8 @@ impl<E: Into<BoxError>> Outcome for Result<(), E> {
     }
 }
 
-/// Puts a closure in a box.
-fn boxed<T, F, Fut, O>(f: F, finish: fn(Fut::Output) -> O) -> On<T, O>
+/// Boxes a closure, and converts what it returns.
+fn boxed<T, F, Fut, O>(f: F, convert: fn(Fut::Output) -> O) -> On<T, O>
 where
     F: Fn(Client, T) -> Fut + Send + Sync + 'static,
     Fut: Future + Send + 'static,
@@ -97,7 +101,7 @@ where
 {
     Box::new(move |client, value| {
         let future = f(client, value);
-        Box::pin(async move { finish(future.await) })
+        Box::pin(async move { convert(future.await) })
     })
 }
 
@@ -132,7 +136,7 @@ macro_rules! decisions {
 }
 
 impl Callbacks {
-    /// Begins with what is done with messages: [`Handler::message`].
+    /// Creates a handler from the closure for [`Handler::message`].
     pub fn on_message<F, Fut>(f: F) -> Self
     where
         F: Fn(Client, Message) -> Fut + Send + Sync + 'static,
@@ -154,32 +158,32 @@ impl Callbacks {
     }
 
     events! {
-        /// [`Handler::open`].
+        /// Sets the closure for [`Handler::open`].
         on_open => open(Request);
-        /// [`Handler::control`].
+        /// Sets the closure for [`Handler::control`].
         on_control => control(Frame<'static>);
-        /// [`Handler::drained`].
+        /// Sets the closure for [`Handler::drained`].
         on_drained => drained(());
-        /// [`Handler::close`].
+        /// Sets the closure for [`Handler::close`].
         on_close => close(CloseInfo);
-        /// [`Handler::disconnect`].
+        /// Sets the closure for [`Handler::disconnect`].
         on_disconnect => disconnect(());
     }
 
     decisions! {
-        /// [`Handler::connect`].
+        /// Sets the closure for [`Handler::connect`].
         on_connect => connect(()) -> Result<(), Refused>;
-        /// [`Handler::handshake`].
+        /// Sets the closure for [`Handler::handshake`].
         on_handshake => handshake(Upgrade) -> Result<Decision, BoxError>;
-        /// [`Handler::before_handshake_response`].
+        /// Sets the closure for [`Handler::before_handshake_response`].
         on_before_handshake_response => before_handshake_response((Upgrade, Accept)) -> Result<Accept, Response>;
-        /// [`Handler::request`], with the body read.
+        /// Sets the closure for [`Handler::request`], which receives the whole body.
         on_request => request(HttpExchange) -> Response;
     }
 }
 
 impl Callbacks {
-    /// [`Handler::failed`], which is not async.
+    /// Sets the closure for [`Handler::failed`], which is not async.
     #[must_use]
     pub fn on_failed(mut self, f: impl Fn(&Client, &Failure) + Send + Sync + 'static) -> Self {
         self.failed = Some(Box::new(f));

@@ -1,4 +1,4 @@
-//! A connection in the hands of a handler.
+//! A handle on one connection.
 
 use std::sync::Arc;
 
@@ -14,11 +14,15 @@ use crate::server::registry::info::{ConnectionId, Info};
 use crate::server::registry::push_target::{Command, Flusher};
 use crate::server::registry::send_future::SendFuture;
 
-/// One connection, as the events have it. Cheap to clone; it may be kept, and used from any task or thread. When the connection
-/// has ended, its methods say so.
+/// A handle on one connection, which every event receives.
 ///
-/// What is pushed is queued, and written by the connection's own task (on servers with a thread for each connection, by who pushes, too);
-/// nothing here waits but [`send`](Client::send).
+/// It is cheap to clone, and may be kept and used from any task or thread. Once the connection has
+/// ended, its methods return an error.
+///
+/// A push is queued, and the connection's own task writes it. On a server with a thread for each
+/// connection, a push from another thread may also write it. No method waits, except
+/// [`send`](Client::send), [`send_prepared`](Client::send_prepared) and
+/// [`send_blocking`](Client::send_blocking).
 #[derive(Debug, Clone)]
 pub struct Client {
     entry: Arc<Entry>,
@@ -34,30 +38,30 @@ impl Client {
         &self.entry
     }
 
-    /// Its name, for [`ServerHandle`] and for maps of the application.
+    /// Returns the connection's id, for [`ServerHandle`] and for maps of the application.
     #[must_use]
     pub fn id(&self) -> ConnectionId {
         self.entry.id()
     }
 
-    /// Who connected.
+    /// Returns the client's address.
     #[must_use]
     pub fn peer(&self) -> &Address {
         self.entry.peer()
     }
 
-    /// The server that it is a connection of.
+    /// Returns a handle on the server.
     #[must_use]
     pub fn server(&self) -> ServerHandle {
         ServerHandle::new(self.hub.clone())
     }
 
-    /// Queues a message: a string, bytes, a [`Message`](sockeye_core::Message), an [`Inbound`](crate::server::Inbound), or a [`Payload`] that says
-    /// whether it is to be compressed.
+    /// Queues a message: a string, bytes, a [`Message`](sockeye_core::Message), an
+    /// [`Inbound`](crate::server::Inbound), or a [`Payload`] that says whether to compress it.
     ///
     /// # Errors
     ///
-    /// It cannot be sent, and nothing was; see [`PushError`].
+    /// Returns a [`PushError`] if the message cannot be sent. Nothing of it was queued.
     pub fn push<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
         self.entry.dispatch(Command::Message(payload.into()))
     }
@@ -66,13 +70,14 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`push`](Client::push).
+    /// Returns an error under the same conditions as [`push`](Client::push).
     pub fn push_prepared(&self, prepared: &Prepared) -> Result<(), PushError> {
         self.entry.dispatch(Command::Prepared(prepared))
     }
 
-    /// As [`push`](Client::push), but waits as long as the peer reads too slowly, whatever the port's
-    /// [`SlowReader`](crate::server::SlowReader): for what is longer than a queue.
+    /// Queues a message like [`push`](Client::push), but first waits while the peer reads too
+    /// slowly, whatever the port's [`SlowReader`](crate::server::SlowReader) policy. Use it to send
+    /// more than fits the queue:
     ///
     /// ```
     /// use sockeye_driver::server::{Client, HandlerResult};
@@ -87,118 +92,135 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As there, except [`Backpressure`](PushError::Backpressure).
+    /// Returns an error like [`push`](Client::push), except
+    /// [`Backpressure`](PushError::Backpressure).
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, it has queued nothing.
+    /// Dropping the future before it is ready queues nothing.
     pub async fn send<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
         SendFuture::new(&self.entry, Command::Message(payload.into()), Flusher::Task).await
     }
 
-    /// As [`push_prepared`](Client::push_prepared), but waits as [`send`](Client::send) does.
+    /// Queues a message that was [encoded before](Prepared), and waits like [`send`](Client::send).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error under the same conditions as [`send`](Client::send).
     ///
     /// # Cancel safety
     ///
-    /// As there.
+    /// Dropping the future before it is ready queues nothing.
     pub async fn send_prepared(&self, prepared: &Prepared) -> Result<(), PushError> {
         SendFuture::new(&self.entry, Command::Prepared(prepared), Flusher::Task).await
     }
 
-    /// As [`send`](Client::send), but blocks the thread: for handlers of plain functions, and for threads. It writes what the transport
-    /// takes at once, also where the connection's own thread is in a handler.
+    /// Queues a message like [`send`](Client::send), but blocks the thread while it waits: for
+    /// handlers that are plain functions, and for threads.
+    ///
+    /// It also writes what the transport takes at once, so it makes progress even on the
+    /// connection's own thread, inside a handler.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error under the same conditions as [`send`](Client::send).
     pub fn send_blocking<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
         block_on(SendFuture::new(&self.entry, Command::Message(payload.into()), Flusher::Waiter))
     }
 
-    /// Queues one frame as it is: `finish = false` begins a message in fragments, which continuations go on with; a Close begins
-    /// the closing handshake.
+    /// Queues a single frame.
+    ///
+    /// A data frame with `finish = false` begins a fragmented message, which continuation frames
+    /// continue. A Close frame begins the closing handshake.
     ///
     /// # Errors
     ///
-    /// As [`push`](Client::push); or the frame does not fit those before it, or cannot be sent at all.
+    /// Returns an error like [`push`](Client::push), or if the frame is invalid or cannot follow
+    /// the frames before it.
     pub fn push_frame(&self, frame: &Frame<'_>) -> Result<(), PushError> {
         self.entry.dispatch(Command::Frame(frame))
     }
 
-    /// Sends a ping; [`Info::round_trip`] has the time that its pong took.
+    /// Queues a ping. [`Info::round_trip`] is the time until its pong arrived.
     ///
     /// # Errors
     ///
-    /// As [`push`](Client::push); or it has more than 125 bytes.
+    /// Returns an error like [`push`](Client::push), or if the payload has more than 125 bytes.
     pub fn ping(&self, payload: &[u8]) -> Result<(), PushError> {
         self.push_frame(&Frame::new(Opcode::Ping, payload))
     }
 
-    /// Closes it: sends a Close, waits for the peer's for at most [`Config::close_timeout`](sockeye_core::Config::close_timeout), then closes
-    /// the transport. What the peer sends before its Close is still delivered.
+    /// Begins the closing handshake, and returns at once.
+    ///
+    /// The connection sends a Close, waits at most
+    /// [`Config::close_timeout`](sockeye_core::Config::close_timeout) for the peer's, then closes
+    /// the transport. Messages that the peer sends before its Close are still delivered.
     ///
     /// # Errors
     ///
-    /// The code or the reason cannot be sent, it is no WebSocket, or it is closing already.
+    /// Returns an error if the code or the reason is invalid, or if the connection is not a
+    /// WebSocket or is already closing.
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), PushError> {
         self.entry.dispatch(Command::Close(&CloseFrame::new(code, reason)))
     }
 
-    /// Ends it at once: no Close, and what waits is not written.
+    /// Ends the connection at once: sends no Close, and drops what is queued.
     ///
     /// # Errors
     ///
-    /// It has ended already.
+    /// Returns an error if the connection has already ended.
     pub fn abort(&self) -> Result<(), PushError> {
         self.entry.set_flag(Flag::Aborted, true)
     }
 
-    /// Exempts it from [`Config::idle_timeout`](sockeye_core::Config::idle_timeout), or no longer.
+    /// Exempts the connection from [`Config::idle_timeout`](sockeye_core::Config::idle_timeout), or
+    /// ends the exemption.
     ///
     /// # Errors
     ///
-    /// It has ended.
+    /// Returns an error if the connection has ended.
     pub fn protect(&self, protect: bool) -> Result<(), PushError> {
         self.entry.set_flag(Flag::Protected, protect)
     }
 
-    /// Stops reading from the peer: no message will be delivered until [`resume`](Client::resume). Writing goes on; deadlines
-    /// that depend on the peer rest too. A Close ends the pause.
+    /// Stops reading from the peer: no message is delivered until [`resume`](Client::resume).
+    ///
+    /// Pushes are still written. Deadlines that depend on the peer are suspended. A Close that this
+    /// end sends also ends the pause.
     ///
     /// # Errors
     ///
-    /// It has ended.
+    /// Returns an error if the connection has ended.
     pub fn pause(&self) -> Result<(), PushError> {
         self.entry.set_flag(Flag::Paused, true)
     }
 
-    /// Goes on reading.
+    /// Reads from the peer again after [`pause`](Client::pause).
     ///
     /// # Errors
     ///
-    /// It has ended.
+    /// Returns an error if the connection has ended.
     pub fn resume(&self) -> Result<(), PushError> {
         self.entry.set_flag(Flag::Paused, false)
     }
 
-    /// Whether it is an open WebSocket.
+    /// Returns true if the connection is an open WebSocket.
     #[must_use]
     pub fn is_established(&self) -> bool {
         self.entry.is_established()
     }
 
-    /// What is known of it now.
+    /// Returns a snapshot of what the server knows of the connection.
     #[must_use]
     pub fn info(&self) -> Info {
         self.entry.info()
     }
 
-    /// Calls `f` when the 101 has gone out: for a [custom handshake](crate::server::Handler::handshake), whose connections have no
-    /// [`open`](crate::server::Handler::open). Anywhere else `f` is called at once. If the handshake fails it never is.
+    /// Calls `f` once the 101 has been sent.
+    ///
+    /// Use it in a [custom handshake](crate::server::Handler::handshake), whose connections have no
+    /// [`open`](crate::server::Handler::open) event. If the handshake fails, `f` is never called.
+    /// Outside of a handshake, `f` is called at once.
     pub fn defer(&self, f: impl FnOnce(&Client) + Send + 'static) {
         let client = self.clone();
         if let Some(deferred) = self.entry.defer(Box::new(move || f(&client))) {
@@ -208,7 +230,7 @@ impl Client {
 }
 
 impl ServerHandle {
-    /// A connection, as handlers have it.
+    /// Returns a handle on the connection with this id, or `None` if it does not exist.
     #[must_use]
     pub fn client(&self, id: ConnectionId) -> Option<Client> {
         self.hub().get(id).map(|entry| Client::new(entry, self.hub().clone()))

@@ -1,4 +1,4 @@
-//! The server in anybody's hands.
+//! A handle on a running server.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -14,31 +14,34 @@ use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info};
 use crate::server::registry::push_target::Command;
 
-/// A running server, to push from anywhere: from handlers, tasks and threads, of connections that are named by their id. Cheap
-/// to clone.
+/// A handle on a running server, to push to its connections by their ids.
+///
+/// It is cheap to clone, and may be used from any handler, task or thread.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use sockeye_driver::server::{ConnectionId, PushError, ServerHandle};
 ///
-/// fn tell(server: &ServerHandle, id: ConnectionId, news: &str) {
+/// fn push_news(server: &ServerHandle, id: ConnectionId, news: &str) {
 ///     match server.push(id, news) {
 ///         Ok(()) => {}
-///         Err(PushError::Backpressure { queued }) => println!("{id} does not read: {queued} bytes wait"),
-///         // It has gone, or is about to.
+///         Err(PushError::Backpressure { queued }) => println!("{id}: {queued} bytes wait"),
+///         // The connection has ended, or is about to.
 ///         Err(error) => println!("{id}: {error}"),
 ///     }
 /// }
 ///
-/// fn tell_all(server: &ServerHandle, news: &str) {
-///     let told = server.broadcast(|_| true, news);
-///     println!("{} will hear it, {} read too slowly", told.queued, told.slow);
+/// fn push_last_news(server: &ServerHandle, news: &str) {
+///     let report = server.broadcast(|_| true, news);
+///     println!("queued for {}, too slow: {}", report.queued, report.slow);
 ///     server.shutdown(Duration::from_secs(10));
 /// }
 /// ```
 ///
-/// Nothing here waits, but [`stopped`](ServerHandle::stopped); for a [push that waits](crate::server::Client::send) there is [`client`](ServerHandle::client).
+/// No method waits except [`stopped`](ServerHandle::stopped). For a push that waits, see
+/// [`Client::send`](crate::server::Client::send), on the handle that
+/// [`client`](ServerHandle::client) returns.
 #[derive(Debug, Clone)]
 pub struct ServerHandle {
     hub: Arc<Hub>,
@@ -53,119 +56,128 @@ impl ServerHandle {
         &self.hub
     }
 
-    /// As [`Client::push`](crate::server::Client::push).
+    /// Queues a message for a connection, like [`Client::push`](crate::server::Client::push).
     ///
     /// # Errors
     ///
-    /// As there, or there is no such connection.
+    /// Returns a [`PushError`] if the message cannot be sent, or if the connection does not exist.
     pub fn push<'p>(&self, id: ConnectionId, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
         self.entry(id)?.dispatch(Command::Message(payload.into()))
     }
 
-    /// As [`Client::push_prepared`](crate::server::Client::push_prepared).
+    /// Queues a message that was [encoded before](Prepared), like
+    /// [`Client::push_prepared`](crate::server::Client::push_prepared).
     ///
     /// # Errors
     ///
-    /// As there, or there is no such connection.
+    /// Returns a [`PushError`] if the message cannot be sent, or if the connection does not exist.
     pub fn push_prepared(&self, id: ConnectionId, prepared: &Prepared) -> Result<(), PushError> {
         self.entry(id)?.dispatch(Command::Prepared(prepared))
     }
 
-    /// As [`Client::push_frame`](crate::server::Client::push_frame).
+    /// Queues a single frame, like [`Client::push_frame`](crate::server::Client::push_frame).
     ///
     /// # Errors
     ///
-    /// As there, or there is no such connection.
+    /// Returns a [`PushError`] if the frame is invalid, cannot follow the frames before it or
+    /// cannot be sent, or if the connection does not exist.
     pub fn push_frame(&self, id: ConnectionId, frame: &Frame<'_>) -> Result<(), PushError> {
         self.entry(id)?.dispatch(Command::Frame(frame))
     }
 
-    /// As [`Client::ping`](crate::server::Client::ping).
+    /// Queues a ping, like [`Client::ping`](crate::server::Client::ping).
     ///
     /// # Errors
     ///
-    /// As there, or there is no such connection.
+    /// Returns a [`PushError`] if the payload has more than 125 bytes, if the ping cannot be sent,
+    /// or if the connection does not exist.
     pub fn ping(&self, id: ConnectionId, payload: &[u8]) -> Result<(), PushError> {
         self.push_frame(id, &Frame::new(Opcode::Ping, payload))
     }
 
-    /// As [`Client::close`](crate::server::Client::close).
+    /// Begins the closing handshake, like [`Client::close`](crate::server::Client::close).
     ///
     /// # Errors
     ///
-    /// As there, or there is no such connection.
+    /// Returns a [`PushError`] if the code or the reason is invalid, or if the connection does not
+    /// exist, is not a WebSocket, or is already closing.
     pub fn disconnect(&self, id: ConnectionId, code: CloseCode, reason: &str) -> Result<(), PushError> {
         self.entry(id)?.dispatch(Command::Close(&CloseFrame::new(code, reason)))
     }
 
-    /// As [`Client::abort`](crate::server::Client::abort).
+    /// Ends a connection at once, like [`Client::abort`](crate::server::Client::abort).
     ///
     /// # Errors
     ///
-    /// There is no such connection.
+    /// Returns a [`PushError`] if the connection does not exist.
     pub fn abort(&self, id: ConnectionId) -> Result<(), PushError> {
         self.entry(id)?.set_flag(Flag::Aborted, true)
     }
 
-    /// As [`Client::protect`](crate::server::Client::protect).
+    /// Exempts a connection from the idle timeout, like
+    /// [`Client::protect`](crate::server::Client::protect).
     ///
     /// # Errors
     ///
-    /// There is no such connection.
+    /// Returns a [`PushError`] if the connection does not exist.
     pub fn protect(&self, id: ConnectionId, protect: bool) -> Result<(), PushError> {
         self.entry(id)?.set_flag(Flag::Protected, protect)
     }
 
-    /// As [`Client::pause`](crate::server::Client::pause).
+    /// Stops reading from a connection's peer, like
+    /// [`Client::pause`](crate::server::Client::pause).
     ///
     /// # Errors
     ///
-    /// There is no such connection.
+    /// Returns a [`PushError`] if the connection does not exist.
     pub fn pause(&self, id: ConnectionId) -> Result<(), PushError> {
         self.entry(id)?.set_flag(Flag::Paused, true)
     }
 
-    /// As [`Client::resume`](crate::server::Client::resume).
+    /// Reads from a connection's peer again, like
+    /// [`Client::resume`](crate::server::Client::resume).
     ///
     /// # Errors
     ///
-    /// There is no such connection.
+    /// Returns a [`PushError`] if the connection does not exist.
     pub fn resume(&self, id: ConnectionId) -> Result<(), PushError> {
         self.entry(id)?.set_flag(Flag::Paused, false)
     }
 
-    /// Whether there is a connection of this id, be it a WebSocket or not (yet).
+    /// Returns true if a connection with this id exists, whether or not it is a WebSocket.
     #[must_use]
     pub fn exists(&self, id: ConnectionId) -> bool {
         self.hub.get(id).is_some()
     }
 
-    /// Whether it is an open WebSocket.
+    /// Returns true if the connection with this id is an open WebSocket.
     #[must_use]
     pub fn is_established(&self, id: ConnectionId) -> bool {
         self.hub.get(id).is_some_and(|entry| entry.is_established())
     }
 
-    /// What is known of a connection; `None` if there is none of this id.
+    /// Returns a snapshot of what the server knows of a connection, or `None` if it does not exist.
     #[must_use]
     pub fn info(&self, id: ConnectionId) -> Option<Info> {
         self.hub.get(id).map(|entry| entry.info())
     }
 
-    /// The ids of all connections as they are now, WebSockets and others, in no order.
+    /// Returns the ids of all present connections, WebSockets and others, in no particular order.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionId> {
         self.hub.ids()
     }
 
-    /// How many bytes wait to be written, on all connections together.
+    /// Returns how many bytes wait to be written, on all connections together.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.hub.queued()
     }
 
-    /// Queues a message for all open WebSockets whose id `filter` lets through. It is encoded once, and compressed once for all
-    /// that compress alike; large ones are queued by reference.
+    /// Queues a message for every open WebSocket whose id `filter` accepts.
+    ///
+    /// The message is encoded once, and compressed once for each port. A large one is queued by
+    /// reference.
     pub fn broadcast<'p>(
         &self,
         mut filter: impl FnMut(ConnectionId) -> bool,
@@ -175,8 +187,10 @@ impl ServerHandle {
         broadcast::encode_and_push(entries, &payload.into())
     }
 
-    /// The same for the connections of these ids: no others are looked at. Ids of connections that are no open WebSockets are passed
-    /// over.
+    /// Queues a message for the connections with these ids, like
+    /// [`broadcast`](ServerHandle::broadcast) but without iterating over all others.
+    ///
+    /// It skips ids that do not belong to an open WebSocket.
     pub fn broadcast_to<'p>(
         &self,
         ids: impl IntoIterator<Item = ConnectionId>,
@@ -186,7 +200,8 @@ impl ServerHandle {
         broadcast::encode_and_push(entries, &payload.into())
     }
 
-    /// As [`broadcast`](ServerHandle::broadcast), with a message that was encoded before.
+    /// Queues a message that was [encoded before](Prepared), like
+    /// [`broadcast`](ServerHandle::broadcast).
     pub fn broadcast_prepared(
         &self,
         mut filter: impl FnMut(ConnectionId) -> bool,
@@ -196,31 +211,35 @@ impl ServerHandle {
         broadcast::push_prepared(entries, prepared)
     }
 
-    /// Begins the end: no connection is accepted any more, open ones are closed with 1001, and HTTP requests in progress are
-    /// answered. What is left when `grace` is over is aborted. [`Server::run`](crate::server::Server::run) returns when all is done.
+    /// Begins to shut the server down, and returns at once.
     ///
-    /// A peer has [`Config::close_timeout`](sockeye_core::Config) to take what waits for it and to answer the Close, also where the
-    /// grace is longer: for slow peers set both.
+    /// The server accepts no more connections, closes WebSockets with 1001, and finishes the HTTP
+    /// requests in progress. It aborts whatever is left after `grace`, and then
+    /// [`Server::run`](crate::server::Server::run) returns.
     ///
-    /// Called again, it can only shorten the grace.
+    /// Even during a longer grace, a peer has only
+    /// [`Config::close_timeout`](sockeye_core::Config::close_timeout) to read what is queued for it
+    /// and to answer the Close. For slow peers, set both.
+    ///
+    /// Another call can only shorten the grace.
     pub fn shutdown(&self, grace: Duration) {
         self.hub.shutdown(grace);
     }
 
-    /// Whether the end has begun.
+    /// Returns true once a shutdown has begun.
     #[must_use]
     pub fn is_shutting_down(&self) -> bool {
         self.hub.is_stopping()
     }
 
-    /// Waits until the server has ended.
+    /// Waits until the server has stopped.
     ///
     /// # Cancel safety
     ///
-    /// It only looks.
+    /// Dropping the future has no effect on the server.
     pub async fn stopped(&self) {
-        let mut waiting = StoppedWaiter { hub: &self.hub, waker: None };
-        poll_fn(|cx| waiting.poll(cx)).await;
+        let mut waiter = StoppedWaiter { hub: &self.hub, waker: None };
+        poll_fn(|cx| waiter.poll(cx)).await;
     }
 
     fn entry(&self, id: ConnectionId) -> Result<Arc<Entry>, PushError> {
@@ -228,7 +247,7 @@ impl ServerHandle {
     }
 }
 
-/// Who waits for the end, and is forgotten when he does not any more.
+/// A registered waiter for `stopped()`; deregistered on drop.
 struct StoppedWaiter<'a> {
     hub: &'a Hub,
     waker: Option<Waker>,

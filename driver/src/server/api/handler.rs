@@ -1,4 +1,4 @@
-//! What an application does when something happens.
+//! The events of a server, which the application implements.
 
 use std::error::Error;
 use std::fmt;
@@ -15,10 +15,10 @@ use crate::server::log;
 /// Any error.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What a handler's methods return. An error closes the connection with 1011, and nothing else.
+/// The result of a handler's method. An error closes that one connection with 1011.
 pub type HandlerResult = Result<(), BoxError>;
 
-/// The events of a server. Only [`message`](Handler::message) has to be written:
+/// The events of a server. Only [`message`](Handler::message) is required:
 ///
 /// ```
 /// use sockeye_driver::server::{Client, Handler, HandlerResult, Inbound};
@@ -33,7 +33,7 @@ pub type HandlerResult = Result<(), BoxError>;
 /// }
 /// ```
 ///
-/// A server without it cannot be built:
+/// A handler without it does not compile:
 ///
 /// ```compile_fail,E0046
 /// use sockeye_driver::server::Handler;
@@ -43,38 +43,43 @@ pub type HandlerResult = Result<(), BoxError>;
 /// impl Handler for Nothing {}
 /// ```
 ///
-/// The events of one connection come in order and one at a time: while one is handled, nothing more is read from that peer, which
-/// is what slows a peer down that sends faster than the application works. Pushes are written meanwhile. Different connections
-/// run at the same time, so state that they share is in `self`, behind a lock of the application's choice.
+/// The events of one connection arrive in order and one at a time. While a method runs, the server
+/// reads nothing more from that peer, so a peer cannot send faster than the application works.
+/// Pushes are still written. Events of different connections run concurrently: put state that they
+/// share in `self`, behind a lock of your choice.
 ///
-/// A method that returns an error or panics closes its own connection with 1011 (before the upgrade it answers 500, or, where
-/// nothing has been asked yet, just closes) and harms no other; [`failed`](Handler::failed) is told. That a connection which is
-/// closing could not be answered any more ([`PushError::Closing`](crate::server::PushError::Closing)) is no failure.
+/// A method that fails, by an error or a panic, ends only its own connection. An open WebSocket is
+/// closed with 1011, and a request is answered with 500; without a request the connection is just
+/// closed. [`failed`](Handler::failed) receives the failure. The error
+/// [`PushError::Closing`](crate::server::PushError::Closing) is not a failure once the connection
+/// is closing: the handler could not know.
 ///
 /// # Cancel safety
 ///
-/// When a connection is [aborted](Client::abort), and when the grace of a shutdown is over, the method that runs for it is dropped
-/// where it waits. Otherwise every method runs to its end, whatever the peer does.
+/// A method that waits is dropped when its connection is [aborted](Client::abort), and when the
+/// grace of a shutdown ends. Otherwise every method runs to its end, whatever the peer does.
 pub trait Handler: Send + Sync + 'static {
-    /// Somebody has connected; nothing has been read yet.
+    /// Called when a client has connected, before anything is read.
     ///
     /// # Errors
     ///
-    /// The connection is closed, with a response or without one, and there will be no other event for it.
+    /// Return [`Refused`] to close the connection, with or without a response. No other event
+    /// follows for it.
     fn connect(&self, client: &Client) -> impl Future<Output = Result<(), Refused>> + Send {
         let _ = client;
         ready(Ok(()))
     }
 
-    /// A valid request to open a WebSocket, to be decided on by the application alone: see [`Decision`]. By default that is left to the
-    /// port's [`Policy`](sockeye_core::handshake::server::Policy).
+    /// Called for a valid request to open a WebSocket, which this method may decide on alone: see
+    /// [`Decision`]. By default, the port's
+    /// [`Policy`](sockeye_core::handshake::server::Policy) decides.
     ///
-    /// What is pushed from here waits until the 101 has gone out. [`open`](Handler::open) is not called for a connection that is
-    /// accepted here; [`Client::defer`] is the place for what it would do.
+    /// Pushes made from here wait until the 101 has been sent. [`open`](Handler::open) is not
+    /// called for a connection that this method accepts; use [`Client::defer`] instead.
     ///
     /// # Errors
     ///
-    /// The client is answered with 500.
+    /// An error is answered with 500.
     fn handshake(
         &self,
         client: &Client,
@@ -84,12 +89,12 @@ pub trait Handler: Send + Sync + 'static {
         ready(Ok(Decision::Policy))
     }
 
-    /// The policy has accepted, and this is what it wants in the 101: add headers and cookies, choose another
-    /// subprotocol.
+    /// Called when the policy has accepted a request, with the contents of the 101: add headers and
+    /// cookies, or choose another subprotocol.
     ///
     /// # Errors
     ///
-    /// The client is refused after all, with this response.
+    /// Return a response to refuse the client after all.
     fn before_handshake_response(
         &self,
         client: &Client,
@@ -100,69 +105,73 @@ pub trait Handler: Send + Sync + 'static {
         ready(Ok(accept))
     }
 
-    /// A WebSocket is open, with this request.
+    /// Called when a WebSocket is open, with the request that opened it.
     ///
     /// # Errors
     ///
-    /// The connection is closed with 1011.
+    /// An error closes the connection with 1011.
     fn open(&self, client: &Client, request: &Request) -> impl Future<Output = HandlerResult> + Send {
         let _ = (client, request);
         ready(Ok(()))
     }
 
-    /// A whole message has come.
+    /// Called with each message, once it is complete.
     ///
     /// # Errors
     ///
-    /// The connection is closed with 1011.
+    /// An error closes the connection with 1011.
     fn message(&self, client: &Client, message: Inbound<'_>) -> impl Future<Output = HandlerResult> + Send;
 
-    /// A control frame has come of which the port [forwards](crate::server::Port::forward_ping) the kind.
+    /// Called with each control frame of a kind that the port
+    /// [forwards](crate::server::Port::forward_ping).
     ///
     /// # Errors
     ///
-    /// The connection is closed with 1011.
+    /// An error closes the connection with 1011.
     fn control(&self, client: &Client, frame: &Frame<'_>) -> impl Future<Output = HandlerResult> + Send {
         let _ = (client, frame);
         ready(Ok(()))
     }
 
-    /// A queue that had reached its high-water mark is down to the low one: there is room again.
+    /// Called when a queue that had reached its high-water mark has fallen to the low-water mark:
+    /// there is room for pushes again.
     ///
     /// # Errors
     ///
-    /// The connection is closed with 1011.
+    /// An error closes the connection with 1011.
     fn drained(&self, client: &Client) -> impl Future<Output = HandlerResult> + Send {
         let _ = client;
         ready(Ok(()))
     }
 
-    /// A WebSocket has ended: exactly once for each that was open. The server does not know its id any more.
+    /// Called once for each WebSocket that was open, when it has ended. The server no longer knows
+    /// its id.
     ///
     /// # Errors
     ///
-    /// [`failed`](Handler::failed) is told.
+    /// An error is passed to [`failed`](Handler::failed).
     fn close(&self, client: &Client, info: &CloseInfo) -> impl Future<Output = HandlerResult> + Send {
         let _ = (client, info);
         ready(Ok(()))
     }
 
-    /// A connection has ended that never became a WebSocket: exactly once for each that was not refused in
-    /// [`connect`](Handler::connect).
+    /// Called once for each connection that [`connect`](Handler::connect) accepted and that ended
+    /// without becoming a WebSocket.
     ///
     /// # Errors
     ///
-    /// [`failed`](Handler::failed) is told.
+    /// An error is passed to [`failed`](Handler::failed).
     fn disconnect(&self, client: &Client) -> impl Future<Output = HandlerResult> + Send {
         let _ = client;
         ready(Ok(()))
     }
 
-    /// A plain HTTP request. `None` means that there is no HTTP here: a 400 page that says so, and the end of the connection.
+    /// Called with each plain HTTP request. `None` means that this port does not serve HTTP: the
+    /// client receives a 400 page that says so, and the connection ends.
     ///
     /// # Errors
     ///
-    /// The client is answered with 500, or with what was wrong with its body.
+    /// An error is answered with 500. If reading the body failed, the status says why.
     fn request(
         &self,
         client: &Client,
@@ -172,53 +181,56 @@ pub trait Handler: Send + Sync + 'static {
         ready(Ok(None))
     }
 
-    /// Another method has failed. By default that is logged, if the feature `tracing` is on.
+    /// Called when another method has failed. By default the failure is logged, with the feature
+    /// `tracing`.
     fn failed(&self, client: &Client, failure: &Failure) {
         log::failed(client.id(), client.peer(), failure);
     }
 }
 
-/// What a [custom handshake](Handler::handshake) has decided.
+/// The decision of a [custom handshake](Handler::handshake).
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Decision {
-    /// As if there were none: the port's policy decides, then [`Handler::before_handshake_response`].
+    /// Leave it to the port's policy, and then to [`Handler::before_handshake_response`].
     #[default]
     Policy,
-    /// A 101 with this in it. The port's policy is not asked, so pages of any origin get in, unless
-    /// [`Policy::decide`](sockeye_core::handshake::server::Policy::decide) is.
+    /// Accept, with these contents of the 101.
+    ///
+    /// The port's policy does not apply, so pages of any origin are accepted. To check, call
+    /// [`Policy::decide`](sockeye_core::handshake::server::Policy::decide).
     Accept(Accept),
-    /// Any other response, and the end of the connection.
+    /// Refuse with this response, and end the connection.
     Respond(Response),
 }
 
-/// Somebody who has connected is not wanted.
+/// The refusal of a client that has just [connected](Handler::connect).
 #[derive(Debug, Clone, Default)]
 pub struct Refused {
     pub(crate) response: Option<Response>,
 }
 
 impl Refused {
-    /// Without a word.
+    /// Closes the connection without a response.
     #[must_use]
     pub fn silently() -> Self {
         Self::default()
     }
 
-    /// With a response, such as 403 or 429.
+    /// Sends a response, such as 403 or 429, and closes the connection.
     #[must_use]
     pub fn with(response: Response) -> Self {
         Refused { response: Some(response) }
     }
 }
 
-/// How a method of a [`Handler`] failed.
+/// The failure of a [`Handler`]'s method.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure {
-    /// With this error.
+    /// The method returned this error.
     Error(BoxError),
-    /// With a panic of this message, if it had one.
+    /// The method panicked, with this message if it had one.
     Panic(Option<String>),
 }
 
@@ -232,7 +244,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A message as it lies in the connection's memory. What is wanted of it later has to be copied: [`to_message`](Inbound::to_message).
+/// A received message, which borrows the connection's memory. To keep it, copy it with
+/// [`to_message`](Inbound::to_message).
 #[derive(Debug, Clone, Copy)]
 pub struct Inbound<'a> {
     pub(crate) message: MessageRef<'a>,
@@ -240,37 +253,37 @@ pub struct Inbound<'a> {
 }
 
 impl<'a> Inbound<'a> {
-    /// The text, if it is text.
+    /// Returns the text of a text message.
     #[must_use]
     pub fn as_text(self) -> Option<&'a str> {
         self.message.as_text()
     }
 
-    /// The payload: the bytes, or the UTF-8 of the text.
+    /// Returns the payload; that of a text message is UTF-8.
     #[must_use]
     pub fn as_bytes(self) -> &'a [u8] {
         self.message.as_bytes()
     }
 
-    /// Whether it is text or bytes: the opcode of its first frame.
+    /// Returns whether the message is text or binary, by the opcode of its first frame.
     #[must_use]
     pub fn kind(self) -> MessageKind {
         self.message.kind()
     }
 
-    /// Whether it came compressed (RFC 7692).
+    /// Returns true if the message arrived compressed (RFC 7692).
     #[must_use]
     pub fn is_compressed(self) -> bool {
         self.compressed
     }
 
-    /// The message.
+    /// Returns the message as the core's type.
     #[must_use]
     pub fn as_ref(self) -> MessageRef<'a> {
         self.message
     }
 
-    /// A copy that owns its data.
+    /// Returns a copy that owns its data.
     #[must_use]
     pub fn to_message(self) -> Message {
         self.message.to_message()

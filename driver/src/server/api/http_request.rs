@@ -1,4 +1,4 @@
-//! A plain HTTP request in the hands of a handler.
+//! A plain HTTP request, as a handler receives it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use sockeye_core::http::{BodyError, Request};
 
-/// A plain HTTP request: its head, as a [`Request`], and its body, if it is asked for.
+/// A plain HTTP request: its head, as a [`Request`], and its body, which is read on demand.
 pub struct HttpRequest<'a> {
     head: &'a Request,
     body: &'a mut (dyn PollBody + Send + 'a),
@@ -19,16 +19,19 @@ impl<'a> HttpRequest<'a> {
         HttpRequest { head, body }
     }
 
-    /// The whole body; a second call gives nothing. A client that waits to be asked for it (`Expect: 100-continue`) is asked.
+    /// Reads the whole body and returns it; a second call returns nothing. If the client sent
+    /// `Expect: 100-continue`, this sends the 100.
     ///
     /// # Errors
     ///
-    /// It is above [`Port::max_body_size`](crate::server::Port::max_body_size), malformed, or did not come in time. Return the error: the
-    /// client is told.
+    /// Returns an error if the body is larger than
+    /// [`Port::max_body_size`](crate::server::Port::max_body_size), malformed or incomplete, or did
+    /// not arrive within [`Port::body_timeout`](crate::server::Port::body_timeout). Return that
+    /// error from the handler: the client then receives the fitting response.
     ///
     /// # Cancel safety
     ///
-    /// What has come when the future is dropped is part of what the next call gives.
+    /// Dropping the future loses nothing: the next call returns the whole body.
     pub async fn body(&mut self) -> Result<Vec<u8>, HttpBodyError> {
         poll_fn(|cx| self.body.poll_body(cx)).await
     }
@@ -48,25 +51,26 @@ impl fmt::Debug for HttpRequest<'_> {
     }
 }
 
-/// The body of a request, whatever its transport.
+/// A request's body, without the types of its transport and clock.
 pub(crate) trait PollBody {
-    /// Reads what is left of it, and gives all of it.
+    /// Reads the rest of the body. Returns the bytes that no call has returned yet.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, HttpBodyError>>;
 }
 
-/// Why the body of a request could not be read.
+/// The error of a request's body that could not be read.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HttpBodyError {
-    /// It is too big or malformed, or ended too early.
+    /// The body is too large, malformed or incomplete.
     Body(BodyError),
-    /// It did not come in time.
+    /// The body did not arrive in time.
     TimedOut,
     /// The transport broke.
     Io(io::Error),
 }
 
 impl HttpBodyError {
+    /// Returns the status to answer with; `None` if the client cannot be answered.
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             HttpBodyError::Body(error) => Some(error.status()),
@@ -80,8 +84,8 @@ impl fmt::Display for HttpBodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HttpBodyError::Body(error) => error.fmt(f),
-            HttpBodyError::TimedOut => f.write_str("the body did not come in time"),
-            HttpBodyError::Io(error) => write!(f, "the transport broke in a body: {error}"),
+            HttpBodyError::TimedOut => f.write_str("the body did not arrive in time"),
+            HttpBodyError::Io(error) => write!(f, "the transport broke while the body was read: {error}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What applications touch: handlers, handles and options.
+//! What applications use: handlers of events, handles to push with, and the options of a port.
 
 pub(crate) mod block_on;
 pub mod blocking;

@@ -1,4 +1,4 @@
-//! What can be set of a port.
+//! A port: a handler, and the options of its connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,9 @@ use sockeye_core::handshake::server::Policy;
 use crate::server::api::handler::Handler;
 use crate::server::registry::settings::{Forward, Settings, SlowReader};
 
-/// One port's handler and habits. Every setter has the name of what it sets; the defaults are stated there.
+/// The handler of one port, and the options of its connections.
+///
+/// Each setter states its default.
 #[derive(Debug)]
 pub struct Port<H> {
     pub(crate) handler: Arc<H>,
@@ -17,12 +19,12 @@ pub struct Port<H> {
 }
 
 impl<H: Handler> Port<H> {
-    /// A port with this handler and the defaults: those of [`Config`] and of [`Policy`], and what is stated at each setter.
+    /// Creates a port with this handler and the default options.
     pub fn new(handler: H) -> Self {
         Self::shared(Arc::new(handler))
     }
 
-    /// The same for a handler that other ports have too.
+    /// Creates a port with a handler that it shares with other ports.
     pub fn shared(handler: Arc<H>) -> Self {
         let settings = Settings {
             low_water_mark: 0,
@@ -34,11 +36,12 @@ impl<H: Handler> Port<H> {
             body_timeout: Duration::from_secs(30),
             forward: Forward::default(),
         };
-        // With the low-water mark that follows from it.
+        // This sets the low-water mark, too.
         Port { handler, settings }.config(Config::new())
     }
 
-    /// Limits, deadlines and compression of its connections. Sets the low-water mark to a quarter of the high one.
+    /// Sets the limits, deadlines and compression of the connections; by default those of
+    /// [`Config`]. This also sets the low-water mark to a quarter of the high-water mark.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.settings.low_water_mark = config.high_water_mark / 4;
@@ -46,35 +49,42 @@ impl<H: Handler> Port<H> {
         self
     }
 
-    /// Subprotocols and origins (none; pages of the same host).
+    /// Sets the subprotocols and origins that are accepted. By default there are no subprotocols,
+    /// and only pages of the same host are accepted.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.settings.policy = policy;
         self
     }
 
-    /// [`Handler::drained`] is told when a queue that had reached [`Config::high_water_mark`] has become this short (16 KiB).
+    /// Sets the low-water mark, in bytes (16 KiB; [`config`](Port::config) changes it).
+    ///
+    /// [`Handler::drained`] is called when a queue that had reached [`Config::high_water_mark`] has
+    /// fallen to this length.
     #[must_use]
     pub fn low_water_mark(mut self, bytes: usize) -> Self {
         self.settings.low_water_mark = bytes;
         self
     }
 
-    /// What becomes of pushes to peers that read too slowly (an error).
+    /// Sets what happens to pushes to peers that read too slowly ([`SlowReader::Error`]).
     #[must_use]
     pub fn slow_reader(mut self, policy: SlowReader) -> Self {
         self.settings.slow_reader = policy;
         self
     }
 
-    /// Largest body of an HTTP request, in bytes (1 MiB); above it, 413.
+    /// Sets the largest body of an HTTP request, in bytes (1 MiB). A larger one is answered with
+    /// 413.
     #[must_use]
     pub fn max_body_size(mut self, bytes: u64) -> Self {
         self.settings.max_body_size = bytes;
         self
     }
 
-    /// How long an HTTP connection may wait for its next request (75 s). The first one, and the head of each, have
+    /// Sets how long an HTTP connection may be idle between two requests (75 s).
+    ///
+    /// The first request, and the rest of any head that has begun, must arrive within
     /// [`Config::handshake_timeout`].
     #[must_use]
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
@@ -82,28 +92,30 @@ impl<H: Handler> Port<H> {
         self
     }
 
-    /// How long the body of a request may take to come, and a response to be taken by the peer (30 s each).
+    /// Sets how long a request's body may take to arrive, and how long a response may take to be
+    /// sent (30 s each).
     #[must_use]
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.settings.body_timeout = timeout;
         self
     }
 
-    /// Whether [`Handler::control`] is told of Close frames (no). They are answered either way.
+    /// Sets whether [`Handler::control`] receives Close frames (no). The connection answers them in
+    /// either case.
     #[must_use]
     pub fn forward_close(mut self, forward: bool) -> Self {
         self.settings.forward.close = forward;
         self
     }
 
-    /// Whether [`Handler::control`] is told of pings (no), and then has to answer them.
+    /// Sets whether [`Handler::control`] receives pings (no). If it does, it must answer them.
     #[must_use]
     pub fn forward_ping(mut self, forward: bool) -> Self {
         self.settings.forward.ping = forward;
         self
     }
 
-    /// Whether [`Handler::control`] is told of pongs (no).
+    /// Sets whether [`Handler::control`] receives pongs (no).
     #[must_use]
     pub fn forward_pong(mut self, forward: bool) -> Self {
         self.settings.forward.pong = forward;

@@ -1,4 +1,4 @@
-//! The body of a plain HTTP request, read when it is asked for.
+//! The body of a plain HTTP request, read when the handler asks for it.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -12,23 +12,27 @@ use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{Clock, Io};
 use crate::server::api::http_request::{HttpBodyError, PollBody};
 
+/// The body of one request, and the transport that it arrives on.
 pub(crate) struct Body<'o, I, C> {
     reader: BodyReader,
-    /// What has come of it and has not been given out.
+    /// The bytes that have arrived and that no call has returned yet.
     content: Vec<u8>,
     opening: &'o mut Opening<I, C>,
-    /// The client waits to be asked for it.
+    /// The client waits for a 100 before it sends the body.
     wants_continue: bool,
     timeout: Duration,
     deadline: Option<Instant>,
-    /// Of the 100.
+    /// How many bytes of the 100 have been written.
     written: usize,
+    /// Set when a read failed.
     pub(crate) failure: Option<BodyFailure>,
 }
 
-/// What the client is told if the application fails with the error of its body.
+/// How to answer a handler that returns the error of its body.
 pub(crate) enum BodyFailure {
+    /// With this status and text.
     Respond(u16, String),
+    /// Not at all: the transport has failed.
     Transport,
 }
 
@@ -54,12 +58,12 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
         }
     }
 
-    /// Whether nothing of it is left, looking at no more than what has come.
+    /// Returns whether the bytes that have arrived complete the body.
     pub(crate) fn is_read(&mut self) -> bool {
         matches!(self.take_arrived(), Ok(true))
     }
 
-    /// Takes what has come of it; `true` when that is all.
+    /// Moves the bytes that have arrived into `content`. Returns true if they complete the body.
     fn take_arrived(&mut self) -> Result<bool, BodyError> {
         let input = &mut self.opening.input;
         let mut view = RecvBuf::new(input.unread());
@@ -84,11 +88,11 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
             }
             let deadline = *self.deadline.get_or_insert_with(|| self.opening.clock.now() + self.timeout);
             if self.wants_continue {
-                // RFC 9110 10.1.1: "A server MAY omit sending a 100 (Continue) response if it has already received some or all of
-                // the content".
+                // RFC 9110 10.1.1: "A server MAY omit sending a 100 (Continue) response if it has
+                // already received some or all of the content".
                 let Poll::Ready(written) = self.opening.poll_write(cx, CONTINUE, &mut self.written) else {
                     ready!(poll_deadline(&mut self.opening.clock, cx, deadline));
-                    // It did not even take that: there is no use in a 408.
+                    // The client did not even read the 100, so it would not read a 408 either.
                     return Poll::Ready(Err(HttpBodyError::Io(io::ErrorKind::TimedOut.into())));
                 };
                 written.map_err(HttpBodyError::Io)?;

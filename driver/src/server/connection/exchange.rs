@@ -1,4 +1,4 @@
-//! Plain HTTP on the port: one request and its answer at a time.
+//! Plain HTTP on a WebSocket port: one request and its response at a time.
 
 use sockeye_core::handshake::server::Refusal;
 use sockeye_core::http::{Request, Response, Version};
@@ -13,7 +13,7 @@ use crate::server::connection::guard::{guarded, report_failure};
 use crate::server::connection::response::{complete, send_last, server_error, write_within};
 use crate::server::registry::admission::Slot;
 
-/// Whether the connection goes on behind a request and its answer, and with what.
+/// Lets the handler answer a request. Returns the transport if the connection is kept alive.
 pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     mut opening: Opening<I, C>,
     handler: &H,
@@ -23,22 +23,22 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
 ) -> Option<Opening<I, C>> {
     let settings = &client.entry().port;
     let timeout = settings.body_timeout;
-    // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member other than 100-continue MAY respond
-    // with a 417 (Expectation Failed) status code".
+    // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member other than
+    // 100-continue MAY respond with a 417 (Expectation Failed) status code".
     if request.headers().tokens("expect").any(|token| !token.eq_ignore_ascii_case("100-continue")) {
-        let refused = Response::text(417, "nothing but 100-continue can be expected here\n");
+        let refused = Response::text(417, "the only supported expectation is 100-continue\n");
         send_last(opening, refused.in_answer_to(&request), timeout).await;
         return None;
     }
     let mut body = Body::new(&request, &mut opening, settings.max_body_size, timeout);
-    let mut asked = HttpRequest::new(&request, &mut body);
-    let answer = guarded(|| handler.request(client, &mut asked)).await;
-    let (failed, skipped) = (body.failure.take(), !body.is_read());
+    let mut http_request = HttpRequest::new(&request, &mut body);
+    let answer = guarded(|| handler.request(client, &mut http_request)).await;
+    let (failed, was_read) = (body.failure.take(), body.is_read());
     let (response, mut keep_alive) = match (answer, failed) {
         (_, Some(BodyFailure::Transport)) => return None,
         (Err(_), Some(BodyFailure::Respond(status, text))) => (Response::text(status, text), false),
         (Ok(Some(response)), _) if promises_tunnel(&request, &response) => {
-            (Response::text(501, "this is no proxy\n"), false)
+            (Response::text(501, "this server is not a proxy\n"), false)
         }
         (Ok(Some(response)), failed) => (response, failed.is_none()),
         (Ok(None), _) => (Refusal::NotWebSocket.response(), false),
@@ -47,12 +47,12 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
             (server_error(), false)
         }
     };
-    // Where the next request begins is not known if the body has not been read to its end.
-    keep_alive &=
-        !skipped && keeps_alive(&request) && !response.headers().contains_token("connection", "close");
+    // The next request begins after the body, so its start is unknown until the body has been read.
+    keep_alive &= was_read && keeps_alive(&request);
+    keep_alive &= !response.headers().contains_token("connection", "close");
     keep_alive &= !client.server().is_shutting_down();
     let response = complete(response, keep_alive);
-    // Who reads the answer does not count any more.
+    // From here on the client no longer counts against `max_handshakes`.
     *handshake = None;
     let written = write_within(&mut opening, &response.in_answer_to(&request).encode(), timeout).await;
     if keep_alive && written.is_ok() {
@@ -64,13 +64,16 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     None
 }
 
-/// RFC 9110 9.3.6: "Any 2xx (Successful) response indicates that the sender (and all inbound proxies) will switch to tunnel mode".
+/// Returns whether a client would take everything after this response for the contents of a tunnel.
+///
+/// RFC 9110 9.3.6: "Any 2xx (Successful) response indicates that the sender (and all inbound
+/// proxies) will switch to tunnel mode".
 fn promises_tunnel(request: &Request, response: &Response) -> bool {
     request.method() == "CONNECT" && matches!(response.status(), 200..=299)
 }
 
-/// RFC 9112 9.3.
+/// Returns whether the client keeps the connection open after this request (RFC 9112 9.3).
 fn keeps_alive(request: &Request) -> bool {
-    let says = |token| request.headers().contains_token("connection", token);
-    !says("close") && (request.version() >= Version::Http11 || says("keep-alive"))
+    let has_option = |token| request.headers().contains_token("connection", token);
+    !has_option("close") && (request.version() >= Version::Http11 || has_option("keep-alive"))
 }

@@ -1,4 +1,4 @@
-//! Running what the application wrote, which may fail.
+//! Calls into the application, whose errors and panics must harm no other connection.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -9,50 +9,54 @@ use std::task::{Context, Poll};
 use crate::server::api::client::Client;
 use crate::server::api::handler::{BoxError, Failure, Handler};
 
-/// Runs a handler's method; a panic in it is its failure. `beside` is polled whenever it waits; `None` when that is ready first, which
-/// drops the method.
+/// Runs a method of the handler. Returns a panic in it as its failure.
+pub(crate) async fn guarded<T, F>(method: impl FnOnce() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, BoxError>>,
+{
+    // It is never `None`: nothing can interrupt the method.
+    guarded_while(method, |_| Poll::Pending).await.unwrap_or(Err(Failure::Panic(None)))
+}
+
+/// Runs a method of the handler, and polls `meanwhile` whenever the method waits.
+///
+/// Drops the method and returns `None` once `meanwhile` is ready.
 pub(crate) async fn guarded_while<T, F>(
     method: impl FnOnce() -> F,
-    mut beside: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    mut meanwhile: impl FnMut(&mut Context<'_>) -> Poll<()>,
 ) -> Option<Result<T, Failure>>
 where
     F: Future<Output = Result<T, BoxError>>,
 {
-    // A method that is no `async fn` may do its work before there is a future.
+    // A method that is not an `async fn` may do its work, and panic, before it returns a future.
     let mut method = match catch_panic(method) {
         Ok(method) => pin!(method),
         Err(failure) => return Some(Err(failure)),
     };
     poll_fn(|cx| match catch_panic(|| method.as_mut().poll(cx)) {
         Ok(Poll::Ready(result)) => Poll::Ready(Some(result.map_err(Failure::Error))),
-        Ok(Poll::Pending) => beside(cx).map(|()| None),
+        Ok(Poll::Pending) => meanwhile(cx).map(|()| None),
         Err(failure) => Poll::Ready(Some(Err(failure))),
     })
     .await
 }
 
-/// The same with nothing beside.
-pub(crate) async fn guarded<T, F>(method: impl FnOnce() -> F) -> Result<T, Failure>
-where
-    F: Future<Output = Result<T, BoxError>>,
-{
-    // Nothing can be ready before it.
-    guarded_while(method, |_| Poll::Pending).await.unwrap_or(Err(Failure::Panic(None)))
-}
-
-/// Tells the handler of a failure. One that fails at this too has nobody left to be told.
+/// Calls [`Handler::failed`]. A panic in that method is dropped: no other method could report it.
 pub(crate) fn report_failure<H: Handler>(handler: &H, client: &Client, failure: &Failure) {
     let _ = catch_panic(|| handler.failed(client, failure));
 }
 
-/// The task of a connection, whose panics end itself: some executors would end with it.
+/// Ends a connection's task when it panics. Some executors would otherwise end with it.
 pub(crate) fn isolate_panics(task: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send {
-    // In a box, for a future that is moved into another takes its room twice.
+    // Boxed: a future that is moved into another one takes up its size twice.
     let mut task = Box::pin(task);
     poll_fn(move |cx| catch_panic(|| task.as_mut().poll(cx)).unwrap_or(Poll::Ready(())))
 }
 
-/// Whatever a panic leaves behind half done is the application's own; of this crate it can see nothing that is borrowed.
+/// Calls `f`, and returns a panic in it as a failure.
+///
+/// It is unwind safe: a panic can leave the application's own state half changed, but it borrows
+/// nothing of this crate's.
 fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|panic| Failure::Panic(panic_message(&*panic)))
 }

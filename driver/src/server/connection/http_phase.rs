@@ -1,13 +1,14 @@
-//! A connection before it is a WebSocket: HTTP, and the opening handshake.
+//! A connection before it is a WebSocket: HTTP requests, of which one may upgrade it.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::handshake::accept::read_request;
 use crate::handshake::opening::{Opening, WaitOutcome};
-use crate::runtime::io::Clock;
+use crate::runtime::io::{Clock, Io};
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
@@ -20,23 +21,35 @@ use crate::server::registry::entry::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
 
-/// Requests that were there already, answered before others have their turn.
+/// How many pipelined requests are answered before other tasks get a turn.
 const REQUESTS_IN_A_ROW: u32 = 16;
 
-/// All that is only of the beginning.
+/// The state of a connection that speaks HTTP. It is freed when the WebSocket opens.
 pub(crate) struct HttpPhase<R: Runtime, H> {
     pub(crate) runtime: R,
     pub(crate) handler: Arc<H>,
     pub(crate) client: Client,
     pub(crate) hub: Arc<Hub>,
     pub(crate) io: R::Io,
-    /// Counted until the first request is answered.
+    /// Held until the first request is answered.
     pub(crate) handshake: Slot,
 }
 
+/// How the HTTP phase of a connection ended.
+pub(crate) enum HttpOutcome<R: Runtime> {
+    /// A request opened a WebSocket.
+    Upgraded(Box<Upgraded<R>>),
+    /// The connection ended after [`Handler::connect`] accepted it.
+    Ended,
+    /// [`Handler::connect`] did not accept it, so no other method is called for it.
+    Refused,
+}
+
 impl<R: Runtime, H: Handler> HttpPhase<R, H> {
-    /// Answers requests until one of them opens a WebSocket; `None` when the connection has ended without. In a box, for a
-    /// task's future is as large as its largest moment, for good.
+    /// Answers requests until one of them opens a WebSocket or the connection ends.
+    ///
+    /// The future is boxed: the future of a task is always as large as its largest state, and this
+    /// state does not last.
     pub(crate) fn run(self) -> Pin<Box<dyn Future<Output = HttpOutcome<R>> + Send>> {
         Box::pin(async move {
             let (client, hub) = (self.client.clone(), self.hub.clone());
@@ -58,7 +71,7 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                 }
             }
             match run_unless_interrupted(&client, &hub, self.answer_requests()).await {
-                Some(Some(opened)) => HttpOutcome::Upgraded(opened),
+                Some(Some(upgraded)) => HttpOutcome::Upgraded(upgraded),
                 _ => HttpOutcome::Ended,
             }
         })
@@ -100,22 +113,10 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
     }
 }
 
-/// What became of the beginning.
-pub(crate) enum HttpOutcome<R: Runtime> {
-    Upgraded(Box<Upgraded<R>>),
-    /// It ended as it was.
-    Ended,
-    /// It was not wanted: nobody is told of its end.
-    Refused,
-}
-
-/// Runs the beginning unless it is aborted, or the server ends while it waits for a request.
-async fn run_unless_interrupted<T>(
-    client: &Client,
-    hub: &Hub,
-    beginning: impl Future<Output = T>,
-) -> Option<T> {
-    let mut beginning = pin!(beginning);
+/// Runs a future. Drops it and returns `None` if the connection is aborted, or if the server shuts
+/// down while the connection is idle.
+async fn run_unless_interrupted<T>(client: &Client, hub: &Hub, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
     let entry = client.entry();
     let is_interrupted =
         || entry.has_flag(Flag::Aborted) || (hub.is_stopping() && entry.has_flag(Flag::Idle));
@@ -124,11 +125,11 @@ async fn run_unless_interrupted<T>(
         if is_interrupted() {
             return Poll::Ready(None);
         }
-        match beginning.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
+        match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending if is_interrupted() => Poll::Ready(None),
             Poll::Pending => {
-                // Another phase may have begun, with another place for the waker.
+                // The future may have begun another phase of the entry, with a new waker slot.
                 entry.register_task(cx.waker());
                 Poll::Pending
             }
@@ -137,11 +138,11 @@ async fn run_unless_interrupted<T>(
     poll_fn(move |cx| poll(cx)).await
 }
 
-/// Gives the thread away once.
+/// Lets other tasks run once.
 async fn yield_now() {
-    let mut has_waited = false;
+    let mut has_yielded = false;
     poll_fn(|cx| {
-        if std::mem::replace(&mut has_waited, true) {
+        if std::mem::replace(&mut has_yielded, true) {
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
@@ -150,11 +151,9 @@ async fn yield_now() {
     .await;
 }
 
-/// Waits for a byte of the next request, which may be there already.
-async fn wait_for_request<R: crate::runtime::io::Io, C: Clock>(
-    opening: &mut Opening<R, C>,
-    timeout: std::time::Duration,
-) -> bool {
+/// Waits until the first byte of the next request has arrived. Returns false if none arrives in
+/// time.
+async fn wait_for_request<I: Io, C: Clock>(opening: &mut Opening<I, C>, timeout: Duration) -> bool {
     let deadline = opening.clock.now() + timeout;
     let waited = poll_fn(|cx| {
         if !opening.input.is_empty() {
@@ -162,7 +161,7 @@ async fn wait_for_request<R: crate::runtime::io::Io, C: Clock>(
         }
         opening.poll_wait(cx, Some(deadline))
     });
-    let came = matches!(waited.await, Ok(WaitOutcome::Bytes));
+    let has_arrived = matches!(waited.await, Ok(WaitOutcome::Bytes));
     opening.clock.cancel();
-    came
+    has_arrived
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use sockeye_core::http::Request;
-use sockeye_core::{CloseCode, CloseFrame, Event, Frame, Opcode, RecvBuf, State};
+use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Event, Frame, Opcode, RecvBuf, State};
 
 use crate::engine::buffer::READ;
 use crate::engine::decoder::Decoded;
@@ -22,22 +22,22 @@ use crate::server::registry::entry::Flag;
 use crate::server::registry::error::PushError;
 use crate::server::registry::settings::Forward;
 
-/// An open connection.
+/// The state of a connection that is a WebSocket: all that its task keeps between messages.
 pub(crate) struct MessagePhase<R: Runtime, H> {
-    pub(crate) reader: Reader,
-    pub(crate) link: TaskLink<R::Io, R::Clock>,
-    pub(crate) client: Client,
-    pub(crate) handler: Arc<H>,
-    pub(crate) forward: Forward,
-    /// As in [`Reader::poll_message`](crate::engine::reader::Reader::poll_message).
-    pub(crate) hold: usize,
-    /// There may be messages in what has been read already.
-    pub(crate) has_undecoded_input: bool,
-    /// The handler has failed: it is told of nothing more but the end.
-    pub(crate) handler_failed: bool,
+    reader: Reader,
+    link: TaskLink<R::Io, R::Clock>,
+    client: Client,
+    handler: Arc<H>,
+    forward: Forward,
+    /// The `hold` of [`Decoder::decode`](crate::engine::decoder::Decoder::decode).
+    hold: usize,
+    /// Decode before reading: the input may already hold a whole message.
+    has_undecoded_input: bool,
+    /// A method has failed. No other is called but [`Handler::close`].
+    handler_failed: bool,
 }
 
-/// What is to be done next.
+/// What the task does next.
 pub(crate) enum Next {
     DeliverBatch,
     CallDrained,
@@ -45,18 +45,37 @@ pub(crate) enum Next {
 }
 
 impl<R: Runtime, H: Handler> MessagePhase<R, H> {
-    /// Waits for something to do. While nothing is, no memory is held.
+    pub(crate) fn new(
+        reader: Reader,
+        link: TaskLink<R::Io, R::Clock>,
+        client: Client,
+        handler: Arc<H>,
+    ) -> Self {
+        let forward = client.entry().port.forward;
+        MessagePhase {
+            reader,
+            link,
+            client,
+            handler,
+            forward,
+            hold: READ,
+            has_undecoded_input: true,
+            handler_failed: false,
+        }
+    }
+
+    /// Waits for something to do. Frees all memory that an idle connection does not need.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         if std::mem::take(&mut self.link.drained) {
             return Poll::Ready(Next::CallDrained);
         }
-        if self.client.entry().has_flag(Flag::Paused) && self.link.state() == State::Open {
-            // A flag that is set behind this look wakes the task.
+        if self.is_paused() {
+            // A flag that is set after this check wakes the task.
             self.link.poll_write_only(cx);
             if self.link.drained {
                 return self.poll_next(cx);
             }
-            if self.client.entry().has_flag(Flag::Paused) && self.link.state() == State::Open {
+            if self.is_paused() {
                 return Poll::Pending;
             }
         }
@@ -69,13 +88,14 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 self.hold = READ;
                 Poll::Ready(Next::DeliverBatch)
             }
-            // How it ended is in its close info.
+            // The link's close info says how it ended.
             Poll::Ready(Ok(ReadOutcome::End(_)) | Err(_)) => Poll::Ready(Next::End),
             Poll::Ready(Ok(ReadOutcome::Yield)) => {
                 self.reader.release();
                 Poll::Pending
             }
             Poll::Pending if self.link.drained => self.poll_next(cx),
+            // Decode even a part of a frame before waiting: it may already break the protocol.
             Poll::Pending if self.reader.has_unread_input() => {
                 self.hold = 0;
                 Poll::Ready(Next::DeliverBatch)
@@ -87,7 +107,11 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         }
     }
 
-    /// Hands out all messages of what was read, each when the one before it has been handled.
+    fn is_paused(&self) -> bool {
+        self.client.entry().has_flag(Flag::Paused) && self.link.state() == State::Open
+    }
+
+    /// Calls the handler with every message in the input, one after the other.
     pub(crate) async fn deliver_batch(&mut self) {
         let MessagePhase {
             reader,
@@ -105,7 +129,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         input.release_if_whole(len);
         let mut view = RecvBuf::new(input.unread());
         while !view.is_empty() {
-            // A peer that asks and does not read is not listened to either.
+            // A peer that sends requests and does not read the answers must wait.
             if entry.has_flag(Flag::Full) {
                 poll_fn(|cx| link.poll_room(cx)).await;
             }
@@ -139,17 +163,17 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         input.consume(used);
     }
 
-    /// Behind the 101.
+    /// Runs the deferred functions, then [`Handler::open`] if there is a request for it.
     pub(crate) async fn call_open(&mut self, request: Option<Request>, deferred: Vec<Deferred>) {
         let MessagePhase { link, client, handler, handler_failed, .. } = self;
-        let opening = || async {
+        let open = || async {
             deferred.into_iter().for_each(|deferred| deferred());
             match &request {
                 Some(request) => handler.open(client, request).await,
                 None => Ok(()),
             }
         };
-        let outcome = run_handler(link, client, opening).await;
+        let outcome = run_handler(link, client, open).await;
         close_if_failed(&**handler, client, link, handler_failed, outcome);
     }
 
@@ -161,9 +185,20 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         let outcome = run_handler(link, client, || handler.drained(client)).await;
         close_if_failed(&**handler, client, link, handler_failed, outcome);
     }
+
+    /// Drops the transport, so that it does not wait for [`Handler::close`]. Returns how the
+    /// connection ended.
+    pub(crate) fn end(self) -> (CloseInfo, Arc<H>) {
+        let MessagePhase { reader, link, client, handler, .. } = self;
+        let info = link.close_info().unwrap_or_else(CloseInfo::unknown);
+        client.entry().end();
+        drop((reader, link));
+        (info, handler)
+    }
 }
 
-/// Runs a method of the handler; what is pushed meanwhile is written. `None` if the connection was aborted first.
+/// Runs a method of the handler, and writes what is pushed meanwhile. Drops the method and returns
+/// `None` if the connection is aborted.
 async fn run_handler<I: Io, C: Clock, F: Future<Output = HandlerResult>>(
     link: &mut TaskLink<I, C>,
     client: &Client,
@@ -176,7 +211,7 @@ async fn run_handler<I: Io, C: Clock, F: Future<Output = HandlerResult>>(
     guarded_while(method, meanwhile).await
 }
 
-/// Does what follows from how a method of the handler ended.
+/// Closes the connection with 1011 if a method of the handler has failed, and reports the failure.
 fn close_if_failed<I: Io, C: Clock, H: Handler>(
     handler: &H,
     client: &Client,
@@ -187,10 +222,9 @@ fn close_if_failed<I: Io, C: Clock, H: Handler>(
     if let Some(Err(failure)) = outcome {
         *handler_failed = true;
         if is_closing_error(&failure) && link.state() != State::Open {
-            // It could not be answered any more: that is nobody's fault.
+            // The connection closed before the handler could answer, which is not a failure.
             return;
         }
-        // It may be closing already; then that is its end.
         link.close(&CloseFrame::new(CloseCode::INTERNAL_ERROR, ""));
         report_failure(handler, client, &failure);
     }
@@ -201,12 +235,12 @@ fn is_closing_error(failure: &Failure) -> bool {
     matches!(error.downcast_ref(), Some(PushError::Closing))
 }
 
-/// A control frame that the handler is told of.
+/// Returns the frame for [`Handler::control`], if the port forwards this kind of control frame.
 fn forwarded_frame<'e>(event: &'e Event<'_>, forward: Forward) -> Option<Frame<'e>> {
     match event {
         Event::Ping(payload) if forward.ping => Some(Frame::new(Opcode::Ping, &**payload)),
         Event::Pong(payload) if forward.pong => Some(Frame::new(Opcode::Pong, &**payload)),
-        // It was valid when it came, so it can be written again.
+        // A Close that could be received can also be encoded.
         Event::Close(frame) if forward.close => Frame::close(frame).ok(),
         _ => None,
     }

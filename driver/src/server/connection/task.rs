@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use sockeye_core::CloseInfo;
 
-use crate::engine::buffer::READ;
 use crate::runtime::io::Clock;
 use crate::runtime::server::{Accepted, Runtime};
 use crate::server::api::client::Client;
@@ -18,10 +17,10 @@ use crate::server::registry::admission::Admission;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Settings;
 
-/// The whole life of a connection that was accepted.
+/// Returns the future that serves one accepted connection from its first byte to its end.
 ///
-/// What is only of its beginning, of a batch of messages or of its end is in boxes that come and go, so that the task of
-/// an idle connection is small.
+/// State used only during the handshake, a batch or the close is boxed and freed afterwards, so
+/// that the task of an idle connection is small.
 pub(crate) fn serve_connection<R: Runtime, H: Handler>(
     runtime: R,
     accepted: Accepted<R::Io>,
@@ -34,28 +33,18 @@ pub(crate) fn serve_connection<R: Runtime, H: Handler>(
     let Admission { connection, handshake, address } = admission;
     let entry = hub.insert(peer, local, runtime.clock().now(), port);
     let client = Client::new(entry, hub.clone());
-    // Whatever becomes of the task, it is registered no longer and not counted any more.
+    // Create the guard outside of the future, which may be dropped before it first runs.
     let registered =
-        RegistryGuard { client: client.clone(), hub: hub.clone(), _counts: (connection, address) };
-    let greeting = HttpPhase { runtime, handler: handler.clone(), client, hub, io, handshake }.run();
+        RegistryGuard { client: client.clone(), hub: hub.clone(), _slots: (connection, address) };
+    let http = HttpPhase { runtime, handler: handler.clone(), client, hub, io, handshake }.run();
     async move {
-        let upgraded = match greeting.await {
+        let upgraded = match http.await {
             HttpOutcome::Upgraded(upgraded) => upgraded,
             HttpOutcome::Ended => return Box::pin(call_disconnect(registered, handler)).await,
             HttpOutcome::Refused => return,
         };
         let Upgraded { reader, link, request, deferred } = *upgraded;
-        let forward = registered.client.entry().port.forward;
-        let mut phase = MessagePhase::<R, H> {
-            reader,
-            link,
-            client: registered.client.clone(),
-            handler,
-            forward,
-            hold: READ,
-            has_undecoded_input: true,
-            handler_failed: false,
-        };
+        let mut phase = MessagePhase::<R, H>::new(reader, link, registered.client.clone(), handler);
         if request.is_some() || !deferred.is_empty() {
             Box::pin(phase.call_open(request, deferred)).await;
         }
@@ -66,42 +55,43 @@ pub(crate) fn serve_connection<R: Runtime, H: Handler>(
                 Next::End => break,
             }
         }
-        let MessagePhase { reader, link, client, handler, .. } = phase;
-        let info = link.close_info().unwrap_or_else(CloseInfo::unknown);
-        // The transport goes now, however long the application takes over the end.
-        client.entry().end();
-        drop((reader, link));
+        let (info, handler) = phase.end();
         Box::pin(call_close(registered, handler, info)).await;
     }
 }
 
-/// That the registry knows the connection and the limits count it.
+/// A guard: while it lives, the connection is registered, and counts against the limits.
 struct RegistryGuard<T> {
     client: Client,
     hub: Arc<Hub>,
-    _counts: T,
+    _slots: T,
 }
 
-impl<T> Drop for RegistryGuard<T> {
-    fn drop(&mut self) {
+impl<T> RegistryGuard<T> {
+    fn deregister(&self) {
         self.client.entry().end();
         self.hub.remove(self.client.id());
     }
 }
 
+impl<T> Drop for RegistryGuard<T> {
+    fn drop(&mut self) {
+        self.deregister();
+    }
+}
+
 async fn call_disconnect<T, H: Handler>(registered: RegistryGuard<T>, handler: Arc<H>) {
-    let client = registered.client.clone();
-    registered.client.entry().end();
-    registered.hub.remove(client.id());
-    if let Err(failure) = guarded(|| handler.disconnect(&client)).await {
-        report_failure(&*handler, &client, &failure);
+    registered.deregister();
+    let client = &registered.client;
+    if let Err(failure) = guarded(|| handler.disconnect(client)).await {
+        report_failure(&*handler, client, &failure);
     }
 }
 
 async fn call_close<T, H: Handler>(registered: RegistryGuard<T>, handler: Arc<H>, info: CloseInfo) {
-    let client = registered.client.clone();
-    registered.hub.remove(client.id());
-    if let Err(failure) = guarded(|| handler.close(&client, &info)).await {
-        report_failure(&*handler, &client, &failure);
+    registered.deregister();
+    let client = &registered.client;
+    if let Err(failure) = guarded(|| handler.close(client, &info)).await {
+        report_failure(&*handler, client, &failure);
     }
 }

@@ -1,4 +1,4 @@
-//! The opening handshake: from a request to an open WebSocket.
+//! The opening handshake: a request becomes an open WebSocket.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -22,16 +22,25 @@ use crate::server::registry::early_pushes::Deferred;
 use crate::server::registry::hub::{Hub, shutdown_frame};
 use crate::server::registry::info::Status;
 
-/// What the beginning hands over.
+/// What the HTTP phase hands to the message phase.
 pub(crate) struct Upgraded<R: Runtime> {
     pub(crate) reader: Reader,
     pub(crate) link: TaskLink<R::Io, R::Clock>,
-    /// For [`Handler::open`], if it is to be told.
+    /// The argument of [`Handler::open`]; `None` after a custom handshake, which skips that call.
     pub(crate) request: Option<Request>,
     pub(crate) deferred: Vec<Deferred>,
 }
 
-/// From a request for a WebSocket to an open one.
+/// The decision to accept a handshake.
+struct Acceptance {
+    accept: Accept,
+    /// Whether to call [`Handler::open`].
+    calls_open: bool,
+}
+
+/// Lets the application decide on a request for a WebSocket, and sends the response.
+///
+/// Returns `None` if the connection has ended without a WebSocket.
 pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     runtime: &R,
     handler: &H,
@@ -47,20 +56,21 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
         Ok(upgrade) => {
             entry.set_status(Status::Handshake);
             entry.begin_handshake();
-            // Who decides may take long.
+            // The application may take long to decide.
             opening.input.release();
-            decide(handler, client, &upgrade).await.map(|(accept, told)| (upgrade, accept, told))
+            decide(handler, client, &upgrade).await.map(|acceptance| (upgrade, acceptance))
         }
         Err(rejection) => Err(rejection.response()),
     };
-    let accepted = decided.and_then(|(upgrade, accept, told)| {
-        upgrade.accept(&accept, port.config.clone()).map(|accepted| (accepted, told)).map_err(|error| {
+    let accepted = decided.and_then(|(upgrade, Acceptance { accept, calls_open })| {
+        let accepted = upgrade.accept(&accept, port.config.clone()).map_err(|error| {
             let response = error.response();
             report_failure(handler, client, &Failure::Error(error.into()));
             response
-        })
+        })?;
+        Ok((accepted, calls_open))
     });
-    let (accepted, told) = match accepted {
+    let (accepted, calls_open) = match accepted {
         Ok(accepted) => accepted,
         Err(response) => {
             entry.fail_handshake();
@@ -68,7 +78,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
             return None;
         }
     };
-    // Who reads the 101 does not count any more.
+    // From here on the client no longer counts against `max_handshakes`.
     drop(handshake);
     let Accepted { mut connection, request, subprotocol, .. } = accepted;
     connection.set_codec_pool(&runtime.codec_pool());
@@ -80,36 +90,35 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
         entry.fail_handshake();
         return None;
     }
-    let link = TaskLink::new(SharedLink::new(link, hub.clone(), entry.clone(), runtime.own_thread()));
+    let shared = SharedLink::new(link, hub.clone(), entry.clone(), runtime.own_thread());
+    let link = TaskLink::new(shared);
     let deferred = entry.open(link.push_target(), subprotocol);
     if hub.is_stopping() {
+        // The shutdown may have looked for open WebSockets just before this one opened.
         link.close(&shutdown_frame());
     }
     Some(Box::new(Upgraded {
         reader: Reader::new(receiver, input),
         link,
-        request: told.then_some(request),
+        request: calls_open.then_some(request),
         deferred,
     }))
 }
 
-/// What goes into the 101, and whether [`Handler::open`] is told; or what goes out instead of it.
-async fn decide<H: Handler>(
-    handler: &H,
-    client: &Client,
-    upgrade: &Upgrade,
-) -> Result<(Accept, bool), Response> {
+/// Asks the application, or the port's policy, whether to accept a request. Returns the response to
+/// a refused one as the error.
+async fn decide<H: Handler>(handler: &H, client: &Client, upgrade: &Upgrade) -> Result<Acceptance, Response> {
     let failed = |failure| {
         report_failure(handler, client, &failure);
         server_error()
     };
     match guarded(|| handler.handshake(client, upgrade)).await.map_err(failed)? {
-        Decision::Accept(accept) => Ok((accept, false)),
+        Decision::Accept(accept) => Ok(Acceptance { accept, calls_open: false }),
         Decision::Respond(response) => Err(response),
         Decision::Policy => {
             let accept = client.entry().port.policy.decide(upgrade)?;
             let accept = || async { Ok(handler.before_handshake_response(client, upgrade, accept).await) };
-            Ok((guarded(accept).await.map_err(failed)??, true))
+            Ok(Acceptance { accept: guarded(accept).await.map_err(failed)??, calls_open: true })
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who may come in: connections are counted while they last.
+//! Admission: a connection takes a slot of each limit, and frees it when it ends.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use crate::runtime::address::Address;
 use crate::server::registry::counts::Counts;
 use crate::server::registry::hub::Hub;
 
-/// Connections refused at a time that are told so; beyond, they are just closed.
+/// How many refused connections may be sent a 503 at a time. Any more are closed without one.
 const REFUSALS: usize = 256;
 
 impl Hub {
-    /// Counts a connection in, if there is room.
+    /// Reserves a slot of each limit for a new connection; `None` if one limit is reached.
     pub(crate) fn admit(self: &Arc<Self>, peer: &Address) -> Option<Admission> {
         let connection = Slot::take(self, |counts| &counts.connections, self.limits.max_connections)?;
         let handshake = Slot::take(self, |counts| &counts.handshakes, self.limits.max_handshakes)?;
@@ -36,23 +36,23 @@ impl Hub {
         Some(Admission { connection, handshake, address })
     }
 
-    /// Counts in a port, while it is open.
+    /// Counts an accept loop while it runs.
     pub(crate) fn count_port(self: &Arc<Self>) -> Option<Slot> {
         Slot::take(self, |counts| &counts.ports, usize::MAX)
     }
 
-    /// Whether nothing is accepted any more, and all that was has ended.
+    /// Returns true if every accept loop and every connection has ended.
     pub(crate) fn has_drained(&self) -> bool {
         self.counts.ports.load(Ordering::Acquire) == 0 && self.connections() == 0
     }
 
-    /// Counts in a connection that is told that there is no room, if there is room for that.
+    /// Reserves a slot for sending a 503; `None` if all are taken.
     pub(crate) fn reserve_refusal(self: &Arc<Self>) -> Option<Slot> {
         Slot::take(self, |counts| &counts.refusals, REFUSALS)
     }
 }
 
-/// A connection's part of the limits.
+/// The slots of an admitted connection.
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) connection: Slot,
@@ -60,31 +60,31 @@ pub(crate) struct Admission {
     pub(crate) address: Option<AddressSlot>,
 }
 
-/// One of something that is limited.
+/// A guard: it counts one of something that is limited, while it lives.
 #[derive(Debug)]
 pub(crate) struct Slot {
     hub: Arc<Hub>,
-    of: fn(&Counts) -> &AtomicUsize,
+    count: fn(&Counts) -> &AtomicUsize,
 }
 
 impl Slot {
-    fn take(hub: &Arc<Hub>, of: fn(&Counts) -> &AtomicUsize, limit: usize) -> Option<Self> {
-        let below = |count| (count < limit).then_some(count + 1);
-        of(&hub.counts).fetch_update(Ordering::AcqRel, Ordering::Acquire, below).ok()?;
-        Some(Slot { hub: hub.clone(), of })
+    fn take(hub: &Arc<Hub>, count: fn(&Counts) -> &AtomicUsize, limit: usize) -> Option<Self> {
+        let increment = |used| (used < limit).then_some(used + 1);
+        count(&hub.counts).fetch_update(Ordering::AcqRel, Ordering::Acquire, increment).ok()?;
+        Some(Slot { hub: hub.clone(), count })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        (self.of)(&self.hub.counts).fetch_sub(1, Ordering::AcqRel);
+        (self.count)(&self.hub.counts).fetch_sub(1, Ordering::AcqRel);
         if self.hub.is_stopping() {
             self.hub.wake_waiters();
         }
     }
 }
 
-/// One of the connections of an address.
+/// A guard: it counts one connection of an IP address, while it lives.
 #[derive(Debug)]
 pub(crate) struct AddressSlot {
     hub: Arc<Hub>,
@@ -118,14 +118,14 @@ mod tests {
         let hub = Arc::new(Hub::new(limits));
         let first = hub.admit(&address("1.2.3.4:5")).unwrap();
         let second = hub.admit(&address("[::ffff:1.2.3.4]:6")).unwrap();
-        assert!(hub.admit(&address("5.6.7.8:9")).is_none(), "two handshakes");
+        assert!(hub.admit(&address("5.6.7.8:9")).is_none(), "two handshakes are in progress");
         let Admission { handshake, connection: _first, address: _address } = first;
         drop(handshake);
         for port in [7, 8] {
             let third = hub.admit(&address(&format!("1.2.3.4:{port}")));
-            assert!(third.is_none(), "two of one address, however it is written");
+            assert!(third.is_none(), "the address has two connections, one of them in its IPv6 form");
         }
-        assert_eq!(hub.connections(), 2, "who was not admission is not counted");
+        assert_eq!(hub.connections(), 2, "a refused connection is not counted");
         drop(second);
         let _third = hub.admit(&address("1.2.3.4:7")).unwrap();
         let _fourth = hub.admit(&Address::Unix(None)).unwrap();

@@ -1,4 +1,4 @@
-//! One message for many.
+//! Broadcasts: one message for many connections.
 
 use std::sync::Arc;
 
@@ -10,19 +10,21 @@ use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::Command;
 use crate::server::registry::settings::Settings;
 
-/// What became of a [broadcast](crate::server::ServerHandle::broadcast).
+/// For how many connections a [broadcast](crate::server::ServerHandle::broadcast) was queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Broadcast {
-    /// Connections that it was queued for.
+    /// The number of connections for which the message was queued.
     pub queued: usize,
-    /// Connections that read too slowly, or for which the server had no more room.
+    /// The number of connections that had no room for it: their peer reads too slowly, or
+    /// [`Limits::max_queued`](crate::server::Limits#structfield.max_queued) was reached.
     pub slow: usize,
-    /// Connections that it could not be sent on for any other reason: most likely they were closing.
+    /// The number of connections that could not send it for any other reason, most likely because
+    /// they were closing.
     pub failed: usize,
 }
 
-/// Encodes a message once for each port: they have settings of their own, and there are few.
+/// Pushes a message that it encodes once for each port, because ports compress differently.
 pub(crate) fn encode_and_push(entries: impl Iterator<Item = Arc<Entry>>, payload: &Payload<'_>) -> Broadcast {
     let mut prepared: Vec<(Arc<Settings>, Prepared)> = Vec::new();
     let mut report = Broadcast::default();
@@ -37,7 +39,7 @@ pub(crate) fn encode_and_push(entries: impl Iterator<Item = Arc<Entry>>, payload
     report
 }
 
-/// The same with a message that is encoded already.
+/// Pushes a message that is already encoded.
 pub(crate) fn push_prepared(entries: impl Iterator<Item = Arc<Entry>>, prepared: &Prepared) -> Broadcast {
     let mut report = Broadcast::default();
     for entry in entries.filter(|entry| entry.is_established()) {

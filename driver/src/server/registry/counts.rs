@@ -1,17 +1,17 @@
-//! How much of the limits is taken.
+//! How much of each limit is in use.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
-/// How many there are.
+/// The numbers that the limits of a server are compared with.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) connections: AtomicUsize,
     pub(crate) handshakes: AtomicUsize,
     pub(crate) refusals: AtomicUsize,
     pub(crate) ports: AtomicUsize,
-    /// Kept only if there is a limit.
+    /// The number of connections from each address, counted only if that is limited.
     pub(crate) addresses: Mutex<HashMap<IpAddr, usize>>,
 }

@@ -1,4 +1,4 @@
-//! What is pushed to a connection before it is open.
+//! Pushes that are made before the WebSocket is open.
 
 use std::fmt;
 
@@ -7,17 +7,18 @@ use sockeye_core::{CloseFrame, Frame, Payload, Prepared, Sender};
 use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::{Command, PushTarget};
 
-/// What has been pushed before the 101, which has to be the first.
+/// The commands that wait until the 101 has been sent, which must come before any frame.
 pub(crate) struct EarlyPushes {
-    /// Has been given everything too: it knows what can be sent and what cannot, as the real one will.
+    /// Queues every command too, so that a push fails now if it would fail on the open connection.
     rehearsal: Sender,
     queue: Vec<OwnedCommand>,
     deferred: Vec<Deferred>,
 }
 
-/// What is to be done behind the 101.
+/// A function of the application, to be called once the 101 has been sent.
 pub(crate) type Deferred = Box<dyn FnOnce() + Send>;
 
+/// A [`Command`] that owns its data.
 enum OwnedCommand {
     Message(Payload<'static>),
     Prepared(Prepared),
@@ -26,7 +27,7 @@ enum OwnedCommand {
 }
 
 impl EarlyPushes {
-    /// For a connection that will send as `rehearsal` does.
+    /// `rehearsal` must have the settings of the connection's own sender.
     pub(crate) fn new(rehearsal: Sender) -> Self {
         EarlyPushes { rehearsal, queue: Vec::new(), deferred: Vec::new() }
     }
@@ -50,11 +51,11 @@ impl EarlyPushes {
         self.deferred.push(deferred);
     }
 
-    /// Pushes everything to the connection, which is open now; gives what was deferred.
-    pub(crate) fn deliver(self, link: &dyn PushTarget) -> Vec<Deferred> {
-        for queued in self.queue {
-            // The rehearsal went well; what can be in the way now is the budget of the server.
-            let _ = queued.with_command(|command| link.push(command));
+    /// Pushes everything to the connection, which is now open. Returns the deferred functions.
+    pub(crate) fn deliver(self, target: &dyn PushTarget) -> Vec<Deferred> {
+        for command in self.queue {
+            // The rehearsal queued it, so only the budget of the whole server can refuse it.
+            let _ = command.with_command(|command| target.push(command));
         }
         self.deferred
     }

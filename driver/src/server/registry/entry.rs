@@ -1,4 +1,4 @@
-//! A connection as the rest of the server knows it.
+//! The entry of one connection in the registry.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -15,7 +15,7 @@ use crate::server::registry::info::{ConnectionId, Info, Status};
 use crate::server::registry::push_target::{Command, Flusher, PushTarget};
 use crate::server::registry::settings::Settings;
 
-/// What the registry has of each connection.
+/// One connection, as the registry and the API know it: its facts, its flags and its phase.
 #[derive(Debug)]
 pub(crate) struct Entry {
     id: ConnectionId,
@@ -29,27 +29,32 @@ pub(crate) struct Entry {
     phase: Mutex<Phase>,
 }
 
-/// Where a push goes.
+/// The phase of a connection, which decides where a push goes.
 #[derive(Debug)]
 enum Phase {
-    /// Nowhere: it speaks HTTP. The task is woken by this.
+    /// It speaks HTTP, and pushes fail. The waker is the task's.
     Http(Option<Waker>),
-    /// To wait: the application is deciding on the handshake.
+    /// The application decides on the handshake. Pushes wait for its 101.
     Handshake(Option<Waker>, Box<EarlyPushes>),
+    /// It is a WebSocket.
     Open(Arc<dyn PushTarget>),
+    /// It has ended.
     Ended,
 }
 
-/// A flag that anybody may set and the task looks at.
+/// A flag of a connection. Its task checks the flags between two steps.
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
 pub(crate) enum Flag {
+    /// End at once.
     Aborted = 1,
+    /// Do not read.
     Paused = 2,
+    /// Exempt from the idle timeout.
     Protected = 4,
-    /// It waits for a request, and nothing is lost if it ends.
+    /// It waits for an HTTP request: a shutdown may end it without losing anything.
     Idle = 8,
-    /// The queue has been at its mark: before the next message there must be room.
+    /// The queue has reached its high-water mark: wait for room before the next message.
     Full = 16,
 }
 
@@ -74,6 +79,8 @@ impl Entry {
         }
     }
 
+    // For the API.
+
     pub(crate) fn id(&self) -> ConnectionId {
         self.id
     }
@@ -82,18 +89,19 @@ impl Entry {
         &self.peer
     }
 
+    /// Passes a command to where the connection takes it in its present phase.
     pub(crate) fn dispatch(&self, command: Command<'_>) -> Result<(), PushError> {
-        let link = match &mut *lock(&self.phase) {
-            Phase::Open(link) => link.clone(),
-            Phase::Handshake(_, waiting) => return waiting.keep(command),
+        let target = match &mut *lock(&self.phase) {
+            Phase::Open(target) => target.clone(),
+            Phase::Handshake(_, early) => return early.keep(command),
             Phase::Http(_) => return Err(PushError::NotWebSocket),
             Phase::Ended => return Err(self.ended_error()),
         };
-        // Without the lock: whom it wakes may run at once, and want it.
-        link.push(command)
+        // Push without the lock: a task that this wakes may run at once and take it.
+        target.push(command)
     }
 
-    /// The same, but waits while the peer reads too slowly.
+    /// Does the same, but waits while the peer reads too slowly.
     pub(crate) fn poll_dispatch(
         &self,
         cx: &mut Context<'_>,
@@ -101,27 +109,27 @@ impl Entry {
         flusher: Flusher,
     ) -> Poll<Result<(), PushError>> {
         match self.push_target() {
-            Some(link) => link.poll_push(cx, command, flusher),
+            Some(target) => target.poll_push(cx, command, flusher),
             None => Poll::Ready(self.dispatch(command)),
         }
     }
 
-    /// Who has waited does not wait any more.
+    /// Deregisters a waiter of [`poll_dispatch`](Entry::poll_dispatch) that gave up.
     pub(crate) fn deregister_waiter(&self, waker: &Waker) {
-        if let Some(link) = self.push_target() {
-            link.deregister_waiter(waker);
+        if let Some(target) = self.push_target() {
+            target.deregister_waiter(waker);
         }
     }
 
     fn push_target(&self) -> Option<Arc<dyn PushTarget>> {
-        if let Phase::Open(link) = &*lock(&self.phase) { Some(link.clone()) } else { None }
+        if let Phase::Open(target) = &*lock(&self.phase) { Some(target.clone()) } else { None }
     }
 
-    /// Runs `deferred` behind the 101; gives it back if that is out already.
+    /// Keeps `deferred` until the 101 has been sent. Returns it if no handshake is in progress.
     pub(crate) fn defer(&self, deferred: Deferred) -> Option<Deferred> {
         match &mut *lock(&self.phase) {
-            Phase::Handshake(_, waiting) => {
-                waiting.defer(deferred);
+            Phase::Handshake(_, early) => {
+                early.defer(deferred);
                 None
             }
             _ => Some(deferred),
@@ -132,6 +140,7 @@ impl Entry {
         self.flags.load(Ordering::Acquire) & flag as u8 != 0
     }
 
+    /// Sets or clears a flag, without waking the task.
     pub(crate) fn store_flag(&self, flag: Flag, on: bool) {
         if on {
             self.flags.fetch_or(flag as u8, Ordering::AcqRel);
@@ -140,25 +149,26 @@ impl Entry {
         }
     }
 
-    /// Sets a flag, and makes the task look at it.
+    /// Sets or clears a flag, and wakes the task to act on it.
     pub(crate) fn set_flag(&self, flag: Flag, on: bool) -> Result<(), PushError> {
         self.store_flag(flag, on);
-        let link = match &mut *lock(&self.phase) {
-            Phase::Open(link) => Ok(link.clone()),
+        let target = match &mut *lock(&self.phase) {
+            Phase::Open(target) => Ok(target.clone()),
             Phase::Http(waker) | Phase::Handshake(waker, _) => Err(waker.take()),
             Phase::Ended => return Err(self.ended_error()),
         };
-        // Without the lock, as above.
-        match (link, flag) {
-            (Ok(link), Flag::Aborted) => link.abort(),
-            (Ok(link), Flag::Protected) => link.set_protected(on),
-            (Ok(link), Flag::Paused | Flag::Idle | Flag::Full) => link.wake_task(),
+        // Without the lock, like a push.
+        match (target, flag) {
+            (Ok(target), Flag::Aborted) => target.abort(),
+            (Ok(target), Flag::Protected) => target.set_protected(on),
+            (Ok(target), Flag::Paused | Flag::Idle | Flag::Full) => target.wake_task(),
             (Err(waker), _) => waker.into_iter().for_each(Waker::wake),
         }
         Ok(())
     }
 
-    /// The server ends. What is no WebSocket sees it for itself when it is woken.
+    /// Sends `frame` if the connection is a WebSocket. Otherwise wakes its task, which checks for
+    /// the shutdown itself.
     pub(crate) fn start_shutdown(&self, frame: &CloseFrame<'_>) {
         if self.dispatch(Command::Close(frame)) != Err(PushError::NotWebSocket) {
             return;
@@ -168,14 +178,14 @@ impl Entry {
     }
 
     pub(crate) fn is_established(&self) -> bool {
-        matches!(&*lock(&self.phase), Phase::Open(link) if link.state() == State::Open)
+        matches!(&*lock(&self.phase), Phase::Open(target) if target.state() == State::Open)
     }
 
     pub(crate) fn info(&self) -> Info {
         let (status, facts) = match &*lock(&self.phase) {
-            Phase::Open(link) => {
-                let open = link.state() == State::Open;
-                (Some(if open { Status::Active } else { Status::Closing }), Some(link.facts()))
+            Phase::Open(target) => {
+                let open = target.state() == State::Open;
+                (Some(if open { Status::Active } else { Status::Closing }), Some(target.facts()))
             }
             _ => (Status::from_u8(self.status.load(Ordering::Acquire)), None),
         };
@@ -195,28 +205,28 @@ impl Entry {
         }
     }
 
-    // What the task tells.
+    // For the connection's task.
 
     pub(crate) fn set_status(&self, status: Status) {
         self.status.store(status.as_u8(), Ordering::Release);
     }
 
-    /// Who is to be woken when a flag is set, until the connection is open.
+    /// Registers the task's waker for flags that are set before the connection is open.
     pub(crate) fn register_task(&self, waker: &Waker) {
         if let Phase::Http(slot) | Phase::Handshake(slot, _) = &mut *lock(&self.phase) {
             slot.clone_from(&Some(waker.clone()));
         }
     }
 
-    /// The application decides on a handshake: from now on pushes wait for its 101.
+    /// The application decides on a handshake: keeps pushes from here on until the 101 is sent.
     pub(crate) fn begin_handshake(&self) {
-        let waiting = Box::new(EarlyPushes::new(Sender::server(self.port.config.clone())));
+        let early = Box::new(EarlyPushes::new(Sender::server(self.port.config.clone())));
         let mut phase = lock(&self.phase);
         let waker = if let Phase::Http(waker) = &mut *phase { waker.take() } else { None };
-        *phase = Phase::Handshake(waker, waiting);
+        *phase = Phase::Handshake(waker, early);
     }
 
-    /// It came to nothing.
+    /// The handshake failed: drops the pushes that waited for it.
     pub(crate) fn fail_handshake(&self) {
         self.set_status(Status::HandshakeFailed);
         let mut phase = lock(&self.phase);
@@ -226,32 +236,33 @@ impl Entry {
         };
         let old = std::mem::replace(&mut *phase, Phase::Http(waker));
         drop(phase);
-        // Without the lock: what was deferred may own a client.
+        // Drop deferred functions without the lock: they may own anything, even the last client.
         drop(old);
     }
 
-    /// The 101 has gone out: pushes that waited follow it, then all others. Gives what was deferred.
-    pub(crate) fn open(&self, link: Arc<dyn PushTarget>, subprotocol: Option<String>) -> Vec<Deferred> {
+    /// The 101 has been sent: delivers the pushes that waited for it, then lets others through.
+    /// Returns the deferred functions.
+    pub(crate) fn open(&self, target: Arc<dyn PushTarget>, subprotocol: Option<String>) -> Vec<Deferred> {
         if let Some(subprotocol) = subprotocol {
             let _ = self.subprotocol.set(subprotocol.into_boxed_str());
         }
         self.set_status(Status::Active);
         let mut phase = lock(&self.phase);
-        let old = std::mem::replace(&mut *phase, Phase::Open(link.clone()));
-        let Phase::Handshake(_, waiting) = old else { return Vec::new() };
-        let deferred = waiting.deliver(&*link);
+        let old = std::mem::replace(&mut *phase, Phase::Open(target.clone()));
+        let Phase::Handshake(_, early) = old else { return Vec::new() };
+        let deferred = early.deliver(&*target);
         drop(phase);
-        // Told before there was a link to tell.
+        // These flags may have been set before there was a target to pass them to.
         if self.has_flag(Flag::Protected) {
-            link.set_protected(true);
+            target.set_protected(true);
         }
         if self.has_flag(Flag::Aborted) {
-            link.abort();
+            target.abort();
         }
         deferred
     }
 
-    /// It is over, and the transport goes.
+    /// The connection has ended: drops the entry's reference to its transport.
     pub(crate) fn end(&self) {
         if self.status.load(Ordering::Acquire) == Status::Active.as_u8() {
             self.set_status(Status::Closing);

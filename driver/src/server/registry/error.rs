@@ -1,46 +1,51 @@
-//! Why something could not be done to a connection.
+//! The error of a command to a connection.
 
 use std::fmt;
 
 use sockeye_core::{InvalidOpcode, SendError};
 
-/// A push, or another command to a connection, that was not done. Nothing was sent, and the connection is as it was,
-/// unless [`SlowReader::Close`](crate::server::SlowReader::Close) says otherwise.
+/// The error of a push, or of another command to a connection.
+///
+/// Nothing was sent, and the connection is unchanged, unless
+/// [`SlowReader::Close`](crate::server::SlowReader::Close) closes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PushError {
-    /// There is no connection of this id (any more).
+    /// No connection has this id, or it has ended.
     UnknownConnection,
-    /// It is not a WebSocket, or not yet.
+    /// The connection is not a WebSocket, or not yet.
     NotWebSocket,
     /// The closing handshake has begun.
     Closing,
-    /// The message is above [`Config::max_send_size`](sockeye_core::Config::max_send_size).
+    /// The message is larger than [`Config::max_send_size`](sockeye_core::Config::max_send_size).
     TooBig {
-        /// Its size in bytes, with the fragments already sent.
+        /// The size of the message in bytes, with the fragments already sent.
         size: u64,
-        /// What is allowed.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The peer reads too slowly: [`Config::high_water_mark`](sockeye_core::Config::high_water_mark) bytes or more wait for it.
+    /// The peer reads too slowly:
+    /// [`Config::high_water_mark`](sockeye_core::Config::high_water_mark) bytes or more wait for
+    /// it.
     Backpressure {
         /// How many bytes wait.
         queued: usize,
     },
-    /// [`Limits::max_queued`](crate::server::Limits#structfield.max_queued) bytes wait on all connections together.
+    /// The queues of all connections together have reached
+    /// [`Limits::max_queued`](crate::server::Limits#structfield.max_queued).
     ServerBackpressure {
         /// How many bytes wait.
         queued: usize,
     },
-    /// A number that is no opcode.
+    /// The number is not an opcode.
     InvalidOpcode(u8),
-    /// A continuation with no fragmented message to continue.
+    /// A continuation frame without a fragmented message to continue.
     UnexpectedContinuation,
-    /// A new message while a fragmented one is not finished.
+    /// A new message while a fragmented one is unfinished.
     ExpectedContinuation,
-    /// Text that is not UTF-8.
+    /// The text is not UTF-8.
     InvalidUtf8,
-    /// A ping, pong or Close that cannot be sent as it is.
+    /// A ping, pong or Close frame that is invalid.
     InvalidControl(SendError),
 }
 
@@ -67,18 +72,19 @@ impl From<InvalidOpcode> for PushError {
 impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            PushError::UnknownConnection => f.write_str("there is no such connection"),
+            PushError::UnknownConnection => f.write_str("no connection has this id"),
             PushError::NotWebSocket => f.write_str("the connection is not a WebSocket"),
             PushError::Closing => SendError::Closed.fmt(f),
             PushError::TooBig { size, limit } => SendError::TooBig { size, limit }.fmt(f),
             PushError::Backpressure { queued } => {
                 write!(
                     f,
-                    "the peer reads too slowly: {queued} bytes wait for it; push again when it has drained, or send and wait"
+                    "the peer reads too slowly and {queued} bytes wait for it; push again when the \
+                     queue has drained, or use send, which waits"
                 )
             }
             PushError::ServerBackpressure { queued } => {
-                write!(f, "{queued} bytes wait on all connections together, which is the limit of the server")
+                write!(f, "{queued} bytes wait on all connections together, the limit of this server")
             }
             PushError::InvalidOpcode(number) => InvalidOpcode(number).fmt(f),
             PushError::UnexpectedContinuation => SendError::UnexpectedContinuation.fmt(f),

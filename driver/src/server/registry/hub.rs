@@ -1,8 +1,8 @@
-//! What all of a server's connections share: the registry, the limits, the shutdown.
+//! The state that all connections of a server share: the registry, the limits, the shutdown.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -17,15 +17,18 @@ use crate::server::registry::error::PushError;
 use crate::server::registry::info::ConnectionId;
 use crate::server::registry::settings::{Limits, Settings};
 
-/// What waits is added up in so many places: in one, all cores would write to the same memory for each message.
+/// The number of counters that share the sum of all queues. With a single one, all cores would
+/// write to the same memory for each message.
 const QUEUE_COUNTERS: usize = 16;
 
-/// A cache line of its own.
+/// A counter in a cache line to itself.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct QueueCounter(AtomicUsize);
 
-/// No lock of it is held while anything is sent or any handler runs.
+/// One server: its connections, and what limits and ends them together.
+///
+/// None of its locks is held while anything is sent or a handler runs.
 #[derive(Debug)]
 pub(crate) struct Hub {
     entries: RwLock<HashMap<u64, Arc<Entry>>>,
@@ -61,7 +64,7 @@ impl Hub {
         self.read().get(&id.0).cloned()
     }
 
-    /// As they are now. Who is told of them may take long.
+    /// Returns a snapshot, so callers can iterate slowly without holding the lock.
     pub(crate) fn snapshot(&self) -> Vec<Arc<Entry>> {
         self.read().values().cloned().collect()
     }
@@ -77,7 +80,7 @@ impl Hub {
         now: Instant,
         port: Arc<Settings>,
     ) -> Arc<Entry> {
-        // 64 bits do not run out.
+        // An id is never used twice: 64 bits do not run out.
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let entry = Arc::new(Entry::new(ConnectionId(id), peer, local, now, port));
         self.write().insert(id, entry.clone());
@@ -89,31 +92,37 @@ impl Hub {
         drop(entry);
     }
 
+    pub(crate) fn connections(&self) -> usize {
+        self.counts.connections.load(Ordering::Acquire)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, HashMap<u64, Arc<Entry>>> {
-        self.entries.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, HashMap<u64, Arc<Entry>>> {
-        self.entries.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    // The queues together.
+    // The budget of all queues together.
 
-    /// What waits on a connection has changed.
+    /// Counts a queue that had `before` bytes and has `now` bytes.
     pub(crate) fn count_queued(&self, id: ConnectionId, before: usize, now: usize) {
-        let QueueCounter(sum) = &self.queued[id.0 as usize % QUEUE_COUNTERS];
+        let QueueCounter(counter) = &self.queued[id.0 as usize % QUEUE_COUNTERS];
         if now >= before {
-            sum.fetch_add(now - before, Ordering::Relaxed);
+            counter.fetch_add(now - before, Ordering::Relaxed);
         } else {
-            sum.fetch_sub(before - now, Ordering::Relaxed);
+            counter.fetch_sub(before - now, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn queued(&self) -> usize {
-        self.queued.iter().map(|QueueCounter(sum)| sum.load(Ordering::Relaxed)).fold(0, usize::saturating_add)
+        self.queued.iter().map(|counter| counter.0.load(Ordering::Relaxed)).fold(0, usize::saturating_add)
     }
 
-    /// Pushes at the same time may pass it by one message each.
+    /// Checks whether `len` more bytes may be queued.
+    ///
+    /// Concurrent pushes may each exceed the budget by one message.
     pub(crate) fn check_budget(&self, len: usize) -> Result<(), PushError> {
         if self.limits.max_queued == usize::MAX {
             return Ok(());
@@ -125,26 +134,23 @@ impl Hub {
         Ok(())
     }
 
-    pub(crate) fn connections(&self) -> usize {
-        self.counts.connections.load(Ordering::Acquire)
-    }
-
-    // The end.
+    // The shutdown.
 
     pub(crate) fn shutdown(&self, grace: Duration) {
         {
-            let mut set = lock(&self.grace);
-            // A second call may only shorten it.
-            *set = Some(set.map_or(grace, |before| before.min(grace)));
+            let mut current = lock(&self.grace);
+            // A second call can only shorten the grace.
+            *current = Some(current.map_or(grace, |before| before.min(grace)));
         }
         if !self.stopping.swap(true, Ordering::AcqRel) {
-            // Who is not in it yet looks at `stopping` when he is.
+            // A connection registered after this snapshot checks `stopping` itself.
             let frame = shutdown_frame();
             self.snapshot().iter().for_each(|entry| entry.start_shutdown(&frame));
         }
         self.wake_waiters();
     }
 
+    /// Returns true once a shutdown has begun.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -159,7 +165,7 @@ impl Hub {
         }
     }
 
-    /// Nothing runs any more.
+    /// Marks the server as stopped: `Server::run` has returned.
     pub(crate) fn set_stopped(&self) {
         self.stopped.store(true, Ordering::Release);
         self.wake_waiters();
@@ -171,11 +177,12 @@ impl Hub {
 
     /// Wakes the task at the next change of the counts or of the shutdown.
     ///
-    /// Register first and then check: the other order misses a change in between.
+    /// Register first and then check: the other order can miss a change.
     pub(crate) fn register_waiter(&self, waker: &Waker) {
         lock(&self.waiters).register(waker);
     }
 
+    /// Deregisters a waiter that gave up.
     pub(crate) fn deregister_waiter(&self, waker: &Waker) {
         let removed = lock(&self.waiters).deregister(waker);
         removed.into_iter().for_each(Waker::wake);
@@ -187,6 +194,8 @@ impl Hub {
     }
 }
 
+/// Returns the Close that a shutdown sends.
+///
 /// RFC 6455 7.4.1: "1001 indicates that an endpoint is "going away", such as a server going down".
 pub(crate) fn shutdown_frame() -> CloseFrame<'static> {
     CloseFrame::new(CloseCode::GOING_AWAY, "the server shuts down")
@@ -197,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn m4_the_budget_counts_what_waits_on_all_connections() {
+    fn m4_the_budget_counts_the_queues_of_all_connections() {
         let hub = Hub::new(Limits::new().max_queued(100));
         hub.count_queued(ConnectionId(1), 0, 60);
         hub.count_queued(ConnectionId(17), 0, 20);

@@ -1,4 +1,4 @@
-//! What can be known of a connection.
+//! What the server knows of a connection.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use sockeye_core::deflate::Negotiated;
 
 use crate::runtime::address::Address;
 
-/// The name of a connection: opaque, and never used again by the same server.
+/// The id of a connection. A server never uses the same id twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub(crate) u64);
 
 impl ConnectionId {
-    /// As a number, for logs and for messages.
+    /// Returns the id as a number, for logs and messages.
     #[must_use]
     pub const fn as_u64(self) -> u64 {
         self.0
@@ -25,16 +25,16 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// How far a connection is on its way to a WebSocket and from there to its end.
+/// The stage of a WebSocket connection, from the request to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Status {
-    /// It has asked to become one.
+    /// The client has requested a WebSocket.
     Connection = 1,
-    /// The request is valid, and being decided on.
+    /// The request is valid, and the application is deciding on it.
     Handshake = 2,
-    /// It is open.
+    /// The WebSocket is open.
     Active = 3,
     /// One of the ends has begun to close it.
     Closing = 4,
@@ -43,7 +43,8 @@ pub enum Status {
 }
 
 impl Status {
-    /// The number, as `WEBSOCKET_STATUS_…` of Swoole has it; there, 0 is a connection that has none.
+    /// Returns the number of Swoole's `WEBSOCKET_STATUS_…` constant. In Swoole, 0 stands for a
+    /// connection without a status.
     #[must_use]
     pub const fn as_u8(self) -> u8 {
         self as u8
@@ -61,29 +62,29 @@ impl Status {
     }
 }
 
-/// What is known of a connection at one moment.
+/// A snapshot of what the server knows of a connection.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Info {
-    /// Its name.
+    /// The connection's id.
     pub id: ConnectionId,
-    /// How far it is; `None` while nothing but HTTP was asked of it.
+    /// The stage of the WebSocket; `None` while the client has sent only plain HTTP requests.
     pub status: Option<Status>,
-    /// Who connected.
+    /// The client's address.
     pub peer: Address,
-    /// What to.
+    /// The address that the client connected to.
     pub local: Address,
-    /// When.
+    /// When the client connected.
     pub connected_at: Instant,
-    /// When bytes last came, since it became a WebSocket.
+    /// When bytes last arrived; `None` before the connection became a WebSocket.
     pub last_received: Option<Instant>,
-    /// When bytes were last written, since it became a WebSocket.
+    /// When bytes were last written; `None` before the connection became a WebSocket.
     pub last_sent: Option<Instant>,
-    /// Bytes that wait to be written.
+    /// The number of bytes that wait to be written.
     pub queued: usize,
-    /// The subprotocol agreed on (RFC 6455 1.9).
+    /// The subprotocol that the handshake selected (RFC 6455 1.9).
     pub subprotocol: Option<Box<str>>,
-    /// The compression agreed on (RFC 7692).
+    /// The compression that the handshake negotiated (RFC 7692).
     pub compression: Option<Negotiated>,
     /// The time from the latest answered ping to its pong.
     pub round_trip: Option<Duration>,
@@ -94,7 +95,7 @@ mod tests {
     use super::Status;
 
     #[test]
-    fn f3_the_statuses_have_the_numbers_of_the_page() {
+    fn f3_statuses_have_the_documented_numbers() {
         let all =
             [Status::Connection, Status::Handshake, Status::Active, Status::Closing, Status::HandshakeFailed];
         assert_eq!(all.map(Status::as_u8), [1, 2, 3, 4, 5]);

@@ -1,4 +1,6 @@
-//! What the server knows of its connections, and how a push reaches one.
+//! The registry: what the server knows of its connections, and how a push reaches one.
+//!
+//! The other rooms build on this one, which imports none of them.
 
 pub(crate) mod admission;
 pub(crate) mod broadcast;

@@ -1,4 +1,4 @@
-//! What goes to an open connection, from whoever has it.
+//! Commands to a connection, and the trait of what carries them out.
 
 use std::fmt;
 use std::task::{Context, Poll, Waker};
@@ -9,7 +9,7 @@ use sockeye_core::{CloseFrame, Frame, Instant, Opcode, Payload, Prepared, SendEr
 
 use crate::server::registry::error::PushError;
 
-/// Something to be sent.
+/// Something to send.
 #[derive(Debug, Clone)]
 pub(crate) enum Command<'a> {
     Message(Payload<'a>),
@@ -19,6 +19,7 @@ pub(crate) enum Command<'a> {
 }
 
 impl Command<'_> {
+    /// Queues the command in the core.
     #[inline]
     pub(crate) fn queue_on(self, sender: &mut Sender) -> Result<(), SendError> {
         match self {
@@ -29,7 +30,8 @@ impl Command<'_> {
         }
     }
 
-    /// How many bytes of payload it brings; `None` for what must go out however much waits.
+    /// Returns the payload's length in bytes. `None` for a control frame, which is queued however
+    /// full the queue is.
     pub(crate) fn data_len(&self) -> Option<usize> {
         match self {
             Command::Message(payload) => Some(payload.as_bytes().len()),
@@ -39,7 +41,7 @@ impl Command<'_> {
         }
     }
 
-    /// Whether it is a whole message, so that others can do without it.
+    /// Returns whether this is a whole message, which can be dropped without breaking another one.
     pub(crate) fn is_whole(&self) -> bool {
         match self {
             Command::Message(_) | Command::Prepared(_) => true,
@@ -51,32 +53,47 @@ impl Command<'_> {
     }
 }
 
-/// Who writes what a push that waits has queued.
+/// Which side flushes after a waiting push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flusher {
-    /// As with any push: the connection's task.
+    /// The connection's task, as after any push.
     Task,
-    /// Who waits: it may be the connection's own thread, which does nothing else meanwhile.
+    /// The thread that waited. It may be the connection's own thread, and then no other flushes
+    /// while it blocks.
     Waiter,
 }
 
-/// An open connection, whatever its transport.
+/// Where the pushes to an open connection go.
+///
+/// The one implementation is the connection's shared link. The trait hides the types of its
+/// transport and clock, so that the registry can hold the connections of all runtimes.
 pub(crate) trait PushTarget: Send + Sync {
+    /// Queues a command, and writes it or wakes the task to do so.
     fn push(&self, command: Command<'_>) -> Result<(), PushError>;
-    /// The same, but waits while the peer reads too slowly.
+
+    /// Waits until the queue has room, then queues a command.
     fn poll_push(
         &self,
         cx: &mut Context<'_>,
         command: Command<'_>,
         flusher: Flusher,
     ) -> Poll<Result<(), PushError>>;
-    /// Who has waited does not wait any more.
+
+    /// Deregisters a waiter that gave up.
     fn deregister_waiter(&self, waker: &Waker);
+
+    /// Returns what [`Info`](crate::server::Info) says of an open connection.
     fn facts(&self) -> Facts;
+
     fn state(&self) -> State;
+
+    /// Exempts the connection from the idle timeout, or ends the exemption.
     fn set_protected(&self, protected: bool);
+
+    /// Ends the connection at once, without a Close.
     fn abort(&self);
-    /// Makes the task look at what has changed.
+
+    /// Wakes the task, so that it checks its flags.
     fn wake_task(&self);
 }
 
@@ -86,9 +103,12 @@ impl fmt::Debug for dyn PushTarget {
     }
 }
 
-/// What an open connection knows of itself.
+/// The properties of an open connection that its link knows and its [`Entry`] does not.
+///
+/// [`Entry`]: crate::server::registry::entry::Entry
 #[derive(Debug)]
 pub(crate) struct Facts {
+    /// How many bytes wait to be written.
     pub(crate) queued: usize,
     pub(crate) deflate: Option<Negotiated>,
     pub(crate) round_trip: Option<Duration>,

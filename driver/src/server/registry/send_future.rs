@@ -1,4 +1,4 @@
-//! A push that waits for room.
+//! The future of a push that waits for room.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,13 +8,15 @@ use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::{Command, Flusher};
 
-/// Waits until the peer has read enough, then queues.
+/// Waits until the peer has read enough, then queues a command.
+///
+/// Deregisters its waker when it is dropped.
 #[derive(Debug)]
 pub(crate) struct SendFuture<'a> {
     entry: &'a Entry,
     command: Command<'a>,
     flusher: Flusher,
-    /// What it is woken by.
+    /// The waker that is registered with the connection.
     waker: Option<Waker>,
 }
 
@@ -28,7 +30,7 @@ impl Future for SendFuture<'_> {
     type Output = Result<(), PushError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // A payload is cloned by reference.
+        // Cloning a payload is cheap: it clones a reference to the bytes.
         let polled = self.entry.poll_dispatch(cx, self.command.clone(), self.flusher);
         self.waker = polled.is_pending().then(|| cx.waker().clone());
         polled

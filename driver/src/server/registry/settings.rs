@@ -6,7 +6,7 @@ use std::time::Duration;
 use sockeye_core::handshake::server::Policy;
 use sockeye_core::{CloseCode, Config};
 
-/// All of a port that is not its handler: its connections share it.
+/// The settings of a port, which all its connections share. `Port` has a setter for each.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) config: Arc<Config>,
@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     pub(crate) forward: Forward,
 }
 
-/// Which control frames the handler is told of.
+/// The kinds of control frames that are forwarded to the handler.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Forward {
     pub(crate) close: bool,
@@ -27,24 +27,8 @@ pub(crate) struct Forward {
     pub(crate) pong: bool,
 }
 
-/// What becomes of a push for which there is no room: [`Config::high_water_mark`] bytes or more wait for its peer, or as much as
-/// [`Limits::max_queued`] allows on all connections together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum SlowReader {
-    /// It is an error, [`PushError::Backpressure`](crate::server::PushError::Backpressure) or
-    /// [`ServerBackpressure`](crate::server::PushError::ServerBackpressure), and who pushes decides.
-    #[default]
-    Error,
-    /// It is dropped, as if it had been sent: for news that are old by the time the queue is empty again. A fragment is an error all the
-    /// same, for a message is dropped as a whole or not at all.
-    Drop,
-    /// It is an error, and the connection is closed with this code, such as 1013 or 1008.
-    Close(CloseCode),
-}
-
 impl Settings {
-    /// What follows from the rest.
+    /// Applies the settings that follow from others: a handler that receives pings answers them.
     pub(crate) fn with_implied(mut self) -> Self {
         if self.forward.ping {
             Arc::make_mut(&mut self.config).auto_pong = false;
@@ -53,20 +37,47 @@ impl Settings {
     }
 }
 
-/// Limits of a whole server, over all its ports. Every field has a setter of the same name, for chaining.
+/// What happens to a push when there is no room for it.
+///
+/// No room means that [`Config::high_water_mark`] bytes or more wait for this peer, or that
+/// [`Limits::max_queued`] bytes wait on all connections together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SlowReader {
+    /// The push fails, and the caller decides. The error is
+    /// [`PushError::Backpressure`](crate::server::PushError::Backpressure) or
+    /// [`ServerBackpressure`](crate::server::PushError::ServerBackpressure).
+    #[default]
+    Error,
+    /// The message is dropped, and the push succeeds. This suits messages that are out of date once
+    /// the queue is empty again.
+    ///
+    /// A push of a fragment fails instead, because a message is dropped whole or not at all.
+    Drop,
+    /// The push fails, and the connection is closed with this code, such as 1013 or 1008.
+    Close(CloseCode),
+}
+
+/// The limits of a whole server, over all its ports. Each field has a setter of the same name.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Most connections at a time (no limit but that of the system). Above it: 503 and close.
+    /// The largest number of connections at a time. Any more are refused with 503. By default there
+    /// is no limit but that of the system.
     pub max_connections: usize,
-    /// Most connections at a time whose first request has not been answered (no limit). Above it: 503 and close.
+    /// The largest number of connections at a time whose first request has not been answered. Any
+    /// more are refused with 503. By default there is no limit.
     pub max_handshakes: usize,
-    /// Most connections at a time from one IP address (no limit). Above it: 503 and close.
+    /// The largest number of connections at a time from one IP address. Any more are refused with
+    /// 503. By default there is no limit.
     pub max_per_address: usize,
-    /// Most bytes that wait to be written, on all connections together (no limit but that of each). They are counted as they go over
-    /// the wire; the buffers that they lie in grow by doubling, and may take twice that. What becomes of a push that would pass
-    /// it says [`SlowReader`]. Peers that never read may hold all of it until they are closed: see [`SlowReader::Close`] and
-    /// [`Config::keepalive`].
+    /// The largest number of bytes that wait to be written on all connections together.
+    /// [`SlowReader`] decides what happens to a push that would exceed it. By default only the
+    /// queue of each connection is limited.
+    ///
+    /// Bytes are counted as they go over the wire. The buffers that hold them grow by doubling, so
+    /// they may take up twice as much memory. Peers that never read may use up the whole limit
+    /// until they are closed: see [`SlowReader::Close`] and [`Config::keepalive`].
     pub max_queued: usize,
 }
 
@@ -93,7 +104,7 @@ macro_rules! setters {
 }
 
 impl Limits {
-    /// None, as stated at each field.
+    /// Returns the defaults, which are stated at each field.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -1,4 +1,4 @@
-//! A handler made of plain closures.
+//! A handler that is built from closures that may block.
 
 use std::fmt;
 
@@ -14,20 +14,23 @@ use crate::server::log;
 
 pub use crate::server::api::callbacks::HttpExchange;
 
-/// A [`Handler`] made of closures. It begins with the one that every server must have:
+/// A [`Handler`] that is built from closures, beginning with the required one:
 ///
 /// ```
 /// use sockeye_driver::server::blocking::Callbacks;
 ///
 /// let handler = Callbacks::on_message(|client, message| client.push(message))
-///     .on_open(|client, request| println!("{} asks for {}", client.id(), request.path()))
+///     .on_open(|client, request| println!("{} opens {}", client.id(), request.path()))
 ///     .on_close(|client, info| println!("{}: {info}", client.id()));
 /// ```
 ///
-/// A closure returns nothing, or a result whose error closes the connection with 1011.
+/// A closure for an event returns nothing, or a result whose error closes the connection with
+/// 1011. The closures for [`connect`](Handler::connect), [`handshake`](Handler::handshake),
+/// [`before_handshake_response`](Handler::before_handshake_response) and
+/// [`request`](Handler::request) return a decision.
 #[expect(
     clippy::type_complexity,
-    reason = "each is the signature of a method, which may as well be read here"
+    reason = "each is the signature of one method; an alias would only hide it"
 )]
 pub struct Callbacks {
     message: Box<dyn Fn(&Client, Inbound<'_>) -> HandlerResult + Send + Sync>,
@@ -68,7 +71,7 @@ macro_rules! decisions {
 }
 
 impl Callbacks {
-    /// Begins with what is done with messages: [`Handler::message`].
+    /// Creates a handler from the closure for [`Handler::message`].
     pub fn on_message<O: Outcome>(f: impl Fn(&Client, Inbound<'_>) -> O + Send + Sync + 'static) -> Self {
         Callbacks {
             message: Box::new(move |client, message| f(client, message).into_result()),
@@ -86,32 +89,32 @@ impl Callbacks {
     }
 
     events! {
-        /// [`Handler::open`].
+        /// Sets the closure for [`Handler::open`].
         on_open => open(request: &Request);
-        /// [`Handler::control`].
+        /// Sets the closure for [`Handler::control`].
         on_control => control(frame: &Frame<'_>);
-        /// [`Handler::drained`].
+        /// Sets the closure for [`Handler::drained`].
         on_drained => drained();
-        /// [`Handler::close`].
+        /// Sets the closure for [`Handler::close`].
         on_close => close(info: &CloseInfo);
-        /// [`Handler::disconnect`].
+        /// Sets the closure for [`Handler::disconnect`].
         on_disconnect => disconnect();
     }
 
     decisions! {
-        /// [`Handler::connect`].
+        /// Sets the closure for [`Handler::connect`].
         on_connect => connect() -> Result<(), Refused>;
-        /// [`Handler::handshake`].
+        /// Sets the closure for [`Handler::handshake`].
         on_handshake => handshake(&Upgrade) -> Result<Decision, BoxError>;
-        /// [`Handler::before_handshake_response`].
+        /// Sets the closure for [`Handler::before_handshake_response`].
         on_before_handshake_response => before_handshake_response(&Upgrade, Accept) -> Result<Accept, Response>;
-        /// [`Handler::request`], with the body read.
+        /// Sets the closure for [`Handler::request`], which receives the whole body.
         on_request => request(&HttpExchange) -> Response;
     }
 }
 
 impl Callbacks {
-    /// [`Handler::failed`].
+    /// Sets the closure for [`Handler::failed`].
     #[must_use]
     pub fn on_failed(mut self, f: impl Fn(&Client, &Failure) + Send + Sync + 'static) -> Self {
         self.failed = Some(Box::new(f));

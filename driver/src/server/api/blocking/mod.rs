@@ -1,7 +1,9 @@
 //! Handlers of plain functions, for servers that give each connection a thread.
 //!
-//! [`Blocking`] makes a [`Handler`](crate::server::Handler) of a [`blocking::Handler`](Handler): the server is the same, and only the calls
-//! into the application do not wait, but block.
+//! [`Blocking`] turns a [`blocking::Handler`](Handler) into a [`server::Handler`]: the server is
+//! the same, and only the calls into the application block.
+//!
+//! [`server::Handler`]: crate::server::Handler
 
 mod callbacks;
 
@@ -20,9 +22,14 @@ use crate::server::log;
 pub use crate::server::api::block_on::block_on;
 pub use callbacks::{Callbacks, HttpExchange};
 
-/// The events of a server, as plain functions: each is that of [`server::Handler`](crate::server::Handler) with the same name, and runs on its
-/// connection's thread, which it may block. What it pushes to that connection goes out when it returns, so that a batch of messages is
-/// answered by one write, unless it is [sent](Client::send_blocking); what other threads push goes out at once.
+/// The events of a server, as plain functions.
+///
+/// Each is the event of [`server::Handler`](crate::server::Handler) with the same name. It runs on
+/// the connection's own thread, and may block it.
+///
+/// A push to the same connection is written when the method returns, so that one write answers a
+/// whole batch of messages. To write at once, use [`send_blocking`](Client::send_blocking). A push
+/// from another thread is written at once.
 ///
 /// ```
 /// use sockeye_driver::server::blocking::Handler;
@@ -46,31 +53,33 @@ pub use callbacks::{Callbacks, HttpExchange};
 /// impl Handler for Nothing {}
 /// ```
 pub trait Handler: Send + Sync + 'static {
-    /// Somebody has connected; nothing has been read yet.
+    /// Called when a client has connected, before anything is read.
     ///
     /// # Errors
     ///
-    /// The connection is closed, with a response or without one, and there will be no other event for it.
+    /// Return [`Refused`] to close the connection, with or without a response. No other event
+    /// follows for it.
     fn connect(&self, client: &Client) -> Result<(), Refused> {
         let _ = client;
         Ok(())
     }
 
-    /// A valid request to open a WebSocket, to be decided on by the application alone.
+    /// Called for a valid request to open a WebSocket, which this method may decide on alone: see
+    /// [`Decision`]. By default, the port's policy decides.
     ///
     /// # Errors
     ///
-    /// The client is answered with 500.
+    /// An error is answered with 500.
     fn handshake(&self, client: &Client, upgrade: &Upgrade) -> Result<Decision, BoxError> {
         let _ = (client, upgrade);
         Ok(Decision::Policy)
     }
 
-    /// The policy has accepted, and this is what it wants in the 101.
+    /// Called when the policy has accepted a request, with the contents of the 101.
     ///
     /// # Errors
     ///
-    /// The client is refused after all, with this response.
+    /// Return a response to refuse the client after all.
     fn before_handshake_response(
         &self,
         client: &Client,
@@ -81,68 +90,68 @@ pub trait Handler: Send + Sync + 'static {
         Ok(accept)
     }
 
-    /// A WebSocket is open, with this request.
+    /// Called when a WebSocket is open, with the request that opened it.
     ///
     /// # Errors
     ///
-    /// The connection is closed with 1011.
+    /// An error closes the connection with 1011.
     fn open(&self, client: &Client, request: &Request) -> HandlerResult {
         let _ = (client, request);
         Ok(())
     }
 
-    /// A whole message has come.
+    /// Called with each message, once it is complete.
     ///
     /// # Errors
     ///
-    /// The connection is closed with 1011.
+    /// An error closes the connection with 1011.
     fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult;
 
-    /// A control frame has come of which the port [forwards](Port::forward_ping) the kind.
+    /// Called with each control frame of a kind that the port [forwards](Port::forward_ping).
     ///
     /// # Errors
     ///
-    /// The connection is closed with 1011.
+    /// An error closes the connection with 1011.
     fn control(&self, client: &Client, frame: &Frame<'_>) -> HandlerResult {
         let _ = (client, frame);
         Ok(())
     }
 
-    /// A queue that had reached its high-water mark is down to the low one.
+    /// Called when a queue that had reached its high-water mark has fallen to the low-water mark.
     ///
     /// # Errors
     ///
-    /// The connection is closed with 1011.
+    /// An error closes the connection with 1011.
     fn drained(&self, client: &Client) -> HandlerResult {
         let _ = client;
         Ok(())
     }
 
-    /// A WebSocket has ended.
+    /// Called once for each WebSocket that was open, when it has ended.
     ///
     /// # Errors
     ///
-    /// [`failed`](Handler::failed) is told.
+    /// An error is passed to [`failed`](Handler::failed).
     fn close(&self, client: &Client, info: &CloseInfo) -> HandlerResult {
         let _ = (client, info);
         Ok(())
     }
 
-    /// A connection has ended that never became a WebSocket.
+    /// Called once for each connection that ended without becoming a WebSocket.
     ///
     /// # Errors
     ///
-    /// [`failed`](Handler::failed) is told.
+    /// An error is passed to [`failed`](Handler::failed).
     fn disconnect(&self, client: &Client) -> HandlerResult {
         let _ = client;
         Ok(())
     }
 
-    /// A plain HTTP request; `None` means that there is no HTTP here.
+    /// Called with each plain HTTP request. `None` means that this port does not serve HTTP.
     ///
     /// # Errors
     ///
-    /// The client is answered with 500, or with what was wrong with its body.
+    /// An error is answered with 500. If reading the body failed, the status says why.
     fn request(
         &self,
         client: &Client,
@@ -152,21 +161,24 @@ pub trait Handler: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Another method has failed. By default that is logged, if the feature `tracing` is on.
+    /// Called when another method has failed. By default the failure is logged, with the feature
+    /// `tracing`.
     fn failed(&self, client: &Client, failure: &Failure) {
         log::failed(client.id(), client.peer(), failure);
     }
 }
 
 impl<H: Handler> Port<Blocking<H>> {
-    /// As [`Port::new`], with a handler of plain functions.
+    /// Creates a port with a handler of plain functions and the default options.
     pub fn blocking(handler: H) -> Self {
         Port::new(Blocking(handler))
     }
 }
 
-/// A handler of plain functions where one of async functions is wanted. It belongs on servers that give each connection a thread
-/// of its own: on any other it holds up other connections.
+/// Adapts a handler of plain functions to the async [`Handler`](crate::server::Handler).
+///
+/// Use it only on a server that gives each connection a thread. On any other server, a method that
+/// blocks holds up other connections.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Blocking<H>(pub H);
 
@@ -225,16 +237,18 @@ impl<H: Handler> handler::Handler for Blocking<H> {
     }
 }
 
-/// A plain HTTP request whose body is read by blocking.
+/// A plain HTTP request, as a blocking handler receives it.
 #[derive(Debug)]
 pub struct HttpRequest<'r, 'a>(&'r mut http_request::HttpRequest<'a>);
 
 impl HttpRequest<'_, '_> {
-    /// As [`HttpRequest::body`](crate::server::HttpRequest::body).
+    /// Reads the whole body and returns it; a second call returns nothing. Blocks the thread until
+    /// the body has arrived.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns an error like [`server::HttpRequest::body`](crate::server::HttpRequest::body).
+    /// Return it from the handler: the client then receives the fitting response.
     pub fn body(&mut self) -> Result<Vec<u8>, HttpBodyError> {
         block_on(self.0.body())
     }

@@ -152,7 +152,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         has_room
     }
 
-    /// Tells the hub the length of the queue, and notices when it crosses one of its marks.
+    /// Reports the length of the queue to the hub, and notices when it crosses one of its marks.
     fn update_counts(&mut self) {
         let queued = self.link.sender.queued();
         if queued != self.counted {
