@@ -46,7 +46,8 @@ pub(crate) fn report_failure<H: Handler>(handler: &H, client: &Client, failure: 
     let _ = catch_panic(|| handler.failed(client, failure));
 }
 
-/// Ends a connection's task when it panics. Some executors would otherwise end with it.
+/// Turns a panic of a connection's task into the end of that task. Some executors would otherwise
+/// end with it.
 pub(crate) fn isolate_panics(task: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send {
     // Boxed: a future that is moved into another one takes up its size twice.
     let mut task = Box::pin(task);
@@ -55,8 +56,8 @@ pub(crate) fn isolate_panics(task: impl Future<Output = ()> + Send) -> impl Futu
 
 /// Calls `f`, and returns a panic in it as a failure.
 ///
-/// It is unwind safe: a panic can leave the application's own state half changed, but it borrows
-/// nothing of this crate's.
+/// This is unwind safe: `f` runs the application's code, which can leave only the application's own
+/// state half changed.
 fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|panic| Failure::Panic(panic_message(&*panic)))
 }

@@ -89,7 +89,8 @@ impl Entry {
         &self.peer
     }
 
-    /// Passes a command to where the connection takes it in its present phase.
+    /// Passes a command to the open link, or keeps it during the handshake. Fails in any other
+    /// phase.
     pub(crate) fn dispatch(&self, command: Command<'_>) -> Result<(), PushError> {
         let target = match &mut *lock(&self.phase) {
             Phase::Open(target) => target.clone(),
@@ -101,7 +102,8 @@ impl Entry {
         target.push(command)
     }
 
-    /// Does the same, but waits while the peer reads too slowly.
+    /// Passes a command on like [`dispatch`](Entry::dispatch), but waits while the peer reads too
+    /// slowly.
     pub(crate) fn poll_dispatch(
         &self,
         cx: &mut Context<'_>,

@@ -26,7 +26,7 @@ const QUEUE_COUNTERS: usize = 16;
 #[repr(align(64))]
 struct QueueCounter(AtomicUsize);
 
-/// One server: its connections, and what limits and ends them together.
+/// One server: its connections, its limits and its shutdown.
 ///
 /// None of its locks is held while anything is sent or a handler runs.
 #[derive(Debug)]

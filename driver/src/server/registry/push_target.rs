@@ -1,4 +1,4 @@
-//! Commands to a connection, and the trait of what carries them out.
+//! Commands to a connection, and the trait that carries them out.
 
 use std::fmt;
 use std::task::{Context, Poll, Waker};

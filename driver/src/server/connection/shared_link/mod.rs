@@ -35,7 +35,7 @@ use crate::server::registry::settings::SlowReader;
 pub(crate) struct SharedLink<I, C> {
     link: Link<I, C>,
     hub: Arc<Hub>,
-    /// It refers back to this link; `Entry::end` breaks the circle.
+    /// The entry holds this link in turn. `Entry::end` breaks the cycle.
     entry: Arc<Entry>,
     /// The task's thread, if the task has one to itself.
     thread: Option<ThreadId>,
@@ -73,7 +73,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         }
     }
 
-    /// Queues a command, or does what the port wants done when there is no room for it.
+    /// Queues a command. If there is no room for it, applies the port's policy for slow readers.
     #[inline]
     fn queue_with_policy(&mut self, command: Command<'_>) -> Result<(), PushError> {
         let is_whole = command.is_whole();
@@ -164,7 +164,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
             self.entry.store_flag(Flag::Full, true);
         } else if self.above_low_mark && queued <= self.entry.port.low_water_mark {
             self.above_low_mark = false;
-            // After a Close no message could fill the room.
+            // After a Close, no message can use the room.
             self.drained = self.link.sender.state() == State::Open;
         }
     }

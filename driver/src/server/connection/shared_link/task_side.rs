@@ -29,8 +29,10 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
         TaskLink { shared: Arc::new(Mutex::new(shared)), drained: false }
     }
 
-    /// Writes what is queued, without reading. If the peer takes nothing, the deadlines for writing
-    /// apply.
+    /// Writes what is queued, without reading.
+    ///
+    /// Deadlines run only while the queue is full, so that a peer that takes nothing cannot keep
+    /// the connection forever.
     pub(crate) fn poll_write_only(&mut self, cx: &mut Context<'_>) {
         let mut shared = lock(&self.shared);
         let queued = shared.link.sender.queued();
