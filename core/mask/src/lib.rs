@@ -74,8 +74,8 @@ fn xor<const LOOK: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {
     xor_blocks::<2, LOOK>(bytes, key)
 }
 
-/// The same loop, compiled for AVX2: four vectors of 32 bytes at a time, none of them spanning two
-/// cache lines.
+/// Applies the key like [`xor`], but is compiled for AVX2. It takes four vectors of 32 bytes at a
+/// time, aligned so that none spans two cache lines.
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 #[target_feature(enable = "avx2")]
 fn xor_avx2<const LOOK: bool>(bytes: &mut [u8], key: [u8; 4]) -> bool {

@@ -32,8 +32,8 @@ pub struct Compressor {
     last_use: LastUse,
 }
 
-/// The connection that used a codec last, and the number of its message. If no message of that
-/// connection has followed when it gets the codec back, the codec can continue without a reset.
+/// The connection that used a codec last, and the number of its message. If the same connection
+/// takes the codec again for its very next message, the codec continues without a reset.
 #[derive(Debug, Default)]
 struct LastUse(Option<(Owner, u64)>);
 
@@ -95,7 +95,8 @@ impl CompressorSettings {
 }
 
 impl Compressor {
-    /// Takes a compressor from the pool, or creates one. It must be reset before use.
+    /// Takes a compressor from the pool, or creates one. It must be reset before use, unless it
+    /// [`continues`](Self::continues).
     pub(super) fn take_or_new(pool: Option<&dyn CodecPool>, settings: CompressorSettings) -> Self {
         let pooled = pool.and_then(|pool| pool.take_compressor(&settings));
         // A faulty pool must not make this connection exceed its negotiated window.
@@ -158,7 +159,8 @@ fn write_stored_blocks(part: &[u8], out: &mut Vec<u8>) {
 }
 
 impl Decompressor {
-    /// Takes a decompressor from the pool, or creates one. It must be reset before use.
+    /// Takes a decompressor from the pool, or creates one. It must be reset before use, unless it
+    /// [`continues`](Self::continues).
     pub(super) fn take_or_new(pool: Option<&dyn CodecPool>, available: Available) -> Self {
         let pooled = pool.and_then(|pool| pool.take_decompressor());
         pooled.unwrap_or_else(|| Decompressor {

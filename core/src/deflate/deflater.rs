@@ -21,7 +21,7 @@ pub(crate) struct Deflater {
     keeps_codec: bool,
     history: History,
     /// The number of messages sent compressed.
-    sent: u64,
+    messages_sent: u64,
     /// Identifies this connection in a pooled compressor. With context takeover, present from the
     /// first message on.
     owner: Option<Owner>,
@@ -43,7 +43,7 @@ impl Deflater {
             codec: None,
             keeps_codec,
             history: History::new(history),
-            sent: 0,
+            messages_sent: 0,
             owner: None,
             pool: None,
         }
@@ -58,13 +58,14 @@ impl Deflater {
     }
 
     /// Returns whether to compress a message of `size` bytes, given the caller's request in
-    /// `asked`.
-    pub(crate) fn should_compress(&self, size: usize, asked: Option<bool>) -> bool {
-        self.policy.should_compress(size, asked)
+    /// `requested`.
+    pub(crate) fn should_compress(&self, size: usize, requested: Option<bool>) -> bool {
+        self.policy.should_compress(size, requested)
     }
 
     /// Compresses a whole message and passes it to `send`. Returns false without calling `send` if
-    /// compression would not make the message shorter.
+    /// the message is empty, or would not become shorter. The output of a kept compressor is always
+    /// sent, because its window cannot be restored.
     pub(crate) fn compress_message(&mut self, payload: &[u8], send: impl FnOnce(&[u8])) -> bool {
         if payload.is_empty() {
             return false;
@@ -74,13 +75,13 @@ impl Deflater {
             None => self.begin_message(),
         };
         let bytes = codec.compress(payload, true);
-        let pays = self.keeps_codec || bytes.len() < payload.len();
-        if pays {
+        let is_sent = self.keeps_codec || bytes.len() < payload.len();
+        if is_sent {
             send(bytes);
             self.history.push(payload);
         }
-        self.end_message(codec, pays);
-        pays
+        self.end_message(codec, is_sent);
+        is_sent
     }
 
     /// Compresses the next part of a message and passes it to `send`. Its previous parts must have
@@ -101,24 +102,24 @@ impl Deflater {
 
     /// Returns whether this connection can send a prepared message, which was compressed with this
     /// window and without a history.
-    pub(crate) fn accepts_prepared(&self, size: usize, window_bits: u8, asked: Option<bool>) -> bool {
+    pub(crate) fn accepts_prepared(&self, size: usize, window_bits: u8, requested: Option<bool>) -> bool {
         // A kept compressor would not know of the message, and its later distances would be wrong.
         !self.keeps_codec
             && window_bits <= self.settings.window_bits
-            && self.policy.should_compress(size, asked)
+            && self.policy.should_compress(size, requested)
     }
 
     /// Records that a prepared message has been sent, so that later messages can refer to it.
     pub(crate) fn record_prepared(&mut self, payload: &[u8]) {
         self.history.push(payload);
-        self.sent = self.sent.wrapping_add(1);
+        self.messages_sent = self.messages_sent.wrapping_add(1);
     }
 
     fn begin_message(&mut self) -> Compressor {
         let mut codec = Compressor::take_or_new(self.pool.as_deref(), self.settings);
         // When few connections send, the pool often returns the compressor that this connection
         // used last. It continues without a reset.
-        let continues = self.owner.as_ref().is_some_and(|owner| codec.continues(owner, self.sent));
+        let continues = self.owner.as_ref().is_some_and(|owner| codec.continues(owner, self.messages_sent));
         if !continues {
             codec.encoder.reset(self.history.as_bytes());
         }
@@ -130,9 +131,9 @@ impl Deflater {
             self.codec = Some(codec);
             return;
         }
-        self.sent = self.sent.wrapping_add(u64::from(is_sent));
+        self.messages_sent = self.messages_sent.wrapping_add(u64::from(is_sent));
         let owner = match self.negotiated.own.takeover && is_sent {
-            true => Some((&*self.owner.get_or_insert_with(Owner::new), self.sent)),
+            true => Some((&*self.owner.get_or_insert_with(Owner::new), self.messages_sent)),
             false => None,
         };
         codec.set_last_use(owner);

@@ -31,7 +31,7 @@ pub(crate) struct Inflater {
     /// priming one with it takes a fraction of the time of inflating a message.
     history: History,
     /// The number of messages inflated.
-    received: u64,
+    messages_received: u64,
     /// Identifies this connection in a pooled decompressor. With context takeover, present from the
     /// first message on.
     owner: Option<Owner>,
@@ -48,7 +48,7 @@ impl Inflater {
             available: negotiated.available,
             codec: None,
             history: History::new(if context.takeover { 1 << context.window_bits } else { 0 }),
-            received: 0,
+            messages_received: 0,
             owner: None,
             inflated: 0,
             pool: None,
@@ -88,7 +88,8 @@ impl Inflater {
         let mut codec = Decompressor::take_or_new(self.pool.as_deref(), self.available);
         // When few connections receive, the pool often returns the decompressor that this
         // connection used last. It continues without a reset.
-        let continues = self.owner.as_ref().is_some_and(|owner| codec.continues(owner, self.received));
+        let continues =
+            self.owner.as_ref().is_some_and(|owner| codec.continues(owner, self.messages_received));
         if !continues {
             codec.decoder.reset(self.history.as_bytes());
         }
@@ -96,19 +97,19 @@ impl Inflater {
     }
 
     fn end_message(&mut self, mut codec: Decompressor, is_whole: bool) {
-        // A final block ends the window: nothing after it may refer to bytes before it. The history
-        // must say so, because the next decompressor may be another one.
+        // Nothing after a final block may refer to bytes before it. Truncate the history, because
+        // the pool may return another decompressor next time.
         if let Some(n) = codec.decoder.since_final() {
             self.history.keep(n);
         }
         self.inflated = 0;
-        self.received = self.received.wrapping_add(1);
+        self.messages_received = self.messages_received.wrapping_add(1);
         // A decompressor always has the largest window. With a smaller negotiated one, continuing
         // without a reset would let the peer refer back further, depending on which decompressor
         // the pool returned.
         let is_exact = self.context.takeover && self.context.window_bits == MAX_WINDOW_BITS;
         let last_use = match is_exact && is_whole {
-            true => Some((&*self.owner.get_or_insert_with(Owner::new), self.received)),
+            true => Some((&*self.owner.get_or_insert_with(Owner::new), self.messages_received)),
             false => None,
         };
         codec.set_last_use(last_use);

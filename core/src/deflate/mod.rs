@@ -46,11 +46,11 @@
 //!
 //! # The backends
 //!
-//! Either of the features `zlib-rs` and `deflate` provides compression. With both, `zlib-rs` is used.
-//! The backend of `deflate` is miniz_oxide, which has no unsafe code and needs no standard library.
-//! It has no small windows: below 15 bits its history is restarted again and again, which is correct
-//! but slow (8 MB/s at 8 bits, which a peer may request). One of its constructors takes some 70 KiB
-//! of stack.
+//! Either of the features `zlib-rs` and `deflate` provides compression. With both, `zlib-rs` is
+//! used. The backend of `deflate` is miniz_oxide, which has no unsafe code and needs no standard
+//! library. It has no small windows: below 15 bits its history is restarted again and again, which
+//! is correct but slow (8 MB/s at 8 bits, which a peer may request). One of its constructors takes
+//! some 70 KiB of stack.
 
 mod backend;
 mod codec;

@@ -39,7 +39,7 @@ pub struct Deflate {
     pub(super) available: Available,
 }
 
-/// Which messages are compressed, once compression is negotiated.
+/// The rule for which messages are compressed, once compression is negotiated.
 ///
 /// A message can request compression or its absence with
 /// [`Payload::compress`](crate::Payload::compress) or
@@ -62,13 +62,13 @@ pub enum Policy {
 
 impl Policy {
     /// Returns whether to compress a message of `size` bytes, given the caller's request in
-    /// `asked`.
-    pub(super) fn should_compress(self, size: usize, asked: Option<bool>) -> bool {
+    /// `requested`.
+    pub(super) fn should_compress(self, size: usize, requested: Option<bool>) -> bool {
         match self {
             Policy::Never => false,
-            Policy::OnRequest => asked == Some(true),
-            Policy::Always => asked != Some(false),
-            Policy::Above(threshold) => asked.unwrap_or(size >= threshold),
+            Policy::OnRequest => requested == Some(true),
+            Policy::Always => requested != Some(false),
+            Policy::Above(threshold) => requested.unwrap_or(size >= threshold),
         }
     }
 }

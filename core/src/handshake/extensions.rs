@@ -13,7 +13,7 @@
 
 use crate::http::{is_blank, is_tchar};
 
-/// One element of the list.
+/// An element of the list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extension<'a> {
     name: &'a [u8],

@@ -12,7 +12,8 @@ const MAX_EXTENSIONS: u16 = 1024;
 /// The limit in bytes on trailer fields, which are skipped.
 const MAX_TRAILERS: u16 = 8192;
 
-/// Reads the body of one message from the bytes that follow its head, and stops where it ends.
+/// A reader for the body of one message. It reads the bytes that follow the head, and stops where
+/// the body ends.
 ///
 /// ```
 /// use sockeye_core::RecvBuf;

@@ -2,12 +2,12 @@
 
 use core::net::Ipv6Addr;
 
-/// RFC 9110 5.6.2: `token = 1*tchar`.
+/// Returns whether the text is a token (RFC 9110 5.6.2: `token = 1*tchar`).
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().copied().all(is_tchar)
 }
 
-/// RFC 9110 5.6.2: "any VCHAR, except delimiters".
+/// Returns whether the byte may appear in a token (RFC 9110 5.6.2: "any VCHAR, except delimiters").
 pub(crate) const fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -29,12 +29,13 @@ pub(crate) const fn is_tchar(byte: u8) -> bool {
         )
 }
 
-/// RFC 9110 5.5: visible characters, obs-text, SP and HTAB, but no other control character.
+/// Returns whether the byte may appear in a field value (RFC 9110 5.5): visible characters,
+/// obs-text, SP and HTAB, but no other control character.
 pub(crate) const fn is_field_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-/// RFC 9110 5.6.3: `OWS = *( SP / HTAB )`.
+/// Returns whether the byte is optional whitespace (RFC 9110 5.6.3: `OWS = *( SP / HTAB )`).
 pub(crate) const fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
@@ -86,7 +87,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// RFC 3986 3.2.2, except that the name must not be empty (RFC 9110 4.2.1).
+/// Returns whether the host is a `reg-name` (RFC 3986 3.2.2) that is not empty (RFC 9110 4.2.1).
 fn is_reg_name(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&b))
 }

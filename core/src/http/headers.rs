@@ -96,8 +96,8 @@ impl Headers {
         self.elements(name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    /// Like [`tokens`](Headers::tokens), but includes elements that are not UTF-8, so that
-    /// validation sees them.
+    /// Returns the same elements as [`tokens`](Headers::tokens), and those that are not UTF-8, so
+    /// that validation sees them.
     pub(crate) fn elements<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let all = self.all(name).flat_map(|value| value.split(|&b| b == b','));
         all.map(trim).filter(|element| !element.is_empty())
@@ -201,7 +201,7 @@ impl Headers {
     }
 }
 
-/// A field that may appear only once is repeated.
+/// The error for a repeated field that may appear only once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Repeated;
 

@@ -12,7 +12,8 @@ use crate::{Config, RecvBuf};
 /// body; this allows for a few.
 const MAX_EMPTY_LINES: u8 = 4;
 
-/// Collects a head up to its empty line. Bytes after it stay in the input.
+/// A reader for one head. It stops after the empty line that ends the head, and leaves later bytes
+/// in the input.
 ///
 /// ```text
 ///   read 1        read 2              read 3

@@ -253,7 +253,7 @@ fn is_framing_field(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
 }
 
-/// RFC 9110 15, and RFC 6585 for 428, 429, 431 and 511.
+/// Returns the phrase of RFC 9110 15, or of RFC 6585 for 428, 429, 431 and 511.
 fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",

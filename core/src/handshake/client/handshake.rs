@@ -15,7 +15,8 @@ use crate::{Config, Connection, Instant, MaskKeys, RecvBuf};
 /// The limit in bytes on the body of a refusal, which is enough for any error page.
 const MAX_REFUSAL: usize = 64 << 10;
 /// The limit on 1xx responses. RFC 9110 15.2: "A client MUST be able to parse one or more 1xx
-/// responses received prior to a final response".
+/// responses received prior to a final response". A server that sends more than this is not going to
+/// answer.
 const MAX_INTERIM: u8 = 8;
 
 /// An opening handshake in progress: a request to send, and a response to wait for.

@@ -88,7 +88,7 @@ fn a_message_cut_anywhere_does_not_finish() {
     }
 }
 
-/// Writes blocks of the fixed code (RFC 1951 3.2.6).
+/// A writer of blocks in the fixed code (RFC 1951 3.2.6).
 #[derive(Default)]
 struct Fixed(Vec<u8>, usize);
 
