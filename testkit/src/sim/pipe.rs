@@ -104,7 +104,6 @@ pub struct Probe(Arc<Mutex<Stats>>);
 
 impl Probe {
     /// Returns the counts. The pipe is locked while the guard lives.
-    #[must_use]
     pub fn get(&self) -> MutexGuard<'_, Stats> {
         self.0.lock().unwrap()
     }
