@@ -80,7 +80,11 @@ impl Assembler {
         connection: &mut Connection,
         input: &mut RecvBuf<'a>,
     ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
-        let step = self.step(connection, input)?;
+        // Nearly every message is whole in the input, so only this path is inlined.
+        if let Some(message) = connection.poll_message(input) {
+            return Ok(Some(Incoming::Message(message.into())));
+        }
+        let step = self.step_events(connection, input)?;
         Ok(step.map(|step| self.incoming(step)))
     }
 
@@ -93,10 +97,20 @@ impl Assembler {
         connection: &mut Connection,
         input: &mut RecvBuf<'a>,
     ) -> Result<Option<Step<'a>>, ProtocolError> {
+        match connection.poll_message(input) {
+            Some(message) => Ok(Some(Step::Whole(message))),
+            None => self.step_events(connection, input),
+        }
+    }
+
+    /// Takes events until a message is whole or a control frame has arrived.
+    #[inline(never)]
+    fn step_events<'a>(
+        &mut self,
+        connection: &mut Connection,
+        input: &mut RecvBuf<'a>,
+    ) -> Result<Option<Step<'a>>, ProtocolError> {
         loop {
-            if let Some(message) = connection.poll_message(input) {
-                return Ok(Some(Step::Whole(message)));
-            }
             let Some(event) = connection.poll_event(input).inspect_err(|_| *self = Assembler::new())? else {
                 self.release();
                 return Ok(None);

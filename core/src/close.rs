@@ -79,8 +79,8 @@ impl CloseCode {
         self.0
     }
 
-    /// Returns whether a Close frame may carry this code: 1000-1003, 1007-1014 and 3000-4999 (RFC
-    /// 6455 7.4 and the IANA registry).
+    /// Returns whether a Close frame may carry this code: 1000-1003, 1007-1014 or 3000-4999
+    /// (RFC 6455 7.4 and the IANA registry).
     #[must_use]
     pub const fn is_sendable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)

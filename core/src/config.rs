@@ -43,12 +43,13 @@ pub struct Config {
     pub max_fragments: u32,
     /// The largest sent message, in bytes. Default: 2 MiB.
     ///
-    /// A longer message is a [`SendError::TooBig`](crate::SendError::TooBig), and nothing is sent.
+    /// Sending a longer message returns [`SendError::TooBig`](crate::SendError::TooBig) and sends
+    /// nothing.
     pub max_send_size: u64,
     /// The largest payload of a sent frame, in bytes. Longer messages are sent in several frames.
     /// Default: none, every message is one frame.
     pub fragment_size: Option<usize>,
-    /// The length of the queue, in bytes, at which it is full. Default: 64 KiB.
+    /// The length of the send queue, in bytes, at which it is full. Default: 64 KiB.
     ///
     /// A full queue takes no more messages: sending returns
     /// [`Backpressure`](crate::SendError::Backpressure). The queue is thus never longer than this

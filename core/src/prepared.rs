@@ -44,7 +44,7 @@ pub(crate) struct Encoded {
 }
 
 impl Prepared {
-    /// Encodes a message. Connections that compress it do so one by one.
+    /// Encodes a message. A connection that compresses the message does so itself.
     pub fn new<'p>(payload: impl Into<Payload<'p>>) -> Self {
         Self::uncompressed(&payload.into())
     }

@@ -8,7 +8,7 @@ use crate::time::{Deadline, Instant};
 /// How many times within an idle timeout the connection checks for input.
 const IDLE_CHECKS: u8 = 4;
 
-/// Keepalive pings closer together would keep the caller busy with nothing else.
+/// The shortest ping interval. A shorter one would keep the caller busy with nothing else.
 const MIN_PING_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The timers of a connection.

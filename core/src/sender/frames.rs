@@ -154,8 +154,8 @@ impl Sender {
 
     #[inline]
     pub(super) fn write_frame(&mut self, opcode: Opcode, flags: Flags, payload: PayloadData<'_>) {
-        // Each frame gets a fresh key, drawn when its payload can no longer change (RFC 6455 5.3,
-        // 10.3).
+        // Each frame gets a fresh key, drawn when its payload can no longer change
+        // (RFC 6455 5.3 and 10.3).
         let mask = self.mask_keys.as_mut().map(|next| next());
         let header = FrameHeader { opcode, flags, mask, len: payload.as_bytes().len() as u64 };
         match (payload, mask) {

@@ -3,7 +3,7 @@
 //! Both are small state machines over the same events. A dash means that the event changes nothing.
 //! An event that a table does not list never changes its state.
 //!
-//! The closing handshake (`Failed`: RFC 6455 7.1.7):
+//! The closing handshake; `Failed` is the state of a connection that failed (RFC 6455 7.1.7):
 //!
 //! ```text
 //!                CloseSent   CloseReceived   Fail
@@ -105,8 +105,8 @@ impl Closing {
     /// Returns whether frames can be queued.
     #[inline]
     pub(super) fn can_send(self) -> bool {
-        // "The application MUST NOT send any more data frames after sending a Close frame." (RFC
-        // 6455 5.5.1)
+        // "The application MUST NOT send any more data frames after sending a Close frame."
+        // (RFC 6455 5.5.1)
         matches!(self.handshake, Handshake::None | Handshake::Received) && self.transport == Transport::Up
     }
 
