@@ -1,4 +1,4 @@
-//! Masked messages as a server receives them: whole, text checked, bytes counted.
+//! Masked messages that a server receives: whole, with checked text.
 
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,

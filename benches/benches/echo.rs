@@ -1,4 +1,4 @@
-//! Messages received and sent back, with one write for all that came together.
+//! Messages received and sent back, with one write for those that arrived together.
 
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,

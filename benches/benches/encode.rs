@@ -1,4 +1,4 @@
-//! Messages sent: by a server, by a client that masks them, in fragments, and encoded beforehand.
+//! Messages sent by a server, by a client that masks them, in fragments, and encoded in advance.
 
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
@@ -11,7 +11,7 @@ use sockeye_core::Role;
 
 fn encode(criterion: &mut Criterion) {
     settle_allocator();
-    // What could be read is not.
+    // The traffic is not read.
     let traffic = Traffic::new(Shape::new(Kind::Binary, 16));
     let message =
         |role, kind, size| Encode::new(role, kind, Traffic::new(Shape::new(kind, size)).messages.remove(0));

@@ -8,7 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use sockeye_core::handshake::{client, server};
 use sockeye_core::{Config, RecvBuf};
 
-/// What a browser sends, more or less.
+/// A request like a browser's.
 const REQUEST: &[u8] = b"GET /chat?room=7 HTTP/1.1\r\nHost: server.example.com\r\nConnection: Upgrade\r\n\
     Pragma: no-cache\r\nCache-Control: no-cache\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)\r\n\
@@ -16,7 +16,7 @@ const REQUEST: &[u8] = b"GET /chat?room=7 HTTP/1.1\r\nHost: server.example.com\r
     Accept-Encoding: gzip, deflate, br\r\nAccept-Language: en-GB,en;q=0.9\r\nCookie: session=0123456789abcdef\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
 
-/// Reads the request, writes nowhere.
+/// A stream that returns the request and discards writes.
 struct Once<'a>(&'a [u8]);
 
 impl Read for Once<'_> {
@@ -38,9 +38,10 @@ impl Write for Once<'_> {
 fn accept(bytes: &mut [u8], config: &Arc<Config>) -> Vec<u8> {
     let mut handshake = server::Handshake::new(Arc::clone(config));
     let request = handshake.poll_request(&mut RecvBuf::new(bytes)).expect("valid").expect("whole");
-    let upgrade = server::Upgrade::new(request).expect("an upgrade");
-    let mut accepted = upgrade.accept(&server::Accept::new(), Arc::clone(config)).expect("no subprotocol");
-    let response = accepted.connection.poll_transmit().expect("a response").first().to_vec();
+    let upgrade = server::Upgrade::new(request).expect("the request is an upgrade");
+    let mut accepted =
+        upgrade.accept(&server::Accept::new(), Arc::clone(config)).expect("no subprotocol was chosen");
+    let response = accepted.connection.poll_transmit().expect("the response is queued").first().to_vec();
     accepted.connection.transmitted(response.len());
     response
 }
@@ -51,7 +52,7 @@ fn connect(url: &client::Url, config: &Arc<Config>) -> client::Handshake {
 
 fn handshake(criterion: &mut Criterion) {
     let config = Arc::new(Config::new());
-    let url: client::Url = "ws://server.example.com/chat?room=7".parse().expect("a url");
+    let url: client::Url = "ws://server.example.com/chat?room=7".parse().expect("the URL is valid");
     let mut group = criterion.benchmark_group("handshake");
 
     group.bench_function("server/sockeye", |bencher| {
@@ -65,13 +66,13 @@ fn handshake(criterion: &mut Criterion) {
         bencher.iter(|| tungstenite::accept(Once(black_box(REQUEST))).expect("valid"));
     });
 
-    let mut request = connect(&url, &config).poll_transmit().expect("a request").to_vec();
+    let mut request = connect(&url, &config).poll_transmit().expect("the request is queued").to_vec();
     let response = accept(&mut request, &config);
     group.bench_function("client/sockeye", |bencher| {
         let mut buffer = response.clone();
         bencher.iter(|| {
             let mut handshake = connect(&url, &config);
-            let written = black_box(handshake.poll_transmit().expect("a request")).len();
+            let written = black_box(handshake.poll_transmit().expect("the request is queued")).len();
             handshake.transmitted(written);
             buffer.copy_from_slice(&response);
             handshake.poll_response(&mut RecvBuf::new(&mut buffer)).expect("valid").expect("whole")
@@ -80,7 +81,7 @@ fn handshake(criterion: &mut Criterion) {
     group.bench_function("both/sockeye", |bencher| {
         bencher.iter(|| {
             let mut handshake = connect(&url, &config);
-            let mut request = handshake.poll_transmit().expect("a request").to_vec();
+            let mut request = handshake.poll_transmit().expect("the request is queued").to_vec();
             handshake.transmitted(request.len());
             let mut response = accept(&mut request, &config);
             handshake.poll_response(&mut RecvBuf::new(&mut response)).expect("valid").expect("whole")

@@ -1,4 +1,4 @@
-//! Masking in place: ours, and the formula of RFC 6455 5.3 byte by byte.
+//! Masking in place: Sockeye's, and the formula of RFC 6455 section 5.3 byte by byte.
 
 use std::hint::black_box;
 
@@ -19,7 +19,7 @@ fn mask(criterion: &mut Criterion) {
     for size in [7, 16, 125, 1 << 10, 16 << 10, 64 << 10, 1 << 20] {
         group.throughput(Throughput::Bytes(size as u64));
         for (name, apply) in [("sockeye", apply_mask as Apply), ("byte by byte", by_bytes)] {
-            // A payload begins behind a header, so seldom at a round address.
+            // A payload follows a header, so it rarely begins at an aligned address.
             let mut buffer = vec![0x5a; size + 6];
             group.bench_with_input(BenchmarkId::new(name, size_name(size)), &size, |bencher, _| {
                 bencher.iter(|| apply(black_box(&mut buffer[6..]), black_box([0x37, 0xfa, 0x21, 0x3d])));

@@ -1,4 +1,4 @@
-//! The check of text: whole, and cut into pieces as it arrives, beside the checks that know only whole text.
+//! The check of text, whole and cut into pieces, beside checks that handle only whole text.
 
 use std::hint::black_box;
 
@@ -6,7 +6,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use sockeye_benches::{Kind, payload, size_name};
 use sockeye_core::Utf8Stream;
 
-/// One read's worth, cut where characters are cut.
+/// The size of a piece, which cuts characters.
 const PIECE: usize = 1021;
 
 fn stream(text: &[u8], piece: usize) -> bool {

@@ -1,8 +1,8 @@
-//! Time that this thread has spent on a processor: what other processes take away is not counted.
+//! The CPU time of the thread, which does not include the time of other processes.
 
 use std::time::Duration;
 
-/// The CPU time of this thread; the monotonic clock where there is no such thing.
+/// Returns the CPU time of this thread, or the monotonic time on platforms without it.
 #[must_use]
 pub fn cpu_time() -> Duration {
     #[cfg(unix)]
@@ -19,17 +19,18 @@ pub fn cpu_time() -> Duration {
     }
 }
 
-/// How long `work` takes.
+/// Returns the time that `work` takes.
 pub fn measure<R>(work: impl FnOnce() -> R) -> Duration {
     let start = cpu_time();
     std::hint::black_box(work());
     cpu_time().saturating_sub(start)
 }
 
-/// Has the allocator keep what is freed instead of giving it back to the system and asking for it again, which would cost
-/// whoever comes behind the wrong neighbour several times what is to be measured. Call it first.
+/// Makes the allocator keep freed memory. Call it first.
 ///
-/// The allocator of glibc learns from the largest block that was freed; others do not mind.
+/// If it returned the memory to the system and asked for it again, that could cost the next library
+/// several times the measured work. The allocator of glibc learns from the largest freed block;
+/// other allocators ignore it.
 pub fn settle_allocator() {
     drop(std::hint::black_box(vec![1_u8; 30 << 20]));
 }

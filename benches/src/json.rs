@@ -1,4 +1,4 @@
-//! Messages as an application sends them: JSON with keys that repeat and values that do so only in part.
+//! JSON messages like those of an application: the keys repeat, the values only in part.
 
 use std::fmt::Write;
 
@@ -58,21 +58,21 @@ const WORDS: [&str; 24] = [
 ];
 const STATES: [&str; 5] = ["open", "paid", "shipped", "returned", "cancelled"];
 
-/// At least `size` bytes of it, cut to `size`: an array of records.
+/// Returns an array of records, cut to `size` bytes.
 pub(crate) fn json(size: usize, random: &mut fastrand::Rng) -> String {
     let mut text = format!("{{\"type\":\"orders\",\"seq\":{},\"records\":[", random.u32(..));
     while text.len() < size {
         record(&mut text, random);
         text.push(',');
     }
-    // Cut to size, which may fall into a character.
+    // The cut may fall inside a character.
     let end = (0..=size).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text.truncate(end);
     text.extend(std::iter::repeat_n(' ', size - end));
     text
 }
 
-/// About 300 bytes.
+/// Writes a record of about 300 bytes.
 fn record(text: &mut String, random: &mut fastrand::Rng) {
     let pick =
         |words: &'static [&'static str], random: &mut fastrand::Rng| words[random.usize(..words.len())];
@@ -94,11 +94,11 @@ fn record(text: &mut String, random: &mut fastrand::Rng) {
         random.u32(1..12),
         random.bool(),
     );
-    written.expect("a string takes everything");
+    written.expect("writing to a string cannot fail");
     if random.u8(..3) == 0 {
         text.push_str("null}");
     } else {
         let words: Vec<_> = (0..random.usize(2..9)).map(|_| pick(&WORDS, random)).collect();
-        write!(text, "\"{}\"}}", words.join(" ")).expect("a string takes everything");
+        write!(text, "\"{}\"}}", words.join(" ")).expect("writing to a string cannot fail");
     }
 }

@@ -1,4 +1,4 @@
-//! A transport in memory: reads cycle through the traffic, writes are counted.
+//! A transport in memory, whose reads cycle through the traffic and whose writes are counted.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
@@ -9,15 +9,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::Traffic;
 
-/// The stream that every library reads and writes. Each read copies from the traffic, as from a socket, so that what is
-/// unmasked in place is the reader's own; it gives as much as the reader has room for.
+/// The stream that every library reads and writes.
+///
+/// Each read copies from the traffic, like a read from a socket, so readers can unmask in place. It
+/// fills the reader's buffer.
 #[derive(Debug)]
 pub struct Memory<'t> {
     traffic: &'t Traffic,
     at: usize,
-    /// Up to here may be read before the reader is told to wait.
+    /// The end of the bytes that can be read before the reader must wait.
     window: usize,
-    /// Messages that the window has shown so far in this lap.
+    /// The number of messages that the window has passed in this lap.
     shown: usize,
     batch: Option<usize>,
     waited: bool,
@@ -26,13 +28,14 @@ pub struct Memory<'t> {
 }
 
 impl<'t> Memory<'t> {
-    /// The traffic again and again, without a pause.
+    /// Creates a stream that repeats the traffic without a pause.
     #[must_use]
     pub fn new(traffic: &'t Traffic) -> Self {
         Self::with_batches(traffic, None)
     }
 
-    /// `batch` messages at a time: behind each batch the reader has to wait once, as if no more had come yet.
+    /// Creates a stream of `batch` messages at a time. After each batch the reader must wait once, as if
+    /// no more had arrived.
     #[must_use]
     pub fn in_batches(traffic: &'t Traffic, batch: usize) -> Self {
         Self::with_batches(traffic, Some(batch))
@@ -45,20 +48,20 @@ impl<'t> Memory<'t> {
         memory
     }
 
-    /// Keeps a copy of what is written.
+    /// Keeps a copy of the written bytes.
     #[must_use]
     pub fn keep(mut self, kept: &'t RefCell<Vec<u8>>) -> Self {
         self.kept = Some(kept);
         self
     }
 
-    /// Another end for writes, into the same place.
+    /// Returns another writer into the same copy.
     pub(crate) fn spare(&self) -> Self {
         let spare = Memory::new(self.traffic);
         Memory { kept: self.kept, ..spare }
     }
 
-    /// The messages that are read.
+    /// Returns the traffic that is read.
     #[must_use]
     pub fn traffic(&self) -> &'t Traffic {
         self.traffic
@@ -73,7 +76,7 @@ impl<'t> Memory<'t> {
         self.window = self.traffic.ends[self.shown - 1];
     }
 
-    /// Copies what comes next into `buffer`; `None` for a wait.
+    /// Copies the next bytes into `buffer`. Returns `None` if the reader must wait.
     #[inline]
     fn next(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let part = self.part(buffer.len())?;

@@ -1,12 +1,12 @@
-//! permessage-deflate (RFC 7692 7.2) by hand, with flate2 over zlib-rs: what the traffic is made of, what the libraries' output
-//! is checked with, and what they cannot be faster than.
+//! permessage-deflate (RFC 7692 section 7.2) by hand, with flate2 over zlib-rs. It compresses the traffic, checks the output
+//! of the libraries, and is the lower limit of their times.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
-/// What RFC 7692 7.2.1 takes off the end of each message.
+/// The end of each message, which the sender removes (RFC 7692 section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// Compresses messages.
+/// A compressor of messages.
 #[derive(Debug)]
 pub struct RawDeflate {
     state: Compress,
@@ -14,13 +14,13 @@ pub struct RawDeflate {
 }
 
 impl RawDeflate {
-    /// A window of 32 KiB, kept from one message to the next with `takeover`.
+    /// Creates a codec with a window of 32 KiB, which is kept between messages with `takeover`.
     #[must_use]
     pub fn new(level: u32, takeover: bool) -> Self {
         RawDeflate { state: Compress::new(Compression::new(level), false), takeover }
     }
 
-    /// Replaces what is in `out` with `message`, compressed.
+    /// Replaces the content of `out` with the compressed `message`.
     pub fn message(&mut self, message: &[u8], out: &mut Vec<u8>) {
         out.clear();
         if !self.takeover {
@@ -30,8 +30,8 @@ impl RawDeflate {
         loop {
             out.reserve(message.len() / 2 + 64);
             let rest = &message[(self.state.total_in() - start) as usize..];
-            self.state.compress_vec(rest, out, FlushCompress::Sync).expect("nothing to object to");
-            // Room that is left means that nothing is held back.
+            self.state.compress_vec(rest, out, FlushCompress::Sync).expect("compression cannot fail");
+            // If room is left, the compressor holds nothing back.
             if out.len() < out.capacity() {
                 break;
             }
@@ -41,7 +41,7 @@ impl RawDeflate {
     }
 }
 
-/// Inflates messages.
+/// A decompressor of messages.
 #[derive(Debug)]
 pub struct RawInflate {
     state: Decompress,
@@ -50,13 +50,13 @@ pub struct RawInflate {
 }
 
 impl RawInflate {
-    /// A window of 32 KiB, kept from one message to the next with `takeover`.
+    /// Creates a codec with a window of 32 KiB, which is kept between messages with `takeover`.
     #[must_use]
     pub fn new(takeover: bool) -> Self {
         RawInflate { state: Decompress::new(false), takeover, input: Vec::new() }
     }
 
-    /// Replaces what is in `out` with what `compressed` inflates to.
+    /// Replaces the content of `out` with the inflated `compressed`.
     pub fn message(&mut self, compressed: &[u8], out: &mut Vec<u8>) {
         out.clear();
         if !self.takeover {

@@ -1,15 +1,17 @@
-//! Who is faster: short rounds of everybody in turn, and the medians of them.
+//! Measures the libraries in short turns, and takes the medians.
 //!
-//! The figures of one run compare with one another, for whatever disturbs the machine disturbs all of them. Figures of
-//! different runs do not compare.
+//! Figures of one run can be compared, because a disturbance of the machine hits all of them. Figures
+//! of different runs cannot.
 
 use std::time::Duration;
 
-/// Rounds that everybody has a turn in; odd, for the median.
+/// The number of rounds, in each of which every library has a turn. Odd, for the median.
 pub const ROUNDS: usize = 15;
 
-/// Has each of `rows` take its turn in each round, as often as fills `turn`; answers the medians in ns. `stage` makes what a
-/// round is played on, `run` does so many repetitions and answers what they took.
+/// Gives each of `rows` a turn in each round, and returns the medians in ns.
+///
+/// A turn repeats the work until it fills `turn`. `stage` prepares a round, and `run` does a number of
+/// repetitions and returns their time.
 pub fn medians<Row, Stage>(
     rows: &mut [Row],
     turn: Duration,
@@ -23,7 +25,7 @@ pub fn medians<Row, Stage>(
     for round in 0..ROUNDS {
         let stage = stage(round);
         for i in 0..rows.len() {
-            // Nobody always comes behind the same neighbour.
+            // The order changes, so that no library always follows the same one.
             let at = (i + round) % rows.len();
             times[at].push(run(&mut rows[at], &stage, counts[at]).as_nanos() as f64 / counts[at] as f64);
         }
@@ -31,7 +33,7 @@ pub fn medians<Row, Stage>(
     times.into_iter().map(median).collect()
 }
 
-/// How many repetitions fill a turn.
+/// Returns the number of repetitions that fill a turn.
 fn calibrate(turn: Duration, mut run: impl FnMut(u64) -> Duration) -> u64 {
     let mut count = 16;
     loop {

@@ -1,5 +1,5 @@
-//! The benchmarks of compression compare only if every library does the same work: what it sends inflates to what it was given,
-//! and what it receives is what was compressed.
+//! Checks that every library does the same work in the benchmarks of compression: what it sends
+//! inflates to the original, and what it receives is what was compressed.
 
 use std::cell::RefCell;
 
@@ -13,7 +13,7 @@ const SETTINGS: [Settings; 4] = [
     Settings { level: 1, takeover: false },
 ];
 
-/// The payloads of a server's frames, each of them a whole compressed text.
+/// Returns the payloads of a server's frames, each of which is a whole compressed text.
 fn payloads(mut wire: &[u8]) -> Vec<&[u8]> {
     let mut payloads = Vec::new();
     while let [first, len, rest @ ..] = wire {
@@ -27,19 +27,19 @@ fn payloads(mut wire: &[u8]) -> Vec<&[u8]> {
         payloads.push(payload);
         wire = rest;
     }
-    assert!(wire.is_empty(), "half a frame is left");
+    assert!(wire.is_empty(), "the bytes end inside a frame");
     payloads
 }
 
 fn check_receive(library: &Library, shape: Shape, settings: Settings) {
     let traffic = Traffic::deflated(shape, settings.takeover);
     let mut connection = (library.open)(Memory::new(&traffic), settings);
-    // Twice round: the wire may be read again.
+    // The second lap checks that the traffic can be read again.
     for (i, message) in traffic.messages.iter().chain(&traffic.messages).enumerate() {
         connection.receive(&mut |received| {
             assert!(
                 received == message,
-                "{} receives something else: {shape}, {settings}, {i}",
+                "{} received another message: {shape}, {settings}, {i}",
                 library.name
             );
         });
@@ -60,7 +60,7 @@ fn check_send(library: &Library, shape: Shape, settings: Settings) {
         inflate.message(payload, &mut inflated);
         assert!(
             inflated == message.text.as_bytes(),
-            "{} sends something else: {shape}, {settings}, {i}",
+            "{} sent another message: {shape}, {settings}, {i}",
             library.name
         );
     }
@@ -68,7 +68,7 @@ fn check_send(library: &Library, shape: Shape, settings: Settings) {
 
 #[test]
 fn every_library_inflates_and_deflates_the_same() {
-    // The last is zlib-rs, which has no frames.
+    // zlib-rs alone has no frames.
     let libraries = LIBRARIES.iter().filter(|library| library.name != "zlib-rs alone");
     for library in libraries {
         for shape in [1 << 10, 64 << 10].map(|size| Shape::new(Kind::Json, size)) {
@@ -83,7 +83,7 @@ fn every_library_inflates_and_deflates_the_same() {
 #[test]
 fn messages_differ_and_repeat_like_an_application_s() {
     let traffic = Traffic::deflated(Shape::new(Kind::Json, 1 << 10), true);
-    assert!(traffic.messages.len() >= 256, "256 KiB of them");
+    assert!(traffic.messages.len() >= 256, "the traffic has at least 256 KiB");
     let mut distinct = traffic.messages.clone();
     distinct.sort();
     distinct.dedup();

@@ -1,4 +1,5 @@
-//! The benchmarks compare only if every library does the same work: what each sends back is what was sent.
+//! Checks that every library does the same work in the benchmarks: each sends back the messages that
+//! it received.
 
 use std::cell::RefCell;
 
@@ -8,19 +9,19 @@ use sockeye_benches::{
 };
 use sockeye_core::{Frame, Opcode, Role};
 
-/// The messages in what a server wrote.
+/// Returns the messages that a server wrote.
 fn messages(mut wire: &[u8]) -> Vec<(Opcode, Vec<u8>)> {
     let mut messages: Vec<(Opcode, Vec<u8>)> = Vec::new();
     while let Some((frame, used)) = Frame::unpack(wire).expect("valid frames") {
         match frame.opcode {
             Opcode::Continuation => {
-                messages.last_mut().expect("a beginning").1.extend_from_slice(&frame.data)
+                messages.last_mut().expect("a message has begun").1.extend_from_slice(&frame.data)
             }
             opcode => messages.push((opcode, frame.data.into_owned())),
         }
         wire = &wire[used..];
     }
-    assert!(wire.is_empty(), "half a frame is left");
+    assert!(wire.is_empty(), "the bytes end inside a frame");
     messages
 }
 
@@ -42,7 +43,7 @@ fn check<L: Library>() {
             let opcode = if shape.kind.is_text() { Opcode::Text } else { Opcode::Binary };
             let expected = traffic.messages.iter().take(count as usize).map(|m| (opcode, m.clone()));
             let same = messages(&written.borrow()).into_iter().eq(expected);
-            assert!(same, "{} sends back something else: {shape}, {batch} at a time", L::NAME);
+            assert!(same, "{} sent back other messages: {shape}, {batch} at a time", L::NAME);
         }
         for role in [Role::Server, Role::Client] {
             let written = RefCell::new(Vec::new());

@@ -1,21 +1,21 @@
-//! permessage-deflate beside those that have it: how long it takes, how small it gets, and what many connections do to it.
+//! permessage-deflate beside the libraries that have it: time, size, and the effect of many connections.
 
 use std::time::Duration;
 
 use sockeye_benches::deflate::{BACKEND, LIBRARIES, OURS, Settings, Text, Work};
 use sockeye_benches::{Kind, ROUNDS, Shape, Traffic, medians, settle_allocator, size_name};
 
-/// How long a library's turn is to take.
+/// The length of a library's turn.
 const TURN: Duration = Duration::from_millis(6);
 
-/// The same with many connections: long enough that each of them comes up more than once.
+/// The length of a turn with many connections, in which each of them sends more than once.
 const LONG_TURN: Duration = Duration::from_millis(25);
 
 const SIZES: [usize; 2] = [1 << 10, 64 << 10];
 
 fn main() {
     settle_allocator();
-    // One argument narrows the lines down: `deflate "many"`.
+    // An argument selects lines: `deflate "many"`.
     let filter = std::env::args().nth(1).unwrap_or_default();
     println!(
         "us a message, medians of {ROUNDS} interleaved rounds; in brackets how many times ours (sockeye) it takes; \
@@ -25,7 +25,7 @@ fn main() {
     heading("inflate");
     for shape in SIZES.map(json) {
         for takeover in [true, false] {
-            // The traffic has a level; a receiver has none.
+            // The level is that of the traffic. A receiver has none.
             let settings = Settings { level: 6, takeover };
             let line =
                 format!("{}, {}", size_name(shape.size), if takeover { "takeover" } else { "no takeover" });
@@ -59,7 +59,7 @@ fn main() {
             }
         }
     }
-    println!("\nbytes a message on the wire; in brackets how many times smaller than the message that is\n");
+    println!("\nbytes a message on the wire; in brackets the compression ratio\n");
     heading("size");
     for (shape, settings) in
         SIZES.map(json).into_iter().flat_map(|shape| all_settings().map(move |s| (shape, s)))
@@ -79,7 +79,7 @@ fn all_settings() -> impl Iterator<Item = Settings> {
     [6, 1].into_iter().flat_map(|level| [true, false].map(|takeover| Settings { level, takeover }))
 }
 
-/// Traffic that nobody reads, and its messages, to be sent.
+/// Returns traffic that is not read, and its messages, to be sent.
 fn texts(shape: Shape) -> (Traffic, Vec<Text>) {
     let traffic = Traffic::new(shape);
     let messages = Text::all(&traffic);

@@ -1,4 +1,4 @@
-//! Which library is faster: one table.
+//! Prints the times of all libraries in one table.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sockeye_benches::{
     Traffic, Tungstenite, measure, medians, settle_allocator,
 };
 
-/// How long a library's turn is to take.
+/// The length of a library's turn.
 const TURN: Duration = Duration::from_millis(4);
 
 type Work = fn(Memory<'_>, u64) -> u64;
@@ -33,7 +33,7 @@ fn main() {
         row::<FastWebSockets>(false),
         row::<TokioWebSockets>(false),
     ];
-    // One argument narrows the rows down: `ratios "ascii 1 KiB"`.
+    // An argument selects rows: `ratios "ascii 1 KiB"`.
     let filter = std::env::args().nth(1).unwrap_or_default();
     let mut shapes = Vec::new();
     for kind in [Kind::Ascii, Kind::MultiByte, Kind::Binary] {
@@ -41,9 +41,7 @@ fn main() {
     }
     shapes.push(Shape::new(Kind::Ascii, 64 << 10).in_fragments(1 << 10));
 
-    println!(
-        "ns a message, medians of {ROUNDS} interleaved rounds; in brackets how many times ours (sockeye) it takes\n"
-    );
+    println!("ns a message, medians of {ROUNDS} interleaved rounds; in brackets the ratio to sockeye\n");
     let mut report = |title: &str, shapes: &[Shape], work: fn(&Row) -> Work, batch: Option<usize>| {
         let names: String = rows.iter().map(|row| format!("{:>25}", row.name)).collect();
         println!("{title:34}{names}");
@@ -67,7 +65,7 @@ fn compare(rows: &mut [Row], shape: Shape, work: fn(&Row) -> Work, batch: Option
         };
         let mut bytes = 0;
         let time = measure(|| bytes = work(row)(memory, count));
-        assert_eq!(bytes, count * shape.size as u64, "{} has lost something", row.name);
+        assert_eq!(bytes, count * shape.size as u64, "{} lost bytes", row.name);
         time
     };
     let medians = medians(

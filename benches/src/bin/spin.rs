@@ -1,4 +1,4 @@
-//! One thing again and again, for a profiler: `spin <library> <decode|echo|echo16> <ascii|multi-byte|binary> <size> <seconds>`.
+//! Repeats one operation for a profiler: `spin <library> <decode|echo|echo16> <ascii|multi-byte|binary> <size> <seconds>`.
 
 use std::time::Duration;
 

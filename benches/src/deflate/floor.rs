@@ -1,4 +1,4 @@
-//! zlib-rs by itself, its state kept: no frames, no masks, no check of text, no allocation.
+//! zlib-rs alone, which keeps its state: no frames, no masks, no check of text, no allocation.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ struct Floor<'t> {
     memory: Memory<'t>,
     deflate: RawDeflate,
     inflate: RawInflate,
-    /// The next message of the traffic.
+    /// The index of the next message of the traffic.
     next: usize,
     buffer: Vec<u8>,
 }
@@ -35,6 +35,6 @@ impl Connection for Floor<'_> {
 
     fn send(&mut self, text: &Text) {
         self.deflate.message(text.text.as_bytes(), &mut self.buffer);
-        self.memory.write_all(&self.buffer).expect("memory takes everything");
+        self.memory.write_all(&self.buffer).expect("writing to memory cannot fail");
     }
 }

@@ -1,4 +1,4 @@
-//! permessage-deflate (RFC 7692): servers that have agreed on it, ours beside those that have it.
+//! Servers that have negotiated permessage-deflate (RFC 7692): Sockeye beside the libraries that have it.
 
 mod floor;
 mod ours;
@@ -14,12 +14,12 @@ use bytes::Bytes;
 
 use crate::{Memory, Traffic, measure};
 
-/// What both ends have agreed on, and how hard the server tries.
+/// The negotiated parameters, and the level of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// From 1, the fastest, to 9.
+    /// The level, from 1 (fastest) to 9.
     pub level: u8,
-    /// Whether messages refer back to those before them, in both directions.
+    /// Whether messages refer back to earlier ones, in both directions.
     pub takeover: bool,
 }
 
@@ -30,38 +30,38 @@ impl fmt::Display for Settings {
     }
 }
 
-/// A library with permessage-deflate, or one of its ways to be used.
+/// A library with permessage-deflate, in one of its configurations.
 #[derive(Debug, Clone, Copy)]
 pub struct Library {
-    /// Its name in the reports.
+    /// The name in the reports.
     pub name: &'static str,
-    /// Whether its times are shown without a ratio.
+    /// Whether the reports show its times without a ratio.
     pub ours: bool,
-    /// A server's connection after the handshake, which compresses every message that it sends.
+    /// Opens a server's connection after the handshake. It compresses every message that it sends.
     pub open: for<'t> fn(Memory<'t>, Settings) -> Box<dyn Connection + 't>,
 }
 
-/// An open connection of a library. What it costs to call it through a pointer is nothing beside the work.
+/// An open connection of a library. The cost of the virtual calls is negligible beside the work.
 pub trait Connection {
-    /// Receives a whole message, with text checked, and shows it.
+    /// Receives a whole message, checks its text, and passes it on.
     fn receive(&mut self, show: &mut dyn FnMut(&[u8]));
 
-    /// Sends it as text, with one write.
+    /// Sends a text message with one write.
     fn send(&mut self, text: &Text);
 }
 
-/// A message to be sent, for those who want characters and for those who want shared bytes. Neither is to be made of the other
-/// while the clock runs.
+/// A message to send, as characters and as shared bytes, so that no library converts it during the
+/// measurement.
 #[derive(Debug, Clone)]
 pub struct Text {
-    /// As characters.
+    /// The message as characters.
     pub text: String,
-    /// As bytes.
+    /// The message as bytes.
     pub bytes: Bytes,
 }
 
 impl Text {
-    /// The messages of some traffic.
+    /// Returns the messages of the traffic.
     #[must_use]
     pub fn all(traffic: &Traffic) -> Vec<Self> {
         let texts = traffic.messages.iter().cloned().map(|message| String::from_utf8(message).expect("text"));
@@ -69,10 +69,10 @@ impl Text {
     }
 }
 
-/// The name of the row that the ratios are against.
+/// The name of the row that the ratios refer to.
 pub const OURS: &str = "sockeye";
 
-/// All of them, and zlib-rs without a WebSocket around it.
+/// All libraries, and zlib-rs without a WebSocket.
 pub const LIBRARIES: [Library; 6] = [
     Library { name: "sockeye-core", ours: true, open: ours::core },
     Library { name: OURS, ours: true, open: ours::pooled },
@@ -82,17 +82,17 @@ pub const LIBRARIES: [Library; 6] = [
     Library { name: "zlib-rs alone", ours: false, open: floor::open },
 ];
 
-/// What this build of Sockeye compresses with.
+/// The backend of this build of Sockeye.
 pub const BACKEND: &str = if cfg!(feature = "zlib-rs") { "zlib-rs" } else { "miniz_oxide" };
 
-/// Work that has been set up, to be done again and again.
+/// Work that is set up and can be repeated.
 pub struct Work<'t> {
     name: &'static str,
-    /// The messages in one repetition.
+    /// The number of messages in one repetition.
     pub messages: u64,
-    /// And the bytes in them.
+    /// The number of bytes in one repetition.
     bytes: u64,
-    /// Does one repetition; answers the bytes.
+    /// Does one repetition and returns the number of bytes.
     once: Box<dyn FnMut() -> u64 + 't>,
 }
 
@@ -103,18 +103,20 @@ impl fmt::Debug for Work<'_> {
 }
 
 impl Work<'_> {
-    /// How long so many repetitions take.
+    /// Returns the time of the repetitions.
     pub fn measure(&mut self, repetitions: u64) -> Duration {
         let mut bytes = 0;
         let time = measure(|| (0..repetitions).for_each(|_| bytes += (self.once)()));
-        assert_eq!(bytes, repetitions * self.bytes, "{} has lost something", self.name);
+        assert_eq!(bytes, repetitions * self.bytes, "{} lost bytes", self.name);
         time
     }
 }
 
 impl Library {
-    /// Receives the traffic. One repetition is all of it: a library may inflate at once what one read has brought, so with less
-    /// one turn would pay for what the next ones only hand out.
+    /// Creates work that receives the traffic.
+    ///
+    /// One repetition is the whole traffic: a library may inflate everything that one read returned, so
+    /// a shorter turn would pay for the following ones.
     #[must_use]
     pub fn inflate<'t>(&self, traffic: &'t Traffic, settings: Settings) -> Work<'t> {
         let mut connection = (self.open)(Memory::new(traffic), settings);
@@ -130,7 +132,7 @@ impl Library {
         Work { name: self.name, messages: messages as u64, bytes, once: Box::new(once) }
     }
 
-    /// Sends messages, each from the next of so many connections. One repetition is one message.
+    /// Creates work that sends messages, each on the next connection. One repetition is one message.
     #[must_use]
     pub fn deflate<'t>(
         &self,
@@ -139,7 +141,7 @@ impl Library {
         settings: Settings,
         connections: usize,
     ) -> Work<'t> {
-        /// What can be referred back to: before the time is taken, all connections have sent as much.
+        /// The size of the window. Before the measurement, every connection sends as much.
         const WINDOW: usize = 32 << 10;
 
         let size = traffic.shape.size;
@@ -147,7 +149,7 @@ impl Library {
         let mut open: Vec<_> = std::iter::repeat_with(open).take(connections).collect();
         let mut turn = 0;
         let mut once = move || {
-            // Neighbours do not send the same; none sends the same twice before its window has seen all the others.
+            // Neighbours send different messages, and a connection repeats one only after all the others.
             let (at, round) = (turn % connections, turn / connections);
             let message = &messages[(at * 37 + round) % messages.len()];
             open[at].send(message);
@@ -158,7 +160,7 @@ impl Library {
         Work { name: self.name, messages: 1, bytes: size as u64, once: Box::new(once) }
     }
 
-    /// How many bytes the messages take on the wire, with headers, when one connection sends them all.
+    /// Returns the size of the messages on the wire, with headers, if one connection sends them all.
     #[must_use]
     pub fn size(&self, traffic: &Traffic, messages: &[Text], settings: Settings) -> usize {
         let written = RefCell::new(Vec::new());

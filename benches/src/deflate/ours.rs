@@ -1,4 +1,5 @@
-//! Sockeye three ways: the state machine alone, the driver, and the driver with a compressor for each connection.
+//! Sockeye in three configurations: the state machine alone, the driver, and the driver with a
+//! compressor for each connection.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ struct Core<'t> {
     assembler: Assembler,
     memory: Memory<'t>,
     buffer: Vec<u8>,
-    /// What has been read of it, and is still to be parsed.
+    /// The bytes that were read and not yet parsed.
     unread: std::ops::Range<usize>,
 }
 
@@ -29,12 +30,13 @@ pub(super) fn core(memory: Memory<'_>, settings: Settings) -> Box<dyn Connection
     Box::new(Core { connection, assembler: Assembler::new(), memory, buffer: vec![0; READ], unread: 0..0 })
 }
 
-/// As it comes: a compressor from the pool for the length of a message, and a few KiB of history for each connection.
+/// The defaults: a compressor from the pool for each message, and a few KiB of history for each
+/// connection.
 pub(super) fn pooled(memory: Memory<'_>, settings: Settings) -> Box<dyn Connection + '_> {
     Box::new(Driver(WebSocket::new(connection(settings, Deflate::new()), &[], memory, Still)))
 }
 
-/// A compressor for each connection, as the other libraries have it.
+/// A compressor for each connection, as in the other libraries.
 pub(super) fn own(memory: Memory<'_>, settings: Settings) -> Box<dyn Connection + '_> {
     let deflate = Deflate::new().memory(deflate::Memory::Compressor);
     Box::new(Driver(WebSocket::new(connection(settings, deflate), &[], memory, Still)))
@@ -47,7 +49,7 @@ fn connection(settings: Settings, deflate: Deflate) -> sockeye_core::Connection 
         .context_takeover(settings.takeover)
         .peer_context_takeover(settings.takeover);
     let offer = b"permessage-deflate; client_max_window_bits".as_slice();
-    let (agreed, _) = deflate::accept([offer], &deflate).expect("an offer that every server accepts");
+    let (agreed, _) = deflate::accept([offer], &deflate).expect("every server accepts this offer");
     let mut connection = sockeye_core::Connection::server(Arc::new(Config::new().deflate(deflate)));
     connection.enable_deflate(&agreed);
     connection
@@ -70,15 +72,15 @@ impl Connection for Core<'_> {
                 return;
             }
             if self.unread.is_empty() {
-                self.unread = 0..self.memory.read(&mut self.buffer).expect("nothing to wait for");
+                self.unread = 0..self.memory.read(&mut self.buffer).expect("the stream never waits");
             }
         }
     }
 
     fn send(&mut self, text: &Text) {
-        self.connection.send(&*text.text).expect("there is room");
+        self.connection.send(&*text.text).expect("the queue has room");
         while let Some(transmit) = self.connection.poll_transmit() {
-            let n = self.memory.write(transmit.first()).expect("memory takes everything");
+            let n = self.memory.write(transmit.first()).expect("writing to memory cannot fail");
             self.connection.transmitted(n);
         }
     }
@@ -86,7 +88,7 @@ impl Connection for Core<'_> {
 
 impl Connection for Driver<'_> {
     fn receive(&mut self, show: &mut dyn FnMut(&[u8])) {
-        let message = spin(self.0.recv()).expect("valid frames").expect("no end");
+        let message = spin(self.0.recv()).expect("valid frames").expect("the stream does not end");
         show(message.as_bytes());
     }
 

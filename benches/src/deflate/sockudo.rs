@@ -1,4 +1,5 @@
-//! sockudo-ws with its defaults, which are zlib-rs and a check of text; without the heartbeats, which need a runtime.
+//! sockudo-ws with its defaults, zlib-rs and a check of text, but without heartbeats, which need a
+//! runtime.
 
 use futures_util::{SinkExt, StreamExt};
 use sockudo_ws::deflate::DeflateConfig;
@@ -11,7 +12,7 @@ use crate::libraries::spin;
 struct Sockudo<'t>(CompressedWebSocketStream<Memory<'t>>);
 
 pub(super) fn open(memory: Memory<'_>, settings: Settings) -> Box<dyn Connection + '_> {
-    // Else it looks for the speed of the clock when it is first asked for the time.
+    // Otherwise the first request for the time measures the speed of the clock.
     sockudo_ws::init_clock();
     let config = Config::builder().max_payload_length(64 << 20).auto_ping(false).idle_timeout(0).build();
     let deflate = DeflateConfig {
@@ -25,9 +26,9 @@ pub(super) fn open(memory: Memory<'_>, settings: Settings) -> Box<dyn Connection
 
 impl Connection for Sockudo<'_> {
     fn receive(&mut self, show: &mut dyn FnMut(&[u8])) {
-        match spin(self.0.next()).expect("no end").expect("valid frames") {
+        match spin(self.0.next()).expect("the stream does not end").expect("valid frames") {
             Message::Text(text) | Message::Binary(text) => show(&text),
-            other => panic!("no message: {other:?}"),
+            other => panic!("not a message: {other:?}"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! yawc with its feature `zlib`, which is zlib-rs, and with the buffers of its own benchmarks.
+//! yawc with its feature `zlib` (zlib-rs) and the buffers of its own benchmarks.
 
 use futures_util::SinkExt;
 use yawc::{CompressionLevel, Frame, Options, Role, WebSocket};

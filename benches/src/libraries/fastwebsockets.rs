@@ -8,7 +8,7 @@ use sockeye_core::Role;
 use super::{Encode, Library, spin};
 use crate::Memory;
 
-/// `fastwebsockets` with its `FragmentCollector`, which makes whole messages.
+/// `fastwebsockets` with its `FragmentCollector`, which merges fragments.
 #[derive(Debug)]
 pub struct FastWebSockets;
 

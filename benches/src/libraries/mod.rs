@@ -1,4 +1,4 @@
-//! The libraries, each driven as its own documentation does it, all with the same work.
+//! The libraries. Each is driven as its own documentation does it, and all do the same work.
 
 mod fastwebsockets;
 mod ours;
@@ -18,55 +18,56 @@ pub use self::tokio_websockets::TokioWebSockets;
 pub use self::tungstenite::Tungstenite;
 use crate::{Kind, Memory};
 
-/// One write for this many messages where a library that only sends can put them together.
+/// The number of messages in one write, for libraries that can combine them.
 const BATCH: u64 = 16;
 
-/// A WebSocket library, or one of its ways to be used.
+/// A WebSocket library, in one of its configurations.
 pub trait Library {
-    /// Its name in the reports.
+    /// The name in the reports.
     const NAME: &'static str;
 
-    /// Receives `count` whole messages as a server, with text checked; answers the bytes in them.
+    /// Receives `count` whole messages as a server, checks their text, and returns the number of bytes.
     fn decode(memory: Memory<'_>, count: u64) -> u64;
 
-    /// Receives `count` messages as a server and sends each back, if it can with one write for what had come
-    /// together; answers the bytes received.
+    /// Receives `count` messages as a server, sends each back, and returns the number of bytes received.
+    /// If the library can, it answers messages that arrived together with one write.
     fn echo(memory: Memory<'_>, count: u64) -> u64;
 
-    /// Sends the same message `count` times, if it can with one write for sixteen; answers the bytes sent. `None`
-    /// if it cannot do what is asked.
+    /// Sends the same message `count` times and returns the number of bytes sent. If the library can, it
+    /// puts sixteen into one write. Returns `None` if the library cannot send like this.
     fn encode(memory: Memory<'_>, encode: &Encode, count: u64) -> Option<u64>;
 }
 
-/// What is to be sent.
+/// The messages to send, and how.
 #[derive(Debug, Clone)]
 pub struct Encode {
-    /// A server does not mask, a client does.
+    /// Whether to send as a server, which does not mask.
     pub role: Role,
-    /// Text or binary.
+    /// The kind of the message.
     pub kind: Kind,
-    /// The message; a library may share it or copy it, as it can.
+    /// The message, which a library may share or copy.
     pub payload: Bytes,
-    /// Bytes in each of its frames; `None` for one frame.
+    /// The payload of each frame, or `None` for one frame.
     pub fragment: Option<usize>,
-    /// Whether it may be encoded once for all the times that it is sent.
+    /// Whether the message may be encoded once and sent repeatedly.
     pub prepared: bool,
 }
 
 impl Encode {
-    /// A message in one frame.
+    /// Returns a message in one frame.
     #[must_use]
     pub fn new(role: Role, kind: Kind, payload: Vec<u8>) -> Self {
         Encode { role, kind, payload: payload.into(), fragment: None, prepared: false }
     }
 
     fn text(&self) -> Option<&str> {
-        let text = || std::str::from_utf8(&self.payload).expect("text is made of characters");
+        let text = || std::str::from_utf8(&self.payload).expect("the payload is text");
         self.kind.is_text().then(text)
     }
 }
 
-/// Polls a future until it is done, without a runtime: a wait in memory is over when one looks again.
+/// Polls a future until it is ready, without a runtime. Waiting for memory never takes more than
+/// another poll.
 pub(crate) fn spin<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut cx = Context::from_waker(Waker::noop());

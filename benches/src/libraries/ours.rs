@@ -1,4 +1,5 @@
-//! Sockeye three ways: the state machine alone, the driver with owned messages, the driver with lent ones.
+//! Sockeye in three configurations: the state machine alone, the driver with owned messages, and the
+//! driver with lent ones.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -13,22 +14,22 @@ use sockeye_driver::{Clock, WebSocket};
 use super::{BATCH, Encode, Library, spin};
 use crate::Memory;
 
-/// One read's worth, as the driver has it.
+/// The size of a read, as in the driver.
 pub(crate) const READ: usize = (64 << 10) + 64;
 
-/// The state machine alone: bytes in, borrowed messages out.
+/// The state machine alone, with borrowed messages.
 #[derive(Debug)]
 pub struct SockeyeCore;
 
-/// The driver, with messages that own their data: the same work as the other libraries do.
+/// The driver with messages that own their data, as in the other libraries.
 #[derive(Debug)]
 pub struct Sockeye;
 
-/// The driver, with messages that are lent.
+/// The driver with lent messages.
 #[derive(Debug)]
 pub struct SockeyeLent;
 
-/// A clock that stands still: no deadline is set in these benchmarks.
+/// A clock that stands still, because these benchmarks have no deadlines.
 #[derive(Debug)]
 pub struct Still;
 
@@ -44,7 +45,7 @@ impl Clock for Still {
     fn cancel(&mut self) {}
 }
 
-/// Random keys from the same generator that the other clients are given.
+/// Returns random keys from the generator that the other clients use too.
 fn masks() -> MaskKeys {
     Box::new(|| fastrand::u32(..).to_ne_bytes())
 }
@@ -70,13 +71,13 @@ fn prepare(encode: &Encode) -> Option<Prepared> {
     encode.prepared.then(|| Prepared::new(payload(encode)))
 }
 
-/// Reads, hands out `count` messages, and writes what they queued once for each read.
+/// Reads and passes on `count` messages, and writes what they queued once for each read.
 fn drive(mut memory: Memory<'_>, count: u64, mut each: impl FnMut(&mut Connection, MessageRef<'_>)) -> u64 {
     let (mut connection, mut assembler) = (server(), Assembler::new());
     let mut buffer = vec![0; READ];
     let (mut messages, mut bytes) = (0, 0);
     while messages < count {
-        // An error is the wait between two batches.
+        // An error means to wait for the next batch.
         let Ok(n) = memory.read(&mut buffer) else { continue };
         let mut input = RecvBuf::new(&mut buffer[..n]);
         while messages < count
@@ -96,7 +97,7 @@ fn drive(mut memory: Memory<'_>, count: u64, mut each: impl FnMut(&mut Connectio
 
 fn transmit(connection: &mut Connection, memory: &mut Memory<'_>) {
     while let Some(transmit) = connection.poll_transmit() {
-        let n = memory.write(transmit.first()).expect("memory takes everything");
+        let n = memory.write(transmit.first()).expect("writing to memory cannot fail");
         connection.transmitted(n);
     }
 }
@@ -116,7 +117,7 @@ impl Library for SockeyeCore {
             if !connection.is_writable() {
                 transmit(connection, &mut late);
             }
-            connection.send(message).expect("there is room");
+            connection.send(message).expect("the queue has room");
         })
     }
 
@@ -131,7 +132,7 @@ impl Library for SockeyeCore {
                 Some(prepared) => connection.send_prepared(prepared),
                 None => connection.send(payload(encode)),
             }
-            .expect("there is room");
+            .expect("the queue has room");
         }
         transmit(&mut connection, &mut memory);
         Some(count * encode.payload.len() as u64)
@@ -146,7 +147,7 @@ impl Library for Sockeye {
         spin(async {
             let mut bytes = 0;
             for _ in 0..count {
-                let message = ws.recv().await.expect("valid frames").expect("no end");
+                let message = ws.recv().await.expect("valid frames").expect("the stream does not end");
                 bytes += message.len() as u64;
                 black_box(&message);
             }
@@ -159,7 +160,7 @@ impl Library for Sockeye {
         spin(async {
             let mut bytes = 0;
             for _ in 0..count {
-                let message = ws.recv().await.expect("valid frames").expect("no end");
+                let message = ws.recv().await.expect("valid frames").expect("the stream does not end");
                 bytes += message.len() as u64;
                 ws.feed(message).await.expect("open");
             }
@@ -196,7 +197,7 @@ impl Library for SockeyeLent {
             let mut bytes = 0;
             for _ in 0..count {
                 let received = ws.recv_with(|message, _| black_box(message).as_bytes().len()).await;
-                bytes += received.expect("valid frames").expect("no end") as u64;
+                bytes += received.expect("valid frames").expect("the stream does not end") as u64;
             }
             bytes
         })
@@ -211,7 +212,10 @@ impl Library for SockeyeLent {
                     bytes += message.as_bytes().len() as u64;
                     sender.send(message)
                 });
-                sent.await.expect("valid frames").expect("no end").expect("there is room");
+                sent.await
+                    .expect("valid frames")
+                    .expect("the stream does not end")
+                    .expect("the queue has room");
             }
             ws.flush().await.expect("open");
             bytes

@@ -1,4 +1,4 @@
-//! tokio-websockets, configured as in its own echo server: no frame too large, no limit on messages.
+//! tokio-websockets, configured as in its own echo server: without limits on frames and messages.
 
 use std::hint::black_box;
 
@@ -29,7 +29,7 @@ impl Library for TokioWebSockets {
         spin(async {
             let mut bytes = 0;
             for _ in 0..count {
-                let message = ws.next().await.expect("no end").expect("valid frames");
+                let message = ws.next().await.expect("the stream does not end").expect("valid frames");
                 bytes += message.as_payload().len() as u64;
                 black_box(&message);
             }
@@ -44,7 +44,7 @@ impl Library for TokioWebSockets {
             while messages < count {
                 match ws.next().now_or_never() {
                     Some(received) => {
-                        let message = received.expect("no end").expect("valid frames");
+                        let message = received.expect("the stream does not end").expect("valid frames");
                         messages += 1;
                         bytes += message.as_payload().len() as u64;
                         ws.feed(message).await.expect("open");

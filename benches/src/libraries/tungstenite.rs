@@ -10,7 +10,7 @@ use tungstenite::{Error, Message, Utf8Bytes, WebSocket};
 use super::{BATCH, Encode, Library};
 use crate::Memory;
 
-/// `tungstenite` itself, without the runtime's adapter around it, which costs extra.
+/// `tungstenite` without its adapter for a runtime, which costs extra.
 #[derive(Debug)]
 pub struct Tungstenite;
 
