@@ -4,11 +4,18 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sockeye_core::deflate::Deflate;
 use sockeye_core::handshake::client::{self, HandshakeError, PartsHandshake, Url};
 use sockeye_core::handshake::server::{Accept, Handshake, Origins, Policy, Refusal, Upgrade};
 use sockeye_core::http::{HeadError, Request, Response, Version};
 use sockeye_core::{Config, RecvBuf};
+
+/// Returns a configuration with compression, if a backend is compiled in.
+fn config() -> Arc<Config> {
+    let config = Config::new();
+    #[cfg(feature = "_deflate")]
+    let config = config.deflate(sockeye_core::deflate::Deflate::new());
+    Arc::new(config)
+}
 
 fn parse(head: &str) -> Result<Request, String> {
     let mut bytes = head.as_bytes().to_vec();
@@ -30,8 +37,7 @@ fn verdict(request: Request) -> String {
                 Ok(accept) => accept,
                 Err(refusal) => return format!("{refusal:?}"),
             };
-            let config = Arc::new(Config::new().deflate(Deflate::new()));
-            let accepted = upgrade.accept_parts(&accept, config).unwrap();
+            let accepted = upgrade.accept_parts(&accept, config()).unwrap();
             format!("{:?} {:?}", accepted.response, accepted.deflate)
         }
         Err(rejection) => format!("{:?} {:?}", rejection.reason(), rejection.response()),
@@ -108,9 +114,8 @@ fn h17_an_extended_connect_needs_a_version_and_neither_key_nor_upgrade() {
         ("/chat", Some("room=7"), Some("example.com:8443"))
     );
     let upgrade = Upgrade::new(request).unwrap();
-    let config = Arc::new(Config::new().deflate(Deflate::new()));
     let accept = Accept::new().subprotocol("chat").header("Set-Cookie", "a=b").unwrap();
-    let accepted = upgrade.accept_parts(&accept, config).unwrap();
+    let accepted = upgrade.accept_parts(&accept, config()).unwrap();
     let fields: Vec<_> = accepted.response.headers().iter().collect();
     assert_eq!(fields, [("Sec-WebSocket-Protocol", &b"chat"[..]), ("Set-Cookie", b"a=b")]);
     assert_eq!((accepted.response.status(), accepted.connection.queued()), (200, 0));
@@ -157,11 +162,10 @@ fn response(status: u16, fields: &[(&str, &str)]) -> Response {
 
 #[test]
 fn h17_k1_a_client_by_parts_sends_what_a_client_by_bytes_sends() {
-    let config = Arc::new(Config::new().deflate(Deflate::new()));
     let request = request().header("X-Y", "z").unwrap();
     let masks = || Box::new(|| [1, 2, 3, 4]);
-    let parts = request.clone().start_parts([7; 16], masks(), config.clone());
-    let bytes = request.start([7; 16], masks(), config);
+    let parts = request.clone().start_parts([7; 16], masks(), config());
+    let bytes = request.start([7; 16], masks(), config());
     let mut text = format!("{} {} HTTP/1.1\r\n", parts.method(), parts.path());
     for (name, value) in parts.headers().iter() {
         text += &format!("{name}: {}\r\n", String::from_utf8_lossy(value));
