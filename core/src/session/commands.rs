@@ -1,4 +1,4 @@
-//! What the application sends.
+//! Sending and closing.
 
 use super::{Phase, Session};
 use crate::Connection;

@@ -1,4 +1,4 @@
-//! What a session reports.
+//! The events of a session.
 
 use alloc::borrow::Cow;
 use core::fmt;
@@ -12,9 +12,9 @@ use crate::handshake::server::{HandshakeError, Refusal, Upgrade};
 use crate::http::{BodyError, Request, Response};
 use crate::message::MessageKind;
 
-/// Something that happened in a [`Session`](super::Session).
+/// An event of a [`Session`](super::Session).
 ///
-/// Data borrows the input (`'a`) or, where it arrived in parts, the session (`'m`).
+/// Data borrows the input (`'a`) or, if it arrived in parts, the session (`'m`).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SessionEvent<'a, 'm> {
@@ -27,8 +27,8 @@ pub enum SessionEvent<'a, 'm> {
     Request(Request),
     /// The next bytes of the request's body; never empty.
     Body(&'a [u8]),
-    /// The request's body is complete; a request without a body reports this too, unless it has been
-    /// answered.
+    /// The request's body is complete; a request without a body reports this too, unless it has
+    /// been answered.
     BodyEnd,
     /// The WebSocket is open.
     Open(Opened),
@@ -56,8 +56,8 @@ pub enum SessionEvent<'a, 'm> {
     Pong(Cow<'a, [u8]>),
     /// The peer's Close. It has been answered; nothing after it is read.
     Close(CloseFrame<'a>),
-    /// The peer broke the protocol. The Close that says so has been queued, and
-    /// [`Ended`](SessionEvent::Ended) follows when it has gone out.
+    /// The peer broke the protocol. A Close with the reason has been queued, and
+    /// [`Ended`](SessionEvent::Ended) follows when it has been written.
     Failed(ProtocolError),
     /// The opening handshake failed. A server's response has been queued;
     /// [`Ended`](SessionEvent::Ended) follows.
@@ -92,14 +92,14 @@ pub enum Opened {
 }
 
 impl Opened {
-    /// The agreed subprotocol, if any (RFC 6455 section 1.9).
+    /// Returns the agreed subprotocol, if any (RFC 6455 section 1.9).
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         let (Opened::Server { subprotocol, .. } | Opened::Client { subprotocol, .. }) = self;
         subprotocol.as_deref()
     }
 
-    /// The agreed compression, if any (RFC 7692).
+    /// Returns the agreed compression, if any (RFC 7692).
     #[must_use]
     pub fn deflate(&self) -> Option<Negotiated> {
         let (Opened::Server { deflate, .. } | Opened::Client { deflate, .. }) = self;
@@ -107,7 +107,7 @@ impl Opened {
     }
 }
 
-/// Why a session did not become a WebSocket.
+/// The reason why a session did not become a WebSocket.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum OpenError {

@@ -6,17 +6,21 @@ use crate::http::{BodyError, BodyEvent, BodyReader, Request, Response, Version};
 use crate::time::Deadline;
 use crate::{Instant, RecvBuf};
 
-/// How a [`Session`](super::Session) serves plain HTTP. Every field has a setter of the same name.
+/// The settings with which a [`Session`](super::Session) serves plain HTTP. Every field has a
+/// setter of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpSettings {
-    /// The largest body of a request, in bytes (1 MiB). Larger ones are refused with 413.
+    /// The largest body of a request, in bytes. Larger ones are refused with 413. Default: 1 MiB.
     pub max_body_size: u64,
-    /// How long the body of a request may take to arrive (30 s). Later ones are refused with 408.
+    /// The time in which the body of a request must arrive. Later ones are refused with 408.
+    /// Default: 30 s.
     pub body_timeout: Duration,
-    /// How long a connection may wait for its next request (75 s). The head of each request has
+    /// The time that a connection may wait for its next request. Default: 75 s.
+    ///
+    /// The head of each request must arrive within
     /// [`Config::handshake_timeout`](crate::Config#structfield.handshake_timeout) from its first
-    /// byte on, and that of the first request from the start.
+    /// byte on; the first request's, from the start of the session.
     pub keep_alive_timeout: Duration,
 }
 
@@ -31,7 +35,7 @@ impl Default for HttpSettings {
 }
 
 impl HttpSettings {
-    /// The defaults, as stated at each field.
+    /// Creates the default settings. Each field states its default.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -59,27 +63,27 @@ impl HttpSettings {
     }
 }
 
-/// What remains of a request after its head was delivered.
+/// A request whose head has been delivered.
 pub(super) struct Exchange {
     body: BodyReader,
-    /// The end of the body has been reported.
+    /// Whether the end of the body has been reported.
     complete: bool,
-    /// The client waits for a 100 before it sends the body.
+    /// Whether the client waits for a 100 before it sends the body.
     expects_continue: bool,
     keeps_alive: bool,
     is_head: bool,
     is_connect: bool,
-    /// Until when the body has to arrive.
+    /// The deadline for the body.
     deadline: Deadline,
 }
 
-/// What the exchange reports next.
+/// The next step of an exchange.
 pub(super) enum Step<'a> {
     Body(&'a [u8]),
     End,
-    /// The client has to be told to send the body (RFC 9110 section 10.1.1).
+    /// A 100 must be sent, so that the client sends the body (RFC 9110 section 10.1.1).
     Continue,
-    /// More input is needed, or the response.
+    /// The exchange needs more input, or the response.
     Pending,
 }
 
@@ -131,7 +135,7 @@ impl Exchange {
         self.deadline.handle(now, timeout)
     }
 
-    /// True once the end of the body has been reported.
+    /// Returns true once the end of the body has been reported.
     pub(super) fn is_complete(&self) -> bool {
         self.complete
     }
@@ -156,7 +160,7 @@ impl Exchange {
         let keeps_alive = self.keeps_alive
             && is_final
             && !opens_tunnel
-            // Where the next request begins is unknown until the body has been read.
+            // The start of the next request is unknown until the body has been read.
             && self.body_is_read()
             && !response.headers().contains_token("connection", "close");
         (response.keep_alive(keeps_alive).with_head_only(self.is_head), keeps_alive)

@@ -5,13 +5,14 @@ use core::time::Duration;
 use crate::time::Deadline;
 use crate::{Instant, RecvBuf};
 
-/// How long the peer has to read the last response before the session ends.
-const TIME: Duration = Duration::from_secs(2);
-/// How many bytes of further input are discarded before the session ends.
-const INPUT: usize = 256 << 10;
+/// The time that the peer has to read the last response before the session ends.
+const MAX_TIME: Duration = Duration::from_secs(2);
+/// The limit in bytes on discarded input before the session ends.
+const MAX_INPUT: usize = 256 << 10;
 
-/// Discards input until the transport ends, within bounds of time and size: closing a socket with
-/// unread input would reset the connection and destroy the response (RFC 9112 section 9.6).
+/// The phase in which input is discarded until the transport ends, within limits on time and size.
+/// Closing a socket with unread input would reset the connection and destroy the response (RFC 9112
+/// section 9.6).
 pub(super) struct Linger {
     deadline: Deadline,
     budget: usize,
@@ -19,7 +20,7 @@ pub(super) struct Linger {
 
 impl Linger {
     pub(super) fn new() -> Self {
-        Linger { deadline: Deadline::start(), budget: INPUT }
+        Linger { deadline: Deadline::start(), budget: MAX_INPUT }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -28,7 +29,7 @@ impl Linger {
 
     /// Returns true when the time is up.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
-        self.deadline.handle(now, TIME)
+        self.deadline.handle(now, MAX_TIME)
     }
 
     /// Takes all input. Returns false when the peer has sent too much of it.

@@ -19,11 +19,11 @@
 //!
 //! # The contract
 //!
-//! 1. **Bytes in.** Append what the transport delivers to a buffer, lend the buffer with a
-//!    [`RecvBuf`](crate::RecvBuf), and call [`poll_event`](Session::poll_event) until it returns `None`. Then drop
-//!    the first [`consumed`](crate::RecvBuf::consumed) bytes and keep the rest: the session takes
-//!    messages only while there is room for answers, and takes nothing while the application
-//!    decides on a handshake.
+//! 1. **Bytes in.** Append received bytes to a buffer, lend the buffer with a
+//!    [`RecvBuf`](crate::RecvBuf), and call [`poll_event`](Session::poll_event) until it returns
+//!    `None`. Then drop the first [`consumed`](crate::RecvBuf::consumed) bytes and keep the rest:
+//!    the session takes messages only while there is room for answers, and takes nothing while the
+//!    application decides on a handshake.
 //! 2. **Bytes out.** After every batch of calls, write what
 //!    [`poll_transmit`](Session::poll_transmit) returns and report it to
 //!    [`transmitted`](Session::transmitted). If bytes remain in the input buffer, poll again: room
@@ -138,20 +138,21 @@ use opening::Unsent;
 pub struct Session {
     config: Arc<Config>,
     phase: Phase,
-    /// What the opening handshake still has to write; it precedes all output of the connection.
+    /// The unwritten output of the opening handshake. It precedes all output of the connection.
     unsent: Option<Box<Unsent>>,
     /// A failure of the opening handshake that `poll_event` has not reported yet.
     failure: Option<Box<OpenError>>,
     pool: Option<Arc<dyn CodecPool>>,
-    /// How plain HTTP is served; without it, plain HTTP is refused.
+    /// The settings of plain HTTP. Without them, plain HTTP is refused.
     http: Option<Box<HttpSettings>>,
-    /// Delivers parts instead of whole messages.
+    /// Whether to deliver parts instead of whole messages.
     in_parts: bool,
-    /// The transport has ended; the phase learns of it once it has taken the remaining input.
+    /// Whether the transport has ended. The phase handles this after the remaining input.
     eof: bool,
 }
 
-/// How far the session is. What exists only during the opening handshake is boxed and freed.
+/// The phase of a session. State used only during the opening handshake is boxed and freed
+/// afterwards.
 #[expect(clippy::large_enum_variant, reason = "nearly every session is open, and needs no box then")]
 enum Phase {
     /// A server reads the head of a request.
@@ -166,9 +167,9 @@ enum Phase {
     Connecting(Box<client::Handshake>),
     /// The WebSocket is open, closing, or closed.
     Open(Open),
-    /// The last response goes out.
+    /// The last response is written, and further input is discarded.
     Lingering(Linger),
-    /// Nothing is left to do.
+    /// The session is over.
     Ended { reported: bool },
 }
 
@@ -176,37 +177,37 @@ enum Phase {
 struct Open {
     connection: Connection,
     assembler: Assembler,
-    /// What [`SessionEvent::Open`] will report.
+    /// The content of [`SessionEvent::Open`], until it is reported.
     opened: Option<Box<Opened>>,
-    /// [`SessionEvent::Failed`] has been reported.
+    /// Whether [`SessionEvent::Failed`] has been reported.
     failure_reported: bool,
-    /// [`SessionEvent::Ended`] has been reported.
+    /// Whether [`SessionEvent::Ended`] has been reported.
     end_reported: bool,
 }
 
 impl Session {
-    /// A server's session on a transport that has just been accepted.
+    /// Creates a server's session on a transport that has just been accepted.
     ///
-    /// The limits and deadlines of [`Config`] apply; the time for the opening handshake starts at
-    /// the first [`handle_timeout`](Session::handle_timeout), which is due at once.
+    /// The limits and deadlines of [`Config`] apply. The time for the opening handshake starts at
+    /// the first [`handle_timeout`](Session::handle_timeout), which is due immediately.
     #[must_use]
     pub fn server(config: Arc<Config>) -> Self {
         let handshake = Box::new(server::Handshake::new(Arc::clone(&config)));
         Self::new(Phase::Reading(handshake), config)
     }
 
-    /// A client's session on a transport that has just been connected. The request is the first
-    /// output.
+    /// Creates a client's session on a transport that has just been connected. The request is the
+    /// first output.
     ///
-    /// `nonce` must be random and new for each connection (RFC 6455 section 4.1, item 7); `masks`
-    /// supplies the masking keys of its frames.
+    /// `nonce` must be random and new for each connection (RFC 6455 section 4.1, item 7). `masks`
+    /// generates the masking key of each frame.
     #[must_use]
     pub fn client(request: client::Request, nonce: [u8; 16], masks: MaskKeys, config: Arc<Config>) -> Self {
         let handshake = Box::new(request.start(nonce, masks, Arc::clone(&config)));
         Self::new(Phase::Connecting(handshake), config)
     }
 
-    /// A session for a WebSocket that something else has opened, such as an HTTP library.
+    /// Creates a session for a WebSocket that is already open, for example through an HTTP library.
     #[must_use]
     pub fn opened(connection: Connection, config: Arc<Config>) -> Self {
         Self::new(Phase::Open(Open::new(connection, None)), config)
@@ -241,7 +242,7 @@ impl Session {
         self
     }
 
-    /// Takes compressors and decompressors from `pool` instead of making one for each message.
+    /// Takes compressors and decompressors from `pool` instead of creating one for each message.
     #[must_use]
     pub fn with_codec_pool(mut self, pool: Arc<dyn CodecPool>) -> Self {
         if let Phase::Open(open) = &mut self.phase {
@@ -251,7 +252,7 @@ impl Session {
         self
     }
 
-    /// Returns what has to be written next, if anything. Write some of it, then report how much to
+    /// Returns the next bytes to write, if any. Write some of them, then report how many to
     /// [`transmitted`](Session::transmitted).
     #[must_use]
     pub fn poll_transmit(&self) -> Option<Transmit<'_>> {
@@ -281,8 +282,8 @@ impl Session {
         }
     }
 
-    /// Returns when [`handle_timeout`](Session::handle_timeout) has to be called next, or `None`
-    /// while nothing depends on time. An instant in the past means "now".
+    /// Returns when to call [`handle_timeout`](Session::handle_timeout) next, or `None` while
+    /// nothing depends on time. An instant in the past means "now".
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
@@ -296,9 +297,9 @@ impl Session {
         }
     }
 
-    /// Returns true when this side of the transport has to be closed: everything has been written
-    /// and no more will follow. Keep reading until the transport ends, so that the peer receives
-    /// what was written (RFC 6455 section 7.1.1, RFC 9112 section 9.6).
+    /// Returns true when this side of the transport must be closed: everything has been written and
+    /// no more will follow. Keep reading until the transport ends, so that the peer receives all
+    /// output (RFC 6455 section 7.1.1, RFC 9112 section 9.6).
     #[must_use]
     pub fn wants_shutdown(&self) -> bool {
         match &self.phase {
@@ -309,14 +310,13 @@ impl Session {
         }
     }
 
-    /// The open connection, to inspect or to command further; `None` before the opening handshake
-    /// is complete.
+    /// Returns the open connection, or `None` before the opening handshake is complete.
     #[must_use]
     pub fn connection(&self) -> Option<&Connection> {
         if let Phase::Open(open) = &self.phase { Some(&open.connection) } else { None }
     }
 
-    /// Returns the open connection, for those who drive it without a session from here on.
+    /// Returns the open connection by value, to drive it without a session.
     ///
     /// # Errors
     ///
@@ -330,8 +330,10 @@ impl Session {
         }
     }
 
-    /// As [`connection`](Session::connection), mutably. Input still goes through
-    /// [`poll_event`](Session::poll_event), or messages fall apart.
+    /// Returns the open connection mutably, or `None` before the opening handshake is complete.
+    ///
+    /// Pass input to [`poll_event`](Session::poll_event) only. If the connection consumed some of
+    /// it, the session would lose parts of messages.
     #[must_use]
     pub fn connection_mut(&mut self) -> Option<&mut Connection> {
         if let Phase::Open(open) = &mut self.phase { Some(&mut open.connection) } else { None }

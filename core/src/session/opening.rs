@@ -9,7 +9,7 @@ use crate::handshake::server::{Accept, Accepted, HandshakeError, Policy, Subprot
 use crate::http::{BodyError, Request, Response};
 use crate::time::Deadline;
 
-/// Bytes of the opening handshake that wait to be written.
+/// The bytes of the opening handshake that have not been written yet.
 pub(super) struct Unsent {
     bytes: Vec<u8>,
     written: usize,
@@ -27,10 +27,10 @@ impl Unsent {
     }
 }
 
-/// What the application decides on a server.
+/// Decisions of the application on a server.
 impl Session {
     /// Accepts the upgrade if `policy` does, with the subprotocol that it chooses; otherwise sends
-    /// the refusal. For a decision of the application's own use [`accept`](Session::accept) and
+    /// the refusal. To decide without a policy, use [`accept`](Session::accept) and
     /// [`reject`](Session::reject).
     pub fn decide(&mut self, upgrade: Upgrade, policy: &Policy) {
         match policy.decide(&upgrade) {
@@ -65,7 +65,7 @@ impl Session {
     /// Rejects the upgrade, or a plain HTTP request, with this response, and ends the session once
     /// the client has had time to read it. [`SessionEvent::NotOpened`] follows.
     ///
-    /// If the session waits for no decision, nothing happens.
+    /// If the session is not waiting for a decision, nothing happens.
     pub fn reject(&mut self, response: Response) {
         let response = match &mut self.phase {
             Phase::Deciding => response,
@@ -80,7 +80,7 @@ impl Session {
     /// read; otherwise it ends like a [rejected](Session::reject) one, but without an error.
     ///
     /// Interim statuses (1xx) become a 500, and a 2xx to CONNECT a 501: the session is not a
-    /// tunnel. If no request waits for a response, nothing happens.
+    /// tunnel. If the session is not waiting for a response, nothing happens.
     pub fn respond(&mut self, response: Response) {
         let Phase::Exchange(exchange) = &mut self.phase else { return };
         let (response, keeps_alive) = exchange.finish(response);
@@ -118,7 +118,7 @@ impl Session {
         self.refuse(OpenError::Body(error), Some(&response));
     }
 
-    /// Ends the opening handshake, with a last response if the peer is owed one.
+    /// Ends the opening handshake, after a last response if one is given.
     pub(super) fn refuse(&mut self, error: OpenError, response: Option<&Response>) {
         self.failure = Some(Box::new(error));
         match response {

@@ -1,4 +1,4 @@
-//! Taking events out of the input, and reacting to time and to the end of the transport.
+//! Reading events from the input, and reacting to time and to the end of the transport.
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -10,29 +10,29 @@ use crate::handshake::{client, server};
 use crate::message::MessageRef;
 use crate::{Instant, RecvBuf, State};
 
-/// One step of [`Session::poll_event`]. It borrows only the input, so that the session can take
+/// A step of [`Session::poll_event`]. It borrows only the input, so that the session can take
 /// another step.
 enum Step<'a> {
     Event(SessionEvent<'a, 'static>),
-    /// A message that lies whole in the input.
+    /// A message that is whole in the input.
     Whole(MessageRef<'a>),
     /// The assembler holds a whole message.
     Merged,
     /// Something changed; take another step.
     Again,
-    /// Nothing more happens without more input, room, time or a command.
+    /// The session needs more input, room, time or a command.
     Pending,
 }
 
 impl Session {
-    /// Returns the next event, or `None` when nothing more happens until bytes come, bytes are
-    /// written, time passes, or the application decides.
+    /// Returns the next event, or `None` if there is none until bytes arrive, bytes are written,
+    /// time passes, or the application decides.
     ///
-    /// Takes from `input` what it has understood. What it leaves must be lent again at the next
-    /// call, in front of what arrives later. It leaves bytes while
-    /// [`Config::high_water_mark`](crate::Config#structfield.high_water_mark) bytes or more wait to
-    /// be written, so that a peer that asks without reading is not listened to either, and while
-    /// the application decides on a handshake.
+    /// This consumes the part of `input` that it has processed. Lend the remaining bytes again at
+    /// the next call, before later ones. The session leaves input unprocessed while the application
+    /// decides on a handshake. It also does so while
+    /// [`Config::high_water_mark`](crate::Config#structfield.high_water_mark) bytes or more are
+    /// queued, so that a peer that sends without reading cannot make the queue grow.
     ///
     /// The event borrows the input and, for messages that arrived in parts, the session.
     pub fn poll_event<'a: 'm, 'm>(&'m mut self, input: &mut RecvBuf<'a>) -> Option<SessionEvent<'a, 'm>> {
@@ -50,8 +50,8 @@ impl Session {
         Some(SessionEvent::Message(message))
     }
 
-    /// Acts on deadlines. Nothing happens before [`poll_timeout`](Session::poll_timeout), so it may
-    /// be called whenever convenient. Poll events afterwards.
+    /// Handles the passing of time. Calling it before [`poll_timeout`](Session::poll_timeout) is
+    /// due has no effect. Poll events afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Reading(handshake) => {
@@ -94,7 +94,7 @@ impl Session {
         self.eof = true;
     }
 
-    /// Reports that the transport takes no more bytes. Input may still arrive, so keep reading
+    /// Reports that writing to the transport has failed. Input may still arrive, so keep reading
     /// until the end of the transport.
     pub fn handle_write_error(&mut self) {
         self.unsent = None;
@@ -134,7 +134,8 @@ impl Session {
                 }
             },
             Phase::Connecting(handshake) => {
-                // A server may answer before it has read the whole request, which still goes out.
+                // A server may answer before it has read the whole request. The rest of the request
+                // must still be written.
                 let unsent = handshake.poll_transmit().map(<[u8]>::to_vec);
                 match handshake.poll_response(input) {
                     Ok(Some(established)) => {
@@ -201,7 +202,7 @@ impl Session {
         self.refuse(OpenError::Response(error), None);
     }
 
-    /// Ends the session; output that still waits is dropped.
+    /// Ends the session and drops unwritten output.
     pub(super) fn end(&mut self) {
         self.unsent = None;
         self.phase = Phase::Ended { reported: false };
@@ -226,7 +227,7 @@ impl Open {
             return self.handle_end_of_input(eof);
         }
         if state == State::Open && !self.connection.is_writable() {
-            // The input stays where it is, but it shows that the peer is alive.
+            // The input is not processed yet, but it shows that the peer is alive.
             self.connection.handle_received();
             return Step::Pending;
         }
@@ -248,7 +249,7 @@ impl Open {
         }
     }
 
-    /// Tells the connection of the end of the transport once all input has been taken.
+    /// Reports the end of the transport to the connection, once all input has been processed.
     fn handle_end_of_input<'a>(&mut self, eof: bool) -> Step<'a> {
         self.assembler.release();
         if !eof {
@@ -256,7 +257,7 @@ impl Open {
         }
         let before = self.connection.state();
         self.connection.handle_eof();
-        // A connection that still has to write its Close ends when that is done.
+        // A connection that still has to write its Close ends after that.
         if self.connection.state() == before { Step::Pending } else { Step::Again }
     }
 
