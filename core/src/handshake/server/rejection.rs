@@ -72,6 +72,11 @@ impl fmt::Display for Rejection {
 
 impl core::error::Error for Rejection {}
 
+/// The page for a plain HTTP request, for people who open the URL in a browser.
+const NOT_WEBSOCKET_PAGE: &str = "This is a WebSocket endpoint (RFC 6455), and the request has no \
+    'Upgrade: websocket' header. A client sends GET over HTTP/1.1 with Host, Upgrade: websocket, \
+    Connection: Upgrade, Sec-WebSocket-Version: 13 and Sec-WebSocket-Key: 16 random bytes in base64.\n";
+
 /// The reason for rejecting a handshake: a rule of RFC 6455 4.2.1 that the request broke, or the
 /// server's policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +131,10 @@ impl Refusal {
     /// Returns the response to send, whose text explains the reason.
     #[must_use]
     pub fn response(self) -> Response {
-        let response = Response::text(self.status(), alloc::format!("{self}\n"));
+        let response = match self {
+            Refusal::NotWebSocket => Response::text(self.status(), NOT_WEBSOCKET_PAGE),
+            _ => Response::text(self.status(), alloc::format!("{self}\n")),
+        };
         match self {
             // RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405
             // response".
@@ -146,11 +154,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Refusal::NotWebSocket => {
-                "This is a WebSocket endpoint (RFC 6455), and the request has no 'Upgrade: websocket' header. \
-                 A client sends GET over HTTP/1.1 with Host, Upgrade: websocket, Connection: Upgrade, \
-                 Sec-WebSocket-Version: 13 and Sec-WebSocket-Key: 16 random bytes in base64."
-            }
+            Refusal::NotWebSocket => "the request has no 'Upgrade: websocket' header",
             Refusal::Method => "a WebSocket handshake must be a GET request",
             Refusal::HttpVersion => "a WebSocket handshake needs HTTP/1.1",
             Refusal::Connection => "the Connection header must contain the token 'Upgrade'",
