@@ -42,8 +42,9 @@ fn events(choices: u8, bytes: &[u8], cut: Cut) -> (String, String) {
     }
     end.session.handle_eof();
     end.poll();
-    end.write(usize::MAX);
-    end.poll();
+    while end.write(usize::MAX) > 0 {
+        end.poll();
+    }
     assert_eq!(end.ended, usize::from(end.held.is_none()), "{}", end.log);
     // A single byte is judged by itself, and two together: the reason depends on the cut.
     let is_not_http = |reason| end.log.contains(&format!("NotOpened(Request(Head({reason})))"));
@@ -167,6 +168,10 @@ impl End {
                     let inflated =
                         self.session.connection_mut().expect("open").inflate(payload, last, |_| Ok(()));
                     _ = inflated.inspect_err(|error| _ = write!(self.log, "{error:?} "));
+                }
+                SessionEvent::BodyFailed(failure) => {
+                    _ = write!(self.log, "{failure:?} ");
+                    self.session.respond(failure.response());
                 }
                 SessionEvent::BodyEnd => {
                     self.log.push_str("end of body ");

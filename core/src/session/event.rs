@@ -27,6 +27,9 @@ pub enum SessionEvent<'a, 'm> {
     Request(Request),
     /// The next bytes of the request's body; never empty.
     Body(&'a [u8]),
+    /// The request's body failed. The connection ends with the response:
+    /// [`respond`](super::Session::respond) with [`BodyFailure::response`] or another one.
+    BodyFailed(BodyFailure),
     /// The request's body is complete; a request without a body reports this too, unless it has
     /// been answered.
     BodyEnd,
@@ -117,10 +120,6 @@ pub enum OpenError {
     Refused(Refusal),
     /// The application rejected the request with this status. On a server.
     Rejected(u16),
-    /// The body of a plain HTTP request is too long or malformed. On a server.
-    Body(BodyError),
-    /// The body of a plain HTTP request did not arrive in time. On a server.
-    BodyTimedOut,
     /// The server refused, sent an invalid response, or did not answer in time. On a client.
     Response(client::HandshakeError),
 }
@@ -133,8 +132,6 @@ impl fmt::Display for OpenError {
             OpenError::Rejected(status) => {
                 write!(f, "the application rejected the request with status {status}")
             }
-            OpenError::Body(_) => f.write_str("the body of the request is not valid"),
-            OpenError::BodyTimedOut => f.write_str("the body of the request did not arrive in time"),
             OpenError::Response(_) => f.write_str("the server did not open the WebSocket"),
         }
     }
@@ -145,9 +142,41 @@ impl core::error::Error for OpenError {
         match self {
             OpenError::Request(error) => Some(error),
             OpenError::Refused(refusal) => Some(refusal),
-            OpenError::Body(error) => Some(error),
             OpenError::Response(error) => Some(error),
-            OpenError::Rejected(_) | OpenError::BodyTimedOut => None,
+            OpenError::Rejected(_) => None,
         }
     }
 }
+
+/// Why the body of a plain HTTP request did not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyFailure {
+    /// It is too long or malformed, or the connection ended in the middle of it.
+    Body(BodyError),
+    /// It did not arrive in time.
+    TimedOut,
+}
+
+impl BodyFailure {
+    /// Returns the response that names the failure: 413, 408 or 400.
+    #[must_use]
+    pub fn response(&self) -> Response {
+        let status = match self {
+            BodyFailure::Body(error) => error.status(),
+            BodyFailure::TimedOut => 408,
+        };
+        Response::text(status, alloc::format!("bad request: {self}\n"))
+    }
+}
+
+impl fmt::Display for BodyFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyFailure::Body(error) => error.fmt(f),
+            BodyFailure::TimedOut => f.write_str("the body did not arrive in time"),
+        }
+    }
+}
+
+impl core::error::Error for BodyFailure {}

@@ -11,11 +11,12 @@ use crate::{Instant, RecvBuf};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpSettings {
-    /// The largest body of a request, in bytes. Larger ones are refused with 413. Default: 1 MiB.
+    /// The largest body of a request, in bytes. Default: 1 MiB.
     pub max_body_size: u64,
-    /// The time in which the body of a request must arrive. Later ones are refused with 408.
-    /// Default: 30 s.
+    /// The time in which the body of a request must arrive. Default: 30 s.
     pub body_timeout: Duration,
+    /// The time in which the client must read a response. Default: 30 s.
+    pub response_timeout: Duration,
     /// The time that a connection may wait for its next request. Default: 75 s.
     ///
     /// The head of each request must arrive within
@@ -29,6 +30,7 @@ impl Default for HttpSettings {
         HttpSettings {
             max_body_size: 1 << 20,
             body_timeout: Duration::from_secs(30),
+            response_timeout: Duration::from_secs(30),
             keep_alive_timeout: Duration::from_secs(75),
         }
     }
@@ -55,6 +57,13 @@ impl HttpSettings {
         self
     }
 
+    /// Sets [`response_timeout`](HttpSettings#structfield.response_timeout).
+    #[must_use]
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
     /// Sets [`keep_alive_timeout`](HttpSettings#structfield.keep_alive_timeout).
     #[must_use]
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
@@ -68,6 +77,8 @@ pub(super) struct Exchange {
     body: BodyReader,
     /// Whether the end of the body has been reported.
     complete: bool,
+    /// Whether the failure of the body has been reported.
+    failed: bool,
     /// Whether the client waits for a 100 before it sends the body.
     expects_continue: bool,
     keeps_alive: bool,
@@ -95,6 +106,7 @@ impl Exchange {
         Exchange {
             body: BodyReader::new(length, max_body_size),
             complete: false,
+            failed: false,
             expects_continue: is_http11
                 && !length.is_empty()
                 && request.headers().contains_token("expect", "100-continue"),
@@ -107,7 +119,7 @@ impl Exchange {
     }
 
     pub(super) fn poll<'a>(&mut self, input: &mut RecvBuf<'a>) -> Result<Step<'a>, BodyError> {
-        if self.complete {
+        if self.complete || self.failed {
             return Ok(Step::Pending);
         }
         if !input.is_empty() {
@@ -135,27 +147,30 @@ impl Exchange {
         self.deadline.handle(now, timeout)
     }
 
-    /// Returns true once the end of the body has been reported.
-    pub(super) fn is_complete(&self) -> bool {
-        self.complete
+    /// Returns true while more of the body is expected.
+    pub(super) fn reads_body(&self) -> bool {
+        !self.complete && !self.failed
     }
 
     pub(super) fn handle_eof(&mut self) -> Result<(), BodyError> {
         self.body.handle_eof()
     }
 
+    /// Gives up the body.
+    pub(super) fn fail(&mut self) {
+        (self.failed, self.deadline) = (true, Deadline::OFF);
+    }
+
     /// Prepares a response and decides whether the connection can carry another request.
     pub(super) fn finish(&mut self, response: Response) -> (Response, bool) {
-        // A 1xx is not a final response (RFC 9110 section 15.2); after a 101 the client would
-        // misread what follows as frames.
-        let is_final = response.status() >= 200;
+        let is_final = is_final(&response);
         // RFC 9110 section 9.3.6: "Any 2xx (Successful) response indicates that the sender (and all
         // inbound proxies) will switch to tunnel mode".
         let opens_tunnel = self.is_connect && matches!(response.status(), 200..=299);
-        let response = match (is_final, opens_tunnel) {
-            (true, false) => response,
-            (false, _) => Response::text(500, "the server could not answer this request\n"),
-            (true, true) => Response::text(501, "the server is not a proxy\n"),
+        let response = if opens_tunnel {
+            Response::text(501, "this server is not a proxy\n")
+        } else {
+            finalize(response)
         };
         let keeps_alive = self.keeps_alive
             && is_final
@@ -168,5 +183,19 @@ impl Exchange {
 
     fn body_is_read(&mut self) -> bool {
         self.complete || matches!(self.body.poll_event(&mut RecvBuf::default()), Ok(Some(BodyEvent::End)))
+    }
+}
+
+/// Returns false for a 1xx, which is not a final response (RFC 9110 section 15.2).
+fn is_final(response: &Response) -> bool {
+    response.status() >= 200
+}
+
+/// Replaces a 1xx by a 500: after a 101 the client would misread what follows as frames.
+pub(super) fn finalize(response: Response) -> Response {
+    if is_final(&response) {
+        response
+    } else {
+        Response::text(500, "the server could not answer this request\n")
     }
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::time::Deadline;
 use crate::{Instant, RecvBuf};
 
-/// The time that the peer has to read the last response before the session ends.
+/// The time that the peer has to close its side once the last response has been written.
 const MAX_TIME: Duration = Duration::from_secs(2);
 /// The limit in bytes on discarded input before the session ends.
 const MAX_INPUT: usize = 256 << 10;
@@ -27,9 +27,15 @@ impl Linger {
         self.deadline.poll()
     }
 
-    /// Returns true when the time is up.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
-        self.deadline.handle(now, MAX_TIME)
+    /// Starts the time that follows the last response.
+    pub(super) fn response_written(&mut self) {
+        self.deadline = Deadline::start();
+    }
+
+    /// Returns true when the time is up: `write_timeout` while the response waits to be written,
+    /// then [`MAX_TIME`].
+    pub(super) fn handle_timeout(&mut self, now: Instant, write_timeout: Option<Duration>) -> bool {
+        self.deadline.handle(now, write_timeout.unwrap_or(MAX_TIME))
     }
 
     /// Takes all input. Returns false when the peer has sent too much of it.

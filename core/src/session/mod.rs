@@ -113,10 +113,11 @@ mod linger;
 mod opening;
 mod polling;
 
-pub use event::{OpenError, Opened, SessionEvent};
+pub use event::{BodyFailure, OpenError, Opened, SessionEvent};
 pub use exchange::HttpSettings;
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -140,8 +141,10 @@ pub struct Session {
     phase: Phase,
     /// The unwritten output of the opening handshake. It precedes all output of the connection.
     unsent: Option<Box<Unsent>>,
-    /// A failure of the opening handshake that `poll_event` has not reported yet.
-    failure: Option<Box<OpenError>>,
+    /// A failure that `poll_event` has not reported yet.
+    failure: Option<Box<Failure>>,
+    /// Returns the date of responses.
+    date: Option<fn() -> String>,
     pool: Option<Arc<dyn CodecPool>>,
     /// The settings of plain HTTP. Without them, plain HTTP is refused.
     http: Option<Box<HttpSettings>>,
@@ -171,6 +174,12 @@ enum Phase {
     Lingering(Linger),
     /// The session is over.
     Ended { reported: bool },
+}
+
+/// A failure to report: of the opening handshake, or of the body of a request.
+enum Failure {
+    Opening(OpenError),
+    Body(BodyFailure),
 }
 
 /// The open WebSocket.
@@ -219,6 +228,7 @@ impl Session {
             phase,
             unsent: None,
             failure: None,
+            date: None,
             pool: None,
             http: None,
             in_parts: false,
@@ -231,6 +241,14 @@ impl Session {
     #[must_use]
     pub fn with_http(mut self, settings: HttpSettings) -> Self {
         self.http = Some(Box::new(settings));
+        self
+    }
+
+    /// Adds a `Date` to every response, as RFC 9110 section 6.6.1 requires of a server with a clock.
+    /// `date` returns the present time in the format of section 5.6.7.
+    #[must_use]
+    pub fn with_date(mut self, date: fn() -> String) -> Self {
+        self.date = Some(date);
         self
     }
 
@@ -272,12 +290,22 @@ impl Session {
         if let Some(unsent) = &mut self.unsent {
             if unsent.advance(n) {
                 self.unsent = None;
+                self.response_written();
             }
             return;
         }
         match &mut self.phase {
             Phase::Connecting(handshake) => handshake.transmitted(n),
             Phase::Open(open) => open.connection.transmitted(n),
+            _ => {}
+        }
+    }
+
+    /// Starts the time that the client has for what follows a response.
+    fn response_written(&mut self) {
+        match &mut self.phase {
+            Phase::Idle(deadline) => *deadline = Deadline::start(),
+            Phase::Lingering(linger) => linger.response_written(),
             _ => {}
         }
     }

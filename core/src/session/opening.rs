@@ -3,10 +3,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Exchange, Linger, Open, OpenError, Opened, Phase, Session, SessionEvent};
+use super::exchange::{Exchange, finalize};
+use super::{Failure, Linger, Open, OpenError, Opened, Phase, Session, SessionEvent};
 use crate::handshake::client::Established;
 use crate::handshake::server::{Accept, Accepted, HandshakeError, Policy, SubprotocolNotOffered, Upgrade};
-use crate::http::{BodyError, Request, Response};
+use crate::http::{Request, Response};
 use crate::time::Deadline;
 
 /// The bytes of the opening handshake that have not been written yet.
@@ -37,7 +38,7 @@ impl Session {
             // The policy chooses among the offered subprotocols, so this does not fail.
             Ok(accept) => drop(self.accept(upgrade, &accept)),
             Err(refusal) if matches!(self.phase, Phase::Deciding) => {
-                self.refuse(OpenError::Refused(refusal), Some(&refusal.response()));
+                self.refuse(OpenError::Refused(refusal), Some(refusal.response()));
             }
             Err(_) => {}
         }
@@ -62,17 +63,18 @@ impl Session {
         Ok(())
     }
 
-    /// Rejects the upgrade, or a plain HTTP request, with this response, and ends the session once
-    /// the client has had time to read it. [`SessionEvent::NotOpened`] follows.
+    /// Rejects the upgrade, a plain HTTP request, or a connection that has sent no request yet.
+    /// Sends this response, and ends the session once the client has had time to read it.
+    /// [`SessionEvent::NotOpened`] follows.
     ///
-    /// If the session is not waiting for a decision, nothing happens.
+    /// Interim statuses (1xx) become a 500. If the opening handshake is over, nothing happens.
     pub fn reject(&mut self, response: Response) {
         let response = match &mut self.phase {
-            Phase::Deciding => response,
-            Phase::Exchange(exchange) => exchange.finish(response).0,
+            Phase::Deciding | Phase::Reading(_) | Phase::Idle(_) => finalize(response),
+            Phase::Exchange(exchange) => exchange.finish(response.keep_alive(false)).0,
             _ => return,
         };
-        self.refuse(OpenError::Rejected(response.status()), Some(&response));
+        self.refuse(OpenError::Rejected(response.status()), Some(response));
     }
 
     /// Answers a plain HTTP request. The connection then waits for the next request if the client
@@ -84,7 +86,7 @@ impl Session {
     pub fn respond(&mut self, response: Response) {
         let Phase::Exchange(exchange) = &mut self.phase else { return };
         let (response, keeps_alive) = exchange.finish(response);
-        self.write(&response.encode());
+        self.write_response(response);
         self.phase =
             if keeps_alive { Phase::Idle(Deadline::start()) } else { Phase::Lingering(Linger::new()) };
     }
@@ -103,27 +105,22 @@ impl Session {
                 Some(SessionEvent::Upgrade(upgrade))
             }
             Err(rejection) => {
-                self.refuse(OpenError::Refused(rejection.reason()), Some(&rejection.response()));
+                self.refuse(OpenError::Refused(rejection.reason()), Some(rejection.response()));
                 None
             }
         }
     }
 
     pub(super) fn fail_request(&mut self, error: HandshakeError) {
-        self.refuse(OpenError::Request(error), error.response().as_ref());
-    }
-
-    pub(super) fn fail_body(&mut self, error: BodyError) {
-        let response = Response::text(error.status(), alloc::format!("bad request: {error}\n"));
-        self.refuse(OpenError::Body(error), Some(&response));
+        self.refuse(OpenError::Request(error), error.response());
     }
 
     /// Ends the opening handshake, after a last response if one is given.
-    pub(super) fn refuse(&mut self, error: OpenError, response: Option<&Response>) {
-        self.failure = Some(Box::new(error));
+    pub(super) fn refuse(&mut self, error: OpenError, response: Option<Response>) {
+        self.failure = Some(Box::new(Failure::Opening(error)));
         match response {
             Some(response) => {
-                self.write(&response.encode());
+                self.write_response(response);
                 self.phase = Phase::Lingering(Linger::new());
             }
             None => self.phase = Phase::Ended { reported: false },
@@ -143,6 +140,16 @@ impl Session {
             connection.set_codec_pool(pool);
         }
         self.phase = Phase::Open(Open::new(connection, Some(Box::new(opened))));
+    }
+
+    /// Queues a final response. An "origin server with a clock MUST generate a Date header field" in
+    /// it (RFC 9110 section 6.6.1).
+    fn write_response(&mut self, response: Response) {
+        let response = match self.date {
+            Some(date) if !response.headers().contains("date") => response.with_valid_header("Date", &date()),
+            _ => response,
+        };
+        self.write(&response.encode());
     }
 
     /// Queues bytes of the opening handshake.

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use super::{Open, OpenError, Phase, Session, SessionEvent, exchange};
+use super::{BodyFailure, Failure, HttpSettings, Open, OpenError, Phase, Session, SessionEvent, exchange};
 use crate::assembler::{Assembled, Step as MessageStep};
 use crate::event::Event;
 use crate::handshake::{client, server};
@@ -67,20 +67,27 @@ impl Session {
             Phase::Exchange(exchange) => {
                 let timeout = self.http.as_ref().map_or(Duration::MAX, |http| http.body_timeout);
                 if exchange.handle_timeout(now, timeout) {
-                    let text = "the body of the request did not arrive in time\n";
-                    let response = crate::http::Response::text(408, text);
-                    self.refuse(OpenError::BodyTimedOut, Some(&response));
+                    exchange.fail();
+                    self.failure = Some(Box::new(Failure::Body(BodyFailure::TimedOut)));
                 }
             }
             Phase::Idle(deadline) => {
-                let timeout = self.http.as_ref().map_or(Duration::MAX, |http| http.keep_alive_timeout);
-                if deadline.handle(now, timeout) {
+                let timeout = |http: &HttpSettings| match self.unsent {
+                    Some(_) => http.response_timeout,
+                    None => http.keep_alive_timeout,
+                };
+                if deadline.handle(now, self.http.as_deref().map_or(Duration::MAX, timeout)) {
                     self.end();
                 }
             }
             Phase::Open(open) => open.connection.handle_timeout(now),
             Phase::Lingering(linger) => {
-                if linger.handle_timeout(now) {
+                let timeout = match (&self.unsent, &self.http) {
+                    (None, _) => None,
+                    (Some(_), Some(http)) => Some(http.response_timeout),
+                    (Some(_), None) => Some(self.config.handshake_timeout),
+                };
+                if linger.handle_timeout(now, timeout) {
                     self.end();
                 }
             }
@@ -106,16 +113,20 @@ impl Session {
     }
 
     fn step<'a>(&mut self, input: &mut RecvBuf<'a>) -> Step<'a> {
-        if let Some(error) = self.failure.take() {
-            return Step::Event(SessionEvent::NotOpened(*error));
+        if let Some(failure) = self.failure.take() {
+            return Step::Event(match *failure {
+                Failure::Opening(error) => SessionEvent::NotOpened(error),
+                Failure::Body(failure) => SessionEvent::BodyFailed(failure),
+            });
         }
         match &mut self.phase {
-            Phase::Idle(_) if !input.is_empty() => {
+            // A client that does not read its responses is not listened to either.
+            Phase::Idle(_) if self.unsent.is_none() && !input.is_empty() => {
                 let handshake = server::Handshake::new(self.config.clone());
                 self.phase = Phase::Reading(Box::new(handshake));
                 Step::Again
             }
-            Phase::Idle(_) if self.eof => {
+            Phase::Idle(_) if self.unsent.is_none() && self.eof => {
                 self.end();
                 Step::Again
             }
@@ -178,7 +189,7 @@ impl Session {
     fn step_exchange<'a>(&mut self, input: &mut RecvBuf<'a>) -> Step<'a> {
         let Phase::Exchange(exchange) = &mut self.phase else { return Step::Pending };
         let polled = match exchange.poll(input) {
-            Ok(exchange::Step::Pending) if self.eof && !exchange.is_complete() => {
+            Ok(exchange::Step::Pending) if self.eof && exchange.reads_body() => {
                 exchange.handle_eof().map(|()| exchange::Step::Pending)
             }
             polled => polled,
@@ -192,8 +203,10 @@ impl Session {
             }
             Ok(exchange::Step::Pending) => Step::Pending,
             Err(error) => {
-                self.fail_body(error);
-                Step::Again
+                if let Phase::Exchange(exchange) = &mut self.phase {
+                    exchange.fail();
+                }
+                Step::Event(SessionEvent::BodyFailed(BodyFailure::Body(error)))
             }
         }
     }

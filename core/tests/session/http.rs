@@ -28,12 +28,17 @@ fn h5_requests_follow_one_another_and_then_an_upgrade() {
     for size in 1..80 {
         let mut server = http_server(App::Echo);
         let all = [GET, GET, UPGRADE, b"\x81\x82\0\0\0\0hi"].concat();
-        all.chunks(size).for_each(|chunk| server.receive(chunk));
+        let mut written = Vec::new();
+        for chunk in all.chunks(size) {
+            server.receive(chunk);
+            written.extend(server.settle());
+        }
         assert_eq!(
             server.log(),
             ["request GET /page", "request GET /page", "upgrade /chat", "open server None", "message hi"]
         );
-        let written = String::from_utf8_lossy(&server.write_all()).into_owned();
+        written.extend(server.write_all());
+        let written = String::from_utf8_lossy(&written).into_owned();
         assert_eq!(written.matches("HTTP/1.1 200 OK\r\n").count(), 2);
         assert_eq!(written.matches("Connection: keep-alive\r\n").count(), 2);
         assert!(written.ends_with("\r\n\r\n\u{fffd}\u{2}hi"), "{written}");
@@ -51,6 +56,7 @@ fn a_body_is_delivered_as_it_arrives() {
         body.chunks(size).for_each(|chunk| server.receive(chunk));
         assert_eq!(server.log(), ["request POST /", "body foobar", "end of body"]);
         server.session.respond(Response::text(200, "got it"));
+        server.settle();
         server.receive(GET);
         let next = ["request GET /page", "end of body"];
         assert_eq!(server.log()[3..], next, "the connection stays, and a GET has an empty body");
@@ -78,7 +84,7 @@ fn bodies_that_are_too_long_or_malformed_or_cut_are_refused() {
         let mut server = http_server(App::Silent);
         server.receive(&[b"POST / HTTP/1.1\r\nHost: a\r\n", rest].concat());
         server.eof();
-        assert!(server.log.iter().any(|line| line.contains("the body")), "{:?}", server.log);
+        assert!(server.log.iter().any(|line| line.starts_with("failed body: ")), "{:?}", server.log);
         assert!(server.write_all().starts_with(status));
         server.poll();
         assert_eq!(server.ended, 1);
@@ -114,6 +120,7 @@ fn a_body_has_a_deadline() {
 fn the_silent_end_of_a_kept_alive_connection_is_not_an_error() {
     let mut server = http_server(App::Echo);
     server.receive(GET);
+    server.settle();
     server.eof();
     assert_eq!(server.log(), ["request GET /page", "ended None"]);
     let mut server = http_server(App::Echo);
@@ -147,6 +154,7 @@ fn h5_the_response_to_a_head_has_no_content() {
 fn a_connection_waits_for_its_next_request_and_then_gives_the_head_its_own_time() {
     let mut server = http_server(App::Echo);
     server.receive(GET);
+    server.settle();
     server.at(Duration::ZERO);
     server.at(Duration::from_secs(74));
     server.receive(b"G");
@@ -157,7 +165,48 @@ fn a_connection_waits_for_its_next_request_and_then_gives_the_head_its_own_time(
     assert!(server.log[1].starts_with("not opened: "), "{:?}", server.log);
     let mut server = http_server(App::Echo);
     server.receive(GET);
+    server.settle();
     server.at(Duration::ZERO);
     server.at(Duration::from_secs(75));
     assert_eq!(server.log(), ["request GET /page", "ended None"]);
+}
+
+#[test]
+fn a_client_that_does_not_read_its_responses_is_not_listened_to() {
+    let mut server = http_server(App::Echo);
+    server.receive(&[GET, GET].concat());
+    assert_eq!(server.log(), ["request GET /page"]);
+    server.at(Duration::ZERO);
+    server.at(Duration::from_secs(29));
+    server.write_all();
+    server.poll();
+    assert_eq!(server.log(), ["request GET /page"; 2]);
+    server.at(Duration::from_secs(29));
+    server.at(Duration::from_secs(59));
+    assert_eq!(server.log.last().unwrap(), "ended None", "the response was not read in time");
+}
+
+#[test]
+fn every_final_response_has_a_date_where_there_is_a_clock() {
+    fn date() -> String {
+        "Sun, 06 Nov 1994 08:49:37 GMT".into()
+    }
+    for request in [GET, b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"] {
+        let session = Session::server(Arc::new(Config::new())).with_http(HttpSettings::new());
+        let mut server = End::new(session.with_date(date), App::Echo);
+        server.receive(request);
+        let response = String::from_utf8(server.write_all()).unwrap();
+        assert_eq!(response.matches("\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n").count(), 1, "{response}");
+    }
+}
+
+#[test]
+fn a_connection_can_be_rejected_before_its_first_request() {
+    let mut server = End::server(Config::new());
+    server.session.reject(Response::text(503, "full"));
+    server.poll();
+    assert!(server.write_all().starts_with(b"HTTP/1.1 503 "));
+    server.receive(GET);
+    server.eof();
+    assert_eq!(server.log.last().unwrap(), "ended None");
 }

@@ -125,12 +125,10 @@ proptest! {
                 let (chunk, after) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
                 rest = after;
                 server.receive(chunk);
-                server.write_all();
-                server.poll();
+                server.settle();
             }
             server.eof();
-            server.write_all();
-            server.poll();
+            server.settle();
             server.log
         };
         prop_assert_eq!(log(&sizes), log(&[usize::MAX]));

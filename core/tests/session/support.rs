@@ -101,6 +101,19 @@ impl End {
         self.write(usize::MAX)
     }
 
+    /// Writes, and takes the events that this makes room for, until nothing is left to write.
+    pub(crate) fn settle(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            let written = self.write_all();
+            self.poll();
+            if written.is_empty() {
+                return bytes;
+            }
+            bytes.extend(written);
+        }
+    }
+
     pub(crate) fn eof(&mut self) {
         self.session.handle_eof();
         self.poll();
@@ -122,6 +135,7 @@ pub(crate) enum Reaction {
     Upgrade(Upgrade),
     Echo(Message),
     Respond(String),
+    Answer(Response),
 }
 
 fn describe(event: SessionEvent<'_, '_>) -> (String, Reaction) {
@@ -132,6 +146,9 @@ fn describe(event: SessionEvent<'_, '_>) -> (String, Reaction) {
             (line, Reaction::Respond(request.path().to_owned()))
         }
         SessionEvent::Body(part) => (format!("body {}", part.escape_ascii()), Reaction::Nothing),
+        SessionEvent::BodyFailed(failure) => {
+            (format!("failed body: {failure}"), Reaction::Answer(failure.response()))
+        }
         SessionEvent::BodyEnd => ("end of body".into(), Reaction::Nothing),
         SessionEvent::Open(opened) => {
             let role = if matches!(opened, Opened::Server { .. }) { "server" } else { "client" };
@@ -173,6 +190,7 @@ fn react(
     match (app, reaction) {
         (App::Hold, Reaction::Upgrade(upgrade)) => *held = Some(upgrade),
         (_, Reaction::Upgrade(upgrade)) => session.decide(upgrade, &Policy::new()),
+        (_, Reaction::Answer(response)) => session.respond(response),
         (App::Echo, Reaction::Echo(message)) => session.send(message).unwrap(),
         (App::Echo, Reaction::Respond(path)) => {
             let response = responses.pop().unwrap_or_else(|| Response::text(200, path));
