@@ -12,9 +12,7 @@ use sockeye_driver::server::{
     Accepted, Address, Client, Handler, HandlerResult, Inbound, Listener, Port, Runtime, Server,
 };
 use sockeye_driver::{Clock, Io, WebSocket};
-
-const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
 
 fn server(criterion: &mut Criterion) {
     settle_allocator();
@@ -33,7 +31,7 @@ fn server(criterion: &mut Criterion) {
             });
             group.bench_function("Server", |bencher| {
                 bencher.iter_custom(|count| {
-                    let io = Batches { head: UPGRADE, batch: bytes.clone(), left: batches(count) };
+                    let io = Batches { head: UPGRADE_REQUEST, batch: bytes.clone(), left: batches(count) };
                     measure(|| echo_served(io))
                 });
             });

@@ -18,5 +18,5 @@ pub use libraries::{
 };
 pub use memory::Memory;
 pub use raw::{RawDeflate, RawInflate};
-pub use traffic::{Kind, Shape, Traffic, payload, put_frame, size_name};
+pub use traffic::{Kind, Shape, Traffic, payload, size_name};
 pub use turns::{ROUNDS, medians};

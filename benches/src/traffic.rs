@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sockeye_testkit::frames::put_frame;
+
 use crate::RawDeflate;
 use crate::json::json;
 
@@ -148,7 +150,12 @@ impl Traffic {
             for (i, part) in parts.iter().enumerate() {
                 let opcode = if i == 0 { first } else { 0 };
                 let finish = i + 1 == parts.len();
-                put_frame(&mut traffic.wire, opcode, finish, Some(random.u32(..).to_ne_bytes()), part);
+                put_frame(
+                    &mut traffic.wire,
+                    u8::from(finish) << 7 | opcode,
+                    Some(random.u32(..).to_ne_bytes()),
+                    part,
+                );
             }
             traffic.ends.push(traffic.wire.len());
             traffic.messages.push(message);
@@ -211,26 +218,4 @@ fn multi_byte(size: usize, random: &mut fastrand::Rng) -> String {
         text.push(if text.len() + character.len_utf8() <= size { character } else { '.' });
     }
     text
-}
-
-/// Appends one frame, written by hand: what is measured does not make its own input. `opcode` may have reserved bits in it.
-pub fn put_frame(wire: &mut Vec<u8>, opcode: u8, finish: bool, mask: Option<[u8; 4]>, payload: &[u8]) {
-    wire.push(u8::from(finish) << 7 | opcode);
-    let masked = u8::from(mask.is_some()) << 7;
-    match payload.len() {
-        len @ 0..126 => wire.push(masked | len as u8),
-        len @ 126..0x1_0000 => {
-            wire.push(masked | 126);
-            wire.extend_from_slice(&(len as u16).to_be_bytes());
-        }
-        len => {
-            wire.push(masked | 127);
-            wire.extend_from_slice(&(len as u64).to_be_bytes());
-        }
-    }
-    let key = mask.unwrap_or_default();
-    if mask.is_some() {
-        wire.extend_from_slice(&key);
-    }
-    wire.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
 }

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use flate2::{Compress, Compression, FlushCompress};
-use sockeye_core::deflate::{Deflate, Memory, Negotiated, Policy, accept, offer, verify};
+use sockeye_core::deflate::{Deflate, Memory, Negotiated, Policy};
 use sockeye_core::{Config, Connection, Flags, Frame, MessageKind, Opcode, Role};
+use sockeye_testkit::frames::MASK_KEY;
 
 use crate::input::Input;
 use crate::reference::{TAIL, Takeover};
@@ -41,16 +42,14 @@ pub(crate) fn settings(input: &mut Input<'_>) -> Deflate {
 /// Returns what this end and a peer with these settings negotiate.
 pub(crate) fn agree(role: Role, own: &Deflate, peer: &Deflate) -> (Negotiated, Negotiated) {
     let (server, client) = if role == Role::Server { (own, peer) } else { (peer, own) };
-    let (at_server, answer) = accept([offer(client).as_bytes()], server).expect("an acceptable offer");
-    let at_client = verify([answer.as_bytes()], client).expect("a valid answer").expect("an answer");
-    assert_eq!((at_server.own, at_server.peer), (at_client.peer, at_client.own));
+    let (at_server, at_client) = sockeye_testkit::deflate::agree(server, client);
     if role == Role::Server { (at_server, at_client) } else { (at_client, at_server) }
 }
 
 pub(crate) fn connection(role: Role, config: &Arc<Config>, negotiated: &Negotiated) -> Connection {
     let mut connection = match role {
         Role::Server => Connection::server(config.clone()),
-        Role::Client => Connection::client(config.clone(), Box::new(|| [0xa1, 0x02, 0x7f, 0xc4])),
+        Role::Client => Connection::client(config.clone(), Box::new(|| MASK_KEY)),
     };
     connection.enable_deflate(negotiated);
     connection

@@ -7,11 +7,11 @@ use sockeye_core::{
     Assembler, CloseFrame, Config, Connection, Event, Flags, Incoming, MessageKind, MessageRef, Opcode,
     ProtocolError, RecvBuf, Role, Utf8Stream,
 };
+use sockeye_testkit::deflate::Pool;
 
 use crate::compressed::{self, PeerMessage, agree, compose, takeover};
 use crate::input::{Cut, Input};
 use crate::original::Original;
-use crate::pool::Pool;
 use crate::reference::{Fault, Reference};
 
 /// Checks one input: a byte of choices, a seed for the cut, four bytes of settings, then frames of
@@ -289,7 +289,7 @@ fn inflate(
 /// Checks that two connections with a shared pool receive the same as without it, although the pool
 /// holds a decompressor that has seen a secret.
 fn check_shared_pool(end: &End, wire: &[u8], seed: u8, alone: &Outcome) {
-    let pool = Pool::shared();
+    let pool = Pool::new().shared();
     let config = Arc::new(Config::new().deflate(Deflate::new()));
     let mut before = ReceivingEnd::new(&End { config, ..*end }, true, Some(&pool));
     before.push(compressed::frame(

@@ -8,11 +8,11 @@ use sockeye_core::{
     Assembler, Config, Connection, Flags, Frame, Incoming, MessageKind, Opcode, Payload, Prepared, RecvBuf,
     Role,
 };
+use sockeye_testkit::deflate::Pool;
 
 use crate::compressed::{self, agree, connection};
 use crate::input::{Cut, Input};
 use crate::original::Original;
-use crate::pool::Pool;
 use crate::reference::{Reference, Takeover};
 
 /// The largest size of all messages. Each is compressed once and inflated three times.
@@ -25,7 +25,7 @@ pub fn deflate_differential(data: &[u8]) {
     let (choices, seed) = (input.byte(), input.byte());
     let role = if choices & 1 == 0 { Role::Server } else { Role::Client };
     let (own, peer) = (compressed::settings(&mut input), compressed::settings(&mut input));
-    let pool = (choices & 2 != 0).then(Pool::shared);
+    let pool = (choices & 2 != 0).then(|| Pool::new().shared());
     let (at_own, at_peer) = agree(role, &own, &peer);
     let mut config = Config::new().max_send_size(u64::MAX).high_water_mark(usize::MAX);
     config.fragment_size = [None, Some(1000), Some(7), Some(60)][usize::from(choices >> 2 & 3)];

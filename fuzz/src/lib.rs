@@ -11,7 +11,6 @@ mod input;
 mod ops;
 mod original;
 mod pair;
-mod pool;
 mod reference;
 mod session;
 mod wire;

@@ -7,6 +7,7 @@ use sockeye_core::{
     Assembler, CloseCode, Config, Connection, Incoming, Instant, MessageKind, Opcode, RecvBuf, Role,
     SendError, State,
 };
+use sockeye_testkit::frames::mask_keys;
 
 use crate::wire::{self, OwnedMessage};
 
@@ -41,14 +42,9 @@ fn rank(state: State) -> u8 {
 
 impl End {
     fn new(role: Role, config: &Arc<Config>) -> Self {
-        let mut next = 0u32;
-        let masks = Box::new(move || {
-            next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            next.to_be_bytes()
-        });
         let connection = match role {
             Role::Server => Connection::server(config.clone()),
-            Role::Client => Connection::client(config.clone(), masks),
+            Role::Client => Connection::client(config.clone(), mask_keys()),
         };
         End {
             connection,

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
+use sockeye_testkit::frames::put_frame;
+use sockeye_testkit::handshake::upgrade_request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -43,10 +45,7 @@ impl Frame {
 
 /// Returns a request for a WebSocket.
 pub(crate) fn request(path: &str) -> String {
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
+    upgrade_request(path, "")
 }
 
 /// The masking key of every frame, from the examples in RFC 6455.
@@ -59,20 +58,8 @@ pub(crate) fn masked(opcode: u8, data: &[u8]) -> Vec<u8> {
 
 /// Returns a masked frame with this first byte, which may be invalid.
 pub(crate) fn masked_with_first_byte(first: u8, data: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match data.len() {
-        len @ 0..126 => frame.push(0x80 | len as u8),
-        len @ 126..65536 => {
-            frame.push(0x80 | 126);
-            frame.extend((len as u16).to_be_bytes());
-        }
-        len => {
-            frame.push(0x80 | 127);
-            frame.extend((len as u64).to_be_bytes());
-        }
-    }
-    frame.extend(MASKING_KEY);
-    frame.extend(data.iter().zip(MASKING_KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
+    let mut frame = Vec::new();
+    put_frame(&mut frame, first, Some(MASKING_KEY), data);
     frame
 }
 

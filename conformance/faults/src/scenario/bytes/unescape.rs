@@ -10,12 +10,12 @@
 //! - `{masked hi}` is a masking key and the masked payload, to follow a length that a frame would
 //!   not have.
 
+use sockeye_testkit::frames::xor;
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
+
 use crate::peer::{MASKING_KEY, masked_with_first_byte};
 
 pub(super) const UPGRADE: &str = "{upgrade}";
-
-const USUAL_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// The bytes of a line, or `None` if it is malformed.
 pub(super) fn unescape(mut line: &str) -> Option<Vec<u8>> {
@@ -59,7 +59,7 @@ fn closing_brace(text: &str) -> Option<usize> {
 /// The bytes of what is between braces.
 fn expand(inside: &str) -> Option<Vec<u8>> {
     if inside == "upgrade" {
-        return Some(USUAL_REQUEST.to_vec());
+        return Some(UPGRADE_REQUEST.to_vec());
     }
     let (name, payload) = inside.split_once(' ').unwrap_or((inside, ""));
     if let Some((count, bytes)) = inside.split_once('*')
@@ -69,8 +69,7 @@ fn expand(inside: &str) -> Option<Vec<u8>> {
     }
     let payload = unescape(payload)?;
     if name == "masked" {
-        let payload = payload.iter().zip(MASKING_KEY.iter().cycle()).map(|(byte, key)| byte ^ key);
-        return Some(MASKING_KEY.into_iter().chain(payload).collect());
+        return Some([&MASKING_KEY[..], &xor(&payload, MASKING_KEY)].concat());
     }
     let (name, fin) = name.strip_suffix('+').map_or((name, 0x80), |name| (name, 0));
     let opcode = match name {
