@@ -85,15 +85,15 @@ impl fmt::Display for ProtocolError {
             Self::InvalidLength => f.write_str("the peer sent a length that is not in its shortest form"),
             Self::ControlTooLong => f.write_str("the peer sent a control frame of more than 125 bytes"),
             Self::FragmentedControl => f.write_str("the peer fragmented a control frame"),
-            Self::UnexpectedContinuation => f.write_str("the peer continued a message that was not begun"),
+            Self::UnexpectedContinuation => f.write_str("the peer sent a continuation frame outside a message"),
             Self::ExpectedContinuation => f.write_str("the peer began a message inside a fragmented one"),
-            Self::CloseTooShort => f.write_str("the peer sent a Close with half a code"),
+            Self::CloseTooShort => f.write_str("the peer sent a Close frame with a payload of one byte"),
             Self::InvalidCloseCode(code) => write!(f, "the peer sent the invalid close code {code}"),
             Self::InvalidCloseReason => f.write_str("the peer sent a close reason that is not UTF-8"),
             Self::InvalidUtf8 => f.write_str("the peer sent text that is not UTF-8"),
             Self::InvalidDeflate => f.write_str("the peer sent a compressed message that cannot be inflated"),
             Self::FrameTooBig { size, limit } => {
-                write!(f, "the peer sent a frame of {size} bytes, the limit is {limit}")
+                write!(f, "the peer sent a frame of {size} bytes, above the limit of {limit}")
             }
             Self::MessageTooBig { limit } => {
                 write!(f, "the peer sent a message above the limit of {limit} bytes")
