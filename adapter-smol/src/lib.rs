@@ -35,8 +35,8 @@
 //! ```
 //!
 //! This crate contains the sockets and timers of smol, which are the crates `async-net` and
-//! `async-io`. They have a thread for I/O of their own, so any executor works. [`sockeye_driver`]
-//! contains the I/O loop and the documentation of [`WebSocket`], and [`core`] the protocol. This
+//! `async-io`. They start their own I/O thread, so any executor works. [`sockeye_driver`] contains
+//! the I/O loop and the documentation of [`WebSocket`], and [`core`] the protocol. This
 //! crate re-exports everything that an application needs of both.
 //!
 //! Every operation is cancel safe and works in `future::or`, for instance with a timer.

@@ -14,7 +14,7 @@ use crate::transport::{Transport, try_flush, try_write};
 /// The most bytes that are copied out of the queue for one write.
 const CHUNK: usize = 64 << 10;
 
-/// The sender and the stream, behind two locks.
+/// The sender and the stream, protected by two locks.
 ///
 /// `state` is held for moments only, `write_lock` for as long as its holder writes. Bytes are
 /// copied out of the queue before they are written, so that a blocked write keeps no thread from

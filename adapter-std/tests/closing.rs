@@ -58,7 +58,7 @@ fn messages_before_the_peers_close_still_arrive() {
 fn the_server_closes_tcp_first() {
     let (mut raw, mut ws) = raw_pair(Config::new());
     let serving = thread::spawn(move || ws.recv());
-    raw.write_all(&frame(true, CLOSE, &[0x03, 0xE8])).unwrap();
+    raw.write_all(&frame(true, CLOSE, [0x03, 0xE8])).unwrap();
     assert_eq!(read_frame(&mut raw), (0x88, vec![0x03, 0xE8]));
     assert_eq!(raw.read(&mut [0]).unwrap(), 0);
     // The server waits until the client closes its side.

@@ -65,7 +65,7 @@ fn a_blocked_writer_does_not_block_the_reader() {
     // The peer does not read, and keeps sending.
     thread::sleep(millis(50));
     for i in 0..100u8 {
-        raw.write_all(&[frame(true, PING, b"?"), frame(true, BINARY, &[i])].concat()).unwrap();
+        raw.write_all(&[frame(true, PING, b"?"), frame(true, BINARY, [i])].concat()).unwrap();
         assert_eq!(incoming.recv().unwrap().unwrap().as_bytes(), [i]);
     }
     assert!(!sending.is_finished());
@@ -103,7 +103,7 @@ fn a_blocked_writer_returns_when_the_connection_closes() {
     let (mut incoming, mut outgoing) = ws.split();
     let sending = thread::spawn(move || outgoing.send(vec![0; 32 << 20]));
     thread::sleep(millis(50));
-    (&raw).write_all(&frame(true, CLOSE, &[0x03, 0xE8])).unwrap();
+    (&raw).write_all(&frame(true, CLOSE, [0x03, 0xE8])).unwrap();
     // Both ends close, but the Close of this end cannot be written.
     while incoming.recv_timeout(millis(20)).unwrap_or(Received::Closed) != Received::Closed {}
     assert!(matches!(sending.join().unwrap(), Err(Error::Io(_))));

@@ -88,8 +88,8 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Reads the lines of the input on a thread of its own, which the program does not wait for when it
-/// ends.
+/// Reads the lines of the input on a separate thread. The program does not wait for that thread when
+/// it ends.
 fn read_lines() -> Receiver<String> {
     let (sender, lines) = mpsc::channel(1);
     thread::spawn(move || {

@@ -16,15 +16,15 @@ use tokio::sync::oneshot;
 async fn m4_a_thread_outside_the_runtime_may_wait_for_room_with_any_deadline() {
     const COUNT: usize = 400;
     for config in [Config::new(), Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(20))] {
-        let (tell, told) = mpsc::channel();
+        let (sender, counts) = mpsc::channel();
         let handler = Callbacks::on_message(|_, _| async {}).on_open(move |client: Client, _| {
-            let tell = tell.clone();
+            let sender = sender.clone();
             async move {
                 let (done, is_done) = oneshot::channel();
                 std::thread::spawn(move || {
                     let sent =
                         (0..COUNT).take_while(|_| client.send_blocking(vec![0; 50_000]).is_ok()).count();
-                    tell.send(sent).unwrap();
+                    sender.send(sent).unwrap();
                     let _ = done.send(());
                 });
                 is_done.await.unwrap();
@@ -35,7 +35,7 @@ async fn m4_a_thread_outside_the_runtime_may_wait_for_room_with_any_deadline() {
         let (address, handle) = (server.addresses()[0].as_inet().unwrap(), server.handle());
         let running = tokio::spawn(server.run());
         let peer = std::thread::spawn(move || read_slowly(&mut TcpStream::connect(address).unwrap()));
-        let sent = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(20)));
+        let sent = tokio::task::spawn_blocking(move || counts.recv_timeout(Duration::from_secs(20)));
         assert_eq!(sent.await.unwrap(), Ok(COUNT));
         handle.shutdown(Duration::ZERO);
         running.await.unwrap().unwrap();

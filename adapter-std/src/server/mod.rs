@@ -20,7 +20,7 @@
 //! ```
 //!
 //! The server is the one of [`sockeye_driver::server`]. Its sockets and timers need one more
-//! thread, which waits for the operating system on behalf of all connections.
+//! thread, which waits for the operating system for all connections.
 
 mod threads;
 
