@@ -1,7 +1,7 @@
-"""The cases of Autobahn|Testsuite 25.10.1, by name, and the gate that judges a report.
+"""The cases of Autobahn|Testsuite 25.10.1 by name, and the gate that judges a report.
 
-wstest exits with 0 whatever happened, and writes a report of whatever ran: of nothing at all when the server
-was down. So the gate never asks what the report holds; it asks for each expected case by its id.
+wstest always exits with 0 and reports only the cases that ran, which are none when the server is down. So the gate looks
+up each expected case by its id and never relies on what the report contains.
 """
 
 import json
@@ -12,8 +12,7 @@ def _ids(sections):
     return [f"{prefix}.{n}" for prefix, count in sections.items() for n in range(1, count + 1)]
 
 
-# Subsections with their numbers of cases. They do not follow a rule (7.2 does not exist, 2.x has no third
-# level), hence the list.
+# The subsections and their numbers of cases. They follow no rule: 7.2 does not exist, and 2.x has no third level.
 SECTIONS = {
     1: _ids({"1.1": 8, "1.2": 8}),
     2: _ids({"2": 11}),
@@ -38,7 +37,7 @@ EXPECTED_COUNTS = {1: 16, 2: 11, 3: 7, 4: 10, 5: 20, 6: 145, 7: 37, 9: 54, 10: 1
 
 ALL = [case for section in SECTIONS.values() for case in section]
 
-# Selections by name.
+# The selections by name.
 NAMED = {
     "core": [case for n in (1, 2, 3, 4, 5, 6, 7, 10) for case in SECTIONS[n]],
     "limits": SECTIONS[9],
@@ -48,8 +47,8 @@ NAMED = {
     "517": ALL,
 }
 
-# The testsuite itself calls these informational: it closes or drops while data is under way, and what the
-# peer then does is not prescribed.
+# The suite itself calls these informational: it closes or drops the connection during a transfer, and the peer may react
+# in several ways.
 INFORMATIONAL = frozenset({"7.1.6", "7.13.1", "7.13.2"})
 
 
@@ -58,10 +57,10 @@ def section_of(case):
 
 
 def select(text):
-    """`core`, `1.*`, `6.4`, `7.9.3`, and comma-separated lists of these -> ids, in the suite's order.
+    """Returns the ids that a list such as `core,1.*,6.4,7.9.3` selects, in the suite's order.
 
-    A pattern stands for the ids that begin with its parts: `1.*` and `1` are the 16 cases of section 1, never
-    10.1 or 13.1.1. One that matches nothing is an error.
+    A pattern stands for the ids that begin with its parts: `1.*` and `1` are the 16 cases of section 1, and never
+    10.1 or 13.1.1. A pattern that matches nothing is an error.
     """
     chosen = set()
     for item in (part.strip() for part in text.split(",")):
@@ -77,7 +76,7 @@ def select(text):
 
 
 class Failure:
-    """One reason why a report does not pass."""
+    """A reason why a report does not pass."""
 
     def __init__(self, case, why, report=None):
         self.case = case
@@ -89,7 +88,7 @@ class Failure:
 
 
 class Verdict:
-    """The outcome of one report: how many cases had which behaviour, and every failure."""
+    """The verdict on a report: the number of cases with each behaviour, and every failure."""
 
     COLUMNS = ("OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED", "FAILED", "other", "missing", "bad close")
 
@@ -104,22 +103,22 @@ class Verdict:
 
 
 def judge(index, agent, expected):
-    """`index` is what index.json holds: {agent: {case: {behavior, behaviorClose, reportfile, …}}}."""
+    """Judges the contents of index.json: {agent: {case: {behavior, behaviorClose, reportfile, …}}}."""
     verdict = Verdict(len(expected))
 
     def fail(case, why, report=None):
         verdict.failures.append(Failure(case, why, report))
 
     if not expected:
-        fail("-", "no cases were asked for")
+        fail("-", "no cases were selected")
     if not isinstance(index, dict):
         fail("-", "the index is not an object")
         index = {}
     for other in sorted(set(index) - {agent}):
-        fail("-", f"the report is also about an agent {other!r}")
+        fail("-", f"the report contains another agent, {other!r}")
     results = index.get(agent)
     if not isinstance(results, dict) or not results:
-        fail("-", f"the report holds no results for the agent {agent!r}")
+        fail("-", f"the report contains no results for the agent {agent!r}")
         results = {}
 
     for case in expected:
@@ -141,12 +140,12 @@ def judge(index, agent, expected):
             fail(case, ", ".join(why), result.get("reportfile"))
 
     for case in sorted(set(results) - set(expected)):
-        fail(case, "was not asked for")
+        fail(case, "was not selected")
     return verdict
 
 
 def judge_file(path, agent, expected):
-    """As `judge`, for the index.json at `path`; one that is absent or not JSON is an empty index."""
+    """Judges the index.json at `path`. A file that is missing or not JSON counts as an empty index."""
     try:
         with open(path, encoding="utf-8") as file:
             index = json.load(file)

@@ -1,7 +1,7 @@
-"""What both runners share: building the examples, and starting and ending programs.
+"""Builds the examples, and starts and ends programs, for all runners.
 
-Every program runs in a session of its own with its output in a log file, is known by its process id, and is
-ended together with its children; nothing else is ever signalled.
+Every program runs in its own session and writes to a log file. It is identified by its process id and ends together
+with its children. No other process is ever signalled.
 """
 
 import atexit
@@ -27,7 +27,7 @@ RAISED_LIMITS = ["--max-frame", str(16 << 20), "--max-message", str(64 << 20), "
 
 
 class Trouble(Exception):
-    """Something that keeps a run from being done; its text is for the user."""
+    """An error that prevents a run. Its text is for the user."""
 
 
 _print_lock = threading.Lock()
@@ -39,7 +39,7 @@ def say(text=""):
 
 
 def rel(path):
-    """A path as the user would write it."""
+    """Returns the path as the user would write it."""
     short = os.path.relpath(path)
     return short if not short.startswith("..") else path
 
@@ -58,16 +58,16 @@ def adapters_of(text):
 
 
 def build(adapter, examples, rebuild=True, features=None):
-    """Builds examples of one adapter, with these features in place of the default ones; returns {example: path}.
+    """Builds examples of one adapter, with the default features or with these. Returns {example: path}.
 
-    The adapters have examples of the same names, and cargo gives them the same place: each is copied aside.
+    The examples of all adapters have the same names, and cargo puts them in the same place, so they are copied.
     """
     folder = os.path.join(TARGET, "bin")
     paths = {example: os.path.join(folder, f"{example}-{adapter}") for example in examples}
     if not rebuild:
         for path in paths.values():
             if not os.path.exists(path):
-                raise Trouble(f"{rel(path)} is not there; run without --no-build first")
+                raise Trouble(f"{rel(path)} does not exist; run without --no-build first")
         return paths
     os.makedirs(folder, exist_ok=True)
     command = ["cargo", "build", "--release", "-p", f"sockeye-{adapter}", "--message-format=json-render-diagnostics"]
@@ -84,15 +84,15 @@ def build(adapter, examples, rebuild=True, features=None):
         raise Trouble(f"cannot run cargo: {error}") from None
     if built.returncode != 0:
         raise Trouble(f"sockeye-{adapter} does not build")
-    made = {}
+    built_paths = {}
     for line in built.stdout.splitlines():
         message = json.loads(line) if line.startswith(b"{") else {}
         if message.get("reason") == "compiler-artifact" and message.get("executable"):
-            made[message["target"]["name"]] = message["executable"]
+            built_paths[message["target"]["name"]] = message["executable"]
     for example, path in paths.items():
-        if example not in made:
-            raise Trouble(f"cargo made no example {example} of sockeye-{adapter}")
-        shutil.copy2(made[example], path + ".new")
+        if example not in built_paths:
+            raise Trouble(f"cargo built no example {example} of sockeye-{adapter}")
+        shutil.copy2(built_paths[example], path + ".new")
         os.replace(path + ".new", path)
     return paths
 
@@ -105,7 +105,7 @@ _stopping = False
 
 
 class Program:
-    """A running program whose output goes to `log`, and its standard error too unless `errors` names a file."""
+    """A running program. Its output goes to `log`, and its standard error too, unless `errors` names a file."""
 
     def __init__(self, command, log, errors=None, cwd=None, env=None, stdin=subprocess.DEVNULL, on_kill=None, pass_fds=()):
         self.name = os.path.basename(command[0])
@@ -134,10 +134,9 @@ class Program:
             raise Trouble("stopped")
 
     def ended(self):
-        """The exit status when it has ended (minus the number of the signal that ended it), else None.
+        """Returns the exit status, minus the signal number if a signal ended it, or None while it runs.
 
-        It is looked at without being collected: until kill() collects it, its id, which is that of its
-        process group too, cannot become anybody else's.
+        This does not collect the process. Until kill() does, no other process or group can get its id.
         """
         with _running_lock:
             if self._status is None:
@@ -147,7 +146,7 @@ class Program:
             return self._status
 
     def wait(self, seconds):
-        """The exit status, or None when it still runs after that time."""
+        """Returns the exit status, or None if it still runs after that time."""
         until = time.monotonic() + seconds
         while self.ended() is None and time.monotonic() < until:
             time.sleep(0.01)
@@ -172,9 +171,9 @@ class Program:
                     pass
 
     def stop(self, grace=5.0):
-        """Ends it as Ctrl-C does, then (after `grace` seconds) by force; also what it started.
+        """Ends the program and its children like Ctrl-C, and after `grace` seconds by force.
 
-        Returns how it ended: its exit status, or None when force was needed.
+        Returns the exit status, or None if force was needed.
         """
         if self.ended() is None:
             self._signal_group(signal.SIGINT)
@@ -183,12 +182,12 @@ class Program:
         return status
 
     def kill(self):
-        """Ends it, and what it started, by force, and collects it."""
+        """Ends the program and its children by force, and collects it."""
         if self.on_kill and self.ended() is None:
             self.on_kill()
         self._signal_group(signal.SIGKILL)
         if self.wait(10) is None:
-            say(f"warning: {self.name} (process {self.process.pid}) does not end")
+            say(f"warning: {self.name} (process {self.process.pid}) did not end")
             return
         with _running_lock:
             if self in _running:
@@ -206,7 +205,7 @@ def _kill_all():
 
 
 def clean_up_on_exit():
-    """Whatever ends this program, what it started ends too."""
+    """Makes sure that all started programs end with this one, however it ends."""
 
     def end(number, _):
         _kill_all()
@@ -259,7 +258,7 @@ def accepts(port):
 
 
 def fill(template, values):
-    """A command line from a user's template: {port}, {addr}, {url}, {agent} and {args} are put in."""
+    """Returns the command line of a user's template with {port}, {addr}, {url}, {agent} and {args} replaced."""
     command = []
     for word in shlex.split(template):
         if word == "{args}":
@@ -273,10 +272,10 @@ def fill(template, values):
 
 
 def start_server(log, binary=None, template=None, args=(), wait=20.0, env=None, port=0):
-    """Starts `binary` by the command line of the examples `autobahn_server` and `chat`, or a user's `template`.
+    """Starts `binary`, with the options of the examples `autobahn_server` and `chat`, or a user's `template`.
 
-    Returns the program and the port, when it is ready: when it says `listening on ws://…:PORT`, or, of a
-    template, when its port accepts.
+    Returns the program and the port once it prints `listening on ws://…:PORT` or, with a template, once its port
+    accepts connections.
     """
     if template:
         port = free_port()

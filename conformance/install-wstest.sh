@@ -3,14 +3,14 @@
 #
 #   conformance/install-wstest.sh [DIR]      default DIR: target/wstest of this repository
 #
-# The last line of standard output is the path of the wstest program. When DIR already holds a finished
-# installation of the same pins, nothing is done. Environment:
+# The last line of standard output is the path of the wstest program. If DIR already contains a finished installation of
+# the same versions, the script does nothing else. Environment:
 #
 #   PY27=/path/to/python2.7    use this interpreter
 set -eu
 
 VERSION=25.10.1
-VIRTUALENV=20.21.1        # the last line of virtualenv that can make a Python 2.7 environment
+VIRTUALENV=20.21.1        # the last series of virtualenv that supports Python 2.7
 HERE=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 DIR=${1:-$HERE/../target/wstest}
 PIP="-q --disable-pip-version-check"
@@ -19,7 +19,7 @@ mkdir -p "$DIR"
 DIR=$(CDPATH= cd -- "$DIR" && pwd)
 WSTEST=$DIR/py27/bin/wstest
 STAMP=$DIR/installed
-# What a finished installation was made from: the pins and this script.
+# A finished installation depends on the pinned versions and on this script.
 WANT=$(cat "$HERE/constraints-py27.txt" "$HERE/install-wstest.sh" | cksum)
 
 ready() {
@@ -31,8 +31,7 @@ if ready; then
     exit 0
 fi
 
-# One installer at a time: two runs started together must not write the same folder. A lock whose owner is
-# gone (it was killed) is taken over.
+# Only one installer may write to the folder. A lock whose owner no longer runs is removed.
 LOCK=$DIR/lock
 n=0
 until mkdir "$LOCK" 2>/dev/null; do
@@ -43,7 +42,7 @@ until mkdir "$LOCK" 2>/dev/null; do
     fi
     n=$((n + 1))
     if [ "$n" -gt 600 ]; then
-        echo "install-wstest: another installation holds $LOCK; remove it if none is running" >&2
+        echo "install-wstest: $LOCK is held by another installation; remove it if none is running" >&2
         exit 4
     fi
     sleep 1
@@ -57,7 +56,7 @@ if ready; then
     exit 0
 fi
 
-# A candidate counts when it runs, is 2.7 and has ssl and zlib. (A pyenv shim can exist and refuse to run.)
+# A usable interpreter runs, is Python 2.7, and has ssl and zlib. (A pyenv shim can exist and refuse to run.)
 works() {
     "$1" -c 'import sys, ssl, zlib; assert sys.version_info[:2] == (2, 7)' >/dev/null 2>&1
 }
@@ -84,11 +83,11 @@ find_python() {
         fi
     done
     cat >&2 <<MESSAGE
-install-wstest: no working Python 2.7 found. Autobahn|Testsuite runs on Python 2.7 only. Either
+install-wstest: no working Python 2.7 was found, and Autobahn|Testsuite needs it. Either
 
-  * install one (pyenv install 2.7.18, or a distribution package) and have it on PATH, or name it:
+  * install one (pyenv install 2.7.18, or a distribution package) on PATH, or name it:
         PY27=/path/to/python2.7 $0
-  * or use the container image crossbario/autobahn-testsuite:$VERSION and tell the runner about it:
+  * or use the container image crossbario/autobahn-testsuite:$VERSION:
         conformance/run --wstest docker
 MESSAGE
     return 1
@@ -106,8 +105,8 @@ python3 -m venv "$DIR/tool"
 PYTHONWARNINGS=ignore "$DIR/py27/bin/python" -W ignore -m pip install $PIP --no-python-version-warning \
     -c "$HERE/constraints-py27.txt" "autobahntestsuite==$VERSION" >&2
 
-# wstest listens on every interface, whatever host the url of its spec names. Make it loopback only, and
-# refuse to go on if a listener was missed.
+# wstest listens on every interface, even if its configuration names a host. Restrict it to loopback, and fail if a
+# listener was missed.
 PACKAGE=$("$DIR/py27/bin/python" -c 'import imp; print(imp.find_module("autobahntestsuite")[1])')
 sed -i.orig -E \
     -e "s/listenWS\((factory|wsfactory), (sslContext|contextFactory)\)/listenWS(\1, \2, interface = '127.0.0.1')/" \
@@ -118,7 +117,7 @@ sed -i.orig -E \
     "$PACKAGE"/*.py
 rm -f "$PACKAGE"/*.orig "$PACKAGE"/*.pyc
 if ! grep -q "interface = '127.0.0.1'" "$PACKAGE/fuzzing.py"; then
-    echo "install-wstest: fuzzing.py could not be made to listen on loopback only" >&2
+    echo "install-wstest: fuzzing.py could not be restricted to loopback" >&2
     exit 5
 fi
 missed=$(grep -nE '(listenWS|listenTCP|listenSSL)\(' "$PACKAGE"/*.py | grep -v "interface = '127.0.0.1'" || true)

@@ -1,4 +1,4 @@
-"""Chromium without a window, driven by the DevTools protocol over a pair of pipes: no packages, no port."""
+"""Headless Chromium, driven by the DevTools protocol over a pair of pipes, without packages or a port."""
 
 import itertools
 import json
@@ -23,27 +23,27 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class Chromium:
-    # What it loads, and what its console says, is told.
-    tells_events = True
+    # It reports what it loads and what its console shows.
+    reports_events = True
 
     def __init__(self, path, log):
         self.folder = tempfile.mkdtemp(prefix="sockeye-chromium-")
-        theirs_in, self._commands = os.pipe()
-        answers, theirs_out = os.pipe()
-        launcher = [sys.executable, "-c", LAUNCHER, str(theirs_in), str(theirs_out)]
+        child_input, self._commands = os.pipe()
+        answers, child_output = os.pipe()
+        launcher = [sys.executable, "-c", LAUNCHER, str(child_input), str(child_output)]
         command = [*launcher, path, *CHROMIUM_FLAGS, "--remote-debugging-pipe", f"--user-data-dir={self.folder}", "about:blank"]
-        self.program = Program(command, log, pass_fds=(theirs_in, theirs_out))
-        os.close(theirs_in)
-        os.close(theirs_out)
+        self.program = Program(command, log, pass_fds=(child_input, child_output))
+        os.close(child_input)
+        os.close(child_output)
         self._ids = itertools.count(1)
         self._answers = {}
         self._sessions = {}
-        self._news = threading.Condition()
-        self._over = False
+        self._changed = threading.Condition()
+        self._ended = False
         threading.Thread(target=self._read, args=(answers,), daemon=True).start()
 
     def call(self, method, session=None, seconds=20.0, **params):
-        """Sends a command and waits for its answer."""
+        """Sends a command and returns its answer."""
         number = next(self._ids)
         command = {"id": number, "method": method, "params": params}
         if session:
@@ -54,22 +54,22 @@ class Chromium:
                 data = data[os.write(self._commands, data) :]
         except OSError as error:
             raise Trouble(f"the browser has ended: {error}\n{self.program.tail()}") from None
-        with self._news:
-            self._news.wait_for(lambda: number in self._answers or self._over, seconds)
+        with self._changed:
+            self._changed.wait_for(lambda: number in self._answers or self._ended, seconds)
             answer = self._answers.pop(number, None)
         if answer is None:
-            raise Trouble(f"the browser does not answer {method}\n{self.program.tail()}")
+            raise Trouble(f"the browser did not answer {method}\n{self.program.tail()}")
         if "error" in answer:
             raise Trouble(f"{method}: {answer['error']['message']}")
         return answer["result"]
 
     def tab(self, url):
-        """A tab that shares nothing with the others: cookies, storage and cache are its own."""
+        """Opens a tab that shares no cookies, storage or cache with the others."""
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         tab = Tab(self, target, session)
-        with self._news:
+        with self._changed:
             self._sessions[session] = tab.events
         for domain in ("Page", "Runtime", "Log", "Network"):
             tab.call(f"{domain}.enable")
@@ -87,16 +87,16 @@ class Chromium:
         with os.fdopen(answers, "rb", buffering=0) as pipe:
             while chunk := pipe.read(1 << 20):
                 *messages, rest = (rest + chunk).split(b"\0")
-                with self._news:
+                with self._changed:
                     for message in map(json.loads, messages):
                         if "id" in message:
                             self._answers[message["id"]] = message
                         elif message.get("sessionId") in self._sessions:
                             self._sessions[message["sessionId"]].append((message["method"], message["params"]))
-                    self._news.notify_all()
-        with self._news:
-            self._over = True
-            self._news.notify_all()
+                    self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
 
 class Tab:
@@ -110,11 +110,11 @@ class Tab:
         return self.browser.call(method, self.session, **params)
 
     def of(self, method):
-        """The events of this name until now."""
+        """Returns the events of this name so far."""
         return [params for name, params in list(self.events) if name == method]
 
     def evaluate(self, script):
-        """The value of an expression, which may be a promise."""
+        """Returns the value of an expression, which may be a promise."""
         done = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in done:
             details = done["exceptionDetails"]
@@ -122,7 +122,7 @@ class Tab:
         return done["result"].get("value")
 
     def until(self, script, seconds=10.0):
-        """Waits until an expression is true; says what it was in the end if it never is."""
+        """Waits until an expression is true. Fails with its last value if it never is."""
         end = time.monotonic() + seconds
         while not (value := self.evaluate(script)):
             assert time.monotonic() < end, f"not within {seconds:.0f} s: {script} is {value!r}"
@@ -141,7 +141,7 @@ class Tab:
         self.call("Page.reload")
 
     def look(self, width, height, dark):
-        """The page as it looks in a window of this size: a PNG, in base64."""
+        """Sets the size of the window. Returns a picture of the page, a PNG in base64."""
         mobile = width < 500
         size = {"width": width, "height": height, "deviceScaleFactor": 2 if mobile else 1, "mobile": mobile}
         self.call("Emulation.setDeviceMetricsOverride", **size)

@@ -1,4 +1,4 @@
-"""Firefox or WebKit without a window, driven by WebDriver over HTTP: a driver and a browser for each tab."""
+"""Firefox or WebKit, driven by WebDriver over HTTP, with a driver and a browser for each tab."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ KEYS = {"Tab": "\ue004", "Enter": "\ue007"}
 DRIVERS = {"firefox": "geckodriver", "webkit": "WebKitWebDriver"}
 CAPABILITIES = {
     "firefox": {"browserName": "firefox", "moz:firefoxOptions": {"args": ["-headless"]}},
-    # Of WebKit's MiniBrowser; it needs a display.
+    # This is WebKit's MiniBrowser, which needs a display.
     "webkit": {"webkitgtk:browserOptions": {"args": ["--automation"]}},
 }
 
@@ -22,7 +22,7 @@ def find_driver(name):
 
 
 class WebDriver:
-    tells_events = False
+    reports_events = False
 
     def __init__(self, name, log):
         self.name, self.log = name, log
@@ -30,7 +30,7 @@ class WebDriver:
         self.tabs = []
 
     def tab(self, url):
-        """A tab that shares nothing with the others: it is a browser of its own."""
+        """Opens a tab in a separate browser, so that it shares nothing with the others."""
         tab = Tab(self)
         self.tabs.append(tab)
         tab.call("POST", "/url", url=url)
@@ -50,7 +50,7 @@ class Tab:
         end = time.monotonic() + 20
         while not accepts(port):
             if time.monotonic() > end:
-                raise Trouble(f"{browser.path} does not listen\n{self.driver.tail()}")
+                raise Trouble(f"{browser.path} did not start to listen\n{self.driver.tail()}")
             time.sleep(0.05)
         self.address = f"http://127.0.0.1:{port}/session"
         capabilities = {"capabilities": {"alwaysMatch": CAPABILITIES[browser.name]}}
@@ -62,7 +62,7 @@ class Tab:
         return self._ask(method, self.address + path, params if method == "POST" else None)
 
     def evaluate(self, script):
-        """The value of an expression, which may be a promise."""
+        """Returns the value of an expression, which may be a promise."""
         body = f"const done = arguments[0]; Promise.resolve({script}).then((it) => done([it ?? null]), (it) => done(String(it)))"
         value = self.call("POST", "/execute/async", script=body, args=[])
         if not isinstance(value, list):
@@ -70,7 +70,7 @@ class Tab:
         return value[0]
 
     def until(self, script, seconds=10.0):
-        """Waits until an expression is true; says what it was in the end if it never is."""
+        """Waits until an expression is true. Fails with its last value if it never is."""
         end = time.monotonic() + seconds
         while not (value := self.evaluate(script)):
             assert time.monotonic() < end, f"not within {seconds:.0f} s: {script} is {value!r}"
@@ -90,11 +90,11 @@ class Tab:
         self.call("POST", "/refresh")
 
     def look(self, width, height, _dark):
-        """The page in a window of this size, or the least that the browser has: a PNG, in base64, or None."""
+        """Sets the size of the window as far as the browser allows. Returns a PNG in base64, or None."""
         self.call("POST", "/window/rect", width=width, height=height)
         frame = self.evaluate("[outerWidth - innerWidth, outerHeight - innerHeight]")
         self.call("POST", "/window/rect", width=width + frame[0], height=height + frame[1])
-        # WebKit on a display that nobody composes never answers.
+        # WebKit never answers on a display without a compositor.
         return self.call("GET", "/screenshot") if self.browser.name == "firefox" else None
 
     def close(self):
@@ -109,13 +109,13 @@ class Tab:
     def _ask(self, method, url, params=None, seconds=30):
         data = None if params is None else json.dumps(params).encode()
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-        # Proxies are not for loopback.
+        # Loopback needs no proxy.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=seconds) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
-            said = error.read().decode(errors="replace")
-            raise Trouble(f"{method} {url}: {said[:500]}") from None
+            message = error.read().decode(errors="replace")
+            raise Trouble(f"{method} {url}: {message[:500]}") from None
         except OSError as error:
             raise Trouble(f"{method} {url}: {error}\n{self.driver.tail()}") from None

@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 from harness import CHROMIUM_FLAGS, Program
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "browser.html")
-# On loopback; keeps the page open.
+# The debugging port is on loopback. It keeps the page open.
 FLAGS = [*CHROMIUM_FLAGS, "--remote-debugging-port=0"]
 
 
 def results(chromium, port, subprotocol, compress, log, seconds=90.0):
-    """The page's results: [[name, what was wrong or None], …]. Raises RuntimeError when no report comes."""
+    """Returns the results of the page: [[name, None or an error], …]. Raises RuntimeError if no report arrives."""
     reported = threading.Event()
     received = []
 
@@ -56,7 +56,7 @@ def results(chromium, port, subprotocol, compress, log, seconds=90.0):
             if browser.ended() is not None:
                 raise RuntimeError(f"the browser ended with {browser.ended()}\n{browser.tail()}")
             if time.monotonic() > until:
-                raise RuntimeError(f"no report from the browser within {seconds:.0f} s\n{browser.tail()}")
+                raise RuntimeError(f"the browser sent no report within {seconds:.0f} s\n{browser.tail()}")
         return received[0]
     finally:
         if browser:

@@ -1,5 +1,5 @@
-"""permessage-deflate (RFC 7692) by hand, from either end: the rules of its parameters, connections that compress with
-zlib and look at every bit of what comes back, and messages that are worth sending over them.
+"""permessage-deflate (RFC 7692) for either end: the rules of its parameters, connections that compress with zlib and check
+every bit that comes back, and test messages.
 """
 
 import json
@@ -13,7 +13,7 @@ from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Connection, clos
 
 NAME = "permessage-deflate"
 WINDOWS = range(8, 16)
-# Messages of at least this many bytes are compressed by the examples.
+# The examples compress messages of at least this many bytes.
 THRESHOLD = 128
 
 
@@ -21,7 +21,7 @@ THRESHOLD = 128
 
 
 class Params(NamedTuple):
-    """Of an offer or an answer. The windows are None where nothing is said; True is the parameter without a value."""
+    """The parameters of an offer or an answer. A window is None if it is absent, and True if it has no value."""
 
     server_no_context_takeover: bool = False
     client_no_context_takeover: bool = False
@@ -39,47 +39,47 @@ class Params(NamedTuple):
 
 
 class Context(NamedTuple):
-    """A direction of a connection."""
+    """The agreed parameters of one direction of a connection."""
 
     bits: int
     takeover: bool
 
 
 def parse(text):
-    """One element, as RFC 7692 7.1 wants it."""
+    """Parses one element strictly by RFC 7692 7.1."""
     name, *parts = [part.strip() for part in text.split(";")]
-    assert name == NAME, f"extension {name!r}"
+    assert name == NAME, f"expected the extension {NAME}, got {name!r}"
     found = {}
     for part in parts:
         key, equals, value = part.partition("=")
-        assert key in Params._fields, f"7: a parameter {key!r} that is not defined"
-        assert key not in found, f"7: {key} twice"
+        assert key in Params._fields, f"7: undefined parameter {key!r}"
+        assert key not in found, f"7: repeated parameter {key}"
         if key.endswith("takeover"):
-            assert not equals, f"7.1.1: {part}, which has no value"
+            assert not equals, f"7.1.1: {part} must not have a value"
             found[key] = True
         else:
-            assert not equals or re.fullmatch("[89]|1[0-5]", value), f"7.1.2: {part}"
+            assert not equals or re.fullmatch("[89]|1[0-5]", value), f"7.1.2: invalid value in {part}"
             found[key] = int(value) if equals else True
-    assert found.get("server_max_window_bits") is not True, "7.1.2.1: server_max_window_bits without a value"
+    assert found.get("server_max_window_bits") is not True, "7.1.2.1: server_max_window_bits has no value"
     return Params(**found)
 
 
 def agreed(offer, answer):
-    """Whether the answer is one to the offer; what the server and what the client may do then, as Contexts."""
+    """Checks that the answer fits the offer. Returns the Contexts of the server and of the client."""
     if offer.server_no_context_takeover:
-        assert answer.server_no_context_takeover, "7.1.1.1: server_no_context_takeover was asked for"
+        assert answer.server_no_context_takeover, "7.1.1.1: the answer lacks server_no_context_takeover"
     if offer.server_max_window_bits:
-        assert answer.server_max_window_bits, "7.1.2.1: server_max_window_bits was asked for"
-        assert answer.server_max_window_bits <= offer.server_max_window_bits, "7.1.2.1: a larger window than asked for"
-    assert answer.client_max_window_bits is not True, "7.1.2.2: client_max_window_bits without a value"
+        assert answer.server_max_window_bits, "7.1.2.1: the answer lacks server_max_window_bits"
+        assert answer.server_max_window_bits <= offer.server_max_window_bits, "7.1.2.1: the answer has a larger window than the offer"
+    assert answer.client_max_window_bits is not True, "7.1.2.2: client_max_window_bits has no value"
     if offer.client_max_window_bits is None:
         assert answer.client_max_window_bits is None, "7.1.2.2: client_max_window_bits was not offered"
     elif offer.client_max_window_bits is not True and answer.client_max_window_bits:
-        assert answer.client_max_window_bits <= offer.client_max_window_bits, "7.1.2.2: a larger window than offered"
+        assert answer.client_max_window_bits <= offer.client_max_window_bits, "7.1.2.2: the answer has a larger window than the offer"
     server = Context(answer.server_max_window_bits or 15, not answer.server_no_context_takeover)
-    # 7.1.1.2, 7.1.2.2: what the client said of itself, it does.
-    told = offer.client_max_window_bits if offer.client_max_window_bits not in (None, True) else 15
-    bits = min(answer.client_max_window_bits or 15, told)
+    # 7.1.1.2, 7.1.2.2: the client also keeps to its own offer.
+    offered_bits = offer.client_max_window_bits if offer.client_max_window_bits not in (None, True) else 15
+    bits = min(answer.client_max_window_bits or 15, offered_bits)
     takeover = not (answer.client_no_context_takeover or offer.client_no_context_takeover)
     return server, Context(bits, takeover)
 
@@ -90,21 +90,21 @@ def agreed(offer, answer):
 class Compressor:
     def __init__(self, context, level=6):
         self.context = context
-        # zlib has no 8 without its own header; with 9 its distances are at most 250.
+        # zlib has no raw window of 8 bits. With 9 bits its distances are at most 250.
         self.new = lambda: zlib.compressobj(level, zlib.DEFLATED, -max(9, context.bits))
         self.kept = self.new()
 
     def message(self, data):
         zlib_object = self.kept if self.context.takeover else self.new()
         compressed = zlib_object.compress(data) + zlib_object.flush(zlib.Z_SYNC_FLUSH)
-        if not compressed:  # for nothing, behind another flush
+        if not compressed:  # an empty message after another flush
             return b"\x00"
         assert compressed.endswith(EMPTY_BLOCK)
         return compressed[: -len(EMPTY_BLOCK)]
 
 
 class Decompressor:
-    """Inflates twice: with zlib and just the window agreed on, and with our own inflater, which looks at distances."""
+    """Inflates twice: with zlib and the agreed window, and with our own inflater, which checks the distances."""
 
     def __init__(self, context):
         self.context = context
@@ -117,19 +117,19 @@ class Decompressor:
     def message(self, data):
         if not self.context.takeover:
             self.begin()
-        assert not data.endswith(EMPTY_BLOCK), "7.2.1: the end of an empty block is to be left out"
+        assert not data.endswith(EMPTY_BLOCK), "7.2.1: the end of the empty block must be removed"
         plain = self.inflater.message(data)
         furthest, window = self.inflater.furthest, 1 << self.context.bits
-        assert furthest <= window, f"a distance of {furthest} in a window of {window}"
-        # A stream that ended (BFINAL) is followed by another, which only our own inflater goes on with.
+        assert furthest <= window, f"a distance of {furthest} exceeds the window of {window}"
+        # After a final block (BFINAL) a new stream begins. Only our own inflater supports that.
         if not self.zlib_object.eof:
             other = self.zlib_object.decompress(data + EMPTY_BLOCK)
-            assert other == plain or self.zlib_object.eof, "zlib and our own inflater do not agree"
+            assert other == plain or self.zlib_object.eof, "zlib and our own inflater disagree"
         return plain
 
 
 class Link(Connection):
-    """A connection after its opening handshake, with compression as agreed."""
+    """A connection with negotiated compression, after its opening handshake."""
 
     reserved = 0x40
 
@@ -145,7 +145,7 @@ class Link(Connection):
         self.send(frame(opcode, payload, fin, rsv, mask=not self.from_client))
 
     def send_message(self, opcode, data, compress=True, fragments=1):
-        """A message, cut at random places into so many fragments, with pings between them."""
+        """Sends a message, cut at random into this many fragments, with pings between them."""
         payload = self.compressor.message(data) if compress else data
         self.send_payload(opcode, payload, compress, fragments)
 
@@ -161,40 +161,40 @@ class Link(Connection):
         self.send(b"".join(frames))
 
     def receive_message(self):
-        """The next message as (opcode, data, size on the wire if it came compressed)."""
+        """Returns the next message as (opcode, data, size on the wire, or None if it was not compressed)."""
         while True:
             opcode, payload, fin = self.receive()
             compressed = bool(self.bits)
-            assert opcode != CLOSE, f"closed with {code_of(payload)} {payload[2:].decode()!r} in place of a message"
+            assert opcode != CLOSE, f"expected a message, got a Close with {code_of(payload)} {payload[2:].decode()!r}"
             assert opcode < 8 or not compressed, "6.1: RSV1 on a control frame"
             if opcode < 8:
                 break
             if opcode == PING:
                 self.send_frame(PONG, payload)
-        assert opcode in (TEXT, BINARY), f"opcode {opcode} in place of a message"
+        assert opcode in (TEXT, BINARY), f"expected a message, got opcode {opcode}"
         while not fin:
             following, part, fin = self.receive()
-            assert following == CONTINUATION and not self.bits, "6.1: RSV1 only in the first fragment"
+            assert following == CONTINUATION and not self.bits, "6.1: RSV1 is only allowed in the first fragment"
             payload += part
         if not compressed:
             return opcode, payload, None
         return opcode, self.decompressor.message(payload), len(payload)
 
     def expect_message(self, opcode, data):
-        """The next message is this one; returns its size on the wire if it came compressed."""
+        """Fails unless the next message is this one. Returns its size on the wire, or None if not compressed."""
         found, received, size = self.receive_message()
-        assert found == opcode, f"opcode {found} in place of {opcode}"
-        assert received == data, f"{len(received)} bytes {received[:40]!r} in place of {len(data)}, {data[:40]!r}"
+        assert found == opcode, f"expected opcode {opcode}, got {found}"
+        assert received == data, f"expected {len(data)} bytes {data[:40]!r}, got {len(received)}, {received[:40]!r}"
         return size
 
     def echo(self, messages):
-        """Sends (opcode, data, fragments) in one go and expects them back; returns the sizes on the wire."""
+        """Sends all (opcode, data, fragments) and then expects them back. Returns the sizes on the wire."""
         for opcode, data, fragments in messages:
             self.send_message(opcode, data, fragments=fragments)
         return [self.expect_message(opcode, data) for opcode, data, _ in messages]
 
     def finish(self):
-        """The closing handshake."""
+        """Performs the closing handshake."""
         self.send_frame(CLOSE, b"\x03\xe8")
         self.expect_close(1000)
 
@@ -203,7 +203,7 @@ class Link(Connection):
 
 
 def json_text(size, seed=0):
-    """What chats and tickers send."""
+    """Returns JSON like that of chats and tickers."""
     chance, rows = random.Random(seed), []
     while len(text := json.dumps(rows).encode()) < size:
         rows += [{"id": chance.randrange(10**6), "river": chance.choice(["Tana", "Teno", "Tay"]), "up": True}] * 2
@@ -216,7 +216,7 @@ def noise(size, seed=0):
 
 
 def far_apart(bits, seed=0):
-    """A mark that comes back at distances around the window, with long runs between, that compress to little."""
+    """Returns a mark that repeats at distances around the window, separated by long runs, which compress well."""
     chance, window = random.Random(seed), 1 << bits
     mark = chance.randbytes(40)
     data = bytearray(mark)
@@ -232,7 +232,7 @@ TALK = json_text(420)
 
 
 def talk(link):
-    """Messages that show what a window and taking it over mean."""
+    """Exchanges messages whose sizes depend on the window and on context takeover."""
     peer, own = link.peer, link.own
     sizes = link.echo(
         [
@@ -253,7 +253,7 @@ def talk(link):
         assert sizes[1] < sizes[0] / 3, f"the context is not taken over: {sizes[0]}, then {sizes[1]} bytes"
     if not peer.takeover:
         assert sizes[1] == sizes[0], f"the context is taken over: {sizes[0]}, then {sizes[1]} bytes"
-    # As far back as a compressor may, which zlib never goes, and into another message.
+    # The largest allowed distance, which zlib never uses, into an earlier message.
     if own.takeover:
         window = noise(1 << own.bits, own.bits)
         for begin in range(0, len(window), 16384):

@@ -1,5 +1,5 @@
-"""Checks of our clients against a server on raw sockets: `autobahn_client`, which echoes what comes over any number of
-connections, and `connect`, which says what is wrong with an answer.
+"""Checks of our clients against a server on raw sockets: `autobahn_client`, which echoes messages over any number of
+connections, and `connect`, which reports an invalid answer.
 """
 
 import base64
@@ -18,7 +18,7 @@ from wire import Ended
 
 
 class Server:
-    """A listening socket whose connections are answered one after the other, as each wants to be."""
+    """A listening socket. The checks accept its connections one at a time."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
@@ -32,14 +32,14 @@ class Server:
         self.listener.close()
 
     def accept(self, *answers):
-        """Answers a request with these lines of extensions; returns the connection and what was offered."""
+        """Accepts a request with these lines of extensions. Returns the connection, further bytes and the offer."""
         connection, _ = self.listener.accept()
         connection.settimeout(10)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         request = b""
         while b"\r\n\r\n" not in request:
             data = connection.recv(65536)
-            assert data, "no whole request"
+            assert data, "the request is incomplete"
             request += data
         head, _, rest = request.partition(b"\r\n\r\n")
         headers = [line.partition(": ")[::2] for line in head.decode().split("\r\n")[1:]]
@@ -53,12 +53,12 @@ class Server:
         return connection, rest, parse(offer) if offer else None
 
     def link(self, answer):
-        """Accepts with an answer that may be anything allowed for the offer, and has to be."""
+        """Accepts a request with an answer that must fit the offer."""
         connection, rest, offer = self.accept(answer)
         return Link(connection, rest, *agreed(offer, answer), from_client=True)
 
-    def tell(self, text):
-        """Accepts without compression, and says one thing."""
+    def send_text(self, text):
+        """Accepts a request without compression and sends one message."""
         connection, rest, _ = self.accept()
         link = Link(connection, rest, Context(15, False), Context(15, False), from_client=True)
         with link:
@@ -67,7 +67,7 @@ class Server:
 
 
 def answers_to(offer):
-    """All that RFC 7692 allows to answer."""
+    """Yields every answer that RFC 7692 allows."""
     for params in itertools.product((False, True), (False, True), (None, *WINDOWS), (None, *WINDOWS)):
         try:
             agreed(offer, Params(*params))
@@ -82,7 +82,7 @@ def expected_offer(bits, takeover):
 
 
 def windows(report, client, log, full):
-    """Every answer to the offers of clients of all settings, and a conversation over each."""
+    """Gives every answer to the offers of clients with all settings, and talks over each connection."""
     for bits, takeover in itertools.product(WINDOWS, (True, False)):
         options = ["--compress", "--window-bits", str(bits), *([] if takeover else ["--no-context-takeover"])]
         offer = expected_offer(bits, takeover)
@@ -93,20 +93,20 @@ def windows(report, client, log, full):
 
         def conversation(server):
             connection, rest, offered = server.accept(answer)
-            assert offered == offer, f"offers '{offered}' in place of '{offer}'"
+            assert offered == offer, f"expected the offer '{offer}', got '{offered}'"
             with Link(connection, rest, *agreed(offer, answer), from_client=True) as link:
                 talk(link)
 
         def body():
             with Server() as server, Client([client, "--url", server.url.rstrip("/"), *options], log) as program:
-                server.tell(str(len(answers)).encode())
+                server.send_text(str(len(answers)).encode())
                 nonlocal answer
                 for answer in answers:
                     try:
                         conversation(server)
                     except (AssertionError, Ended, Corrupt) as error:
                         wrong.append(f"'{answer}': {error}")
-                server.tell(b"done")
+                server.send_text(b"done")
                 status = program.wait(10)
                 assert status == 0, f"the client ended with {status}\n{program.tail()}"
             assert not wrong, "; ".join([f"{len(wrong)} of them", *wrong[:3]])
@@ -124,9 +124,9 @@ class Client(Program):
         self.kill()
 
 
-# --- Wrong answers ----------------------------------------------------------------------------------------------
+# --- Invalid answers ----------------------------------------------------------------------------------------------
 
-WRONG = [
+INVALID = [
     "x-other",
     "permessage-deflated",
     "permessage-deflate; unknown",
@@ -147,14 +147,14 @@ WRONG = [
     ("permessage-deflate", "permessage-deflate"),
 ]
 
-RIGHT = [
+VALID = [
     ("permessage-deflate;server_max_window_bits=8;client_max_window_bits=8", "compressed"),
     ('permessage-deflate; server_max_window_bits="10"', "compressed"),
     (None, "not compressed"),
 ]
 
-# Allowed to some, but not for what was offered: (window, takeover) of the client, and the answer.
-UNASKED = [
+# Valid answers that do not fit the offer: the window and takeover of the client, and the answer.
+UNFITTING = [
     ((9, True), "permessage-deflate"),
     ((9, True), "permessage-deflate; server_max_window_bits=10"),
     ((9, True), "permessage-deflate; server_max_window_bits=9; client_max_window_bits=10"),
@@ -163,36 +163,36 @@ UNASKED = [
 ]
 
 
-def ends_in_the_handshake(server, program, answers):
+def expect_failed_handshake(server, program, answers):
     connection, rest, _ = server.accept(*answers)
     with connection:
-        assert not rest and not connection.recv(100), "the client goes on"
+        assert not rest and not connection.recv(100), "the client continues after the handshake"
     status = program.wait(10)
     assert status not in (None, 0), f"the client ended with {status}"
     assert re.search("deflate|extension|max_window_bits|takeover", program.output(), re.I), program.output()
 
 
-def wrong_answers(report, connect, client, log):
-    for answers in WRONG:
+def invalid_answers(report, connect, client, log):
+    for answers in INVALID:
         answers = answers if isinstance(answers, tuple) else (answers,)
 
         def body():
             with Server() as server, Client([connect, server.url], log) as program:
-                ends_in_the_handshake(server, program, answers)
+                expect_failed_handshake(server, program, answers)
 
         check(report, f"the answer {' | '.join(answers)} fails the handshake", body)
 
-    for (bits, takeover), answer in UNASKED:
+    for (bits, takeover), answer in UNFITTING:
 
         def body():
             options = ["--compress", "--window-bits", str(bits), *([] if takeover else ["--no-context-takeover"])]
             with Server() as server, Client([client, "--url", server.url.rstrip("/"), *options], log) as program:
-                ends_in_the_handshake(server, program, [answer])
+                expect_failed_handshake(server, program, [answer])
 
         offer = expected_offer(bits, takeover)
         check(report, f"the answer {answer} to {offer} fails the handshake", body)
 
-    for answer, words in RIGHT:
+    for answer, words in VALID:
 
         def body():
             with Server() as server, Client([connect, server.url], log, stdin=subprocess.PIPE) as program:
@@ -211,13 +211,13 @@ def wrong_answers(report, connect, client, log):
                 assert status == 0, f"the client ended with {status}"
                 assert f", {words}" in program.output() and "back" in program.output(), program.output()
 
-        check(report, f"the answer {answer} is taken: {words}", body)
+        check(report, f"the answer {answer} is accepted: {words}", body)
 
 
-# --- Wrong streams ----------------------------------------------------------------------------------------------
+# --- Invalid streams ----------------------------------------------------------------------------------------------
 
 
-def wrong_streams(report, client, log):
+def invalid_streams(report, client, log):
     message = Compressor(Context(15, True)).message(TALK)
     bomb = zeros(1024)
     cases = [
@@ -228,13 +228,13 @@ def wrong_streams(report, client, log):
         ("RSV1 on a ping", lambda link: link.send_frame(PING, b"", rsv=4), 1002),
         ("RSV1 on a continuation", continuation(message), 1002),
         ("1 GiB of zeros", lambda link: link.send_payload(BINARY, bomb), 1009),
-        ("1 GiB of zeros behind a good message", after_a_good_one(bomb), 1009),
+        ("1 GiB of zeros after a good message", after_a_good_one(bomb), 1009),
     ]
 
     def body():
         wrong = []
         with Server() as server, Client([client, "--url", server.url.rstrip("/"), "--compress"], log) as program:
-            server.tell(str(len(cases)).encode())
+            server.send_text(str(len(cases)).encode())
             for name, send, code in cases:
                 with server.link(Params()) as link:
                     try:
@@ -243,11 +243,11 @@ def wrong_streams(report, client, log):
                         link.expect_close(code)
                     except (AssertionError, Ended) as error:
                         wrong.append(f"{name}: {error}")
-            server.tell(b"done")
+            server.send_text(b"done")
             assert program.wait(10) == 0, f"the client ended with {program.ended()}\n{program.tail()}"
         assert not wrong, "; ".join(wrong)
 
-    check(report, f"{len(cases)} wrong streams and bombs from a server", body)
+    check(report, f"{len(cases)} invalid streams and bombs from a server", body)
 
 
 def continuation(message):
@@ -260,6 +260,6 @@ def continuation(message):
 
 def run(report, connect, client, folder, full):
     log = os.path.join(folder, "deflate-client.log")
-    wrong_answers(report, connect, client, log)
-    wrong_streams(report, client, log)
+    invalid_answers(report, connect, client, log)
+    invalid_streams(report, client, log)
     windows(report, client, log, full)

@@ -1,4 +1,4 @@
-"""Checks of `autobahn_server --compress` on raw sockets: parameters, windows, sizes, bombs and streams that are wrong."""
+"""Checks of `autobahn_server --compress` on raw sockets: parameters, windows, sizes, bombs and invalid streams."""
 
 import itertools
 import random
@@ -16,7 +16,7 @@ KIB_ALLOWED = 4 << 10
 
 
 class Server:
-    """An echo server with some options."""
+    """A running echo server with these options."""
 
     def __init__(self, start, *options):
         self.program, self.port = start(["--compress", *options])
@@ -28,16 +28,16 @@ class Server:
         self.program.stop()
 
     def offer(self, *values):
-        """What it answers to these header lines: the connection, and the one value or None."""
+        """Sends an offer in these header lines. Returns the connection and the answer, or None."""
         lines = [f"Sec-WebSocket-Extensions: {value}" for value in values]
         connection = Connection(self.port, upgrade(self.port, extra=lines))
         answers = connection.response.all("sec-websocket-extensions")
-        assert len(answers) <= 1, f"{len(answers)} answers"
+        assert len(answers) <= 1, f"expected at most one answer, got {len(answers)}"
         return connection, answers[0] if answers else None
 
     def link(self, offer=Params(client_max_window_bits=True)):
         connection, answer = self.offer(offer)
-        assert answer, "not accepted"
+        assert answer, "the offer was not accepted"
         return Link(connection.socket, connection.buffer, *agreed(offer, parse(answer)))
 
     def still_serves(self):
@@ -55,7 +55,7 @@ def all_offers():
 
 
 def windows(report, start, full):
-    """Every offer to servers of all settings; a conversation over each pair of contexts that come of it."""
+    """Sends every offer to servers with all settings, and talks over each resulting pair of contexts."""
     for bits, takeover in itertools.product(WINDOWS, (True, False)):
         options = ["--window-bits", str(bits), *([] if takeover else ["--no-context-takeover"])]
         wrong, talks = [], 0
@@ -67,7 +67,7 @@ def windows(report, start, full):
                 try:
                     connection, answer = server.offer(offer)
                     with connection:
-                        assert answer, "not accepted"
+                        assert answer, "the offer was not accepted"
                         params = parse(answer)
                         contexts = agreed(offer, params)
                         as_configured(params, offer, bits, takeover)
@@ -82,15 +82,15 @@ def windows(report, start, full):
 
 
 def as_configured(answer, offer, bits, takeover):
-    """What the options of the example ask for, where an answer may say it."""
-    assert (answer.server_max_window_bits or 15) <= bits, "a larger window than configured"
+    """Checks that the answer respects the options of the example."""
+    assert (answer.server_max_window_bits or 15) <= bits, "the window is larger than configured"
     if offer.client_max_window_bits is not None:
-        assert (answer.client_max_window_bits or 15) <= bits, "the client is allowed a larger window than configured"
+        assert (answer.client_max_window_bits or 15) <= bits, "the client's window is larger than configured"
     if not takeover:
         assert answer.server_no_context_takeover and answer.client_no_context_takeover, "takeover is configured off"
 
 
-OFFERS = [  # what is offered, and whether it is accepted
+OFFERS = [  # the header lines of the offer, and whether it is accepted
     (["permessage-deflate"], True),
     (["permessage-deflate;server_max_window_bits=9"], True),
     (['permessage-deflate; server_max_window_bits="9"'], True),  # RFC 6455 9.1: a token may be quoted
@@ -118,7 +118,7 @@ def offers(report, start):
             def body(values=values, accepted=accepted):
                 connection, answer = server.offer(*values)
                 with connection:
-                    assert bool(answer) == accepted, f"answered {answer!r}"
+                    assert bool(answer) == accepted, f"the answer is {answer!r}"
                     if not accepted:
                         connection.send(frame(TEXT, b"plain"))
                         connection.expect(TEXT, b"plain")
@@ -169,7 +169,7 @@ def all_sizes(report, start, full):
 
 
 def zeros(mebibytes):
-    """That many MiB of zeros, compressed to about 1/1000."""
+    """Returns this many MiB of zeros, compressed to about 1/1000."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
     piece = compressor.compress(bytes(1 << 20)) + compressor.flush(zlib.Z_FULL_FLUSH)
     return (piece * mebibytes)[:-4]
@@ -185,9 +185,9 @@ def bombs(report, start):
         ("1 GiB of zeros in a message", lambda link: link.send_payload(BINARY, bomb), (1009,)),
         ("1 GiB of zeros as text", lambda link: link.send_payload(TEXT, bomb), (1009,)),
         ("1 GiB of zeros in 1,000 fragments", lambda link: link.send_payload(BINARY, bomb, fragments=1000), (1009,)),
-        ("1 GiB of zeros, the message never ends", lambda link: link.send_frame(BINARY, bomb, False, 4), (1009,)),
-        ("1 GiB of zeros behind a good message", after_a_good_one(bomb), (1009,)),
-        ("1 GiB of zeros behind 100,000 empty blocks", lambda link: link.send_payload(BINARY, empty * 100_000 + bomb), (1009,)),
+        ("1 GiB of zeros in a message that never ends", lambda link: link.send_frame(BINARY, bomb, False, 4), (1009,)),
+        ("1 GiB of zeros after a good message", after_a_good_one(bomb), (1009,)),
+        ("1 GiB of zeros after 100,000 empty blocks", lambda link: link.send_payload(BINARY, empty * 100_000 + bomb), (1009,)),
         ("a message of empty blocks that never ends", lambda link: link.send(unfinished + endless * 40), (1009,)),
         ("fragments of empty blocks without end", lambda link: link.send(nothing), (1008, 1009)),
         ("a byte above the limit", lambda link: link.send_message(BINARY, bytes(SIZE_LIMIT + 1)), (1009,)),
@@ -204,7 +204,7 @@ def bombs(report, start):
                         skip_pongs(link)
                         link.expect_close(*codes)
                         risen = memory(server.program, "VmHWM") - before
-                        assert risen < KIB_ALLOWED, f"the memory rises by {risen} KiB"
+                        assert risen < KIB_ALLOWED, f"the memory rose by {risen} KiB"
                         link.send(close_frame(codes[0]))
                         link.expect_end()
                     server.still_serves()
@@ -220,7 +220,7 @@ def bombs(report, start):
             link.expect_message(BINARY, bytes(SIZE_LIMIT))
             link.finish()
 
-    check(report, "100,000 empty blocks are an empty message; one of just the limit comes back", harmless)
+    check(report, "100,000 empty blocks are an empty message, and a message of the limit comes back", harmless)
 
 
 def after_a_good_one(bomb):
@@ -232,7 +232,7 @@ def after_a_good_one(bomb):
 
 
 def skip_pongs(link):
-    """Leaves what follows the pongs to be read."""
+    """Reads all pongs up to the next other frame."""
     while True:
         while len(link.buffer) < 2:
             link.read_more()
@@ -251,10 +251,10 @@ def reset_peak(program):
         file.write("5")
 
 
-# --- What is wrong ----------------------------------------------------------------------------------------------
+# --- Invalid streams ----------------------------------------------------------------------------------------------
 
 
-def wrong_streams(report, start):
+def invalid_streams(report, start):
     with Server(start) as server, Server(start, "--no-context-takeover") as forgetful:
 
         def fails(name, send, code, offer=Params(client_max_window_bits=True), at=server):
@@ -289,9 +289,9 @@ def wrong_streams(report, start):
 
         fails("the reserved kind of block", payload(b"\x07"), 1007)
         fails("a stored block whose lengths do not agree", payload(b"\x00\x05\x00\x05\x00hello"), 1007)
-        fails("not compressed, but marked so", payload(b"Hello, river", TEXT), 1007)
+        fails("an uncompressed message marked as compressed", payload(b"Hello, river", TEXT), 1007)
         for seed in range(40):
-            data = b"\x06" + noise(60, seed)  # a last block of the reserved kind would be too easy
+            data = b"\x06" + noise(60, seed)  # a block of the reserved kind that is not the final one
             fails(f"nonsense {seed}", payload(data), 1007)
         fails("a message that ends inside a block", payload(message[:-20]), 1007)
         fails("a stored block longer than the message", payload(b"\x00\x05\x00\xfa\xffhel"), 1007)
@@ -302,12 +302,12 @@ def wrong_streams(report, start):
 
         fails("text that is not UTF-8, in a message that never ends", early, 1007)
         cut = "€".encode()[:2]
-        fails("text that is cut inside a character", payload(fixed_block(*cut).message(), TEXT), 1007)
+        fails("text that ends inside a character", payload(fixed_block(*cut).message(), TEXT), 1007)
 
         # Distances.
         back = fixed_block((40, 40)).message()
         fails("a distance before the beginning", payload(back), 1007)
-        fails("a distance before the beginning, behind a byte", payload(fixed_block(97, (3, 2)).message()), 1007)
+        fails("a distance before the beginning, after a byte", payload(fixed_block(97, (3, 2)).message()), 1007)
 
         def second(link):
             link.echo([(TEXT, TALK, 1)])
@@ -322,7 +322,7 @@ def wrong_streams(report, start):
             link.expect_message(BINARY, b"forty bytes and some more, to refer to.....")
             link.send_payload(BINARY, back)
 
-        fails("a distance to before a last block", ended, 1007)
+        fails("a distance beyond a final block", ended, 1007)
 
         def beyond(link):
             link.echo([(BINARY, noise(5000), 1)])
@@ -330,7 +330,7 @@ def wrong_streams(report, start):
 
         fails("a distance beyond a window of 9 bits, into the message before", beyond, 1007, Params(client_max_window_bits=9))
 
-        # What one connection has said is not for others.
+        # A connection must not read the messages of another.
         for which, at, offer in (
             ("no takeover", server, no_takeover),
             ("no takeover of the server", forgetful, Params()),
@@ -342,7 +342,7 @@ def wrong_streams(report, start):
                 with at.link(offer) as other:
                     other.echo([(TEXT, TALK, 1)] * 3)
                     link.send_payload(BINARY, back)
-                    # Afterwards, when what it used may have been given on.
+                    # Its codecs may be reused only from here on.
                     other.finish()
 
             fails(f"a distance into what another connection has sent, {which}", other_first, 1007, offer, at)
@@ -354,7 +354,7 @@ def wrong_streams(report, start):
                     link.send_payload(TEXT, small[:end])
                     link.expect_close(1007)
 
-        check(report, "a message cut anywhere", cuts)
+        check(report, "a message cut at any byte", cuts)
 
         def last_blocks():
             with server.link(Params()) as link:
@@ -364,7 +364,7 @@ def wrong_streams(report, start):
                 finished = zlib.compress(TALK, wbits=-15)
                 link.send_payload(TEXT, finished + finished + b"\x00")
                 link.expect_message(TEXT, TALK * 2)
-                # Ends of blocks at every bit, where pieces of output of 4 KiB (and others) end too.
+                # Blocks that end at every bit, at the end of a 4 KiB piece of output and elsewhere.
                 for size, nine_bits, match in itertools.product((4095, 4096, 4097, 8192), range(8), (0, 100)):
                     tokens = [0x90] * nine_bits + [0x61] * (size - nine_bits - match) + [(match, 1)] * (match > 0)
                     data = b"\x90" * nine_bits + b"a" * (size - nine_bits)
@@ -383,7 +383,7 @@ def wrong_streams(report, start):
                     link.expect_message(TEXT, TALK)
                 link.finish()
 
-        check(report, "compressed and other messages in turn", mixed)
+        check(report, "compressed and uncompressed messages in turn", mixed)
 
 
 def half_and_nonsense(message):
@@ -402,7 +402,7 @@ def half_and_nonsense(message):
 def check(report, name, body):
     try:
         body()
-    except Exception as error:  # whatever it is, it is this check's result
+    except Exception as error:  # any error is the result of this check
         text = " ".join(str(error).split())[:500]
         report(name, text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}")
     else:
@@ -410,9 +410,9 @@ def check(report, name, body):
 
 
 def run(report, start, full):
-    """`start(options)` starts an echo server; calls report(name, None or what was wrong) for each check."""
+    """Runs all checks. `start(options)` starts an echo server. Calls report(name, None or an error) for each check."""
     offers(report, start)
-    wrong_streams(report, start)
+    invalid_streams(report, start)
     bombs(report, start)
     all_sizes(report, start, full)
     windows(report, start, full)

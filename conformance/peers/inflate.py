@@ -1,23 +1,23 @@
-"""An inflater (RFC 1951) that shares nothing with zlib: bit by bit, and it notes how far back a stream refers.
+"""An inflater (RFC 1951) that shares no code with zlib. It works bit by bit and records the largest distance of a stream.
 
-zlib cannot be asked for a window of 8 bits without its own header, and takes what reaches beyond a window that it was
-asked for where the bytes happen to be there. Here every distance is looked at.
+zlib has no raw window of 8 bits, and it accepts a distance beyond the requested window if it still has the bytes. This
+inflater checks every distance.
 """
 
 
 class Corrupt(Exception):
-    """No deflate stream, or one that refers to where nothing is."""
+    """Not a deflate stream, or a distance to before its beginning."""
 
 
 def code_of(lengths):
-    """The canonical code of RFC 1951 3.2.2, as {code with a leading 1: symbol}."""
+    """Returns the canonical code of RFC 1951 3.2.2, as {code with a leading 1: symbol}."""
     code, table = 1, {}
     for length in range(1, 16):
         code <<= 1
         for symbol, each in enumerate(lengths):
             if each == length:
                 if code >= 2 << length:
-                    raise Corrupt("more codes than there is room for")
+                    raise Corrupt("the code has too many symbols")
                 table[code] = symbol
                 code += 1
     return table
@@ -32,15 +32,15 @@ EMPTY_BLOCK = b"\x00\x00\xff\xff"
 
 
 class Inflater:
-    """A direction of a connection. Messages refer back to each other if it is used for more than one."""
+    """The inflater of one direction of a connection. A message may refer back to those inflated before."""
 
     def __init__(self):
         self.output = bytearray()
-        self.start = 0  # where the stream began: behind a block with BFINAL another one begins
+        self.start = 0  # the beginning of the stream: after a block with BFINAL a new one begins
         self.furthest = 0
 
     def message(self, data):
-        """Inflates a message to which the end of an empty block is added (RFC 7692 7.2.2)."""
+        """Inflates a message, after adding the end of an empty block (RFC 7692 7.2.2)."""
         begin = len(self.output)
         self.data, self.at, self.held, self.count = data + EMPTY_BLOCK, 0, 0, 0
         final = False
@@ -48,7 +48,7 @@ class Inflater:
             if final:
                 self.held = self.count = 0
                 self.start = len(self.output)
-            # Behind a block with BFINAL the rest of the last byte is nothing.
+            # After a block with BFINAL, the rest of its last byte is ignored.
             final = self.block()
             if final and self.data[self.at :] == EMPTY_BLOCK:
                 self.start = len(self.output)
@@ -80,16 +80,16 @@ class Inflater:
             if code in table:
                 self.at, self.held, self.count = at, held, count
                 return table[code]
-        raise Corrupt("no such code")
+        raise Corrupt("undefined code")
 
     def block(self):
-        """Returns whether it was the last one."""
+        """Inflates a block. Returns whether it was the final one."""
         final, kind = self.bits(1), self.bits(2)
         if kind == 0:
             self.held = self.count = 0
             size, complement = self.bits(16), self.bits(16)
             if size != complement ^ 0xFFFF or self.at + size > len(self.data):
-                raise Corrupt("a stored block of another length")
+                raise Corrupt("the length of a stored block is wrong")
             self.output += self.data[self.at : self.at + size]
             self.at += size
         elif kind == 1:
@@ -97,7 +97,7 @@ class Inflater:
         elif kind == 2:
             self.coded(*self.tables())
         else:
-            raise Corrupt("no such kind of block")
+            raise Corrupt("reserved kind of block")
         return final == 1
 
     def tables(self):
@@ -115,7 +115,7 @@ class Inflater:
             else:
                 lengths += [0] * (3 + self.bits(3) if length == 17 else 11 + self.bits(7))
         if len(lengths) > symbols + distances:
-            raise Corrupt("more lengths than announced")
+            raise Corrupt("more code lengths than declared")
         return code_of(lengths[:symbols]), code_of(lengths[symbols:])
 
     def coded(self, symbols, distances):
@@ -125,7 +125,7 @@ class Inflater:
                 output.append(symbol)
                 continue
             if symbol > 285:
-                raise Corrupt("no such length")
+                raise Corrupt("undefined length")
             base, extra = LENGTHS[symbol - 257]
             length = base + self.bits(extra)
             base, extra = DISTANCES[self.symbol(distances)]
@@ -140,11 +140,12 @@ class Inflater:
                 output += output[begin : begin + length]
 
 
-# --- The other way, for what no compressor makes ----------------------------------------------------------------
+# --- Streams that no compressor writes ----------------------------------------------------------------
 
 
 def fixed_block(*tokens, final=False):
-    """A block with the fixed codes: bytes as numbers, repetitions as (length, distance). Not ended at a byte."""
+    """Returns a block with the fixed codes. A number is a byte, and a pair is (length, distance). The block may end inside
+    a byte."""
     bits = Bits()
     bits.add(int(final), 1)
     bits.add(1, 2)
@@ -162,19 +163,19 @@ def fixed_block(*tokens, final=False):
 
 class Bits:
     def __init__(self):
-        self.digits = []  # the first bit first
+        self.digits = []  # in the order of the stream
 
     def add(self, value, count):
         self.digits += [str(value >> i & 1) for i in range(count)]
 
     def code(self, code):
-        """A code with a leading 1, as in the tables above: its highest bit goes first."""
+        """Adds a code with a leading 1, as in the tables above. Its highest bit comes first."""
         self.digits += f"{code:b}"[1:]
 
     def whole(self):
         return int("".join(reversed(self.digits)), 2).to_bytes((len(self.digits) + 7) // 8, "little")
 
     def message(self):
-        """As the payload of a message: followed by an empty block, whose end is left out."""
+        """Returns the payload of a message: the bits and the beginning of an empty block."""
         self.add(0, 3)
         return self.whole()

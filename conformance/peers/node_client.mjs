@@ -2,8 +2,8 @@
 //
 //   node node_client.mjs URL SUBPROTOCOL compress|plain
 //
-// The server knows the one subprotocol, and takes messages of up to 2 MiB. Prints, with tabs between,
-// `ok NAME` or `not ok NAME WHY` for each check, and `done N` at the end.
+// The server must support this subprotocol and accept messages of up to 2 MiB. Prints `ok NAME` or
+// `not ok NAME WHY` for each check, separated by tabs, and `done N` at the end.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import WebSocket from 'ws';
@@ -34,7 +34,7 @@ async function open(protocols = []) {
   opened.push(socket);
   socket.inbox = [];
   socket.on('message', (data, binary) => socket.inbox.push({ data, binary }));
-  // Also when nobody waits: an error without a listener would end the program.
+  // Always listen: an error without a listener would end the program.
   socket.on('error', (error) => (socket.failure = error));
   socket.closed = new Promise((resolve) =>
     socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() })),
@@ -48,7 +48,7 @@ async function receive(socket) {
     await Promise.race([
       once(socket, 'message'),
       socket.closed.then(({ code }) => {
-        throw new Error(`closed with ${code} in place of a message`);
+        throw new Error(`expected a message, got a close with ${code}`);
       }),
     ]);
   }
@@ -65,7 +65,7 @@ async function echoes(socket, data, binary) {
   socket.send(data, { binary });
   const answer = await receive(socket);
   assert.equal(answer.binary, binary, 'kind of message');
-  assert.ok(answer.data.equals(Buffer.from(data)), `${answer.data.length} bytes came back, or others`);
+  assert.ok(answer.data.equals(Buffer.from(data)), `the echo differs, its length is ${answer.data.length}`);
 }
 
 function bytes(size) {
@@ -143,12 +143,12 @@ await check('fragmented binary, with a ping between', async () => {
   const pong = once(socket, 'pong');
   socket.ping('between');
   assert.equal((await pong)[0].toString(), 'between', 'payload of the pong');
-  assert.equal(socket.inbox.length, 0, 'the message is not whole yet');
+  assert.equal(socket.inbox.length, 0, 'the message came back before its end');
   socket.send(data.subarray(10_000, 20_000), { binary: true, compress, fin: false });
   socket.send(data.subarray(20_000), { binary: true, compress, fin: true });
   const answer = await receive(socket);
   assert.equal(answer.binary, true, 'kind of message');
-  assert.ok(answer.data.equals(data), 'other bytes came back');
+  assert.ok(answer.data.equals(data), 'the echo differs');
   await finish(socket);
 });
 
@@ -163,9 +163,9 @@ for (const size of [0, 4, 125]) {
   });
 }
 
-await check('an unasked pong is dropped', async () => {
+await check('an unsolicited pong is dropped', async () => {
   const socket = await open();
-  socket.pong('unasked');
+  socket.pong('unsolicited');
   await echoes(socket, 'still here', false);
   await finish(socket);
 });
@@ -186,7 +186,7 @@ await check('close without a code', async () => {
 });
 
 await check('subprotocol: one of two offered is known', async () => {
-  const socket = await open(['nobody.knows', known]);
+  const socket = await open(['unknown.example', known]);
   assert.equal(socket.protocol, known);
   await echoes(socket, 'hi', false);
   await finish(socket);
@@ -199,8 +199,8 @@ await check('subprotocol: none offered, none answered', async () => {
 });
 
 await check('subprotocol: only an unknown one offered, no header answered', async () => {
-  // ws itself refuses the connection then; what counts is the answer.
-  const socket = new WebSocket(url, ['nobody.knows']);
+  // ws then fails the connection, so check the answer itself.
+  const socket = new WebSocket(url, ['unknown.example']);
   socket.on('error', () => {});
   const [response] = await once(socket, 'upgrade');
   socket.terminate();
@@ -222,7 +222,7 @@ await check('a message above the limit is closed with 1009', async () => {
   assert.equal(code, 1009, 'close code');
 });
 
-await check('a message of just the limit', async () => {
+await check('a message of exactly the limit', async () => {
   const socket = await open();
   await echoes(socket, bytes(2 << 20), true);
   await finish(socket);

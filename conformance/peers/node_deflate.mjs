@@ -1,10 +1,10 @@
-// Windows and contexts of permessage-deflate, with ws for Node.js at the other end.
+// Windows and contexts of permessage-deflate, with ws for Node.js as the peer.
 //
-//   node node_deflate.mjs client URL     with an echo server
-//   node node_deflate.mjs server         for a client that echoes, and asks for cases as Autobahn's do
+//   node node_deflate.mjs client URL     drives an echo server
+//   node node_deflate.mjs server         drives a client that echoes and requests cases like an Autobahn client
 //
-// Prints, with tabs between, `ok NAME` or `not ok NAME WHY` for each check, and `done N` at the end; a server
-// `listening on ws://127.0.0.1:PORT` before that.
+// Prints `ok NAME` or `not ok NAME WHY` for each check, separated by tabs, and `done N` at the end. As a server it
+// first prints `listening on ws://127.0.0.1:PORT`.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -18,7 +18,7 @@ const combinations = windows.flatMap((serverMaxWindowBits) =>
       [false, true].map((clientNoContextTakeover) => ({
         serverMaxWindowBits,
         clientMaxWindowBits,
-        // For a server, false is a refusal to do without.
+        // For a server, false means to refuse offers with this parameter.
         ...(serverNoContextTakeover && { serverNoContextTakeover }),
         ...(clientNoContextTakeover && { clientNoContextTakeover }),
         threshold: 0,
@@ -78,7 +78,7 @@ async function receive(socket) {
     await Promise.race([
       once(socket, 'message'),
       socket.closed.then((code) => {
-        throw new Error(`closed with ${code} in place of a message, ${socket.failure?.message ?? 'no error'}`);
+        throw new Error(`expected a message, got a close with ${code}, ${socket.failure?.message ?? 'no error'}`);
       }),
     ]);
   }
@@ -88,7 +88,7 @@ async function receive(socket) {
 async function expectBack(socket, { data, binary }) {
   const answer = await receive(socket);
   assert.equal(answer.binary, binary, 'kind of message');
-  assert.ok(answer.data.equals(data), `${answer.data.length} bytes came back of ${data.length}, or others`);
+  assert.ok(answer.data.equals(data), `the echo differs, its length is ${answer.data.length} of ${data.length}`);
 }
 
 async function talk(socket) {
@@ -98,12 +98,12 @@ async function talk(socket) {
   socket.send(long.data, long);
   await expectBack(socket, long);
   const read = socket._socket.bytesRead - before;
-  assert.ok(read < long.data.length / 2, `${read} bytes came for ${long.data.length}: not compressed`);
+  assert.ok(read < long.data.length / 2, `not compressed: ${read} bytes for ${long.data.length}`);
   for (const message of messages) {
     socket.send(message.data, message);
     await expectBack(socket, message);
   }
-  // Many in a row, some of them in fragments, some not compressed.
+  // Many messages without waiting, some in fragments, some not compressed.
   for (const [i, { data, binary }] of messages.entries()) {
     const [third, two] = [Math.floor(data.length / 3), Math.floor((data.length * 2) / 3)];
     const compress = i % 4 > 0;

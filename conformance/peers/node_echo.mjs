@@ -1,4 +1,4 @@
-// An echo server of another implementation (ws for Node.js), for clients under test.
+// An echo server with ws for Node.js, for clients under test.
 //
 //   node node_echo.mjs [PORT]     prints `listening on ws://127.0.0.1:PORT`, and `closed CODE` for each connection
 import { WebSocketServer } from 'ws';

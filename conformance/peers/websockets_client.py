@@ -2,8 +2,8 @@
 
 python websockets_client.py URL SUBPROTOCOL compress|plain
 
-The server knows the one subprotocol, and takes messages of up to 2 MiB. Prints, with tabs between, `ok NAME` or
-`not ok NAME WHY` for each check, and `done N` at the end.
+The server must support this subprotocol and accept messages of up to 2 MiB. Prints `ok NAME` or `not ok NAME WHY` for
+each check, separated by tabs, and `done N` at the end.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ def data_of(size):
 
 @asynccontextmanager
 async def opened(**options):
-    """A connection; at the end it is closed with 1000, which the server must answer."""
+    """Opens a connection. At the end it closes it with 1000, which the server must answer."""
     connection = await connect(URL, proxy=None, max_size=None, ping_interval=None, close_timeout=5, **options)
     try:
         yield connection
@@ -48,8 +48,8 @@ async def opened(**options):
 async def echoes(connection, message):
     await connection.send(message)
     answer = await connection.recv()
-    assert type(answer) is type(message), f"a {type(answer).__name__} came back"
-    assert answer == message, f"{len(answer)} came back, or others"
+    assert type(answer) is type(message), f"the echo is a {type(answer).__name__}"
+    assert answer == message, f"the echo differs, its length is {len(answer)}"
 
 
 @check("extension is negotiated as configured")
@@ -99,7 +99,7 @@ async def multi_byte():
         await echoes(connection, MULTI * 2000)
 
 
-@check("fragmented text, a character a frame")
+@check("fragmented text, one character per frame")
 async def fragmented_text():
     async with opened() as connection:
         await connection.send(list(MULTI))
@@ -121,7 +121,7 @@ async def fragmented_binary():
 
         await connection.send(parts())
         answer = await connection.recv()
-        assert answer == data, "other bytes came back"
+        assert answer == data, "the echo differs"
 
 
 async def ping(size):
@@ -134,10 +134,10 @@ for each in (0, 4, 125):
     check(f"ping with {each} bytes", each)(ping)
 
 
-@check("an unasked pong is dropped")
-async def unasked_pong():
+@check("an unsolicited pong is dropped")
+async def unsolicited_pong():
     async with opened() as connection:
-        await connection.pong(b"unasked")
+        await connection.pong(b"unsolicited")
         await echoes(connection, "still here")
 
 
@@ -151,7 +151,7 @@ async def close_with_reason():
 
 @check("subprotocol: one of two offered is known")
 async def subprotocol():
-    async with opened(subprotocols=["nobody.knows", KNOWN]) as connection:
+    async with opened(subprotocols=["unknown.example", KNOWN]) as connection:
         assert connection.subprotocol == KNOWN, connection.subprotocol
         await echoes(connection, "hi")
 
@@ -164,17 +164,17 @@ async def no_subprotocol():
 
 @check("subprotocol: only an unknown one offered, no header answered")
 async def unknown_subprotocol():
-    async with opened(subprotocols=["nobody.knows"]) as connection:
+    async with opened(subprotocols=["unknown.example"]) as connection:
         assert "Sec-WebSocket-Protocol" not in connection.response.headers
 
 
 @check("200 connections at a time")
 async def many():
-    everybody_is_open = asyncio.Barrier(200)
+    all_are_open = asyncio.Barrier(200)
 
     async def one(i):
         async with opened() as connection:
-            await everybody_is_open.wait()
+            await all_are_open.wait()
             await echoes(connection, f"{i} " * 300)
             await echoes(connection, data_of(1000 + i))
 
@@ -194,8 +194,8 @@ async def too_big():
     assert connection.close_code == 1009, f"close code {connection.close_code}"
 
 
-@check("a message of just the limit")
-async def just_the_limit():
+@check("a message of exactly the limit")
+async def exactly_the_limit():
     async with opened() as connection:
         await echoes(connection, data_of(2 << 20))
 
@@ -211,7 +211,7 @@ async def main():
         try:
             await asyncio.wait_for(body(), 20)
             print(f"ok\t{name}", flush=True)
-        except Exception as error:  # whatever it is, it is the check's result
+        except Exception as error:  # any error is the result of the check
             print(f"not ok\t{name}\t{reason_of(error)}", flush=True)
     print(f"done\t{len(CHECKS)}", flush=True)
 

@@ -1,10 +1,10 @@
-"""Windows and contexts of permessage-deflate, with websockets for Python at the other end.
+"""Windows and contexts of permessage-deflate, with websockets for Python as the peer.
 
-python websockets_deflate.py client URL     with an echo server
-python websockets_deflate.py server         for a client that echoes, and asks for cases as Autobahn's do
+python websockets_deflate.py client URL     drives an echo server
+python websockets_deflate.py server         drives a client that echoes and requests cases like an Autobahn client
 
-Prints, with tabs between, `ok NAME` or `not ok NAME WHY` for each check, and `done N` at the end; a server
-`listening on ws://127.0.0.1:PORT` before that.
+Prints `ok NAME` or `not ok NAME WHY` for each check, separated by tabs, and `done N` at the end. As a server it first
+prints `listening on ws://127.0.0.1:PORT`.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from websockets.extensions.permessage_deflate import (
 )
 
 ROLE, *REST = sys.argv[1:]
-# It has no window of 8 bits for what it sends itself.
+# websockets cannot send with a window of 8 bits.
 SERVER, CLIENT = ((9, 12, 15), (8, 9, 12, 15)) if ROLE == "server" else ((8, 9, 12, 15), (9, 12, 15))
 COMBINATIONS = [
     {
@@ -50,8 +50,8 @@ async def echoes(connection, message):
 
 async def expect(connection, message):
     answer = await connection.recv()
-    assert type(answer) is type(message), f"a {type(answer).__name__} came back"
-    assert answer == message, f"{len(answer)} came back of {len(message)}, or others"
+    assert type(answer) is type(message), f"the echo is a {type(answer).__name__}"
+    assert answer == message, f"the echo differs, its length is {len(answer)} of {len(message)}"
 
 
 async def talk(connection):
@@ -70,7 +70,7 @@ async def talk(connection):
     for message in MESSAGES:
         await echoes(connection, message)
 
-    # Many in a row, in fragments and not.
+    # Many messages without waiting, with and without fragments.
     async def many():
         for message in MESSAGES:
             third, two = len(message) // 3, len(message) * 2 // 3
@@ -94,7 +94,7 @@ async def check(combination, body):
     try:
         await asyncio.wait_for(body, 20)
         print(f"ok\t{name}", flush=True)
-    except Exception as error:  # whatever it is, it is the check's result
+    except Exception as error:  # any error is the result of the check
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         print(f"not ok\t{name}\t{reason}", flush=True)
     DONE += 1
@@ -114,7 +114,7 @@ async def client(url):
 
 
 class InTurn(ServerPerMessageDeflateFactory):
-    """Accepts with one combination after the other. What comes before and behind the cases may have any."""
+    """Accepts each case with the next combination. The requests before and after the cases may get any."""
 
     def __init__(self):
         super().__init__()

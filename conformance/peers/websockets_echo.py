@@ -1,4 +1,4 @@
-"""An echo server of another implementation (websockets for Python), for clients under test.
+"""An echo server with websockets for Python, for clients under test.
 
 python websockets_echo.py [PORT]     prints `listening on ws://127.0.0.1:PORT`, and `closed CODE` for each connection
 """
@@ -10,7 +10,7 @@ import sys
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a bad handshake is the client's to report
+logging.getLogger("websockets").setLevel(logging.CRITICAL)  # the client reports a failed handshake
 
 
 async def echo(connection):

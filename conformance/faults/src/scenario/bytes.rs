@@ -27,7 +27,7 @@ use file::{File, Script, Step};
 /// An answer counts as complete after this long without a byte. One that differs from the expected
 /// answer is tried once more with the longer time.
 const SILENCES: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(3)];
-/// Long enough for the server to read what was sent before.
+/// Long enough for the server to read the bytes sent before.
 const PAUSE: Duration = Duration::from_millis(60);
 const CONCURRENT_SCRIPTS: usize = 32;
 
@@ -202,5 +202,5 @@ async fn resets(context: &mut Context<'_>, server: &Server) -> io::Result<()> {
     Ok(())
 }
 
-/// No script takes longer.
+// The longer time must fit into the limit of a single operation.
 const _: () = assert!(SILENCES[1].as_secs() < PATIENCE.as_secs());

@@ -1,4 +1,4 @@
-//! Answers as text: ASCII lines, without the date.
+//! Converts answers to text, as lines of ASCII without the date.
 
 use std::fmt::Write;
 
@@ -9,8 +9,7 @@ use crate::peer::{CLOSE, parse};
 const USUAL_101: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-/// Writes `<` lines for what was received, one per line of a head or body and one per frame, and a
-/// `*` line for `end`.
+/// Returns a `<` line for each line of a head or body and for each frame, and a `*` line for `end`.
 pub(super) fn to_text(received: &[u8], end: &str, abbreviate: bool) -> String {
     let mut text = String::new();
     let (head, frames) = split_frames(received);
@@ -35,7 +34,7 @@ pub(super) fn to_text(received: &[u8], end: &str, abbreviate: bool) -> String {
     text
 }
 
-/// The payload of the first Close among the frames received.
+/// Returns the payload of the first Close among the received frames.
 pub(super) fn close_payload(received: &[u8]) -> Option<&[u8]> {
     let (_, mut rest) = split_frames(received);
     while let Ok(Some((opcode, payload, used))) = parse(rest) {
@@ -47,7 +46,7 @@ pub(super) fn close_payload(received: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Everything up to the end of a 101 response, and the frames after it.
+/// Splits the bytes at the end of a 101 response, after which frames follow.
 fn split_frames(received: &[u8]) -> (&[u8], &[u8]) {
     let find = |what: &[u8], from: usize| {
         let rest = received.get(from..)?;
@@ -57,7 +56,7 @@ fn split_frames(received: &[u8]) -> (&[u8], &[u8]) {
     received.split_at(end.map_or(received.len(), |end| end + 4))
 }
 
-/// ASCII, where `{30*x}` stands for a run of 30 equal bytes.
+/// Escapes bytes as ASCII. `{30*x}` stands for a run of 30 equal bytes.
 fn escape(bytes: &[u8]) -> String {
     let mut line = String::new();
     for run in bytes.chunk_by(|a, b| a == b) {

@@ -1,5 +1,4 @@
-//! Checks that a script cannot make: connections that take longer than one, and connections that
-//! are reset.
+//! Checks of deadlines and resets, which scripts do not cover.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,10 +10,10 @@ use tokio::task::JoinSet;
 
 use crate::peer::{Peer, TEXT, dial};
 
-/// The default deadlines of 10 s, and some time in which a busy machine may notice them.
+/// The default deadline of 10 s, and a tolerance for a busy machine.
 const LATEST: Duration = Duration::from_secs(15);
 
-/// Runs all checks at the same time on each of these ports; returns how long each connection lived.
+/// Runs all checks at the same time on these ports. Returns how long each connection lived.
 pub(super) async fn run(ports: [(&'static str, SocketAddr); 2]) -> Vec<(String, io::Result<String>)> {
     let mut running = JoinSet::new();
     for (port, to) in ports {
@@ -81,7 +80,7 @@ async fn time_to_end(stream: &mut TcpStream, drip: &[u8]) -> io::Result<String> 
     Ok(format!("{:.2?}", begun.elapsed()))
 }
 
-/// Resets 20 connections, each with a message on the way; then another one must be served.
+/// Resets 20 connections, each during a message. Then fails unless another connection is served.
 pub(super) async fn reset_then_echo(to: SocketAddr) -> io::Result<()> {
     for _ in 0..20 {
         let mut peer = Peer::open(to, "/").await?;

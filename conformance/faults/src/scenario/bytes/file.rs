@@ -1,25 +1,27 @@
 //! A file of scripts: the bytes that a client sends, and the exact answers beside them.
 //!
-//! The first line that is not a comment names the ports that every script of the file is sent to:
+//! The first line that is not a comment names the ports to which every script of the file is sent:
 //!
-//! - `http`: a server with a request handler, which has compression on;
+//! - `http`: a server with a request handler and compression;
 //! - `plain`: a server without a request handler;
-//! - `echo`: a loop around a `WebSocket` with the default limits, which has compression on;
-//! - `small`: the same with small limits: 1,024 bytes in a frame, 4,096 in a message, 8 fragments.
+//! - `echo`: a loop around a `WebSocket` with the default limits and compression;
+//! - `small`: such a loop with small limits: 1,024 bytes in a frame, 4,096 in a message, 8
+//!   fragments.
 //!
-//! A script begins with its `[name]`. Then come lines by their first character:
+//! A script begins with its `[name]`. The first character of each line says what follows:
 //!
-//! - `>` is sent. Consecutive lines are joined as they are; `unescape` says how bytes are written.
-//! - `*` is something else that happens: `* pause` (what follows arrives in another segment), `*
-//!   shut` (the client ends its side), `* byte by byte` (what follows is sent so), `* answer the
-//!   Close` (the client waits for the server's Close and sends it back).
-//! - `=` begins the expected answer of the ports that it names.
-//! - `<` is received: one line of HTTP, or one frame.
-//! - `*` ends an answer: the connection is `open` (nothing more arrives), `closed`, `reset`, or the
-//!   answer is `endless`.
-//! - `#` begins a comment.
+//! - `>`: bytes that the client sends. Consecutive lines are joined. `unescape` says how bytes are
+//!   written.
+//! - `*`: an action of the client. `pause` makes the next bytes arrive in another segment. `shut`
+//!   ends the client's side. `byte by byte` sends all later bytes one at a time. `answer the Close`
+//!   waits for the server's Close and sends it back.
+//! - `=`: the ports that give the answer below.
+//! - `<`: a line of HTTP or a frame of the answer.
+//! - `*` at the end of an answer: the state of the connection. It is `open`, which means that
+//!   nothing more arrives, `closed` or `reset`. `endless` stands for an answer that is too long.
+//! - `#`: a comment.
 //!
-//! `--bless` rewrites the answers and leaves all else as it is.
+//! `--bless` rewrites the answers and keeps everything else.
 
 use std::io;
 use std::path::PathBuf;

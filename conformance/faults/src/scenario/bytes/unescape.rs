@@ -1,4 +1,4 @@
-//! How the scripts write bytes.
+//! The notation for bytes in the scripts.
 //!
 //! - `\r`, `\n`, `\\`, `\xNN` are single bytes.
 //! - `{20*a}` is twenty of `a`, which may be longer than a byte.
@@ -7,8 +7,8 @@
 //!   `close`, `ping` and `pong`.
 //! - `{text+ hi}` is the same without FIN.
 //! - `{\xc1 hi}` is a masked frame with this first byte.
-//! - `{masked hi}` is a masking key and the masked payload, to follow a length that a frame would
-//!   not have.
+//! - `{masked hi}` is a masking key and the masked payload. It follows a header that is written
+//!   byte by byte because it is invalid.
 
 use sockeye_testkit::frames::xor;
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
@@ -17,7 +17,7 @@ use crate::peer::{MASKING_KEY, masked_with_first_byte};
 
 pub(super) const UPGRADE: &str = "{upgrade}";
 
-/// The bytes of a line, or `None` if it is malformed.
+/// Returns the bytes of a line, or `None` if the line is malformed.
 pub(super) fn unescape(mut line: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(first) = line.chars().next() {
@@ -42,7 +42,7 @@ pub(super) fn unescape(mut line: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Where the brace is closed that was opened before `text`.
+/// Returns the index of the brace that closes the one before `text`.
 fn closing_brace(text: &str) -> Option<usize> {
     let mut depth = 0;
     text.char_indices().find_map(|(at, char)| {
@@ -56,7 +56,7 @@ fn closing_brace(text: &str) -> Option<usize> {
     })
 }
 
-/// The bytes of what is between braces.
+/// Returns the bytes that the text between braces stands for.
 fn expand(inside: &str) -> Option<Vec<u8>> {
     if inside == "upgrade" {
         return Some(UPGRADE_REQUEST.to_vec());
@@ -87,7 +87,7 @@ fn expand(inside: &str) -> Option<Vec<u8>> {
     Some(masked_with_first_byte(fin | opcode, &payload))
 }
 
-/// The byte after a backslash, and the number of characters that write it.
+/// Returns the byte that the text after a backslash stands for, and the length of that text.
 fn escaped_byte(text: &str) -> Option<(u8, usize)> {
     match text.as_bytes().first()? {
         b'r' => Some((b'\r', 1)),
