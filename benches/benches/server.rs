@@ -1,4 +1,5 @@
-//! What the server adds to a message: echoed by a handler, beside the same through a bare `WebSocket`, in memory.
+//! The cost of the server for a message: an echo by a handler, beside an echo through a bare
+//! `WebSocket`, in memory.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -61,7 +62,7 @@ fn echo_served(io: Batches) {
         let spawned = std::mem::take(&mut *tasks.0.lock().unwrap_or_else(PoisonError::into_inner));
         let nothing_new = spawned.is_empty();
         running.extend(spawned);
-        // The one connection has come and gone.
+        // The only connection has ended.
         if nothing_new && handle.connections().is_empty() {
             handle.shutdown(std::time::Duration::ZERO);
         }
@@ -84,7 +85,7 @@ impl Handler for Echo {
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The same bytes at each read, so many times, then the end. What is written is looked at by nobody.
+/// A stream that returns the same bytes for a number of reads, and then its end. It discards writes.
 struct Batches {
     head: &'static [u8],
     batch: Arc<[u8]>,
@@ -161,7 +162,7 @@ impl Runtime for Tasks {
     }
 }
 
-/// One connection.
+/// A listener with a single connection.
 struct Once(Option<Batches>);
 
 impl Listener for Once {

@@ -1,4 +1,4 @@
-//! What the libraries are given: distinct messages, as the bytes that a client sends.
+//! The input of the libraries: distinct messages, as the bytes that a client sends.
 
 use std::fmt;
 
@@ -7,27 +7,28 @@ use sockeye_testkit::frames::put_frame;
 use crate::RawDeflate;
 use crate::json::json;
 
-/// At least this many bytes of distinct messages, so that neither caches nor branch predictors learn them by heart.
+/// The least total size of the messages, so large that neither caches nor branch predictors can learn
+/// them.
 const LAP: usize = 256 << 10;
 
 /// "Per-Message Compressed" (RFC 7692 6), beside the opcode.
 const RSV1: u8 = 0x40;
 
-/// What a payload is made of.
+/// The contents of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Random bytes.
     Binary,
-    /// Text that is all ASCII, much like JSON.
+    /// ASCII text, much like JSON.
     Ascii,
-    /// Text whose characters take one to four bytes.
+    /// Text with characters of one to four bytes.
     MultiByte,
-    /// Records as an application sends them: what compression is for.
+    /// Records like those of an application, which compress well.
     Json,
 }
 
 impl Kind {
-    /// Whether its messages are text.
+    /// Returns whether the messages are text.
     #[must_use]
     pub fn is_text(self) -> bool {
         self != Kind::Binary
@@ -45,25 +46,25 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One kind of message.
+/// The shape of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// What it is made of.
+    /// Its contents.
     pub kind: Kind,
-    /// Bytes of payload.
+    /// The bytes of its payload.
     pub size: usize,
-    /// Bytes in each of its frames; `None` for one frame.
+    /// The bytes in each of its frames, or `None` for a single frame.
     pub fragment: Option<usize>,
 }
 
 impl Shape {
-    /// A message in one frame.
+    /// Returns the shape of a message in one frame.
     #[must_use]
     pub fn new(kind: Kind, size: usize) -> Self {
         Shape { kind, size, fragment: None }
     }
 
-    /// The same message in frames of `size` bytes.
+    /// Splits the message into frames of `size` bytes.
     #[must_use]
     pub fn in_fragments(self, size: usize) -> Self {
         Shape { fragment: Some(size), ..self }
@@ -80,7 +81,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// A size as one says it: `16 B`, `1 KiB`.
+/// Formats a size, such as `16 B` or `1 KiB`.
 #[must_use]
 pub fn size_name(size: usize) -> String {
     match size {
@@ -93,34 +94,34 @@ pub fn size_name(size: usize) -> String {
 /// Distinct messages of one shape, and the masked frames that carry them.
 #[derive(Debug)]
 pub struct Traffic {
-    /// What they have in common.
+    /// The shape of every message.
     pub shape: Shape,
     /// The messages.
     pub messages: Vec<Vec<u8>>,
-    /// The same compressed, if that is how they are sent.
+    /// The compressed messages, if the wire is compressed.
     pub compressed: Vec<Vec<u8>>,
     pub(crate) wire: Vec<u8>,
-    /// Where the messages begin in `wire`.
+    /// The index in `wire` at which the messages begin.
     pub(crate) start: usize,
-    /// Where each message ends, from there.
+    /// The end of each message, relative to `start`.
     pub(crate) ends: Vec<usize>,
 }
 
 impl Traffic {
-    /// The first messages as they are on the wire.
+    /// Returns the first messages as they are on the wire.
     #[must_use]
     pub fn first(&self, count: usize) -> &[u8] {
         &self.wire[self.start..][..self.ends[count - 1]]
     }
 
-    /// Makes them; the same ones each time.
+    /// Makes the messages, which are the same in every run.
     #[must_use]
     pub fn new(shape: Shape) -> Self {
         Self::with_wire(shape, None)
     }
 
-    /// The same messages, but what is on the wire is compressed at level 6. Nothing looks back beyond the first message, so the
-    /// wire may be read again and again on one connection.
+    /// Makes the same messages, compressed at level 6 on the wire. No message refers back beyond the
+    /// first one, so a connection can read the wire repeatedly.
     #[must_use]
     pub fn deflated(shape: Shape, takeover: bool) -> Self {
         Self::with_wire(shape, Some(RawDeflate::new(6, takeover)))
@@ -166,8 +167,9 @@ impl Traffic {
         traffic
     }
 
-    /// The same at another place in memory, `by` bytes into it. How fast a processor copies depends on how the addresses
-    /// lie to one another, by a factor of three; that is to be chance, not fate.
+    /// Returns a copy of the traffic that begins `by` bytes into its memory. The speed of copying
+    /// depends on the relative alignment of the addresses, by a factor of three, so each round uses
+    /// another one.
     #[must_use]
     pub fn moved(&self, by: usize) -> Self {
         let mut wire = vec![0; by];
@@ -183,7 +185,7 @@ impl Traffic {
     }
 }
 
-/// A payload of exactly `size` bytes.
+/// Returns a payload of exactly `size` bytes.
 #[must_use]
 pub fn payload(kind: Kind, size: usize, random: &mut fastrand::Rng) -> Vec<u8> {
     match kind {

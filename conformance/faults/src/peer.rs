@@ -1,4 +1,5 @@
-//! A peer that builds and parses frames by its own code, by RFC 6455. It uses no client of Sockeye.
+//! A peer that builds frames with the testkit and parses them by its own code. It uses no client of
+//! Sockeye.
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
