@@ -8,6 +8,7 @@ use sockeye_core::handshake::client::{Request, Url};
 use sockeye_core::handshake::server::Accept;
 use sockeye_core::{Config, MessageKind, Payload};
 use sockeye_driver::{Error, accept_with, client as open_client};
+use sockeye_testkit::handshake::upgrade_request;
 use sockeye_testkit::sim::*;
 
 fn settings() -> Vec<Deflate> {
@@ -173,11 +174,8 @@ fn a_message_with_no_part_returned_yet_is_received_whole() {
         let time = executor.time.clone();
         accept(io, time, settings().remove(0))
     });
-    peer.push(
-        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-        Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
-    );
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    peer.push(upgrade_request("/", offer).as_bytes());
     executor.run_until_idle();
     let mut ws = opened.take();
     // "Hello" of RFC 7692 7.2.3.1, masked with zeros. The first byte inflates to nothing yet.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sockeye_core::{Config, Message, Opcode};
 use sockeye_driver::read_upgrade;
 use sockeye_testkit::frames::*;
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_testkit::memory::{CountingAllocator, live};
 use sockeye_testkit::sim::*;
 
@@ -84,10 +85,7 @@ fn a_pending_upgrade_owns_no_read_buffer() {
     let config = Arc::new(Config::new());
     let open = || {
         let (io, peer) = pipe(1 << 20);
-        peer.push(
-            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        );
+        peer.push(UPGRADE_REQUEST);
         let pending = poll_once(read_upgrade(io, time.clock(), config.clone())).unwrap().unwrap();
         (pending, peer)
     };
