@@ -85,7 +85,8 @@ impl Handler for Echo {
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A stream that returns the same bytes for a number of reads, and then its end. It discards writes.
+/// A stream that returns the same bytes for a number of reads, and then its end. It discards
+/// writes.
 struct Batches {
     head: &'static [u8],
     batch: Arc<[u8]>,

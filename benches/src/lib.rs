@@ -1,7 +1,8 @@
-//! What Sockeye costs, measured beside other WebSocket libraries: the parts that the benchmarks share.
+//! The shared parts of the benchmarks, which compare Sockeye with other WebSocket libraries.
 //!
-//! Every library gets the same bytes through the same in-memory stream and does the same work: whole messages, text
-//! checked, bytes counted. See the README for how to run and read the benchmarks.
+//! Every library reads the same bytes from the same in-memory stream and does the same work: it
+//! makes whole messages, checks text and counts bytes. The README says how to run and read the
+//! benchmarks.
 
 mod cpu;
 pub mod deflate;

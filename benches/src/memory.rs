@@ -34,8 +34,8 @@ impl<'t> Memory<'t> {
         Self::with_batches(traffic, None)
     }
 
-    /// Creates a stream of `batch` messages at a time. After each batch the reader must wait once, as if
-    /// no more had arrived.
+    /// Creates a stream of `batch` messages at a time. After each batch the reader must wait once,
+    /// as if no more had arrived.
     #[must_use]
     pub fn in_batches(traffic: &'t Traffic, batch: usize) -> Self {
         Self::with_batches(traffic, Some(batch))

@@ -1,5 +1,5 @@
-//! permessage-deflate (RFC 7692 section 7.2) by hand, with flate2 over zlib-rs. It compresses the traffic, checks the output
-//! of the libraries, and is the lower limit of their times.
+//! permessage-deflate (RFC 7692 section 7.2) by hand, with flate2 over zlib-rs. It compresses the
+//! traffic, checks the output of the libraries, and is the lower limit of their times.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 

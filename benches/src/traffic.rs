@@ -7,8 +7,8 @@ use sockeye_testkit::frames::put_frame;
 use crate::RawDeflate;
 use crate::json::json;
 
-/// The least total size of the messages, so large that neither caches nor branch predictors can learn
-/// them.
+/// The least total size of the messages, so large that neither caches nor branch predictors can
+/// learn them.
 const LAP: usize = 256 << 10;
 
 /// "Per-Message Compressed" (RFC 7692 6), beside the opcode.
@@ -120,8 +120,8 @@ impl Traffic {
         Self::with_wire(shape, None)
     }
 
-    /// Makes the same messages, compressed at level 6 on the wire. No message refers back beyond the
-    /// first one, so a connection can read the wire repeatedly.
+    /// Makes the same messages, compressed at level 6 on the wire. No message refers back beyond
+    /// the first one, so a connection can read the wire repeatedly.
     #[must_use]
     pub fn deflated(shape: Shape, takeover: bool) -> Self {
         Self::with_wire(shape, Some(RawDeflate::new(6, takeover)))

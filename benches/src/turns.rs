@@ -1,7 +1,7 @@
 //! Measures the libraries in short turns, and takes the medians.
 //!
-//! Figures of one run can be compared, because a disturbance of the machine hits all of them. Figures
-//! of different runs cannot.
+//! Figures of one run can be compared, because a disturbance of the machine hits all of them.
+//! Figures of different runs cannot.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ pub const ROUNDS: usize = 15;
 
 /// Gives each of `rows` a turn in each round, and returns the medians in ns.
 ///
-/// A turn repeats the work until it fills `turn`. `stage` prepares a round, and `run` does a number of
-/// repetitions and returns their time.
+/// A turn repeats the work until it fills `turn`. `stage` prepares a round, and `run` does a number
+/// of repetitions and returns their time.
 pub fn medians<Row, Stage>(
     rows: &mut [Row],
     turn: Duration,

@@ -1,5 +1,5 @@
-//! Checks that every library does the same work in the benchmarks: each sends back the messages that
-//! it received.
+//! Checks that every library does the same work in the benchmarks: each sends back the messages
+//! that it received.
 
 use std::cell::RefCell;
 

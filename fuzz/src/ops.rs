@@ -143,7 +143,7 @@ fn send_frame(end: &mut End, input: &mut Input<'_>) {
     end.record_frame(result, opcode, part, finish);
 }
 
-/// Checks that a close over a working transport ends both connections, whatever happened before.
+/// Checks that a close over a working transport ends both connections, regardless of earlier calls.
 fn finish(pair: &mut Pair) {
     pair.run_until_idle();
     pair.check_delivery();

@@ -18,7 +18,7 @@ pub(crate) enum Takeover {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Not a deflate stream, whatever might follow.
+    /// Not a deflate stream, regardless of what follows.
     Invalid,
     /// The end is inside a block or a byte.
     Truncated,

@@ -1,4 +1,5 @@
-//! permessage-deflate beside the libraries that have it: time, size, and the effect of many connections.
+//! permessage-deflate beside the libraries that have it: time, size, and the effect of many
+//! connections.
 
 use std::time::Duration;
 

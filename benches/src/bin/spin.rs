@@ -1,4 +1,5 @@
-//! Repeats one operation for a profiler: `spin <library> <decode|echo|echo16> <ascii|multi-byte|binary> <size> <seconds>`.
+//! Repeats one operation for a profiler:
+//! `spin <library> <decode|echo|echo16> <ascii|multi-byte|binary> <size> <seconds>`.
 
 use std::time::Duration;
 

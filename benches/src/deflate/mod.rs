@@ -1,4 +1,5 @@
-//! Servers that have negotiated permessage-deflate (RFC 7692): Sockeye beside the libraries that have it.
+//! Servers that have negotiated permessage-deflate (RFC 7692): Sockeye beside the libraries that
+//! have it.
 
 mod floor;
 mod ours;
@@ -115,8 +116,8 @@ impl Work<'_> {
 impl Library {
     /// Creates work that receives the traffic.
     ///
-    /// One repetition is the whole traffic: a library may inflate everything that one read returned, so
-    /// a shorter turn would pay for the following ones.
+    /// One repetition is the whole traffic: a library may inflate everything that one read
+    /// returned, so a shorter turn would pay for the following ones.
     #[must_use]
     pub fn inflate<'t>(&self, traffic: &'t Traffic, settings: Settings) -> Work<'t> {
         let mut connection = (self.open)(Memory::new(traffic), settings);
@@ -132,7 +133,8 @@ impl Library {
         Work { name: self.name, messages: messages as u64, bytes, once: Box::new(once) }
     }
 
-    /// Creates work that sends messages, each on the next connection. One repetition is one message.
+    /// Creates work that sends messages, each on the next connection. One repetition is one
+    /// message.
     #[must_use]
     pub fn deflate<'t>(
         &self,
@@ -149,7 +151,8 @@ impl Library {
         let mut open: Vec<_> = std::iter::repeat_with(open).take(connections).collect();
         let mut turn = 0;
         let mut once = move || {
-            // Neighbours send different messages, and a connection repeats one only after all the others.
+            // Neighbours send different messages, and a connection repeats one only after all the
+            // others.
             let (at, round) = (turn % connections, turn / connections);
             let message = &messages[(at * 37 + round) % messages.len()];
             open[at].send(message);
@@ -160,7 +163,8 @@ impl Library {
         Work { name: self.name, messages: 1, bytes: size as u64, once: Box::new(once) }
     }
 
-    /// Returns the size of the messages on the wire, with headers, if one connection sends them all.
+    /// Returns the size of the messages on the wire, with headers, if one connection sends them
+    /// all.
     #[must_use]
     pub fn size(&self, traffic: &Traffic, messages: &[Text], settings: Settings) -> usize {
         let written = RefCell::new(Vec::new());

@@ -26,15 +26,16 @@ pub trait Library {
     /// The name in the reports.
     const NAME: &'static str;
 
-    /// Receives `count` whole messages as a server, checks their text, and returns the number of bytes.
+    /// Receives `count` whole messages as a server, checks their text, and returns the number of
+    /// bytes.
     fn decode(memory: Memory<'_>, count: u64) -> u64;
 
-    /// Receives `count` messages as a server, sends each back, and returns the number of bytes received.
-    /// If the library can, it answers messages that arrived together with one write.
+    /// Receives `count` messages as a server, sends each back, and returns the number of bytes
+    /// received. If the library can, it answers messages that arrived together with one write.
     fn echo(memory: Memory<'_>, count: u64) -> u64;
 
-    /// Sends the same message `count` times and returns the number of bytes sent. If the library can, it
-    /// puts sixteen into one write. Returns `None` if the library cannot send like this.
+    /// Sends the same message `count` times and returns the number of bytes sent. If the library
+    /// can, it puts sixteen into one write. Returns `None` if the library cannot send like this.
     fn encode(memory: Memory<'_>, encode: &Encode, count: u64) -> Option<u64>;
 }
 

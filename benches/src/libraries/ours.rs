@@ -1,5 +1,5 @@
-//! Sockeye in three configurations: the state machine alone, the driver with owned messages, and the
-//! driver with lent ones.
+//! Sockeye in three configurations: the state machine alone, the driver with owned messages, and
+//! the driver with lent ones.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
