@@ -31,7 +31,7 @@ pub struct Assembler {
     compressed: bool,
 }
 
-/// What the buffer holds.
+/// The contents of the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Contents {
     #[default]

@@ -219,7 +219,7 @@ impl Connection {
     /// Notifies the connection that the transport takes no more bytes. The queue is discarded and
     /// nothing more can be sent.
     ///
-    /// What the peer sent before can still be received until
+    /// Input that the peer sent earlier can still be received until
     /// [`handle_eof`](Connection::handle_eof), for at most [`Config::close_timeout`].
     pub fn handle_write_error(&mut self) {
         self.sender.handle_write_error();
@@ -286,7 +286,7 @@ impl Connection {
 
     /// Begins the closing handshake (RFC 6455 7.1.2).
     ///
-    /// What the peer sent before its own Close is still delivered. The peer has
+    /// Messages that the peer sent before its own Close are still delivered. The peer has
     /// [`Config::close_timeout`] to answer.
     ///
     /// # Errors

@@ -85,7 +85,9 @@ impl fmt::Display for ProtocolError {
             Self::InvalidLength => f.write_str("the peer sent a length that is not in its shortest form"),
             Self::ControlTooLong => f.write_str("the peer sent a control frame of more than 125 bytes"),
             Self::FragmentedControl => f.write_str("the peer fragmented a control frame"),
-            Self::UnexpectedContinuation => f.write_str("the peer sent a continuation frame outside a message"),
+            Self::UnexpectedContinuation => {
+                f.write_str("the peer sent a continuation frame outside a message")
+            }
             Self::ExpectedContinuation => f.write_str("the peer began a message inside a fragmented one"),
             Self::CloseTooShort => f.write_str("the peer sent a Close frame with a payload of one byte"),
             Self::InvalidCloseCode(code) => write!(f, "the peer sent the invalid close code {code}"),

@@ -33,13 +33,13 @@
 //!
 //! The core keeps these promises:
 //!
-//! 5. **Errors** tell whose fault they are. A [`ProtocolError`] is the peer's: it ends the connection
-//!    and has been answered with a Close. A [`SendError`] is the caller's: nothing was sent, and the
-//!    connection is unchanged.
-//! 6. **Memory** is bounded. No allocation depends on a number that the peer sent, every queue has a
-//!    limit in [`Config`], and an idle connection takes at most 256 bytes.
-//! 7. **No call panics**, whatever the bytes, the peer or the caller do. Every call makes progress or
-//!    tells what it waits for.
+//! 5. **Errors** tell whose fault they are. A [`ProtocolError`] is the peer's: it ends the
+//!    connection and has been answered with a Close. A [`SendError`] is the caller's: nothing was
+//!    sent, and the connection is unchanged.
+//! 6. **Memory** is bounded. No allocation depends on a number that the peer sent, every queue has
+//!    a limit in [`Config`], and an idle connection takes at most 256 bytes.
+//! 7. **No call panics**, for any bytes and any sequence of calls. Every call makes progress, or
+//!    its result tells what the connection waits for.
 //!
 //! This is the whole loop over a blocking stream, without deadlines. `sockeye-std` has a loop with
 //! deadlines.

@@ -158,7 +158,7 @@ impl fmt::Debug for MessageRef<'_> {
 pub struct Payload<'a> {
     pub(crate) kind: MessageKind,
     pub(crate) data: PayloadData<'a>,
-    /// What [`compress`](Payload::compress) requested.
+    /// The request of [`compress`](Payload::compress).
     pub(crate) compress: Option<bool>,
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Outbox {
     /// The segments before `buffer`. Boxed, because most connections never have one.
     shared: Option<Box<Shared>>,
     buffer: Vec<u8>,
-    /// How many bytes of the front segment have been written.
+    /// The bytes of the front segment that have been written.
     written: usize,
     /// The caller lent `buffer` and will reclaim it, so it must not be freed.
     is_lent: bool,

@@ -31,8 +31,7 @@ pub struct Prepared {
     plain: Encoded,
     /// The compressed encoding, and the window that it was compressed with, in bits.
     deflated: Option<(Encoded, u8)>,
-    /// What the caller requested; `Some(false)` also if compression does not make the message
-    /// shorter.
+    /// The caller's request; `Some(false)` also if compression does not make the message shorter.
     pub(crate) compress: Option<bool>,
 }
 

@@ -42,7 +42,7 @@ pub struct Receiver {
     inflater: Option<Box<Inflater>>,
 }
 
-/// What the receiver reads next.
+/// The part of a frame that the receiver reads next.
 #[derive(Debug)]
 enum Step {
     Header,

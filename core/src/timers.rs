@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::config::Config;
 use crate::time::{Deadline, Instant};
 
-/// How many times within an idle timeout the connection checks for input.
+/// The number of checks for input within an idle timeout.
 const IDLE_CHECKS: u8 = 4;
 
 /// The shortest ping interval. A shorter one would keep the caller busy with nothing else.
@@ -45,7 +45,7 @@ enum Outstanding {
     Answered,
 }
 
-/// What the sender must do at a deadline.
+/// The action that a deadline requires.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     Nothing,

@@ -129,7 +129,7 @@ impl Sender {
         if self.closing.can_send() { Ok(()) } else { Err(SendError::Closed) }
     }
 
-    /// Queues a Close, whatever the length of the queue.
+    /// Queues a Close, even if the queue is full.
     pub(super) fn write_close(&mut self, payload: &[u8]) {
         self.discard_pending_pong();
         self.write_frame(Opcode::Close, Flags::default(), PayloadData::Borrowed(payload));

@@ -54,7 +54,7 @@ enum Handshake {
     Failed,
 }
 
-/// What the transport can still do.
+/// The state of the transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Transport {
     /// It works in both directions.
