@@ -56,11 +56,11 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebS
 /// use sockeye_tokio::{Accept, Config, Response, Upgrade};
 ///
 /// let config = Arc::new(Config::new().max_message_size(64 << 10));
-/// let ws = sockeye_tokio::accept_with(stream, config, async |upgrade: &Upgrade| match upgrade.path() {
+/// let decide = async |upgrade: &Upgrade| match upgrade.path() {
 ///     "/chat" => Ok(Accept::new().header("Set-Cookie", "seen=1").expect("a valid header")),
 ///     _ => Err(Response::text(404, "the only path is /chat\n")),
-/// })
-/// .await?;
+/// };
+/// let ws = sockeye_tokio::accept_with(stream, config, decide).await?;
 /// # Ok(()) }
 /// ```
 ///
