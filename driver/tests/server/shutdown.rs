@@ -14,8 +14,9 @@ use super::{Echo, TestServer};
 fn m12_shutdown_writes_what_is_queued_closes_with_1001_and_accepts_no_connection() {
     let (opened, has_opened) = mpsc::channel();
     let server = TestServer::handler(Echo(opened));
-    let mut all: Vec<RawClient> = (0..10).map(|_| server.open()).collect();
-    let clients: Vec<Client> = (0..10).map(|_| has_opened.recv().unwrap()).collect();
+    // Connect one after the other: the open events of different connections come in any order.
+    let (mut all, clients): (Vec<RawClient>, Vec<Client>) =
+        (0..10).map(|_| (server.open(), has_opened.recv().unwrap())).unzip();
     let mut idle = server.connect();
     let mut accepted = 0;
     // More than the sockets take: the server writes the rest while it shuts down.
