@@ -25,7 +25,7 @@ fn m1_a_push_is_written_at_once_while_the_connections_thread_is_busy() {
     let id = world.server.connections()[0];
     for busy in [false, true] {
         if busy {
-            world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
+            world.send(&pipe, &client_frame(Opcode::Text, b"wait forever"));
         }
         let polls = world.executor.polls();
         world.server.push(id, "now").unwrap();
@@ -87,7 +87,7 @@ fn m4_bytes_that_the_transport_does_not_accept_are_written_later_in_order() {
 fn m5_a_close_is_sent_at_once_and_its_deadline_is_kept() {
     let mut world = threads(Config::new().close_timeout(Duration::from_secs(3)));
     let (pipe, busy) = (world.open(), world.open());
-    world.send(&busy, &client_frame(Opcode::Text, b"wait for ever"));
+    world.send(&busy, &client_frame(Opcode::Text, b"wait forever"));
     for id in world.server.connections() {
         world.server.disconnect(id, CloseCode::NORMAL, "enough").unwrap();
         assert_eq!(world.server.push(id, "more"), Err(PushError::Closing));
@@ -197,7 +197,7 @@ fn m4_a_push_does_not_replace_the_waker_of_a_waiting_send() {
     let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
     let client = world.server.client(id).unwrap();
-    world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
+    world.send(&pipe, &client_frame(Opcode::Text, b"wait forever"));
     world.server.push(id, payload(0, 600)).unwrap();
     let sender = std::thread::spawn(move || client.send_blocking(payload(1, 600)).unwrap());
     std::thread::sleep(Duration::from_millis(200));
@@ -210,7 +210,7 @@ fn m4_a_second_waiting_send_is_woken_after_the_first() {
     let mut world = threads(Config::new().high_water_mark(500));
     let pipe = world.open_with_capacity(100);
     let id = world.server.connections()[0];
-    world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
+    world.send(&pipe, &client_frame(Opcode::Text, b"wait forever"));
     world.server.push(id, payload(0, 600)).unwrap();
     let senders: Vec<_> = (1..3)
         .map(|n| {
@@ -244,7 +244,7 @@ fn m1_a_task_woken_by_a_push_may_use_the_connection_at_once() {
         let mut world = threads(Config::new().high_water_mark(500));
         let pipe = world.open_with_capacity(100);
         let id = world.server.connections()[0];
-        world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
+        world.send(&pipe, &client_frame(Opcode::Text, b"wait forever"));
         world.server.push(id, payload(0, 600)).unwrap();
         let client = world.server.client(id).unwrap();
         let waker = Waker::from(Arc::new(RunsAtOnce(client.clone())));

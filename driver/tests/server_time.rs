@@ -210,7 +210,7 @@ fn m12_shutdown_takes_as_long_as_the_slowest_connection_within_the_grace_period(
 fn m12_a_handler_that_waits_forever_is_dropped_after_the_grace_period() {
     let mut world = World::new(Config::new());
     let pipe = world.open();
-    world.send(&pipe, &client_frame(Opcode::Text, b"wait for ever"));
+    world.send(&pipe, &client_frame(Opcode::Text, b"wait forever"));
     world.server.shutdown(Duration::from_secs(3));
     world.executor.run_until_idle();
     world.wait(2999);

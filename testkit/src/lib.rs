@@ -1,15 +1,15 @@
 //! The helpers that Sockeye's tests share.
 //!
-//! | To test | Use |
-//! |---|---|
-//! | bytes on the wire | [`frames`]: builds and reads frames without the code under test |
-//! | the opening handshake | [`handshake`]: the sample request and key of RFC 6455 |
-//! | a [`Connection`](sockeye_core::Connection) | [`pair`]: one end or two, in memory, on a virtual clock |
-//! | compression | [`deflate`]: ends that have negotiated it, and a counting codec pool |
-//! | a server over real sockets | [`RawClient`]: a blocking client that sends any bytes |
-//! | events that arrive later | [`eventually`] and [`EventLog`] |
-//! | memory | [`memory`]: an allocator that counts |
-//! | the driver or a server in memory | `sim`, with the feature `driver`: a faulty transport, a virtual clock, an executor |
+//! - Bytes on the wire: [`frames`] builds and reads frames without the code under test.
+//! - The opening handshake: [`handshake`] has the sample request and key of RFC 6455.
+//! - A [`Connection`](sockeye_core::Connection): [`pair`] runs one end or two in memory, on a
+//!   virtual clock.
+//! - Compression: [`deflate`] has ends that have negotiated it, and a codec pool that counts.
+//! - A server over real sockets: [`RawClient`] is a blocking client that sends any bytes.
+//!   [`eventually`] and [`EventLog`] wait for events.
+//! - The driver, or a server in memory: `sim` has a transport that misbehaves on request, a clock
+//!   that only the test moves and an executor that finds lost wakers. It needs the feature `driver`.
+//! - Memory: [`memory`] has an allocator that counts.
 //!
 //! Helpers fail by panicking, so a failed helper fails its test.
 //!
@@ -25,8 +25,10 @@ pub mod pair;
 #[cfg(feature = "driver")]
 pub mod sim;
 
+mod polls;
 mod raw_client;
 mod wait;
 
+pub use polls::{poll_at_most, poll_once, until_woken, yield_now};
 pub use raw_client::{Answer, RawClient, Stream};
 pub use wait::{EventLog, PATIENCE, eventually};

@@ -1,4 +1,4 @@
-//! Which events a handler gets, and when (E5 to E10). E1 is a compile test in the docs of `Handler`.
+//! Which events a handler gets, and when (E5 to E10). The docs of `Handler` test E1.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use sockeye_driver::server::{
     BoxError, Callbacks, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port, PushError,
     Refused,
 };
-use sockeye_testkit::{EventLog, eventually};
+use sockeye_testkit::{EventLog, eventually, yield_now};
 
 use super::TestServer;
 
@@ -198,18 +198,6 @@ fn e9_events_of_one_connection_never_overlap_and_connections_run_concurrently() 
     two.expect_text("b");
 }
 
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 #[test]
 fn e10_an_error_or_a_panic_in_a_handler_ends_only_its_own_connection() {
     let log = EventLog::default();
@@ -235,7 +223,7 @@ fn e10_an_error_or_a_panic_in_a_handler_ends_only_its_own_connection() {
     log.wait_for("message Text still here");
 }
 
-/// Does its work before it returns a future, and panics when it is told of a failure too.
+/// Does its work before it returns a future, and panics again when its failure is reported.
 struct Eager(EventLog);
 
 impl Handler for Eager {

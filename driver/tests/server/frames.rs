@@ -8,7 +8,7 @@ use super::TestServer;
 use super::events::EventLogger;
 
 #[test]
-fn e2_fragments_become_one_message_of_the_first_ones_kind() {
+fn e2_fragments_become_one_message_with_the_kind_of_the_first() {
     let log = EventLog::default();
     let server = TestServer::handler(EventLogger(log.clone()));
     let mut raw = server.open();
@@ -68,7 +68,7 @@ fn e3_by_default_pings_are_answered_and_neither_pings_nor_pongs_are_reported() {
 }
 
 #[test]
-fn o2_o3_o4_forwarded_control_frames_reach_the_handler_which_answers_the_pings() {
+fn o2_o3_o4_forwarded_control_frames_reach_the_handler_and_pings_are_not_answered() {
     let log = EventLog::default();
     let port = Port::new(EventLogger(log.clone())).forward_close(true).forward_ping(true).forward_pong(true);
     let server = TestServer::port(port);

@@ -36,7 +36,7 @@ fn o8_connections_above_the_limit_get_503_until_one_ends() {
     drop(leaving);
     eventually("the connection to end", || server.handle.connections().len() == 2);
     // The count is updated shortly after the registry.
-    eventually("room", || {
+    eventually("a free slot", || {
         let mut raw = server.connect();
         raw.write(upgrade_request("/", ""));
         raw.answer().status() == 101
@@ -57,7 +57,7 @@ fn o8_concurrent_handshakes_are_limited_and_open_connections_do_not_count() {
     let [mut one, _two] = half;
     // A connection that has made a plain request is no longer a handshake.
     assert_eq!(one.get("/").status(), 200);
-    eventually("room", || {
+    eventually("a free slot", || {
         let mut raw = server.connect();
         raw.write(upgrade_request("/", ""));
         raw.answer().status() == 101

@@ -1,4 +1,4 @@
-//! NumberSender that wait for a slow reader (M4).
+//! Sends that wait for a slow reader (M4).
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use sockeye_testkit::{EventLog, eventually};
 use super::TestServer;
 use super::backpressure::{expect_numbers, fill, numbered};
 
-/// NumberSender as many numbered messages as a message asks for, and logs how that ended.
+/// Sends as many numbered messages as a message asks for, and logs how that ended.
 struct NumberSender(EventLog);
 
 impl Handler for NumberSender {

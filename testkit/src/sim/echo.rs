@@ -10,9 +10,9 @@ use super::{poll_at_most, until_woken};
 
 /// A handler that echoes messages and request bodies, and records every other event.
 ///
-/// Some messages make it misbehave: `wait for ever`, `wait at the gate` (until
-/// [`World::open_gate`](super::World::open_gate)) and `fail`. A request for `/impatient` cancels and
-/// restarts the read of its body again and again.
+/// Some messages make it misbehave: `wait forever`, `wait at the gate` (until
+/// [`World::open_gate`](super::World::open_gate)) and `fail`. A request for `/impatient` cancels
+/// and restarts the read of its body again and again.
 #[derive(Debug, Clone, Default)]
 pub struct Echo(Arc<Mutex<Record>>);
 
@@ -43,7 +43,7 @@ impl Echo {
 impl Handler for Echo {
     async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
         match message.as_text() {
-            Some("wait for ever") => std::future::pending().await,
+            Some("wait forever") => std::future::pending().await,
             Some("wait at the gate") => {
                 poll_fn(|cx| {
                     let mut record = self.record();

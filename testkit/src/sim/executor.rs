@@ -17,8 +17,8 @@ thread_local! {
     static NEXT_ID: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Wakes `waker` when no task can run, unless it is cancelled before. Returns the number to cancel it
-/// with.
+/// Wakes `waker` when no task can run, unless it is cancelled before. Returns the number to cancel
+/// it with.
 pub(super) fn wake_when_idle(waker: &Waker) -> usize {
     let id = NEXT_ID.replace(NEXT_ID.get() + 1);
     IDLE_WAKERS.with_borrow_mut(|wakers| wakers.push((id, waker.clone())));

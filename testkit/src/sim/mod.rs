@@ -22,16 +22,15 @@ mod clock;
 mod echo;
 mod executor;
 mod pipe;
-mod polls;
 mod runtime;
 mod world;
 
+pub use crate::polls::{poll_at_most, poll_once, until_woken, yield_now};
 pub use cancel::{Canceller, at_every_poll};
 pub use clock::{Alarm, TestClock, Time};
 pub use echo::Echo;
 pub use executor::{Executor, Handle, Spawner, run};
 pub use pipe::{Fail, Faults, Pending, Pipe, Probe, Stats, pipe, pipe_with};
-pub use polls::{poll_at_most, poll_once, until_woken, yield_now};
 pub use runtime::{Connector, SimListener, SimRuntime};
 pub use world::World;
 

@@ -112,8 +112,8 @@ impl Probe {
 /// One end of an in-memory transport that misbehaves as its [`Faults`] say.
 ///
 /// It keeps the contract of polling strictly: it wakes only the last waker, and no waker after the
-/// operation has finished. Like a TCP socket it is reset when it is dropped with unread bytes in it,
-/// or written to after that; the peer then loses the bytes that it has not read.
+/// operation has finished. Like a TCP socket, a pipe that is dropped with unread bytes resets the
+/// connection, and so does a write after that. The peer then loses the bytes that it has not read.
 #[derive(Debug)]
 pub struct Pipe {
     pub(super) rx: Arc<Mutex<Channel>>,
@@ -159,7 +159,8 @@ impl Pipe {
         Probe(self.stats.clone())
     }
 
-    /// Decides whether the operation runs, is made pending or fails. `Ok(true)` is the end of the input.
+    /// Decides whether the operation runs, is made pending or fails. Returns `Ok(true)` at the end of
+    /// the input.
     fn begin(&self, op: Op, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut stats = self.stats.lock().unwrap();
         if self.faults.interrupted {
@@ -197,7 +198,7 @@ impl Pipe {
         }
     }
 
-    /// Notes that the operation is pending already, so that the next poll is not made pending first.
+    /// Notes that the operation is pending already, so that its next poll is not made pending first.
     fn would_block(&self, op: Op) {
         if self.faults.pending != Pending::Never {
             self.stats.lock().unwrap().made_pending[op as usize] = Some(usize::MAX);
