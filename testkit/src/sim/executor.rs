@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::clock::Time;
 
-/// More polls than any test needs: a test that exceeds them spins.
+/// The default limit of polls. A test that reaches it spins.
 const LIMIT: usize = 400_000;
 
 thread_local! {
@@ -129,7 +129,7 @@ impl Executor {
         }
     }
 
-    /// Polls the tasks spawned last first.
+    /// Polls the task that was spawned last first, if `backwards`.
     #[must_use]
     pub fn backwards(mut self, backwards: bool) -> Self {
         self.backwards = backwards;

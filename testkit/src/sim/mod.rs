@@ -21,6 +21,7 @@ mod cancel;
 mod clock;
 mod echo;
 mod executor;
+mod faults;
 mod pipe;
 mod runtime;
 mod world;
@@ -30,7 +31,8 @@ pub use cancel::{Canceller, at_every_poll};
 pub use clock::{Alarm, TestClock, Time};
 pub use echo::Echo;
 pub use executor::{Executor, Handle, Spawner, run};
-pub use pipe::{Fail, Faults, Pending, Pipe, Probe, Stats, pipe, pipe_with};
+pub use faults::{Fail, Faults, Pending, Probe, Stats};
+pub use pipe::{Pipe, pipe, pipe_with};
 pub use runtime::{Connector, SimListener, SimRuntime};
 pub use world::World;
 

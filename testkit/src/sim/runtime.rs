@@ -11,7 +11,8 @@ use sockeye_driver::server::{
 
 use super::clock::{TestClock, Time};
 use super::executor::{Executor, Handle, Spawner};
-use super::pipe::{Faults, Pipe, pipe_with, wake};
+use super::faults::Faults;
+use super::pipe::{Pipe, pipe_with, wake};
 
 /// A server runtime of pipes, virtual clocks and the test's [`Executor`].
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ pub struct Connector(Arc<Mutex<Backlog>>);
 struct Backlog {
     queue: VecDeque<io::Result<Pipe>>,
     server: Option<Waker>,
-    /// When the server accepted each of them.
+    /// When the server accepted each connection or error.
     accepted_at: Vec<Instant>,
 }
 
@@ -93,7 +94,7 @@ impl Connector {
         client
     }
 
-    /// Sets what the next `accept` returns.
+    /// Queues the result of a later `accept`.
     pub fn offer(&self, accepted: io::Result<Pipe>) {
         let mut backlog = self.0.lock().unwrap();
         backlog.queue.push_back(accepted);
