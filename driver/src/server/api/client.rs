@@ -1,4 +1,4 @@
-//! A handle on one connection.
+//! A handle to one connection.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::server::registry::info::{ConnectionId, Info};
 use crate::server::registry::push_target::{Command, Flusher};
 use crate::server::registry::send_future::SendFuture;
 
-/// A handle on one connection, which every event receives.
+/// A handle to one connection. Each event of a [`Handler`](crate::server::Handler) receives one.
 ///
 /// It is cheap to clone, and may be kept and used from any task or thread. Once the connection has
 /// ended, its methods return an error.
@@ -50,7 +50,7 @@ impl Client {
         self.entry.peer()
     }
 
-    /// Returns a handle on the server.
+    /// Returns a handle to the server.
     #[must_use]
     pub fn server(&self) -> ServerHandle {
         ServerHandle::new(self.hub.clone())
@@ -230,7 +230,7 @@ impl Client {
 }
 
 impl ServerHandle {
-    /// Returns a handle on the connection with this id, or `None` if it does not exist.
+    /// Returns a handle to the connection with this id, or `None` if it does not exist.
     #[must_use]
     pub fn client(&self, id: ConnectionId) -> Option<Client> {
         self.hub().get(id).map(|entry| Client::new(entry, self.hub().clone()))

@@ -1,4 +1,4 @@
-//! A handle on a running server.
+//! A handle to a running server.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info};
 use crate::server::registry::push_target::Command;
 
-/// A handle on a running server, to push to its connections by their ids.
+/// A handle to a running server, to push to its connections by their ids.
 ///
 /// It is cheap to clone, and may be used from any handler, task or thread.
 ///

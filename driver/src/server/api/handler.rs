@@ -33,7 +33,7 @@ pub type HandlerResult = Result<(), BoxError>;
 /// }
 /// ```
 ///
-/// A handler without it does not compile:
+/// A handler without `message` does not compile:
 ///
 /// ```compile_fail,E0046
 /// use sockeye_driver::server::Handler;

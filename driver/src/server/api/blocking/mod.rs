@@ -27,7 +27,7 @@ pub use callbacks::{Callbacks, HttpExchange};
 /// Each is the event of [`server::Handler`](crate::server::Handler) with the same name. It runs on
 /// the connection's own thread, and may block it.
 ///
-/// A push to the same connection is written when the method returns, so that one write answers a
+/// A push to the same connection is written after the method has returned: one write answers a
 /// whole batch of messages. To write at once, use [`send_blocking`](Client::send_blocking). A push
 /// from another thread is written at once.
 ///
@@ -44,6 +44,8 @@ pub use callbacks::{Callbacks, HttpExchange};
 ///     }
 /// }
 /// ```
+///
+/// A handler without `message` does not compile:
 ///
 /// ```compile_fail,E0046
 /// use sockeye_driver::server::blocking::Handler;

@@ -15,7 +15,7 @@ use crate::runtime::io::{Clock, Io};
 use crate::server::connection::shared_link::{SharedLink, unlock_and_wake};
 use crate::server::registry::push_target::{Command, PushTarget};
 
-/// The task's handle on a [`SharedLink`]: the only one that reads, and that learns of a drained
+/// The task's handle to a [`SharedLink`]: the only one that reads, and that learns of a drained
 /// queue.
 #[derive(Debug)]
 pub(crate) struct TaskLink<I, C> {
