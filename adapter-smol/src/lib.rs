@@ -48,12 +48,14 @@
 //! | `zlib-rs` | yes | permessage-deflate with zlib-rs: faster, and efficient with small windows |
 //! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
 //! | `smol` | yes | servers run on the executor of `smol::spawn` unless another is given |
+//! | `server` | yes | the module `server` |
 //! | `tracing` | yes | servers log failures with `tracing` |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod open;
+#[cfg(feature = "server")]
 mod runtime;
 
 /// Servers: they call a [`Handler`](server::Handler) for each event, and any task can push messages
@@ -75,6 +77,7 @@ mod runtime;
 ///     smol::block_on(Server::bind("127.0.0.1:9501", Echo)?.run())
 /// }
 /// ```
+#[cfg(feature = "server")]
 pub mod server {
     pub use crate::runtime::{Server, ServerBuilder, SmolIo, SmolListener, SmolRuntime, Task};
     pub use sockeye_driver::server::{
@@ -100,6 +103,6 @@ pub use sockeye_driver::async_io::{AsyncIoClock as SmolClock, FuturesIo};
 pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
 
 /// Runs the examples of the README as tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -45,6 +45,7 @@
 //! |---|---|---|
 //! | `zlib-rs` | yes | permessage-deflate with zlib-rs: faster, and efficient with small windows |
 //! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
+//! | `server` | yes | the module `server` |
 //! | `tracing` | yes | servers log failures with `tracing` |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -52,6 +53,7 @@
 
 mod clock;
 mod open;
+#[cfg(feature = "server")]
 mod runtime;
 mod stream;
 
@@ -75,6 +77,7 @@ mod stream;
 ///     Server::bind("127.0.0.1:9501", Echo)?.run().await
 /// }
 /// ```
+#[cfg(feature = "server")]
 pub mod server {
     pub use crate::runtime::{Server, ServerBuilder, TokioListener, TokioRuntime};
     pub use sockeye_driver::server::{
@@ -101,6 +104,6 @@ pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
 pub use stream::TokioIo;
 
 /// Runs the examples of the README as tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

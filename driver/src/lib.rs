@@ -16,9 +16,9 @@
 //!
 //! - [`WebSocket`] and its halves send and receive messages, close the connection, and keep
 //!   deadlines.
-//! - [`read_upgrade`], [`accept_with`] and [`client`] do the opening handshake over a transport.
-//! - [`mask_keys`] and [`nonce`] are the randomness of a client.
-//! - [`server`] runs a server: its listeners, its connections and the handler's events.
+//! - [`read_upgrade`], [`accept_with`] and [`client_with`] do the opening handshake over a transport.
+//! - [`Entropy`] is the randomness of a client.
+//! - The module `server` runs a server: its listeners, its connections and the handler's events.
 //!
 //! The loop writes what is queued, reads a batch, delivers every message in it, and writes again
 //! only before it would wait. So one write answers everything that one read returned. Buffers for
@@ -27,13 +27,15 @@
 //!
 //! # Features
 //!
-//! None is on by default.
+//! | Feature | Default | |
+//! |---|---|---|
+//! | `rand` | yes | `client`, which draws the nonce and the mask keys; [`client_with`] takes them |
+//! | `server` | yes | the module `server` |
+//! | `async-io` | | the module `async_io`: sockets and timers of async-io |
+//! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
+//! | `tracing` | | servers log failed handlers, refused connections and listening errors with `tracing` |
 //!
-//! | Feature | |
-//! |---|---|
-//! | `async-io` | the module `async_io`: sockets and timers of async-io |
-//! | `futures` | `Stream` and `Sink` for [`WebSocket`] and its halves |
-//! | `tracing` | servers log failed handlers, refused connections and listening errors with `tracing` |
+//! Without the default features the crate builds for `wasm32-unknown-unknown`.
 //!
 //! Compression is a feature of `sockeye-core`: `deflate` or `zlib-rs`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -47,6 +49,7 @@ mod futures;
 mod handshake;
 mod lock;
 mod runtime;
+#[cfg(feature = "server")]
 pub mod server;
 mod split;
 pub mod tuning;
@@ -57,7 +60,11 @@ pub use codec_pool::{codec_pool, shared_codec_pool};
 pub use engine::decoder::{Decoded, Decoder, Part, SenderAccess};
 pub use error::Error;
 pub use handshake::accept::{AcceptError, PendingUpgrade, accept_with, read_upgrade};
-pub use handshake::connect::{ConnectError, client};
+#[cfg(feature = "rand")]
+pub use handshake::connect::client;
+pub use handshake::connect::{ConnectError, client_with};
+pub use handshake::entropy::Entropy;
+#[cfg(feature = "rand")]
 pub use handshake::entropy::{mask_keys, nonce};
 #[cfg(feature = "async-io")]
 pub use runtime::async_io;

@@ -1,10 +1,13 @@
 //! A client's mask keys, and how it answers a server's frames (K2, K4 of docs/requirements.md).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use sockeye_core::handshake::client::{Request, Url};
 use sockeye_core::{CloseCode, Config, Message, Opcode};
-use sockeye_driver::{mask_keys, nonce};
-use sockeye_testkit::frames::*;
+use sockeye_driver::{Entropy, client_with, mask_keys, nonce};
+use sockeye_testkit::frames::{FrameWriter, parse_frames, put_frame};
+use sockeye_testkit::handshake::{SAMPLE_ACCEPT, SAMPLE_KEY, SAMPLE_NONCE};
 use sockeye_testkit::sim::*;
 
 /// Of 100,000 random keys about one pair is equal, and each bit is set in about half of them.
@@ -28,6 +31,44 @@ fn k2_two_connections_and_two_handshakes_share_no_randomness() {
     let draw = |keys: &mut sockeye_core::MaskKeys| (0..16).map(|_| keys()).collect::<Vec<_>>();
     assert_ne!(draw(&mut one), draw(&mut other));
     assert_ne!(nonce(), nonce());
+}
+
+/// The request and every frame carry what the caller drew.
+#[test]
+fn a_client_opens_and_masks_with_the_entropy_of_its_caller() {
+    let mut executor = Executor::new();
+    let (near, far) = pipe(1 << 20);
+    let url = Url::parse("ws://example.com/").unwrap();
+    let mut key = 0;
+    let mask_keys = Box::new(move || {
+        key += 1;
+        [key; 4]
+    });
+    let opening = client_with(
+        near,
+        executor.time.clock(),
+        Request::new(&url),
+        Arc::default(),
+        Entropy::new(SAMPLE_NONCE, mask_keys),
+    );
+    executor.spawn("client", async move {
+        let (mut ws, _) = opening.await.unwrap();
+        ws.send("one").await.unwrap();
+        ws.send("two").await.unwrap();
+    });
+    executor.run_until_idle();
+    let request = String::from_utf8(far.take_all()).unwrap();
+    assert!(request.contains(&format!("Sec-WebSocket-Key: {SAMPLE_KEY}\r\n")), "{request}");
+    let response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {SAMPLE_ACCEPT}\r\n\r\n"
+    );
+    far.push(response.as_bytes());
+    executor.run();
+    let mut expected = Vec::new();
+    put_frame(&mut expected, 0x81, Some([1; 4]), b"one");
+    put_frame(&mut expected, 0x81, Some([2; 4]), b"two");
+    assert_eq!(far.take_all(), expected);
 }
 
 /// A server's frames: a message in three fragments with a ping and a pong in between, and its

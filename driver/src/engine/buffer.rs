@@ -103,6 +103,7 @@ impl ReadBuffer {
 
     /// Releases memory if the frame at the front, which has `len` bytes, is complete: a handler may
     /// borrow it for a long time.
+    #[cfg(feature = "server")]
     pub(crate) fn release_if_whole(&mut self, len: Option<u64>) {
         if len.is_some_and(|len| len <= (self.end - self.start) as u64) {
             self.release();

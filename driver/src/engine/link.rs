@@ -226,6 +226,7 @@ impl<I: Io, C: Clock> Link<I, C> {
 
     /// Returns true if the transport accepted nothing when it was last asked. It wakes the task
     /// that asked.
+    #[cfg(feature = "server")]
     pub(crate) fn is_blocked(&self) -> bool {
         self.write_side.is_blocked()
     }
@@ -291,6 +292,7 @@ impl<I: Io, C: Clock> Link<I, C> {
     }
 
     /// Returns the current time.
+    #[cfg(feature = "server")]
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }

@@ -5,6 +5,7 @@ pub(crate) mod buffer;
 pub(crate) mod decoder;
 pub(crate) mod link;
 pub(crate) mod reader;
+#[cfg(feature = "server")]
 pub(crate) mod waker_list;
 pub(crate) mod wakers;
 pub(crate) mod write_side;

@@ -109,11 +109,13 @@ impl Reader {
 
     /// Returns the decoder and its input, for a caller that decodes between calls of
     /// [`poll_input`](Reader::poll_input) itself.
+    #[cfg(feature = "server")]
     pub(crate) fn decoder_and_input(&mut self) -> (&mut Decoder, &mut ReadBuffer) {
         (&mut self.decoder, &mut self.input)
     }
 
     /// Returns true if bytes have been read and not decoded.
+    #[cfg(feature = "server")]
     pub(crate) fn has_unread_input(&self) -> bool {
         !self.input.is_empty()
     }

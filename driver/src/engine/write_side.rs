@@ -82,6 +82,7 @@ impl WriteSide {
     }
 
     /// Returns true if the transport accepted nothing when it was last asked.
+    #[cfg(feature = "server")]
     pub(crate) fn is_blocked(&self) -> bool {
         self.is_blocked
     }

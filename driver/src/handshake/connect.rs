@@ -9,12 +9,34 @@ use sockeye_core::handshake::client::{Established, HandshakeError, Request, UrlE
 use sockeye_core::http::Response;
 use sockeye_core::{Config, RecvBuf};
 
-use crate::handshake::entropy;
+use crate::handshake::entropy::Entropy;
 use crate::handshake::opening::{Opening, WaitOutcome};
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::WebSocket;
 
-/// Opens a WebSocket over a connected transport. Returns it and the server's 101 response.
+/// Opens a WebSocket over a connected transport, like [`client_with`], with random mask keys and a
+/// random nonce.
+///
+/// # Errors
+///
+/// Returns an error if the transport broke, the server refused ([`HandshakeError::Refused`] holds
+/// its response), or the response is invalid or late.
+///
+/// # Cancel safety
+///
+/// Not cancel safe: dropping the future drops the transport.
+#[cfg(feature = "rand")]
+pub async fn client<I: Io, C: Clock>(
+    io: I,
+    clock: C,
+    request: Request,
+    config: Arc<Config>,
+) -> Result<(WebSocket<I, C>, Response), ConnectError> {
+    client_with(io, clock, request, config, Entropy::random()).await
+}
+
+/// Opens a WebSocket over a connected transport, with the caller's mask keys and nonce. Returns it
+/// and the server's 101 response.
 ///
 /// It sends `request` and verifies the response, within [`Config::handshake_timeout`].
 ///
@@ -26,14 +48,15 @@ use crate::websocket::WebSocket;
 /// # Cancel safety
 ///
 /// Not cancel safe: dropping the future drops the transport.
-pub async fn client<I: Io, C: Clock>(
+pub async fn client_with<I: Io, C: Clock>(
     io: I,
     clock: C,
     request: Request,
     config: Arc<Config>,
+    entropy: Entropy,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
     // Boxed, because a task's future is as large as its largest state, for its whole life.
-    Box::pin(client_inline(io, clock, request, config)).await
+    Box::pin(client_inline(io, clock, request, config, entropy)).await
 }
 
 async fn client_inline<I: Io, C: Clock>(
@@ -41,9 +64,10 @@ async fn client_inline<I: Io, C: Clock>(
     clock: C,
     request: Request,
     config: Arc<Config>,
+    entropy: Entropy,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
     let mut opening = Opening::new(io, clock);
-    let mut handshake = request.start(entropy::nonce(), entropy::mask_keys(), config);
+    let mut handshake = request.start(entropy.nonce, entropy.mask_keys, config);
     let (mut is_sent, mut write_error) = (false, None);
     let established = poll_fn(|cx| {
         loop {
@@ -94,7 +118,7 @@ pub enum ConnectError {
     /// The URL is not a WebSocket URL.
     Url(UrlError),
     /// The URL begins with `wss://`, but the function does not speak TLS. Connect a TLS stream and
-    /// open the WebSocket over it with [`client`].
+    /// open the WebSocket over it with `client`.
     Tls,
     /// The server refused, or its response is invalid or late.
     Handshake(HandshakeError),

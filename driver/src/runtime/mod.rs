@@ -1,9 +1,11 @@
 //! What a runtime implements: a byte stream and a clock, and for a server tasks and listening
 //! sockets.
 
+#[cfg(feature = "server")]
 pub(crate) mod address;
 #[cfg(feature = "async-io")]
 pub mod async_io;
 pub(crate) mod clock;
 pub(crate) mod io;
+#[cfg(feature = "server")]
 pub(crate) mod server;

@@ -84,7 +84,7 @@ impl<R: Runtime> Server<R> {
     /// Returns a builder like [`builder`](Server::builder), for this runtime.
     #[must_use]
     pub fn builder_on(runtime: R) -> ServerBuilder<R> {
-        let hub = Arc::new(Hub::new(Limits::default()));
+        let hub = new_hub(&runtime, Limits::default());
         let server = Server { runtime, hub, addresses: Vec::new(), accept_loops: Vec::new() };
         ServerBuilder { server, options: ListenOptions::default() }
     }
@@ -141,6 +141,11 @@ impl<R: Runtime> Server<R> {
     }
 }
 
+fn new_hub<R: Runtime>(runtime: &R, limits: Limits) -> Arc<Hub> {
+    let runtime = runtime.clone();
+    Arc::new(Hub::new(limits, move || runtime.clock().now()))
+}
+
 /// Waits until all connections have ended, or until `deadline`.
 fn poll_drained(hub: &Hub, clock: &mut impl Clock, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
     hub.register_waiter(cx.waker());
@@ -162,7 +167,7 @@ impl<R: Runtime> ServerBuilder<R> {
     /// Sets the limits of the whole server.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.server.hub = Arc::new(Hub::new(limits));
+        self.server.hub = new_hub(&self.server.runtime, limits);
         self
     }
 

@@ -213,7 +213,7 @@ impl Client {
     /// Returns a snapshot of what the server knows of the connection.
     #[must_use]
     pub fn info(&self) -> Info {
-        self.entry.info()
+        self.entry.info(self.hub.now())
     }
 
     /// Calls `f` once the 101 has been sent.

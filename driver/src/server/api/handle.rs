@@ -159,7 +159,7 @@ impl ServerHandle {
     /// Returns a snapshot of what the server knows of a connection, or `None` if it does not exist.
     #[must_use]
     pub fn info(&self, id: ConnectionId) -> Option<Info> {
-        self.hub.get(id).map(|entry| entry.info())
+        self.hub.get(id).map(|entry| entry.info(self.hub.now()))
     }
 
     /// Returns the ids of all present connections, WebSockets and others, in no particular order.

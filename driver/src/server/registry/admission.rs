@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn o8_connections_handshakes_and_addresses_are_counted_in_and_out() {
         let limits = Limits::new().max_connections(3).max_handshakes(2).max_per_address(2);
-        let hub = Arc::new(Hub::new(limits));
+        let hub = Arc::new(Hub::new(limits, sockeye_core::Instant::default));
         let first = hub.admit(&address("1.2.3.4:5")).unwrap();
         let second = hub.admit(&address("[::ffff:1.2.3.4]:6")).unwrap();
         assert!(hub.admit(&address("5.6.7.8:9")).is_none(), "two handshakes are in progress");

@@ -8,7 +8,6 @@ use sockeye_core::{CloseFrame, Instant, Sender, State};
 
 use crate::lock::lock;
 use crate::runtime::address::Address;
-use crate::runtime::clock::to_std_instant;
 use crate::server::registry::early_pushes::{Deferred, EarlyPushes};
 use crate::server::registry::error::PushError;
 use crate::server::registry::info::{ConnectionId, Info, Status};
@@ -183,7 +182,7 @@ impl Entry {
         matches!(&*lock(&self.phase), Phase::Open(target) if target.state() == State::Open)
     }
 
-    pub(crate) fn info(&self) -> Info {
+    pub(crate) fn info(&self, now: Instant) -> Info {
         let (status, facts) = match &*lock(&self.phase) {
             Phase::Open(target) => {
                 let open = target.state() == State::Open;
@@ -197,9 +196,10 @@ impl Entry {
             status,
             peer: self.peer.clone(),
             local: self.local.clone(),
-            connected_at: to_std_instant(self.connected_at),
-            last_received: facts.and_then(|facts| facts.received_at).map(to_std_instant),
-            last_sent: facts.and_then(|facts| facts.sent_at).map(to_std_instant),
+            taken_at: now,
+            connected_at: self.connected_at,
+            last_received: facts.and_then(|facts| facts.received_at),
+            last_sent: facts.and_then(|facts| facts.sent_at),
             queued: facts.map_or(0, |facts| facts.queued),
             subprotocol: self.subprotocol.get().cloned(),
             compression: facts.and_then(|facts| facts.deflate),

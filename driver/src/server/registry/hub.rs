@@ -1,6 +1,7 @@
 //! The state that all connections of a server share: the registry, the limits, the shutdown.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
@@ -26,6 +27,15 @@ const QUEUE_COUNTERS: usize = 16;
 #[repr(align(64))]
 struct QueueCounter(AtomicUsize);
 
+/// Reads the clock of the server's runtime.
+struct ReadClock(Box<dyn Fn() -> Instant + Send + Sync>);
+
+impl fmt::Debug for ReadClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadClock")
+    }
+}
+
 /// One server: its connections, its limits and its shutdown.
 ///
 /// None of its locks is held while anything is sent or a handler runs.
@@ -33,6 +43,7 @@ struct QueueCounter(AtomicUsize);
 pub(crate) struct Hub {
     entries: RwLock<HashMap<u64, Arc<Entry>>>,
     next_id: AtomicU64,
+    clock: ReadClock,
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,
     queued: [QueueCounter; QUEUE_COUNTERS],
@@ -44,8 +55,9 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         Hub {
+            clock: ReadClock(Box::new(now)),
             entries: RwLock::default(),
             next_id: AtomicU64::new(1),
             limits,
@@ -56,6 +68,11 @@ impl Hub {
             stopped: AtomicBool::new(false),
             waiters: Mutex::default(),
         }
+    }
+
+    /// Returns the time on the clock of the server's runtime.
+    pub(crate) fn now(&self) -> Instant {
+        (self.clock.0)()
     }
 
     // The registry.
@@ -207,7 +224,7 @@ mod tests {
 
     #[test]
     fn m4_the_budget_counts_the_queues_of_all_connections() {
-        let hub = Hub::new(Limits::new().max_queued(100));
+        let hub = Hub::new(Limits::new().max_queued(100), Instant::default);
         hub.count_queued(ConnectionId(1), 0, 60);
         hub.count_queued(ConnectionId(17), 0, 20);
         hub.count_queued(ConnectionId(2), 0, 10);

@@ -1,8 +1,9 @@
 //! What the server knows of a connection.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use sockeye_core::Instant;
 use sockeye_core::deflate::Negotiated;
 
 use crate::runtime::address::Address;
@@ -74,7 +75,10 @@ pub struct Info {
     pub peer: Address,
     /// The address that the client connected to.
     pub local: Address,
-    /// When the client connected.
+    /// The time of this snapshot. All four times are on the clock of the server's
+    /// [`Runtime`](crate::server::Runtime).
+    pub taken_at: Instant,
+    /// When the client connected. `info.taken_at.since(info.connected_at)` is how long ago.
     pub connected_at: Instant,
     /// When bytes last arrived; `None` before the connection became a WebSocket.
     pub last_received: Option<Instant>,
