@@ -89,7 +89,7 @@ def windows(report, client, log, full):
         answers = list(answers_to(offer))
         if not full:
             answers = random.Random(bits).sample(answers, min(len(answers), 60 if bits == 15 and takeover else 6))
-        wrong = []
+        failures = []
 
         def conversation(server):
             connection, rest, offered = server.accept(answer)
@@ -105,11 +105,11 @@ def windows(report, client, log, full):
                     try:
                         conversation(server)
                     except (AssertionError, Ended, Corrupt) as error:
-                        wrong.append(f"'{answer}': {error}")
+                        failures.append(f"'{answer}': {error}")
                 server.send_text(b"done")
                 status = program.wait(10)
                 assert status == 0, f"the client ended with {status}\n{program.tail()}"
-            assert not wrong, "; ".join([f"{len(wrong)} of them", *wrong[:3]])
+            assert not failures, "; ".join([f"{len(failures)} of them", *failures[:3]])
 
         answer = None
         name = f"window of {bits} bits{'' if takeover else ', no takeover'}: {len(answers)} answers"
@@ -232,7 +232,7 @@ def invalid_streams(report, client, log):
     ]
 
     def body():
-        wrong = []
+        failures = []
         with Server() as server, Client([client, "--url", server.url.rstrip("/"), "--compress"], log) as program:
             server.send_text(str(len(cases)).encode())
             for name, send, code in cases:
@@ -242,10 +242,10 @@ def invalid_streams(report, client, log):
                         skip_pongs(link)
                         link.expect_close(code)
                     except (AssertionError, Ended) as error:
-                        wrong.append(f"{name}: {error}")
+                        failures.append(f"{name}: {error}")
             server.send_text(b"done")
             assert program.wait(10) == 0, f"the client ended with {program.ended()}\n{program.tail()}"
-        assert not wrong, "; ".join(wrong)
+        assert not failures, "; ".join(failures)
 
     check(report, f"{len(cases)} invalid streams and bombs from a server", body)
 

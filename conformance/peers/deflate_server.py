@@ -58,7 +58,7 @@ def windows(report, start, full):
     """Sends every offer to servers with all settings, and talks over each resulting pair of contexts."""
     for bits, takeover in itertools.product(WINDOWS, (True, False)):
         options = ["--window-bits", str(bits), *([] if takeover else ["--no-context-takeover"])]
-        wrong, talks = [], 0
+        failures, talks = [], 0
         offers, seen = all_offers(), set()
         if not full and (bits, takeover) != (15, True):
             offers = random.Random(bits).sample(offers, 60)
@@ -76,9 +76,9 @@ def windows(report, start, full):
                             talk(Link(connection.socket, connection.buffer, *contexts))
                             talks += 1
                 except (AssertionError, Ended, OSError, Corrupt) as error:
-                    wrong.append(f"'{offer}' answered '{answer}': {error}")
+                    failures.append(f"'{offer}' answered '{answer}': {error}")
         name = f"window of {bits} bits{'' if takeover else ', no takeover'}: {len(offers)} offers, {talks} conversations"
-        report(name, "; ".join([f"{len(wrong)} of them", *wrong[:3]]) if wrong else None)
+        report(name, "; ".join([f"{len(failures)} of them", *failures[:3]]) if failures else None)
 
 
 def as_configured(answer, offer, bits, takeover):
