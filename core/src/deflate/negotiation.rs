@@ -243,7 +243,8 @@ impl fmt::Display for InvalidAnswer {
                 "the server's answer repeats a parameter of permessage-deflate"
             }
             InvalidAnswer::ParameterValue => {
-                "the server's answer has an invalid parameter value: window bits must be 8 to 15, others have none"
+                "the server's answer has an invalid value of a permessage-deflate parameter: window bits must be \
+                 8 to 15, and the others have no value"
             }
             InvalidAnswer::ClientWindow => "client_max_window_bits must not be above the offered value",
             InvalidAnswer::ServerWindow => {
