@@ -15,6 +15,7 @@ use crate::engine::decoder::Part;
 use crate::engine::link::Link;
 use crate::engine::reader::Reader;
 use crate::error::Error;
+use crate::handshake::opening::Opening;
 use crate::runtime::io::{Clock, Io};
 use crate::split::{RecvHalf, SendHalf, split};
 use crate::writer::MessageWriter;
@@ -61,7 +62,15 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         Self::with_input(connection, ReadBuffer::new(unread), io, clock)
     }
 
-    pub(crate) fn with_input(mut connection: Connection, input: ReadBuffer, io: I, clock: C) -> Self {
+    /// Takes over a transport whose opening handshake is complete.
+    pub(crate) fn opened(opening: Opening<I, C>, subprotocol: Option<String>) -> std::io::Result<Self> {
+        let (connection, io, clock, input) = opening.into_open()?;
+        let mut websocket = Self::with_input(connection, input, io, clock);
+        websocket.subprotocol = subprotocol.map(String::into_boxed_str);
+        Ok(websocket)
+    }
+
+    fn with_input(mut connection: Connection, input: ReadBuffer, io: I, clock: C) -> Self {
         connection.set_codec_pool(&codec_pool());
         let (receiver, sender) = connection.split();
         WebSocket {
@@ -73,10 +82,6 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
 
     pub(crate) fn join(reader: Reader, link: Link<I, C>, subprotocol: Option<Box<str>>) -> Self {
         WebSocket { reader, link, subprotocol }
-    }
-
-    pub(crate) fn set_subprotocol(&mut self, subprotocol: Option<String>) {
-        self.subprotocol = subprotocol.map(String::into_boxed_str);
     }
 
     /// Waits for the next message. Returns `None` once the connection is over, after a complete

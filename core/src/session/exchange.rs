@@ -162,7 +162,9 @@ impl Exchange {
     }
 
     /// Prepares a response and decides whether the connection can carry another request.
-    pub(super) fn finish(&mut self, response: Response) -> (Response, bool) {
+    ///
+    /// With `is_last` it cannot, whatever the client allows.
+    pub(super) fn finish(&mut self, response: Response, is_last: bool) -> (Response, bool) {
         let is_final = is_final(&response);
         // RFC 9110 section 9.3.6: "Any 2xx (Successful) response indicates that the sender (and all
         // inbound proxies) will switch to tunnel mode".
@@ -173,6 +175,7 @@ impl Exchange {
             finalize(response)
         };
         let keeps_alive = self.keeps_alive
+            && !is_last
             && is_final
             && !opens_tunnel
             // The start of the next request is unknown until the body has been read.

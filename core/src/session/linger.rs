@@ -8,7 +8,9 @@ use crate::{Instant, RecvBuf};
 /// The time that the peer has to close its side once the last response has been written.
 const MAX_TIME: Duration = Duration::from_secs(2);
 /// The limit in bytes on discarded input before the session ends.
-const MAX_INPUT: usize = 256 << 10;
+///
+/// A client that is refused while it uploads reads the response after its upload.
+const MAX_INPUT: usize = 8 << 20;
 
 /// The phase in which input is discarded until the transport ends, within limits on time and size.
 /// Closing a socket with unread input would reset the connection and destroy the response (RFC 9112
@@ -32,8 +34,8 @@ impl Linger {
         self.deadline = Deadline::start();
     }
 
-    /// Returns true when the time is up: `write_timeout` while the response waits to be written,
-    /// then [`MAX_TIME`].
+    /// Returns true when the time is up: `write_timeout`, if given, while the response waits to be
+    /// written; otherwise [`MAX_TIME`].
     pub(super) fn handle_timeout(&mut self, now: Instant, write_timeout: Option<Duration>) -> bool {
         self.deadline.handle(now, write_timeout.unwrap_or(MAX_TIME))
     }

@@ -71,7 +71,7 @@ impl Session {
     pub fn reject(&mut self, response: Response) {
         let response = match &mut self.phase {
             Phase::Deciding | Phase::Reading(_) | Phase::Idle(_) => finalize(response),
-            Phase::Exchange(exchange) => exchange.finish(response.keep_alive(false)).0,
+            Phase::Exchange(exchange) => exchange.finish(response, true).0,
             _ => return,
         };
         self.refuse(OpenError::Rejected(response.status()), Some(response));
@@ -84,8 +84,18 @@ impl Session {
     /// Interim statuses (1xx) become a 500, and a 2xx to CONNECT a 501: the session is not a
     /// tunnel. If the session is not waiting for a response, nothing happens.
     pub fn respond(&mut self, response: Response) {
+        self.answer(response, false);
+    }
+
+    /// Answers a plain HTTP request like [`respond`](Session::respond), and ends the connection with
+    /// that: the response says `Connection: close`.
+    pub fn respond_last(&mut self, response: Response) {
+        self.answer(response, true);
+    }
+
+    fn answer(&mut self, response: Response, is_last: bool) {
         let Phase::Exchange(exchange) = &mut self.phase else { return };
-        let (response, keeps_alive) = exchange.finish(response);
+        let (response, keeps_alive) = exchange.finish(response, is_last);
         self.write_response(response);
         self.phase =
             if keeps_alive { Phase::Idle(Deadline::start()) } else { Phase::Lingering(Linger::new()) };

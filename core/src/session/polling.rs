@@ -66,7 +66,11 @@ impl Session {
             }
             Phase::Exchange(exchange) => {
                 let timeout = self.http.as_ref().map_or(Duration::MAX, |http| http.body_timeout);
-                if exchange.handle_timeout(now, timeout) {
+                let is_late = exchange.handle_timeout(now, timeout);
+                if is_late && self.unsent.is_some() {
+                    // The client did not even read the 100, so it would not read a 408 either.
+                    self.end();
+                } else if is_late {
                     exchange.fail();
                     self.failure = Some(Box::new(Failure::Body(BodyFailure::TimedOut)));
                 }
@@ -82,11 +86,8 @@ impl Session {
             }
             Phase::Open(open) => open.connection.handle_timeout(now),
             Phase::Lingering(linger) => {
-                let timeout = match (&self.unsent, &self.http) {
-                    (None, _) => None,
-                    (Some(_), Some(http)) => Some(http.response_timeout),
-                    (Some(_), None) => Some(self.config.handshake_timeout),
-                };
+                let http = self.http.as_ref().filter(|_| self.unsent.is_some());
+                let timeout = http.map(|http| http.response_timeout);
                 if linger.handle_timeout(now, timeout) {
                     self.end();
                 }

@@ -70,11 +70,13 @@ fn a_refused_peer_is_discarded_within_bounds_of_bytes() {
     let mut server = End::server(Config::new());
     server.receive(b"nonsense\r\n\r\n");
     server.write_all();
-    for _ in 0..4 {
-        server.receive(&[0; 63 << 10]);
+    let mebibyte = vec![0; 1 << 20];
+    for _ in 0..7 {
+        server.receive(&mebibyte);
         assert_eq!(server.ended, 0);
     }
-    server.receive(&[0; 5 << 10]);
+    server.receive(&mebibyte);
+    server.receive(&mebibyte);
     assert_eq!(server.ended, 1);
 }
 

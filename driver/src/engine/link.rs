@@ -9,7 +9,6 @@ use sockeye_core::{Instant, Sender, State};
 use crate::engine::buffer::{self, ReadBuffer};
 use crate::engine::wakers::{Half, HalfWakers};
 use crate::engine::write_side::WriteSide;
-use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{Clock, Io};
 use crate::tuning::READS_IN_A_ROW;
 
@@ -203,20 +202,6 @@ impl<I: Io, C: Clock> Link<I, C> {
                 self.after_queue();
             }
         }
-    }
-
-    /// Writes what is queued, or fails with `TimedOut` at `deadline`.
-    pub(crate) fn poll_write_until(
-        &mut self,
-        cx: &mut Context<'_>,
-        deadline: Instant,
-    ) -> Poll<io::Result<()>> {
-        if let Poll::Ready(result) = self.poll_write(cx, Half::Recv) {
-            self.clock.cancel();
-            return Poll::Ready(result);
-        }
-        ready!(poll_deadline(&mut self.clock, cx, deadline));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Returns true if the receiving half has been polled by a task other than that of `waker`.

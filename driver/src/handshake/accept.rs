@@ -1,17 +1,14 @@
 //! The server's opening handshake over a transport.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::ready;
 use std::{fmt, io};
 
-use sockeye_core::handshake::server::{
-    Accept, Accepted, Handshake, HandshakeError, Refusal, SubprotocolNotOffered, Upgrade,
-};
-use sockeye_core::http::{Request, Response};
-use sockeye_core::{Config, RecvBuf};
+use sockeye_core::Config;
+use sockeye_core::handshake::server::{Accept, HandshakeError, Refusal, SubprotocolNotOffered, Upgrade};
+use sockeye_core::http::Response;
+use sockeye_core::session::{OpenError, Session};
 
-use crate::handshake::opening::{Opening, WaitOutcome};
+use crate::handshake::opening::{Opening, OpeningEvent};
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::WebSocket;
 
@@ -59,49 +56,22 @@ async fn read_upgrade_inline<I: Io, C: Clock>(
     clock: C,
     config: Arc<Config>,
 ) -> Result<PendingUpgrade<I, C>, AcceptError> {
-    let mut opening = Opening::new(io, clock);
-    let (error, response) = match read_request(&mut opening, &config).await {
-        Ok(request) => match Upgrade::new(request) {
-            Ok(upgrade) => return Ok(PendingUpgrade { inner: Box::new(Inner { opening, upgrade, config }) }),
-            Err(rejection) => (AcceptError::Refused(rejection.reason()), Some(rejection.response())),
-        },
-        Err(error) => {
-            let response = error.response();
-            (error, response)
+    let mut opening = Opening::new(Session::server(config.clone()), io, clock);
+    let error = loop {
+        match opening.next_event().await? {
+            OpeningEvent::Upgrade(upgrade) => {
+                // The decision about the request may take long: hold little memory meanwhile.
+                opening.release();
+                return Ok(PendingUpgrade { inner: Box::new(Inner { opening, upgrade, config }) });
+            }
+            OpeningEvent::NotOpened(error) => break error,
+            OpeningEvent::Ended => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            _ => {}
         }
     };
-    if let Some(response) = response {
-        // Ignore an error here: the caller needs to know why the request was refused.
-        let _ = opening.end_with(&response.encode()).await;
-    }
-    Err(error)
-}
-
-/// Reads one request within [`Config::handshake_timeout`].
-pub(crate) async fn read_request<I: Io, C: Clock>(
-    opening: &mut Opening<I, C>,
-    config: &Arc<Config>,
-) -> Result<Request, AcceptError> {
-    let mut handshake = Handshake::new(config.clone());
-    poll_fn(|cx| {
-        loop {
-            match ready!(opening.poll_wait(cx, handshake.poll_timeout()))? {
-                WaitOutcome::Bytes => {}
-                WaitOutcome::Eof => return Err(handshake.handle_eof().into()).into(),
-                WaitOutcome::Time(now) => handshake.handle_timeout(now)?,
-            }
-            let mut view = RecvBuf::new(opening.input.unread());
-            let request = handshake.poll_request(&mut view)?;
-            let used = view.consumed();
-            opening.input.consume(used);
-            if let Some(request) = request {
-                // The decision about the request may take long: hold little memory meanwhile.
-                opening.input.release();
-                return Ok(request).into();
-            }
-        }
-    })
-    .await
+    // Ignore an error here: the caller needs to know why the request was refused.
+    let _ = opening.finish().await;
+    Err(error.into())
 }
 
 /// Accepts a WebSocket: reads one request, like [`read_upgrade`], and opens or refuses the
@@ -161,22 +131,20 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
 
     async fn accept_inline(self, accept: &Accept) -> Result<WebSocket<I, C>, AcceptError> {
         let Inner { mut opening, upgrade, config } = *self.inner;
-        let deadline = opening.clock.now() + config.handshake_timeout;
-        match upgrade.accept(accept, config) {
-            Ok(Accepted { connection, subprotocol, .. }) => {
-                opening.clock.cancel();
-                let Opening { io, clock, input } = opening;
-                let mut websocket = WebSocket::with_input(connection, input, io, clock);
-                websocket.set_subprotocol(subprotocol);
-                poll_fn(|cx| websocket.poll_flush_opening(cx, deadline)).await?;
-                Ok(websocket)
-            }
-            Err(error) => {
-                // Ignore an error here: the caller needs to know about the subprotocol.
-                let _ = opening.end_with(&error.response().encode()).await;
-                Err(AcceptError::Subprotocol(error))
-            }
+        let deadline = opening.now() + config.handshake_timeout;
+        if let Err(error) = opening.session.accept(upgrade, accept) {
+            opening.session.reject(error.response());
+            // Ignore an error here: the caller needs to know about the subprotocol.
+            let _ = opening.finish().await;
+            return Err(AcceptError::Subprotocol(error));
         }
+        let subprotocol = loop {
+            if let OpeningEvent::Open(opened) = opening.next_event().await? {
+                break opened.subprotocol().map(str::to_owned);
+            }
+        };
+        opening.flush(Some(deadline)).await?;
+        Ok(WebSocket::opened(opening, subprotocol)?)
     }
 
     /// Refuses the request with `response`, which may have any status but 101. Closes the transport
@@ -190,7 +158,9 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
     ///
     /// Not cancel safe: dropping the future drops the transport.
     pub async fn reject(self, response: &Response) -> io::Result<()> {
-        Box::pin(self.inner.opening.end_with(&response.encode())).await
+        let Inner { mut opening, .. } = *self.inner;
+        opening.session.reject(response.clone());
+        Box::pin(opening.finish()).await
     }
 }
 
@@ -208,17 +178,6 @@ pub enum AcceptError {
     Rejected(u16),
     /// The application chose a subprotocol that the client did not offer.
     Subprotocol(SubprotocolNotOffered),
-}
-
-impl AcceptError {
-    /// Returns the response for the client, if it still expects one.
-    pub(crate) fn response(&self) -> Option<Response> {
-        match self {
-            AcceptError::Handshake(error) => error.response(),
-            AcceptError::Refused(refusal) => Some(refusal.response()),
-            _ => None,
-        }
-    }
 }
 
 impl fmt::Display for AcceptError {
@@ -250,6 +209,17 @@ impl std::error::Error for AcceptError {
 impl From<io::Error> for AcceptError {
     fn from(error: io::Error) -> Self {
         AcceptError::Io(error)
+    }
+}
+
+impl From<OpenError> for AcceptError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Request(error) => AcceptError::Handshake(error),
+            OpenError::Refused(refusal) => AcceptError::Refused(refusal),
+            OpenError::Rejected(status) => AcceptError::Rejected(status),
+            error => AcceptError::Io(io::Error::other(error)),
+        }
     }
 }
 

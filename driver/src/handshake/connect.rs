@@ -1,16 +1,15 @@
 //! The client's opening handshake over a transport.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Poll, ready};
 use std::{fmt, io};
 
-use sockeye_core::handshake::client::{Established, HandshakeError, Request, UrlError};
+use sockeye_core::Config;
+use sockeye_core::handshake::client::{HandshakeError, Request, UrlError};
 use sockeye_core::http::Response;
-use sockeye_core::{Config, RecvBuf};
+use sockeye_core::session::{OpenError, Opened, Session};
 
 use crate::handshake::entropy::Entropy;
-use crate::handshake::opening::{Opening, WaitOutcome};
+use crate::handshake::opening::{Opening, OpeningEvent};
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::WebSocket;
 
@@ -66,47 +65,27 @@ async fn client_inline<I: Io, C: Clock>(
     config: Arc<Config>,
     entropy: Entropy,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
-    let mut opening = Opening::new(io, clock);
-    let mut handshake = request.start(entropy.nonce, entropy.mask_keys, config);
-    let (mut is_sent, mut write_error) = (false, None);
-    let established = poll_fn(|cx| {
-        loop {
-            // Read even while writing is blocked or has failed: the server may have responded.
-            if !is_sent {
-                let mut written = 0;
-                let result =
-                    opening.poll_write(cx, handshake.poll_transmit().unwrap_or_default(), &mut written);
-                handshake.transmitted(written);
-                if let Poll::Ready(result) = result {
-                    (is_sent, write_error) = (true, result.err());
-                }
+    let session = Session::client(request, entropy.nonce, entropy.mask_keys, config);
+    let mut opening = Opening::new(session, io, clock);
+    let (subprotocol, response) = loop {
+        match opening.next_event().await? {
+            OpeningEvent::Open(Opened::Client { response, subprotocol, .. }) => {
+                break (subprotocol, response);
             }
-            match ready!(opening.poll_wait(cx, handshake.poll_timeout()))? {
-                WaitOutcome::Bytes => {}
-                WaitOutcome::Eof => {
-                    return Poll::Ready(Err(match (handshake.handle_eof(), write_error.take()) {
-                        (HandshakeError::Eof { .. }, Some(error)) => ConnectError::Io(error),
-                        (error, _) => ConnectError::Handshake(error),
-                    }));
-                }
-                WaitOutcome::Time(now) => handshake.handle_timeout(now)?,
+            OpeningEvent::NotOpened(OpenError::Response(error)) => {
+                // A server that closed the transport before it had the request did not respond.
+                return Err(match (error, opening.take_write_error()) {
+                    (HandshakeError::Eof { .. }, Some(error)) => ConnectError::Io(error),
+                    (error, _) => ConnectError::Handshake(error),
+                });
             }
-            let mut view = RecvBuf::new(opening.input.unread());
-            let established = handshake.poll_response(&mut view)?;
-            let used = view.consumed();
-            opening.input.consume(used);
-            if let Some(established) = established {
-                return Ok(established).into();
-            }
+            OpeningEvent::Ended => return Err(ConnectError::Handshake(HandshakeError::Over)),
+            _ => {}
         }
-    })
-    .await?;
-    let Established { connection, response, subprotocol, .. } = established;
-    opening.clock.cancel();
-    let Opening { io, clock, input } = opening;
-    let mut websocket = WebSocket::with_input(connection, input, io, clock);
-    websocket.set_subprotocol(subprotocol);
-    Ok((websocket, response))
+    };
+    // The server may respond before it has read the whole request.
+    opening.flush(None).await?;
+    Ok((WebSocket::opened(opening, subprotocol)?, response))
 }
 
 /// Why a client did not get a connection.

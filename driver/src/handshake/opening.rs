@@ -1,122 +1,279 @@
-//! A transport during the opening handshake, when each side sends a head and no frames.
+//! A transport until its WebSocket is open, or until it has been refused.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
-use sockeye_core::Instant;
+use sockeye_core::handshake::server::Upgrade;
+use sockeye_core::http::Request;
+use sockeye_core::session::{BodyFailure, OpenError, Opened, Session, SessionEvent};
+use sockeye_core::{Connection, Instant, RecvBuf};
 
 use crate::engine::buffer::ReadBuffer;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{self as runtime, Clock, Io};
 use crate::tuning::{LINGER, READS_IN_A_ROW};
 
-/// A transport, a clock, and the bytes read so far.
+/// Drives a [`Session`] over a transport. All rules are the session's.
 #[derive(Debug)]
 pub(crate) struct Opening<I, C> {
-    pub(crate) io: I,
-    pub(crate) clock: C,
-    pub(crate) input: ReadBuffer,
+    pub(crate) session: Session,
+    io: I,
+    clock: C,
+    input: ReadBuffer,
+    /// The bytes of a request's body that have arrived.
+    pub(crate) body: Vec<u8>,
+    is_eof: bool,
+    is_closed: bool,
+    /// The transport has accepted bytes since its last flush.
+    needs_flush: bool,
+    /// Until when to close this side, once the session has ended.
+    close_deadline: Option<Instant>,
+    reads_in_a_row: u8,
+    /// Why writing failed. The peer may have sent something before that, so reading continues.
+    write_error: Option<io::Error>,
 }
 
-/// How a wait during the handshake ended.
+/// What the session reports, without borrowing the input.
 #[derive(Debug)]
-pub(crate) enum WaitOutcome {
-    /// The input holds new bytes.
-    Bytes,
-    /// The peer has closed its side.
-    Eof,
-    /// The deadline has passed. Holds the current time.
-    Time(Instant),
+#[cfg_attr(not(feature = "server"), expect(dead_code, reason = "only servers answer plain HTTP"))]
+pub(crate) enum OpeningEvent {
+    Upgrade(Upgrade),
+    Request(Request),
+    /// The body is complete, in [`Opening::body`].
+    BodyEnd,
+    BodyFailed(BodyFailure),
+    Open(Opened),
+    NotOpened(OpenError),
+    Ended,
 }
 
 impl<I: Io, C: Clock> Opening<I, C> {
-    pub(crate) fn new(io: I, clock: C) -> Self {
-        Opening { io, clock, input: ReadBuffer::default() }
+    pub(crate) fn new(session: Session, io: I, clock: C) -> Self {
+        Opening {
+            session,
+            io,
+            clock,
+            input: ReadBuffer::default(),
+            body: Vec::new(),
+            is_eof: false,
+            is_closed: false,
+            needs_flush: false,
+            close_deadline: None,
+            reads_in_a_row: 0,
+            write_error: None,
+        }
     }
 
-    /// Waits for bytes, for EOF, or for `deadline`, which comes first if it has passed.
-    pub(crate) fn poll_wait(
-        &mut self,
-        cx: &mut Context<'_>,
-        deadline: Option<Instant>,
-    ) -> Poll<io::Result<WaitOutcome>> {
-        if let Some(deadline) = deadline {
+    /// Waits for the next event, like [`poll_event`](Opening::poll_event).
+    pub(crate) async fn next_event(&mut self) -> io::Result<OpeningEvent> {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// Waits for the next event: writes what is queued, reads, and keeps the session's deadlines.
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OpeningEvent>> {
+        loop {
+            if let Some(deadline) = self.close_deadline {
+                if runtime::poll_close(&mut self.io, cx).is_pending() {
+                    ready!(poll_deadline(&mut self.clock, cx, deadline));
+                }
+                self.clock.cancel();
+                return Poll::Ready(Ok(OpeningEvent::Ended));
+            }
+            match self.take_event() {
+                // The peer may still wait for the end of the response.
+                Some(OpeningEvent::Ended) if !self.is_closed && self.write_error.is_none() => {
+                    self.close_deadline = Some(self.clock.now() + LINGER);
+                    continue;
+                }
+                Some(event) => {
+                    self.clock.cancel();
+                    return Poll::Ready(Ok(event));
+                }
+                None => {}
+            }
+            if self.reads_in_a_row >= READS_IN_A_ROW {
+                // A peer that never pauses must not keep other tasks from running.
+                self.reads_in_a_row = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let had_output = self.session.poll_transmit().is_some();
+            let is_written = self.poll_write(cx).is_ready();
+            if is_written && had_output {
+                // The session may have left input for which there is room now.
+                continue;
+            }
+            if is_written && self.session.wants_shutdown() && !self.is_closed {
+                self.is_closed = runtime::poll_close(&mut self.io, cx).is_ready();
+            }
+            match self.poll_input(cx)? {
+                Poll::Ready(()) => {}
+                Poll::Pending => {
+                    self.reads_in_a_row = 0;
+                    self.input.release();
+                    ready!(self.poll_timer(cx));
+                }
+            }
+        }
+    }
+
+    /// Takes the next event out of the bytes that have arrived.
+    fn take_event(&mut self) -> Option<OpeningEvent> {
+        let mut view = RecvBuf::new(self.input.unread());
+        let event = loop {
+            break match self.session.poll_event(&mut view) {
+                None => None,
+                Some(SessionEvent::Body(part)) => {
+                    self.body.extend_from_slice(part);
+                    continue;
+                }
+                Some(SessionEvent::Upgrade(upgrade)) => Some(OpeningEvent::Upgrade(upgrade)),
+                Some(SessionEvent::Request(request)) => Some(OpeningEvent::Request(request)),
+                Some(SessionEvent::BodyEnd) => Some(OpeningEvent::BodyEnd),
+                Some(SessionEvent::BodyFailed(failure)) => Some(OpeningEvent::BodyFailed(failure)),
+                Some(SessionEvent::Open(opened)) => Some(OpeningEvent::Open(opened)),
+                Some(SessionEvent::NotOpened(error)) => Some(OpeningEvent::NotOpened(error)),
+                // The connection leaves the session when it opens, so there are no messages.
+                Some(_) => Some(OpeningEvent::Ended),
+            };
+        };
+        let used = view.consumed();
+        self.input.consume(used);
+        event
+    }
+
+    /// Reads, unless a deadline has passed or more input cannot help. Returns `Ready` if the session
+    /// must be polled again.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        if let Some(deadline) = self.session.poll_timeout() {
             let now = self.clock.now();
             if deadline <= now {
-                return Poll::Ready(Ok(WaitOutcome::Time(now)));
+                self.session.handle_timeout(now);
+                return Ok(Poll::Ready(()));
             }
         }
-        loop {
-            match self.io.poll_read(cx, self.input.space()) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(WaitOutcome::Eof)),
-                Poll::Ready(Ok(n)) => {
-                    self.input.filled(n);
-                    return Poll::Ready(Ok(WaitOutcome::Bytes));
-                }
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.input.release();
-                    let Some(deadline) = deadline else { return Poll::Pending };
-                    let now = ready!(poll_deadline(&mut self.clock, cx, deadline));
-                    return Poll::Ready(Ok(WaitOutcome::Time(now)));
-                }
-            }
+        // Bytes that the session leaves wait for room, and EOF would be read again and again.
+        if self.is_eof || !self.input.is_empty() {
+            return Ok(Poll::Pending);
         }
+        match self.io.poll_read(cx, self.input.space()) {
+            Poll::Ready(Ok(0)) => {
+                self.is_eof = true;
+                self.session.handle_eof();
+            }
+            Poll::Ready(Ok(n)) => {
+                self.reads_in_a_row += 1;
+                self.input.filled(n);
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => return Ok(Poll::Pending),
+        }
+        Ok(Poll::Ready(()))
     }
 
-    /// Writes `bytes` from `written` on, adds to `written`, and flushes at the end.
-    pub(crate) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-        written: &mut usize,
-    ) -> Poll<io::Result<()>> {
-        while let Some(rest) = bytes.get(*written..).filter(|rest| !rest.is_empty()) {
-            match ready!(self.io.poll_write(cx, &[IoSlice::new(rest)])) {
+    /// Waits for the session's next deadline.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.session.poll_timeout() else { return Poll::Pending };
+        let now = ready!(poll_deadline(&mut self.clock, cx, deadline));
+        self.session.handle_timeout(now);
+        Poll::Ready(())
+    }
+
+    /// Writes and flushes everything that the session has queued, or fails to.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let result = self.poll_write_and_flush(cx);
+        if let Poll::Ready(Err(error)) = result {
+            self.session.handle_write_error();
+            self.write_error = Some(error);
+            self.needs_flush = false;
+            return Poll::Ready(());
+        }
+        result.map(drop)
+    }
+
+    fn poll_write_and_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(transmit) = self.session.poll_transmit() {
+            match ready!(self.io.poll_write(cx, &[IoSlice::new(transmit.first())])) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(n) => *written += n,
+                Ok(n) => {
+                    self.needs_flush = true;
+                    self.session.transmitted(n);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        runtime::poll_flush(&mut self.io, cx)
+        if self.needs_flush {
+            ready!(runtime::poll_flush(&mut self.io, cx))?;
+            self.needs_flush = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
-    /// Sends the final response, and closes the transport once the peer had time to read it.
-    ///
-    /// Closing a socket that still holds unread bytes resets the connection, and the reset can
-    /// destroy the response before the peer reads it (RFC 9112 9.6). So this discards input until
-    /// the peer has closed its side, for at most [`LINGER`].
-    pub(crate) async fn end_with(mut self, response: &[u8]) -> io::Result<()> {
-        let deadline = self.clock.now() + LINGER;
-        let (mut written, mut is_closed, mut is_eof) = (0, false, false);
-        self.input.consume(usize::MAX);
+    /// Writes everything that is queued. It fails if the transport does, or if `deadline` passes;
+    /// without a deadline the session's own applies.
+    pub(crate) async fn flush(&mut self, deadline: Option<Instant>) -> io::Result<()> {
         poll_fn(|cx| {
-            if !is_closed && self.poll_write(cx, response, &mut written)?.is_ready() {
-                is_closed = runtime::poll_close(&mut self.io, cx).is_ready();
-            }
-            for _ in 0..READS_IN_A_ROW {
-                if is_eof && is_closed {
-                    return Poll::Ready(Ok(()));
+            loop {
+                if self.poll_write(cx).is_ready() {
+                    return Poll::Ready(self.write_error.take().map_or(Ok(()), Err));
                 }
-                // A peer that has closed its side may still read: wait for the write only.
-                let waited = if is_eof {
-                    poll_deadline(&mut self.clock, cx, deadline).map(|now| Ok(WaitOutcome::Time(now)))
-                } else {
-                    self.poll_wait(cx, Some(deadline))
-                };
-                match ready!(waited)? {
-                    WaitOutcome::Bytes => self.input.consume(usize::MAX),
-                    WaitOutcome::Eof => is_eof = true,
-                    WaitOutcome::Time(_) => return Poll::Ready(Ok(())),
+                match deadline {
+                    None => ready!(self.poll_timer(cx)),
+                    Some(deadline) => {
+                        ready!(poll_deadline(&mut self.clock, cx, deadline));
+                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    }
                 }
             }
-            // A peer that never pauses must not keep other tasks from running.
-            cx.waker().wake_by_ref();
-            Poll::Pending
         })
-        .await
+        .await?;
+        self.clock.cancel();
+        Ok(())
+    }
+
+    /// Waits until the session has ended: the last response has been written, and the peer has had
+    /// time to read it.
+    pub(crate) async fn finish(mut self) -> io::Result<()> {
+        while !matches!(self.next_event().await?, OpeningEvent::Ended) {}
+        self.write_error.map_or(Ok(()), Err)
+    }
+
+    /// Takes the body as far as it has arrived. Returns true if that completes it.
+    #[cfg(feature = "server")]
+    pub(crate) fn take_arrived_body(&mut self) -> bool {
+        // An empty input would ask a waiting client for its body.
+        !self.input.is_empty() && matches!(self.take_event(), Some(OpeningEvent::BodyEnd))
+    }
+
+    /// Returns true if bytes of a further request have arrived.
+    #[cfg(feature = "server")]
+    pub(crate) fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Frees the memory that is not needed while the application decides.
+    pub(crate) fn release(&mut self) {
+        self.input.release();
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Takes the error that ended writing.
+    pub(crate) fn take_write_error(&mut self) -> Option<io::Error> {
+        self.write_error.take()
+    }
+
+    /// Returns the open connection with its transport, clock and input. The session must have
+    /// reported [`Open`](OpeningEvent::Open), and everything must have been written.
+    pub(crate) fn into_open(self) -> io::Result<(Connection, I, C, ReadBuffer)> {
+        match self.session.into_connection() {
+            Ok(connection) => Ok((connection, self.io, self.clock, self.input)),
+            Err(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 }

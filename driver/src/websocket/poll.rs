@@ -1,11 +1,8 @@
 //! The poll functions of [`WebSocket`], and the queueing that they and the futures share.
 
-use std::io;
 use std::task::{Context, Poll, ready};
 
-use sockeye_core::{
-    CloseFrame, CloseInfo, Frame, Instant, Message, MessageRef, Payload, SendError, Sender, State,
-};
+use sockeye_core::{CloseFrame, CloseInfo, Frame, Message, MessageRef, Payload, SendError, Sender, State};
 
 use crate::engine::link::{DrainTo, Link};
 use crate::engine::wakers::Half;
@@ -42,15 +39,6 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// Polls [`flush`](WebSocket::flush), for futures written by hand.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.link.poll_drain(cx, Half::Recv, DrainTo::Empty).map_err(Error::Io)
-    }
-
-    /// Writes the response of the opening handshake, or fails at `deadline`.
-    pub(crate) fn poll_flush_opening(
-        &mut self,
-        cx: &mut Context<'_>,
-        deadline: Instant,
-    ) -> Poll<io::Result<()>> {
-        self.link.poll_write_until(cx, deadline)
     }
 
     /// Receives and discards messages until the connection is over.

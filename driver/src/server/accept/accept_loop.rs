@@ -15,7 +15,7 @@ use crate::runtime::io::Clock;
 use crate::runtime::server::{Accepted, Listener, Runtime};
 use crate::server::api::handler::Handler;
 use crate::server::connection::guard::isolate_panics;
-use crate::server::connection::response::complete;
+use crate::server::connection::response::dated_session;
 use crate::server::connection::task::serve_connection;
 use crate::server::log;
 use crate::server::registry::hub::Hub;
@@ -72,11 +72,12 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
         }
         log::full(&accepted.peer);
         let Some(slot) = hub.reserve_refusal() else { return Ok(()) };
-        let clock = runtime.clock();
+        let mut opening =
+            Opening::new(dated_session(self.settings.config.clone()), accepted.io, runtime.clock());
         runtime.spawn(async move {
-            let full = complete(Response::text(503, "the server is full; try again later\n"), false);
+            opening.session.reject(Response::text(503, "the server is full; try again later\n"));
             // Ignore errors: the peer may already be gone.
-            let _ = Opening::new(accepted.io, clock).end_with(&full.encode()).await;
+            let _ = opening.finish().await;
             drop(slot);
         })
     }

@@ -69,17 +69,6 @@ pub enum HttpBodyError {
     Io(io::Error),
 }
 
-impl HttpBodyError {
-    /// Returns the status to answer with; `None` if the client cannot be answered.
-    pub(crate) fn status(&self) -> Option<u16> {
-        match self {
-            HttpBodyError::Body(error) => Some(error.status()),
-            HttpBodyError::TimedOut => Some(408),
-            HttpBodyError::Io(_) => None,
-        }
-    }
-}
-
 impl fmt::Display for HttpBodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,22 +4,22 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use crate::handshake::accept::read_request;
-use crate::handshake::opening::{Opening, WaitOutcome};
-use crate::runtime::io::{Clock, Io};
+use sockeye_core::session::{HttpSettings, OpenError, Session};
+
+use crate::handshake::opening::{Opening, OpeningEvent};
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::connection::exchange::answer_request;
 use crate::server::connection::guard::{guarded, report_failure};
-use crate::server::connection::response::send_last;
+use crate::server::connection::response::dated_session;
 use crate::server::connection::upgrade::{Upgraded, upgrade};
 use crate::server::registry::admission::Slot;
 use crate::server::registry::entry::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
+use crate::server::registry::settings::Settings;
 
 /// How many pipelined requests are answered before other tasks get a turn.
 const REQUESTS_IN_A_ROW: u32 = 16;
@@ -54,14 +54,16 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
         Box::pin(async move {
             let (client, hub) = (self.client.clone(), self.hub.clone());
             let connect = guarded(|| async { Ok(self.handler.connect(&self.client).await) });
-            let timeout = self.client.entry().port.body_timeout;
             match run_unless_interrupted(&client, &hub, connect).await {
                 None => return HttpOutcome::Refused,
                 Some(Ok(Ok(()))) => {}
                 Some(Ok(Err(refused))) => {
                     if let Some(response) = refused.response {
-                        let opening = Opening::new(self.io, self.runtime.clock());
-                        send_last(opening, response, timeout).await;
+                        let session = dated_session(self.client.entry().port.config.clone());
+                        let mut opening = Opening::new(session, self.io, self.runtime.clock());
+                        opening.session.reject(response);
+                        // Ignore an error here: the connection ends in any case.
+                        let _ = opening.finish().await;
                     }
                     return HttpOutcome::Refused;
                 }
@@ -80,37 +82,53 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
     async fn answer_requests(self) -> Option<Box<Upgraded<R>>> {
         let HttpPhase { runtime, handler, client, hub, io, handshake } = self;
         let (entry, mut handshake) = (client.entry(), Some(handshake));
-        let settings = &entry.port;
-        let mut opening = Opening::new(io, runtime.clock());
+        let session = http_session(&runtime, &entry.port);
+        let mut opening = Opening::new(session, io, runtime.clock());
         let mut in_a_row = 0;
         loop {
             entry.store_flag(Flag::Idle, true);
-            in_a_row = if opening.input.is_empty() { 0 } else { in_a_row + 1 };
+            in_a_row = if opening.has_input() { in_a_row + 1 } else { 0 };
             if in_a_row == REQUESTS_IN_A_ROW {
                 in_a_row = 0;
                 yield_now().await;
             }
-            if handshake.is_none() && !wait_for_request(&mut opening, settings.keep_alive_timeout).await {
-                return None;
-            }
-            let request = match read_request(&mut opening, &entry.port.config).await {
-                Ok(request) => request,
-                Err(error) => {
-                    if let Some(response) = error.response() {
-                        send_last(opening, response, settings.body_timeout).await;
-                    }
-                    return None;
-                }
-            };
+            let event = opening.next_event().await.ok()?;
             entry.store_flag(Flag::Idle, false);
-            opening.clock.cancel();
-            if request.headers().contains_token("upgrade", "websocket") {
-                entry.set_status(Status::Connection);
-                return upgrade(&runtime, &*handler, &client, &hub, opening, request, handshake).await;
+            match event {
+                OpeningEvent::Request(request) => {
+                    if !answer_request(&mut opening, &*handler, &client, request, &mut handshake).await {
+                        break;
+                    }
+                }
+                OpeningEvent::Upgrade(request) => {
+                    entry.set_status(Status::Connection);
+                    return upgrade(&runtime, &*handler, &client, &hub, opening, request, handshake).await;
+                }
+                OpeningEvent::NotOpened(error) => {
+                    if matches!(error, OpenError::Refused(_)) {
+                        entry.set_status(Status::Connection);
+                        entry.fail_handshake();
+                    }
+                    break;
+                }
+                OpeningEvent::Ended => return None,
+                OpeningEvent::BodyEnd | OpeningEvent::BodyFailed(_) | OpeningEvent::Open(_) => {}
             }
-            opening = answer_request(opening, &*handler, &client, request, &mut handshake).await?;
         }
+        // Ignore an error here: the connection ends whether or not the client reads the response.
+        let _ = opening.finish().await;
+        None
     }
+}
+
+/// Creates the session of a connection, with the port's settings.
+fn http_session<R: Runtime>(runtime: &R, port: &Settings) -> Session {
+    let settings = HttpSettings::new()
+        .max_body_size(port.max_body_size)
+        .body_timeout(port.body_timeout)
+        .response_timeout(port.body_timeout)
+        .keep_alive_timeout(port.keep_alive_timeout);
+    dated_session(port.config.clone()).with_http(settings).with_codec_pool(runtime.codec_pool())
 }
 
 /// Runs a future. Drops it and returns `None` if the connection is aborted, or if the server shuts
@@ -149,19 +167,4 @@ async fn yield_now() {
         Poll::Pending
     })
     .await;
-}
-
-/// Waits until the first byte of the next request has arrived. Returns false if none arrives in
-/// time.
-async fn wait_for_request<I: Io, C: Clock>(opening: &mut Opening<I, C>, timeout: Duration) -> bool {
-    let deadline = opening.clock.now() + timeout;
-    let waited = poll_fn(|cx| {
-        if !opening.input.is_empty() {
-            return Poll::Ready(Ok(WaitOutcome::Bytes));
-        }
-        opening.poll_wait(cx, Some(deadline))
-    });
-    let has_arrived = matches!(waited.await, Ok(WaitOutcome::Bytes));
-    opening.clock.cancel();
-    has_arrived
 }

@@ -1,20 +1,21 @@
 //! The opening handshake: a request becomes an open WebSocket.
 
-use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
-use sockeye_core::handshake::server::{Accept, Accepted, Upgrade};
+use sockeye_core::handshake::server::{Accept, Upgrade};
 use sockeye_core::http::{Request, Response};
+use sockeye_core::session::Opened;
 
 use crate::engine::link::Link;
 use crate::engine::reader::Reader;
-use crate::handshake::opening::Opening;
-use crate::runtime::io::Clock;
+use crate::handshake::opening::{Opening, OpeningEvent};
+use crate::runtime::io::{Clock, Io};
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Decision, Failure, Handler};
 use crate::server::connection::guard::{guarded, report_failure};
-use crate::server::connection::response::{send_last, server_error};
+use crate::server::connection::response::server_error;
 use crate::server::connection::shared_link::SharedLink;
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::admission::Slot;
@@ -47,50 +48,43 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     client: &Client,
     hub: &Arc<Hub>,
     mut opening: Opening<R::Io, R::Clock>,
-    request: Request,
+    upgrade: Upgrade,
     handshake: Option<Slot>,
 ) -> Option<Box<Upgraded<R>>> {
     let entry = client.entry();
-    let port = &entry.port;
-    let decided = match Upgrade::new(request) {
-        Ok(upgrade) => {
-            entry.set_status(Status::Handshake);
-            entry.begin_handshake();
-            // The application may take long to decide.
-            opening.input.release();
-            decide(handler, client, &upgrade).await.map(|acceptance| (upgrade, acceptance))
-        }
-        Err(rejection) => Err(rejection.response()),
-    };
-    let accepted = decided.and_then(|(upgrade, Acceptance { accept, calls_open })| {
-        let accepted = upgrade.accept(&accept, port.config.clone()).map_err(|error| {
+    entry.set_status(Status::Handshake);
+    entry.begin_handshake();
+    // The application may take long to decide.
+    opening.release();
+    let accepted = decide(handler, client, &upgrade).await.and_then(|acceptance| {
+        opening.session.accept(upgrade, &acceptance.accept).map_err(|error| {
             let response = error.response();
             report_failure(handler, client, &Failure::Error(error.into()));
             response
         })?;
-        Ok((accepted, calls_open))
+        Ok(acceptance.calls_open)
     });
-    let (accepted, calls_open) = match accepted {
-        Ok(accepted) => accepted,
+    let calls_open = match accepted {
+        Ok(calls_open) => calls_open,
         Err(response) => {
             entry.fail_handshake();
-            send_last(opening, response, port.body_timeout).await;
+            opening.session.reject(response);
+            // Ignore an error here: the connection ends whether or not the client reads the response.
+            let _ = opening.finish().await;
             return None;
         }
     };
     // From here on the client no longer counts against `max_handshakes`.
     drop(handshake);
-    let Accepted { mut connection, request, subprotocol, .. } = accepted;
-    connection.set_codec_pool(&runtime.codec_pool());
-    let (receiver, sender) = connection.split();
-    let Opening { io, clock, input } = opening;
-    let deadline = clock.now() + port.config.handshake_timeout;
-    let mut link = Link::new(sender, io, clock);
-    if poll_fn(|cx| link.poll_write_until(cx, deadline)).await.is_err() {
+    let Some((request, subprotocol)) = send_response(&mut opening, entry.port.config.handshake_timeout).await
+    else {
         entry.fail_handshake();
         return None;
-    }
-    let shared = SharedLink::new(link, hub.clone(), entry.clone(), runtime.own_thread());
+    };
+    let (connection, io, clock, input) = opening.into_open().ok()?;
+    let (receiver, sender) = connection.split();
+    let shared =
+        SharedLink::new(Link::new(sender, io, clock), hub.clone(), entry.clone(), runtime.own_thread());
     let link = TaskLink::new(shared);
     let deferred = entry.open(link.push_target(), subprotocol);
     if hub.is_stopping() {
@@ -103,6 +97,21 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
         request: calls_open.then_some(request),
         deferred,
     }))
+}
+
+/// Sends the response that opens the WebSocket. Returns its request and subprotocol, or `None` if the
+/// client does not take the response in time.
+async fn send_response<I: Io, C: Clock>(
+    opening: &mut Opening<I, C>,
+    timeout: Duration,
+) -> Option<(Request, Option<String>)> {
+    let deadline = opening.now() + timeout;
+    let OpeningEvent::Open(Opened::Server { request, subprotocol, .. }) = opening.next_event().await.ok()?
+    else {
+        return None;
+    };
+    opening.flush(Some(deadline)).await.ok()?;
+    Some((request, subprotocol))
 }
 
 /// Asks the application, or the port's policy, whether to accept a request. Returns the response to
