@@ -120,7 +120,7 @@ impl Model {
             Op::Cut(to_client) => {
                 let link = self.link(to_client);
                 link.shut = true;
-                link.eof_told = true;
+                link.eof_seen = true;
                 self.pair.end(!to_client).connection.handle_eof();
             }
         }

@@ -7,8 +7,9 @@
 //! - Compression: [`deflate`] has ends that have negotiated it, and a codec pool that counts.
 //! - A server over real sockets: [`RawClient`] is a blocking client that sends any bytes.
 //!   [`eventually`] and [`EventLog`] wait for events.
-//! - The driver, or a server in memory: `sim` has a transport that misbehaves on request, a clock
-//!   that only the test moves and an executor that finds lost wakers. It needs the feature `driver`.
+//! - The driver, or a server in memory: `sim`, which needs the feature `driver`, has a transport
+//!   that misbehaves on request, a clock that only the test moves, and an executor that finds lost
+//!   wakers.
 //! - Memory: [`memory`] has an allocator that counts.
 //!
 //! Helpers fail by panicking, so a failed helper fails its test.

@@ -77,7 +77,7 @@ fn h5_requests_have_query_cookies_and_bodies_and_keep_the_connection_alive() {
     let mut raw = server.connect();
     assert_eq!(raw.get("/last").header("Connection"), Some("close"));
     raw.expect_end();
-    // The response says what the server does, whatever the handler set.
+    // The response says what the server does, even if the handler set something else.
     let mut raw = server.connect();
     assert_eq!(raw.get("/stay").header("Connection"), Some("keep-alive"));
     raw.write("HEAD /stay HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

@@ -14,7 +14,7 @@ pub struct Link {
     /// Whether the writing end has closed its side.
     pub shut: bool,
     /// Whether the reading end has seen the end of the input.
-    pub eof_told: bool,
+    pub eof_seen: bool,
     /// Whether writes are refused for now.
     pub blocked: bool,
 }
@@ -36,8 +36,8 @@ impl Link {
             let _ = to.feed(&self.wire[self.delivered..end]);
             self.delivered = end;
             moved = true;
-        } else if self.shut && !self.eof_told {
-            self.eof_told = true;
+        } else if self.shut && !self.eof_seen {
+            self.eof_seen = true;
             to.connection.handle_eof();
             moved = true;
         }

@@ -74,8 +74,8 @@ impl Pipe {
         Probe(self.stats.clone())
     }
 
-    /// Decides whether the operation runs, is made pending or fails. Returns `Ok(true)` at the end of
-    /// the input.
+    /// Decides whether the operation runs, is made pending or fails. Returns `Ok(true)` at the end
+    /// of the input.
     fn begin(&self, op: Op, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut stats = self.stats.lock().unwrap();
         if self.faults.interrupted {
@@ -113,7 +113,7 @@ impl Pipe {
         }
     }
 
-    /// Notes that the operation is pending already, so that its next poll is not made pending first.
+    /// Notes that the operation is pending already: its next poll is not made pending first.
     fn would_block(&self, op: Op) {
         if self.faults.pending != Pending::Never {
             self.stats.lock().unwrap().made_pending[op as usize] = Some(usize::MAX);
