@@ -4,12 +4,14 @@ use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use sockeye_core::handshake::server::{Accept, Accepted, Handshake, Policy, Upgrade};
-use sockeye_core::http::{Request, Response};
-use sockeye_core::{Config, RecvBuf};
+use sockeye_core::Config;
+use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
+use sockeye_core::http::Response;
+use sockeye_core::session::Session;
 use sockeye_driver::AcceptError;
 
-use crate::opening::{Opening, WaitOutcome};
+use crate::clock::now;
+use crate::opening::{Opening, OpeningEvent};
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
 
@@ -73,38 +75,19 @@ pub fn accept_with<S: Stream>(
 ///
 /// Returns an error if no valid request arrives in time, or if the stream breaks.
 pub fn read_upgrade<S: Stream>(stream: S, config: Arc<Config>) -> Result<PendingUpgrade<S>, AcceptError> {
-    let mut opening = Opening::new(stream, config.close_timeout)?;
-    let (error, response) = match read_request(&mut opening, &config) {
-        Ok(request) => match Upgrade::new(request) {
-            Ok(upgrade) => return Ok(PendingUpgrade { opening, upgrade, config }),
-            Err(rejection) => (AcceptError::Refused(rejection.reason()), Some(rejection.response())),
-        },
-        Err(AcceptError::Handshake(error)) => (AcceptError::Handshake(error), error.response()),
-        Err(error) => (error, None),
+    let session = Session::server(config.clone());
+    let mut opening = Opening::new(session, stream, config.close_timeout)?;
+    let error = loop {
+        match opening.next_event()? {
+            OpeningEvent::Upgrade(upgrade) => return Ok(PendingUpgrade { opening, upgrade, config }),
+            OpeningEvent::NotOpened(error) => break error,
+            OpeningEvent::Ended => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            OpeningEvent::Open(_) => {}
+        }
     };
-    if let Some(response) = response {
-        // The peer may be gone already. The caller needs to know what was wrong with the request.
-        let _ = opening.end_with(&response.encode());
-    }
-    Err(error)
-}
-
-fn read_request<S: Stream>(opening: &mut Opening<S>, config: &Arc<Config>) -> Result<Request, AcceptError> {
-    let mut handshake = Handshake::new(config.clone());
-    loop {
-        match opening.wait(handshake.poll_timeout())? {
-            WaitOutcome::Bytes => {}
-            WaitOutcome::Eof => return Err(handshake.handle_eof().into()),
-            WaitOutcome::Time(now) => handshake.handle_timeout(now)?,
-        }
-        let mut view = RecvBuf::new(opening.input.unread());
-        let request = handshake.poll_request(&mut view)?;
-        let used = view.consumed();
-        opening.input.consume(used);
-        if let Some(request) = request {
-            return Ok(request);
-        }
-    }
+    // The peer may be gone already. The caller needs to know what was wrong with the request.
+    let _ = opening.finish();
+    Err(error.into())
 }
 
 /// A valid request to open a WebSocket. The client waits until it is accepted or rejected.
@@ -130,18 +113,17 @@ impl<S: Stream> PendingUpgrade<S> {
     /// Returns an error if `accept` chooses a subprotocol that the client did not offer (the client
     /// receives a 500), or if the stream breaks.
     pub fn accept(self, accept: &Accept) -> Result<WebSocket<S>, AcceptError> {
-        let PendingUpgrade { opening, upgrade, config } = self;
-        match upgrade.accept(accept, config.clone()) {
-            Ok(Accepted { connection, subprotocol, .. }) => {
-                let Opening { transport, input } = opening;
-                let mut websocket =
-                    WebSocket::with_transport(connection, input, transport, &config, subprotocol);
-                websocket.flush_opening()?;
-                Ok(websocket)
-            }
-            Err(error) => {
-                opening.end_with(&error.response().encode())?;
-                Err(AcceptError::Subprotocol(error))
+        let PendingUpgrade { mut opening, upgrade, config } = self;
+        let deadline = now() + config.handshake_timeout;
+        if let Err(error) = opening.session.accept(upgrade, accept) {
+            opening.session.reject(error.response());
+            opening.finish()?;
+            return Err(AcceptError::Subprotocol(error));
+        }
+        loop {
+            if let OpeningEvent::Open(opened) = opening.next_event()? {
+                opening.flush(deadline)?;
+                return Ok(opening.into_websocket(&config, &opened)?);
             }
         }
     }
@@ -152,7 +134,8 @@ impl<S: Stream> PendingUpgrade<S> {
     /// # Errors
     ///
     /// Returns an error if the stream breaks.
-    pub fn reject(self, response: &Response) -> io::Result<()> {
-        self.opening.end_with(&response.encode())
+    pub fn reject(mut self, response: &Response) -> io::Result<()> {
+        self.opening.session.reject(response.clone());
+        self.opening.finish()
     }
 }

@@ -4,13 +4,14 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 
-use sockeye_core::handshake::client::{Established, Handshake, HandshakeError, Request, Url};
+use sockeye_core::Config;
+use sockeye_core::handshake::client::{HandshakeError, Request, Url};
 use sockeye_core::http::Response;
-use sockeye_core::{Config, RecvBuf};
+use sockeye_core::session::{OpenError, Opened, Session};
 use sockeye_driver::{ConnectError, mask_keys, nonce};
 
 use crate::clock::now;
-use crate::opening::{Opening, WaitOutcome};
+use crate::opening::{Opening, OpeningEvent};
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
 
@@ -81,44 +82,28 @@ pub fn client<S: Stream>(
     request: Request,
     config: Arc<Config>,
 ) -> Result<(WebSocket<S>, Response), ConnectError> {
-    let mut opening = Opening::new(stream, config.close_timeout)?;
-    let mut handshake = request.start(nonce(), mask_keys(), config.clone());
-    let mut write_error = None;
-    if let Some(bytes) = handshake.poll_transmit() {
-        let n = bytes.len();
-        // A server that refused and closed may have sent its response first, so read even after a
-        // failed write.
-        write_error = opening.write(bytes, config.handshake_timeout).err();
-        handshake.transmitted(n);
-    }
-    let established = match (read_response(&mut opening, &mut handshake), write_error) {
-        (Ok(established), _) => established,
-        (Err(ConnectError::Handshake(HandshakeError::Eof { received: 0 })), Some(error)) => {
-            return Err(error.into());
-        }
-        (Err(error), _) => return Err(error),
-    };
-    let Established { connection, response, subprotocol, .. } = established;
-    let Opening { transport, input } = opening;
-    Ok((WebSocket::with_transport(connection, input, transport, &config, subprotocol), response))
-}
-
-fn read_response<S: Stream>(
-    opening: &mut Opening<S>,
-    handshake: &mut Handshake,
-) -> Result<Established, ConnectError> {
+    let session = Session::client(request, nonce(), mask_keys(), config.clone());
+    let mut opening = Opening::new(session, stream, config.close_timeout)?;
     loop {
-        match opening.wait(handshake.poll_timeout())? {
-            WaitOutcome::Bytes => {}
-            WaitOutcome::Eof => return Err(handshake.handle_eof().into()),
-            WaitOutcome::Time(now) => handshake.handle_timeout(now)?,
-        }
-        let mut view = RecvBuf::new(opening.input.unread());
-        let established = handshake.poll_response(&mut view)?;
-        let used = view.consumed();
-        opening.input.consume(used);
-        if let Some(established) = established {
-            return Ok(established);
+        match opening.next_event()? {
+            OpeningEvent::Open(opened) => {
+                // The server may respond before it has read the whole request.
+                opening.flush(now() + config.handshake_timeout)?;
+                let websocket = opening.into_websocket(&config, &opened)?;
+                return match opened {
+                    Opened::Client { response, .. } => Ok((websocket, response)),
+                    _ => Err(ConnectError::Handshake(HandshakeError::Over)),
+                };
+            }
+            OpeningEvent::NotOpened(OpenError::Response(error)) => {
+                // A server that closed the stream before it had the request did not respond.
+                return Err(match (error, opening.take_write_error()) {
+                    (HandshakeError::Eof { received: 0 }, Some(error)) => ConnectError::Io(error),
+                    (error, _) => ConnectError::Handshake(error),
+                });
+            }
+            OpeningEvent::Ended => return Err(ConnectError::Handshake(HandshakeError::Over)),
+            OpeningEvent::Upgrade(_) | OpeningEvent::NotOpened(_) => {}
         }
     }
 }

@@ -1,98 +1,177 @@
-//! A stream during the opening handshake, when each side sends a head and no frames.
+//! A stream until its WebSocket is open, or until it has been refused.
 
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use sockeye_core::Instant;
-use sockeye_driver::tuning::LINGER;
+use sockeye_core::handshake::server::Upgrade;
+use sockeye_core::session::{OpenError, Opened, Session, SessionEvent};
+use sockeye_core::{Config, Instant, RecvBuf};
 
 use crate::clock::{is_timeout, now};
 use crate::read_buffer::ReadBuffer;
 use crate::stream::Stream;
 use crate::transport::{Transport, try_flush, try_write};
+use crate::websocket::WebSocket;
 
-/// A transport, and the bytes read so far.
+/// Drives a [`Session`] over a stream. All rules are the session's.
 #[derive(Debug)]
 pub(crate) struct Opening<S> {
-    pub(crate) transport: Transport<S>,
-    pub(crate) input: ReadBuffer,
+    pub(crate) session: Session,
+    transport: Transport<S>,
+    input: ReadBuffer,
+    is_eof: bool,
+    /// Why writing failed. The peer may have sent something before that, so reading continues.
+    write_error: Option<io::Error>,
 }
 
-/// How a wait during the handshake ended.
+/// What the session reports, without borrowing the input.
 #[derive(Debug)]
-pub(crate) enum WaitOutcome {
-    /// The input holds new bytes.
-    Bytes,
-    /// The peer has closed its side.
-    Eof,
-    /// The deadline has passed. Holds the current time.
-    Time(Instant),
+pub(crate) enum OpeningEvent {
+    Upgrade(Upgrade),
+    Open(Opened),
+    NotOpened(OpenError),
+    Ended,
 }
 
 impl<S: Stream> Opening<S> {
     /// `write_limit` is as in [`Transport::new`].
-    pub(crate) fn new(stream: S, write_limit: Duration) -> io::Result<Self> {
-        Ok(Opening { transport: Transport::new(stream, write_limit)?, input: ReadBuffer::default() })
+    pub(crate) fn new(session: Session, stream: S, write_limit: Duration) -> io::Result<Self> {
+        Ok(Opening {
+            session,
+            transport: Transport::new(stream, write_limit)?,
+            input: ReadBuffer::default(),
+            is_eof: false,
+            write_error: None,
+        })
     }
 
-    /// Waits for bytes, for EOF, or for `deadline`, which comes first if it has passed.
-    pub(crate) fn wait(&mut self, deadline: Option<Instant>) -> io::Result<WaitOutcome> {
+    /// Waits for the next event: writes what is queued, reads, and keeps the session's deadlines.
+    pub(crate) fn next_event(&mut self) -> io::Result<OpeningEvent> {
         loop {
-            let now = now();
-            if let Some(deadline) = deadline
-                && deadline <= now
-            {
-                return Ok(WaitOutcome::Time(now));
-            }
-            let transport = &mut self.transport;
-            let timeout = deadline.map(|deadline| deadline.since(now));
-            transport.read_timeout.set(&transport.stream, timeout)?;
-            match transport.stream.read(self.input.space()) {
-                Ok(0) => return Ok(WaitOutcome::Eof),
-                Ok(n) => {
-                    self.input.filled(n);
-                    return Ok(WaitOutcome::Bytes);
+            if let Some(event) = self.take_event() {
+                if matches!(event, OpeningEvent::Ended) {
+                    self.shut_down();
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) && timeout.is_some() => {}
-                Err(error) => return Err(error),
+                return Ok(event);
+            }
+            if !self.write()? {
+                self.handle_timeout();
+                continue;
+            }
+            if self.session.wants_shutdown() {
+                self.shut_down();
+                if !self.transport.has_timeouts {
+                    // A read could block without end, so the peer gets no time to read.
+                    return Ok(OpeningEvent::Ended);
+                }
+            }
+            if !self.handle_timeout() && !self.is_eof {
+                self.read()?;
             }
         }
     }
 
-    /// Writes all of `bytes`, within `limit`.
-    pub(crate) fn write(&mut self, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
-        let deadline = now() + limit;
-        let stream = &mut self.transport.stream;
-        loop {
-            if bytes.is_empty() {
-                if try_flush(stream)? {
-                    return Ok(());
-                }
-            } else if let Some(n) = try_write(stream, &[IoSlice::new(bytes)])? {
-                bytes = bytes.get(n..).unwrap_or_default();
-                continue;
+    fn take_event(&mut self) -> Option<OpeningEvent> {
+        let mut view = RecvBuf::new(self.input.unread());
+        let event = self.session.poll_event(&mut view).map(|event| match event {
+            SessionEvent::Upgrade(upgrade) => OpeningEvent::Upgrade(upgrade),
+            SessionEvent::Open(opened) => OpeningEvent::Open(opened),
+            SessionEvent::NotOpened(error) => OpeningEvent::NotOpened(error),
+            // The connection leaves the session when it opens, so there are no messages.
+            _ => OpeningEvent::Ended,
+        });
+        let used = view.consumed();
+        self.input.consume(used);
+        event
+    }
+
+    /// Acts on a deadline that has passed. Returns false if none has.
+    fn handle_timeout(&mut self) -> bool {
+        let now = now();
+        let is_due = self.session.poll_timeout().is_some_and(|deadline| deadline <= now);
+        if is_due {
+            self.session.handle_timeout(now);
+        }
+        is_due
+    }
+
+    /// Reads once, until the session's next deadline.
+    fn read(&mut self) -> io::Result<()> {
+        let transport = &mut self.transport;
+        let timeout = self.session.poll_timeout().map(|deadline| deadline.since(now()));
+        transport.read_timeout.set(&transport.stream, timeout)?;
+        match transport.stream.read(self.input.space()) {
+            Ok(0) => {
+                self.is_eof = true;
+                self.session.handle_eof();
             }
+            Ok(n) => self.input.filled(n),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) && timeout.is_some() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Writes and flushes what is queued. Returns false if the stream had no room in time.
+    fn write(&mut self) -> io::Result<bool> {
+        let result = self.try_write_all();
+        result.or_else(|error| {
+            self.session.handle_write_error();
+            self.write_error = Some(error);
+            Ok(true)
+        })
+    }
+
+    fn try_write_all(&mut self) -> io::Result<bool> {
+        let stream = &mut self.transport.stream;
+        while let Some(transmit) = self.session.poll_transmit() {
+            let Some(n) = try_write(stream, &[IoSlice::new(transmit.first())])? else { return Ok(false) };
+            self.session.transmitted(n);
+            self.transport.needs_flush = true;
+        }
+        if self.transport.needs_flush {
+            self.transport.needs_flush = !try_flush(stream)?;
+        }
+        Ok(!self.transport.needs_flush)
+    }
+
+    fn shut_down(&mut self) {
+        if !std::mem::replace(&mut self.transport.is_shut_down, true) {
+            // This fails if the peer is gone. The read reports that.
+            let _ = self.transport.stream.shutdown_write();
+        }
+    }
+
+    /// Writes everything that is queued, or fails at `deadline`.
+    pub(crate) fn flush(&mut self, deadline: Instant) -> io::Result<()> {
+        while !self.write()? {
             if deadline <= now() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
+        self.write_error.take().map_or(Ok(()), Err)
     }
 
-    /// Sends the final response, and closes the stream once the peer had time to read it.
-    ///
-    /// Closing a socket that still holds unread bytes resets the connection, and the reset can
-    /// destroy the response before the peer reads it (RFC 9112 9.6). So this discards input until
-    /// the peer has closed its side, for at most [`LINGER`].
-    pub(crate) fn end_with(mut self, response: &[u8]) -> io::Result<()> {
-        let deadline = now() + LINGER;
-        self.write(response, LINGER)?;
-        // This fails if the peer is gone. The read reports that.
-        let _ = self.transport.stream.shutdown_write();
-        if !self.transport.has_timeouts {
-            return Ok(());
-        }
-        while let WaitOutcome::Bytes = self.wait(Some(deadline))? {}
-        Ok(())
+    /// Waits until the session has ended: the last response has been written, and the peer has had
+    /// time to read it.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        while !matches!(self.next_event()?, OpeningEvent::Ended) {}
+        self.write_error.map_or(Ok(()), Err)
+    }
+
+    /// Takes the error that ended writing.
+    pub(crate) fn take_write_error(&mut self) -> Option<io::Error> {
+        self.write_error.take()
+    }
+
+    /// Returns the open connection. The session must have reported [`Open`](OpeningEvent::Open), and
+    /// everything must have been written.
+    pub(crate) fn into_websocket(self, config: &Config, opened: &Opened) -> io::Result<WebSocket<S>> {
+        let Ok(connection) = self.session.into_connection() else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let subprotocol = opened.subprotocol().map(str::to_owned);
+        Ok(WebSocket::with_transport(connection, self.input, self.transport, config, subprotocol))
     }
 }

@@ -258,11 +258,6 @@ impl<S: Stream> WebSocket<S> {
         while !matches!(self.reader.message(&mut self.link, None, |_, _| ()), Ok(RecvOutcome::Closed)) {}
         Ok(self.close_info().cloned().unwrap_or_else(CloseInfo::unknown))
     }
-
-    /// Writes the 101 response, as a plain I/O operation.
-    pub(crate) fn flush_opening(&mut self) -> io::Result<()> {
-        self.link.flush()
-    }
 }
 
 impl<S> WebSocket<S> {
