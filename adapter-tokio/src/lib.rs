@@ -81,7 +81,7 @@ mod stream;
 pub mod server {
     pub use crate::runtime::{Server, ServerBuilder, TokioListener, TokioRuntime};
     pub use sockeye_driver::server::{
-        Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Failure, Handler,
+        Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Failure, Handler,
         HandlerResult, HttpBodyError, HttpExchange, HttpRequest, Inbound, Info, Limits, ListenOptions,
         Outcome, Port, PushError, Refused, ServerHandle, SlowReader, Status,
     };

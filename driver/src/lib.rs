@@ -32,6 +32,7 @@
 //! | `rand` | yes | `client`, which draws the nonce and the mask keys; [`client_with`] takes them |
 //! | `server` | yes | the module `server` |
 //! | `async-io` | | the module `async_io`: sockets and timers of async-io |
+//! | `conformance` | | the module `conformance`: checks for the author of an adapter |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
 //! | `tracing` | | servers log failed handlers, refused connections and listening errors with `tracing` |
 //!
@@ -42,6 +43,8 @@
 #![forbid(unsafe_code)]
 
 mod codec_pool;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod engine;
 mod error;
 #[cfg(feature = "futures")]

@@ -7,5 +7,6 @@ pub(crate) mod address;
 pub mod async_io;
 pub(crate) mod clock;
 pub(crate) mod io;
+mod pointers;
 #[cfg(feature = "server")]
 pub(crate) mod server;

@@ -147,13 +147,4 @@ impl Runtime for SimRuntime {
     fn own_thread(&self) -> Option<ThreadId> {
         self.thread
     }
-
-    fn listen(&self, _: std::net::TcpListener) -> io::Result<SimListener> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    #[cfg(unix)]
-    fn listen_unix(&self, _: std::os::unix::net::UnixListener) -> io::Result<SimListener> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
 }

@@ -1,0 +1,34 @@
+//! Checks that an [`Io`](crate::Io) or a [`Clock`](crate::Clock) keeps its contract.
+//!
+//! The author of an adapter runs [`check_io`] and [`check_clock`] in a test. Both take a function
+//! that lets time pass, because a check must wait for wake-ups that may not come. In an adapter it is
+//! the `sleep` of its runtime; in a simulation it moves the clock.
+//!
+//! ```
+//! # use std::io;
+//! # use std::time::Duration;
+//! # use sockeye_driver::Io;
+//! # async fn sleep(_: Duration) {}
+//! # async fn pair<S: Io>() -> io::Result<(S, S)> { Err(io::ErrorKind::Unsupported.into()) }
+//! use sockeye_driver::conformance::{Breach, check_clock, check_io};
+//!
+//! async fn check<S: Io, C: sockeye_driver::Clock + Default>() -> Result<(), Breach> {
+//!     // A connected pair for each check. The first of the two is checked.
+//!     check_io(async || pair::<S>().await.expect("a connected pair"), sleep).await?;
+//!     check_clock(C::default, sleep).await
+//! }
+//! ```
+//!
+//! A check that passes takes less than a second. One that finds a breach may take some seconds: it
+//! waits for what does not happen.
+
+mod clock;
+mod io;
+mod polls;
+mod rule;
+mod transfer;
+mod wake;
+
+pub use clock::check_clock;
+pub use io::check_io;
+pub use rule::{Breach, Rule};
