@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use sockeye_examples::Options;
-use sockeye_smol::core::deflate::Deflate;
+use sockeye_smol::protocol::deflate::Deflate;
 use sockeye_smol::{Config, Request, Url, WebSocket};
 
 #[derive(Parser)]

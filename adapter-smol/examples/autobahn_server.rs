@@ -14,7 +14,7 @@ use smol::future::{self, FutureExt};
 use smol::net::{TcpListener, TcpStream};
 use smol::{Executor, Timer};
 use sockeye_examples::Options;
-use sockeye_smol::core::deflate::Deflate;
+use sockeye_smol::protocol::deflate::Deflate;
 use sockeye_smol::{AcceptError, Config, Origins, Policy, Upgrade};
 
 #[derive(Parser)]

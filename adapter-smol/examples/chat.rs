@@ -9,7 +9,7 @@ use std::error::Error;
 
 use clap::Parser;
 use sockeye_examples::chat::{self, Args, Chat};
-use sockeye_smol::core::deflate::Deflate;
+use sockeye_smol::protocol::deflate::Deflate;
 use sockeye_smol::server::{Port, Server};
 
 fn main() -> Result<(), Box<dyn Error>> {

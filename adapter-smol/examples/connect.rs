@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use smol::channel::{self, Receiver};
-use sockeye_smol::core::deflate::Deflate;
-use sockeye_smol::core::handshake::client::HandshakeError;
+use sockeye_smol::protocol::deflate::Deflate;
+use sockeye_smol::protocol::handshake::client::HandshakeError;
 use sockeye_smol::{CloseCode, Config, ConnectError, Request, Url};
 
 #[derive(Parser)]

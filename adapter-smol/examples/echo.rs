@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use smol::Timer;
 use smol::net::{TcpListener, TcpStream};
-use sockeye_smol::core::deflate::Deflate;
+use sockeye_smol::protocol::deflate::Deflate;
 use sockeye_smol::{Config, Origins, Policy, Upgrade};
 
 fn main() -> Result<(), Box<dyn Error>> {

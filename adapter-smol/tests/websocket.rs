@@ -10,8 +10,8 @@ use smol::future::{self, FutureExt};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
 use smol::{Task, Timer};
-use sockeye_smol::core::Side;
-use sockeye_smol::core::handshake::{client, server};
+use sockeye_smol::protocol::Side;
+use sockeye_smol::protocol::handshake::{client, server};
 use sockeye_smol::{
     Accept, AcceptError, CloseCode, Config, ConnectError, Error, RecvHalf, Request, Response, SendHalf,
     State, Url, WebSocket,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use sockeye_examples::Options;
-use sockeye_std::core::deflate::Deflate;
+use sockeye_std::protocol::deflate::Deflate;
 use sockeye_std::{Config, Request, Url, WebSocket};
 
 #[derive(Parser)]

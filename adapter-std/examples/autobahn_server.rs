@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use sockeye_examples::Options;
-use sockeye_std::core::deflate::Deflate;
+use sockeye_std::protocol::deflate::Deflate;
 use sockeye_std::{AcceptError, Config, Origins, Policy, Upgrade};
 
 #[derive(Parser)]

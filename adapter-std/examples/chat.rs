@@ -10,7 +10,7 @@ use std::error::Error;
 
 use clap::Parser;
 use sockeye_examples::chat::{self, Args, Chat};
-use sockeye_std::core::deflate::Deflate;
+use sockeye_std::protocol::deflate::Deflate;
 use sockeye_std::server::{Port, Server};
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use sockeye_std::core::deflate::Deflate;
-use sockeye_std::core::handshake::client::HandshakeError;
+use sockeye_std::protocol::deflate::Deflate;
+use sockeye_std::protocol::handshake::client::HandshakeError;
 use sockeye_std::{CloseCode, Config, ConnectError, Request, SendHalf, Url};
 
 #[derive(Parser)]

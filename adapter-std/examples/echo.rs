@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use sockeye_std::core::deflate::Deflate;
+use sockeye_std::protocol::deflate::Deflate;
 use sockeye_std::{Config, Origins, Policy};
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -75,7 +75,7 @@ mod writer;
 pub use accept::{PendingUpgrade, accept, accept_with, read_upgrade};
 pub use connect::{client, connect, connect_with};
 pub use received::Received;
-pub use sockeye_core as core;
+pub use sockeye_core as protocol;
 pub use sockeye_core::handshake::client::{Request, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
 pub use sockeye_core::http::Response;

@@ -7,7 +7,7 @@ use std::net::Shutdown;
 use std::thread;
 use std::time::Instant;
 
-use sockeye_std::core::Side;
+use sockeye_std::protocol::Side;
 use sockeye_std::{CloseCode, Config, Error, ProtocolError, State};
 use sockeye_testkit::frames::{CLOSE, frame};
 use support::{millis, pair, raw_pair, read_frame};

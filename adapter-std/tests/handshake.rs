@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use sockeye_std::core::handshake::{client, server};
+use sockeye_std::protocol::handshake::{client, server};
 use sockeye_std::{
     Accept, AcceptError, CloseCode, Config, ConnectError, Policy, Request, Response, Upgrade, Url,
 };

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sockeye_std::core::handshake::server::Policy;
-use sockeye_std::core::http::{Request, Response};
+use sockeye_std::protocol::handshake::server::Policy;
+use sockeye_std::protocol::http::{Request, Response};
 use sockeye_std::server::{
     BoxError, Callbacks, Client, Decision, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port,
     Refused, Server, ServerHandle,

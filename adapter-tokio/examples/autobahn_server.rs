@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use sockeye_examples::Options;
-use sockeye_tokio::core::deflate::Deflate;
+use sockeye_tokio::protocol::deflate::Deflate;
 use sockeye_tokio::{AcceptError, Config, Origins, Policy, Upgrade};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -9,7 +9,7 @@ use std::error::Error;
 
 use clap::Parser;
 use sockeye_examples::chat::{self, Args, Chat};
-use sockeye_tokio::core::deflate::Deflate;
+use sockeye_tokio::protocol::deflate::Deflate;
 use sockeye_tokio::server::{Port, Server};
 
 #[tokio::main]

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use sockeye_tokio::core::deflate::Deflate;
-use sockeye_tokio::core::handshake::client::HandshakeError;
+use sockeye_tokio::protocol::deflate::Deflate;
+use sockeye_tokio::protocol::handshake::client::HandshakeError;
 use sockeye_tokio::{CloseCode, Config, ConnectError, Request, Url};
 use tokio::sync::mpsc::{self, Receiver};
 

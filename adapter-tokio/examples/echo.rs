@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_tokio::core::deflate::Deflate;
+use sockeye_tokio::protocol::deflate::Deflate;
 use sockeye_tokio::{Config, Origins, Policy, Upgrade};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -92,7 +92,7 @@ pub use open::{
     MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
     connect_with, read_upgrade,
 };
-pub use sockeye_core as core;
+pub use sockeye_core as protocol;
 pub use sockeye_core::handshake::client::{Request, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
 pub use sockeye_core::http::Response;

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
-use sockeye_tokio::core::Config;
+use sockeye_tokio::protocol::Config;
 use sockeye_tokio::server::{Callbacks, Client, Port, Server};
 use tokio::sync::oneshot;
 

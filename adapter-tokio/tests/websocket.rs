@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_tokio::core::handshake::client::HandshakeError;
+use sockeye_tokio::protocol::handshake::client::HandshakeError;
 use sockeye_tokio::{
     Accept, AcceptError, CloseCode, Config, ConnectError, Error, Message, Request, Response, Upgrade, Url,
     WebSocket,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use sockeye_tokio::Config;
-use sockeye_tokio::core::MAX_CLOSE_REASON;
+use sockeye_tokio::protocol::MAX_CLOSE_REASON;
 
 use crate::names::{NAMES, numbers};
 

@@ -1,8 +1,8 @@
 //! The examples of control frames and of compression.
 
 use sockeye_testkit::RawClient;
-use sockeye_tokio::core::deflate::{Deflate, Policy};
-use sockeye_tokio::core::http::Response;
+use sockeye_tokio::protocol::deflate::{Deflate, Policy};
+use sockeye_tokio::protocol::http::Response;
 use sockeye_tokio::server::{Client, Handler, HandlerResult, Inbound, Port, Server};
 use sockeye_tokio::{CloseCode, CloseFrame, Config, Frame, Message, Opcode, Request, Url};
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use sockeye_tokio::core::deflate::{Deflate, Policy};
+use sockeye_tokio::protocol::deflate::{Deflate, Policy};
 use sockeye_tokio::server::BoxError;
 use sockeye_tokio::{Config, Payload, Request, Url, WebSocket};
 

@@ -1,6 +1,6 @@
 use std::io;
 
-use sockeye_tokio::core::deflate::{Deflate, Policy};
+use sockeye_tokio::protocol::deflate::{Deflate, Policy};
 use sockeye_tokio::server::{Callbacks, Port, Server};
 use sockeye_tokio::{Config, Payload};
 

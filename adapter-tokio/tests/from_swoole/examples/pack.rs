@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use sockeye_tokio::Frame;
-use sockeye_tokio::core::RecvBuf;
-use sockeye_tokio::core::handshake::accept_key;
-use sockeye_tokio::core::handshake::server::Handshake;
-use sockeye_tokio::core::http::Response;
+use sockeye_tokio::protocol::RecvBuf;
+use sockeye_tokio::protocol::handshake::accept_key;
+use sockeye_tokio::protocol::handshake::server::Handshake;
+use sockeye_tokio::protocol::http::Response;
 use sockeye_tokio::server::BoxError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -1,6 +1,6 @@
-pub use sockeye_tokio::core::deflate::Policy as DeflatePolicy;
-pub use sockeye_tokio::core::http::{InvalidHeader, Request, Response};
-pub use sockeye_tokio::core::{Flags, MAX_CLOSE_REASON};
+pub use sockeye_tokio::protocol::deflate::Policy as DeflatePolicy;
+pub use sockeye_tokio::protocol::http::{InvalidHeader, Request, Response};
+pub use sockeye_tokio::protocol::{Flags, MAX_CLOSE_REASON};
 pub use sockeye_tokio::server::{
     Broadcast, Callbacks, Client, ConnectionId, Decision, Handler, HttpExchange, HttpRequest, Inbound, Info,
     Port, PushError, Server, ServerHandle, Status,

@@ -1,6 +1,6 @@
 use std::io;
 
-use sockeye_tokio::core::http::Response;
+use sockeye_tokio::protocol::http::Response;
 use sockeye_tokio::server::{Callbacks, Server};
 
 pub fn server(address: &str) -> io::Result<Server> {

@@ -1,7 +1,7 @@
 use std::io;
 
 use sockeye_tokio::CloseInfo;
-use sockeye_tokio::core::http::{Request, Response};
+use sockeye_tokio::protocol::http::{Request, Response};
 use sockeye_tokio::server::{BoxError, Client, Handler, HandlerResult, HttpRequest, Inbound, Server};
 
 pub struct WebSocketServer;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sockeye_std::server::{Handler as Blocking, HttpRequest as BlockingRequest};
-use sockeye_tokio::core::http::Request;
+use sockeye_tokio::protocol::http::Request;
 use sockeye_tokio::server::{
     BoxError, Client, ConnectionId, Decision, Failure, Handler, HandlerResult, HttpRequest, Inbound,
     PushError, Refused,

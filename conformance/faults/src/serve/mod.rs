@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use sockeye_smol::server::SmolRuntime;
 use sockeye_std::server::Threads;
-use sockeye_tokio::core::deflate::Deflate;
+use sockeye_tokio::protocol::deflate::Deflate;
 use sockeye_tokio::server::{Limits, Port, SlowReader};
 use sockeye_tokio::{CloseCode, Config, Policy};
 

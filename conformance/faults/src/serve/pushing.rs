@@ -3,7 +3,7 @@
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sockeye_tokio::core::Prepared;
+use sockeye_tokio::protocol::Prepared;
 use sockeye_tokio::server::{ConnectionId, PushError, ServerHandle};
 
 use super::app::{App, Member};
