@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::Parser;
 use sockeye_examples::Options;
 use sockeye_smol::protocol::deflate::Deflate;
-use sockeye_smol::{Config, Request, Url, WebSocket};
+use sockeye_smol::{ClientRequest, Config, Url, WebSocket};
 
 #[derive(Parser)]
 struct Args {
@@ -53,6 +53,6 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
 
 async fn open(server: &str, target: &str, config: &Arc<Config>) -> Result<WebSocket, Box<dyn Error>> {
     let url = Url::parse(&format!("{}{target}", server.trim_end_matches('/')))?;
-    let (ws, _) = sockeye_smol::connect_with(&url, Request::new(&url), config.clone()).await?;
+    let (ws, _) = sockeye_smol::connect_with(&url, ClientRequest::new(&url), config.clone()).await?;
     Ok(ws)
 }

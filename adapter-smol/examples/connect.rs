@@ -13,8 +13,8 @@ use std::time::Duration;
 use clap::Parser;
 use smol::channel::{self, Receiver};
 use sockeye_smol::protocol::deflate::Deflate;
-use sockeye_smol::protocol::handshake::client::HandshakeError;
-use sockeye_smol::{CloseCode, Config, ConnectError, Request, Url};
+use sockeye_smol::protocol::handshake::client::ClientHandshakeError;
+use sockeye_smol::{ClientRequest, CloseCode, Config, ConnectError, Url};
 
 #[derive(Parser)]
 struct Args {
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 
 async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let url = Url::parse(&args.url)?;
-    let mut request = Request::new(&url);
+    let mut request = ClientRequest::new(&url);
     for name in &args.subprotocol {
         request = request.subprotocol(name)?;
     }
@@ -88,8 +88,8 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Reads the lines of the input on a separate thread. The program does not wait for that thread when
-/// it ends.
+/// Reads the lines of the input on a separate thread. The program does not wait for that thread
+/// when it ends.
 fn read_lines() -> Receiver<String> {
     let (sender, lines) = channel::bounded(1);
     thread::spawn(move || {
@@ -105,7 +105,7 @@ fn read_lines() -> Receiver<String> {
 
 /// Prints the body of the response if the server refused.
 fn explain(error: &ConnectError) {
-    if let ConnectError::Handshake(HandshakeError::Refused(response)) = error {
+    if let ConnectError::Handshake(ClientHandshakeError::Refused(response)) = error {
         eprint!("{}", String::from_utf8_lossy(response.content()));
     }
 }

@@ -36,7 +36,7 @@
 //!
 //! This crate contains the sockets and timers of smol, which are the crates `async-net` and
 //! `async-io`. They start their own I/O thread, so any executor works. [`sockeye_driver`] contains
-//! the I/O loop and the documentation of [`WebSocket`], and [`core`] the protocol. This
+//! the I/O loop and the documentation of [`WebSocket`], and [`protocol`] the protocol. This
 //! crate re-exports everything that an application needs of both.
 //!
 //! Every operation is cancel safe and works in `future::or`, for instance with a timer.
@@ -92,7 +92,7 @@ pub use open::{
     connect_with, read_upgrade,
 };
 pub use sockeye_core as protocol;
-pub use sockeye_core::handshake::client::{Request, Url};
+pub use sockeye_core::handshake::client::{ClientRequest, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
 pub use sockeye_core::http::Response;
 pub use sockeye_core::{

@@ -8,7 +8,7 @@ use async_net::TcpStream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::future;
 use sockeye_core::Config;
-use sockeye_core::handshake::client::{Request, Url};
+use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_driver::{AcceptError, ConnectError};
@@ -114,7 +114,7 @@ pub async fn read_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
 /// Dropping the future drops the connection.
 pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
     let url = Url::parse(url)?;
-    let (websocket, _) = connect_with(&url, Request::new(&url), Arc::default()).await?;
+    let (websocket, _) = connect_with(&url, ClientRequest::new(&url), Arc::default()).await?;
     Ok(websocket)
 }
 
@@ -134,7 +134,7 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
 /// Dropping the future drops the connection.
 pub async fn connect_with(
     url: &Url,
-    request: Request,
+    request: ClientRequest,
     config: Arc<Config>,
 ) -> Result<(WebSocket, Response), ConnectError> {
     if url.is_secure() {
@@ -163,7 +163,7 @@ pub async fn connect_with(
 /// Dropping the future drops the stream.
 pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    request: Request,
+    request: ClientRequest,
     config: Arc<Config>,
 ) -> Result<(WebSocket<S>, Response), ConnectError> {
     sockeye_driver::client(FuturesIo::new(stream), SmolClock::default(), request, config).await

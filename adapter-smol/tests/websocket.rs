@@ -13,7 +13,7 @@ use smol::{Task, Timer};
 use sockeye_smol::protocol::Side;
 use sockeye_smol::protocol::handshake::{client, server};
 use sockeye_smol::{
-    Accept, AcceptError, CloseCode, Config, ConnectError, Error, RecvHalf, Request, Response, SendHalf,
+    Accept, AcceptError, ClientRequest, CloseCode, Config, ConnectError, Error, RecvHalf, Response, SendHalf,
     State, Url, WebSocket,
 };
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
@@ -40,7 +40,8 @@ async fn accept_any(stream: TcpStream, config: Config) -> WebSocket {
 async fn pair(client: Config, server: Config) -> (WebSocket, WebSocket) {
     let (address, serving) = listen(|stream| accept_any(stream, server)).await;
     let url = url(address);
-    let (client, _) = sockeye_smol::connect_with(&url, Request::new(&url), Arc::new(client)).await.unwrap();
+    let (client, _) =
+        sockeye_smol::connect_with(&url, ClientRequest::new(&url), Arc::new(client)).await.unwrap();
     (client, serving.await)
 }
 
@@ -152,7 +153,7 @@ fn a_refusal_reaches_the_client_with_its_body() {
         })
         .await;
         let error = sockeye_smol::connect(&url(address).to_string()).await.unwrap_err();
-        let ConnectError::Handshake(client::HandshakeError::Refused(response)) = error else {
+        let ConnectError::Handshake(client::ClientHandshakeError::Refused(response)) = error else {
             panic!("{error}")
         };
         assert_eq!((response.status(), response.content()), (403, &b"members only\n"[..]));
@@ -174,7 +175,7 @@ fn a_stalled_handshake_times_out_at_either_end() {
         drop(raw);
         let error = serving.await.unwrap_err();
         assert!(
-            matches!(error, AcceptError::Handshake(server::HandshakeError::TimedOut { received: 50 })),
+            matches!(error, AcceptError::Handshake(server::ServerHandshakeError::TimedOut { received: 50 })),
             "{error}"
         );
 
@@ -184,9 +185,9 @@ fn a_stalled_handshake_times_out_at_either_end() {
         })
         .await;
         let url = url(address);
-        let error = sockeye_smol::connect_with(&url, Request::new(&url), config()).await.unwrap_err();
+        let error = sockeye_smol::connect_with(&url, ClientRequest::new(&url), config()).await.unwrap_err();
         assert!(
-            matches!(error, ConnectError::Handshake(client::HandshakeError::TimedOut { received: 0 })),
+            matches!(error, ConnectError::Handshake(client::ClientHandshakeError::TimedOut { received: 0 })),
             "{error}"
         );
         serving.cancel().await;

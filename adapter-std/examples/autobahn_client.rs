@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::Parser;
 use sockeye_examples::Options;
 use sockeye_std::protocol::deflate::Deflate;
-use sockeye_std::{Config, Request, Url, WebSocket};
+use sockeye_std::{ClientRequest, Config, Url, WebSocket};
 
 #[derive(Parser)]
 struct Args {
@@ -50,6 +50,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn open(server: &str, target: &str, config: &Arc<Config>) -> Result<WebSocket, Box<dyn Error>> {
     let url = Url::parse(&format!("{}{target}", server.trim_end_matches('/')))?;
-    let (ws, _) = sockeye_std::connect_with(&url, Request::new(&url), config.clone())?;
+    let (ws, _) = sockeye_std::connect_with(&url, ClientRequest::new(&url), config.clone())?;
     Ok(ws)
 }

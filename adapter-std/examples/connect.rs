@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use sockeye_std::protocol::deflate::Deflate;
-use sockeye_std::protocol::handshake::client::HandshakeError;
-use sockeye_std::{CloseCode, Config, ConnectError, Request, SendHalf, Url};
+use sockeye_std::protocol::handshake::client::ClientHandshakeError;
+use sockeye_std::{ClientRequest, CloseCode, Config, ConnectError, SendHalf, Url};
 
 #[derive(Parser)]
 struct Args {
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let url = Url::parse(&args.url)?;
-    let mut request = Request::new(&url);
+    let mut request = ClientRequest::new(&url);
     for name in &args.subprotocol {
         request = request.subprotocol(name)?;
     }
@@ -89,7 +89,7 @@ fn send_lines(mut outgoing: SendHalf, wait: Duration) -> Result<(), Box<dyn Erro
 
 /// Prints the body of the response if the server refused.
 fn explain(error: &ConnectError) {
-    if let ConnectError::Handshake(HandshakeError::Refused(response)) = error {
+    if let ConnectError::Handshake(ClientHandshakeError::Refused(response)) = error {
         eprint!("{}", String::from_utf8_lossy(response.content()));
     }
 }

@@ -5,7 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 
 use sockeye_core::Config;
-use sockeye_core::handshake::client::{HandshakeError, Request, Url};
+use sockeye_core::handshake::client::{ClientHandshakeError, ClientRequest, Url};
 use sockeye_core::http::Response;
 use sockeye_core::session::{OpenError, Opened, Session};
 use sockeye_driver::{ConnectError, mask_keys, nonce};
@@ -23,7 +23,7 @@ use crate::websocket::WebSocket;
 /// the server refuses.
 pub fn connect(url: &str) -> Result<WebSocket, ConnectError> {
     let url = Url::parse(url)?;
-    let (websocket, _) = connect_with(&url, Request::new(&url), Arc::default())?;
+    let (websocket, _) = connect_with(&url, ClientRequest::new(&url), Arc::default())?;
     Ok(websocket)
 }
 
@@ -40,7 +40,7 @@ pub fn connect(url: &str) -> Result<WebSocket, ConnectError> {
 /// refuses.
 pub fn connect_with(
     url: &Url,
-    request: Request,
+    request: ClientRequest,
     config: Arc<Config>,
 ) -> Result<(WebSocket, Response), ConnectError> {
     if url.is_secure() {
@@ -75,11 +75,11 @@ fn open(url: &Url, config: &Config) -> io::Result<TcpStream> {
 ///
 /// # Errors
 ///
-/// Returns an error if the stream breaks, if the server refuses ([`HandshakeError::Refused`] holds
-/// its response), or if its response is invalid.
+/// Returns an error if the stream breaks, if the server refuses ([`ClientHandshakeError::Refused`]
+/// holds its response), or if its response is invalid.
 pub fn client<S: Stream>(
     stream: S,
-    request: Request,
+    request: ClientRequest,
     config: Arc<Config>,
 ) -> Result<(WebSocket<S>, Response), ConnectError> {
     let session = Session::client(request, nonce(), mask_keys(), config.clone());
@@ -92,17 +92,17 @@ pub fn client<S: Stream>(
                 let websocket = opening.into_websocket(&config, &opened)?;
                 return match opened {
                     Opened::Client { response, .. } => Ok((websocket, response)),
-                    _ => Err(ConnectError::Handshake(HandshakeError::Over)),
+                    _ => Err(ConnectError::Handshake(ClientHandshakeError::Over)),
                 };
             }
             OpeningEvent::NotOpened(OpenError::Response(error)) => {
                 // A server that closed the stream before it had the request did not respond.
                 return Err(match (error, opening.take_write_error()) {
-                    (HandshakeError::Eof { received: 0 }, Some(error)) => ConnectError::Io(error),
+                    (ClientHandshakeError::Eof { received: 0 }, Some(error)) => ConnectError::Io(error),
                     (error, _) => ConnectError::Handshake(error),
                 });
             }
-            OpeningEvent::Ended => return Err(ConnectError::Handshake(HandshakeError::Over)),
+            OpeningEvent::Ended => return Err(ConnectError::Handshake(ClientHandshakeError::Over)),
             OpeningEvent::Upgrade(_) | OpeningEvent::NotOpened(_) => {}
         }
     }

@@ -33,10 +33,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The protocol is in [`core`]; this crate drives it with blocking reads and writes. The timeouts
-//! of the socket keep the deadlines of [`Config`]: see [`Stream`] for what a custom transport
-//! needs. Names that `sockeye-tokio` and `sockeye-smol` have too mean the same here, without the
-//! `await`.
+//! The protocol is in [`protocol`]; this crate drives it with blocking reads and writes. The
+//! timeouts of the socket keep the deadlines of [`Config`]: see [`Stream`] for what a custom
+//! transport needs. Names that `sockeye-tokio` and `sockeye-smol` have too mean the same here,
+//! without the `await`.
 //!
 //! A receive keeps reading while a write is blocked, so two ends that send large amounts at the
 //! same time do not block each other. On Windows a write that times out cannot be resumed, because
@@ -76,7 +76,7 @@ pub use accept::{PendingUpgrade, accept, accept_with, read_upgrade};
 pub use connect::{client, connect, connect_with};
 pub use received::Received;
 pub use sockeye_core as protocol;
-pub use sockeye_core::handshake::client::{Request, Url};
+pub use sockeye_core::handshake::client::{ClientRequest, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
 pub use sockeye_core::http::Response;
 pub use sockeye_core::{

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use sockeye_std::protocol::handshake::{client, server};
 use sockeye_std::{
-    Accept, AcceptError, CloseCode, Config, ConnectError, Policy, Request, Response, Upgrade, Url,
+    Accept, AcceptError, ClientRequest, CloseCode, Config, ConnectError, Policy, Response, Upgrade, Url,
 };
 use sockeye_testkit::frames::{LAST_CONTINUATION, PING, TEXT, TEXT_START, frame};
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
@@ -32,7 +32,7 @@ fn both_ends_negotiate_headers_and_a_subprotocol_then_exchange_messages() {
         }
     });
     let url = url(address);
-    let request = Request::new(&url).subprotocol("soap").unwrap().subprotocol("chat").unwrap();
+    let request = ClientRequest::new(&url).subprotocol("soap").unwrap().subprotocol("chat").unwrap();
     let request = request.header("X-Token", "7").unwrap();
     let (mut ws, response) = sockeye_std::connect_with(&url, request, Arc::default()).unwrap();
     assert_eq!(ws.subprotocol(), Some("chat"));
@@ -84,7 +84,9 @@ fn a_refusal_reaches_the_client_with_headers_and_body() {
         })
     });
     let error = sockeye_std::connect(&url(address).to_string()).unwrap_err();
-    let ConnectError::Handshake(client::HandshakeError::Refused(response)) = error else { panic!("{error}") };
+    let ConnectError::Handshake(client::ClientHandshakeError::Refused(response)) = error else {
+        panic!("{error}")
+    };
     assert_eq!((response.status(), response.content()), (403, &b"members only\n"[..]));
     assert_eq!(response.headers().first("x-why"), Some("no card"));
     assert!(matches!(serving.join().unwrap(), Err(AcceptError::Rejected(403))));
@@ -131,7 +133,7 @@ fn a_client_that_stalls_gets_408_and_is_disconnected() {
     drop(raw);
     let error = serving.join().unwrap().unwrap_err();
     assert!(
-        matches!(error, AcceptError::Handshake(server::HandshakeError::TimedOut { received: 1.. })),
+        matches!(error, AcceptError::Handshake(server::ServerHandshakeError::TimedOut { received: 1.. })),
         "{error}"
     );
     assert!(begin.elapsed() >= millis(150));
@@ -145,9 +147,9 @@ fn connecting_to_a_server_that_stalls_times_out() {
     });
     let url = url(address);
     let config = Arc::new(Config::new().handshake_timeout(millis(100)));
-    let error = sockeye_std::connect_with(&url, Request::new(&url), config).unwrap_err();
+    let error = sockeye_std::connect_with(&url, ClientRequest::new(&url), config).unwrap_err();
     assert!(
-        matches!(error, ConnectError::Handshake(client::HandshakeError::TimedOut { received: 0 })),
+        matches!(error, ConnectError::Handshake(client::ClientHandshakeError::TimedOut { received: 0 })),
         "{error}"
     );
     serving.join().unwrap();

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
 
-use sockeye_std::{CloseCode, Config, Error, Received, Request, Stream, Untimed, Url};
+use sockeye_std::{ClientRequest, CloseCode, Config, Error, Received, Stream, Untimed, Url};
 use support::millis;
 
 /// Echoes messages of many lengths over the two ends of a stream, and closes cleanly.
@@ -20,7 +20,7 @@ fn echo<C: Stream, S: Stream + Send + 'static>(client: C, server: S) {
         }
     });
     let url = Url::parse("ws://localhost/").unwrap();
-    let (mut ws, _) = sockeye_std::client(client, Request::new(&url), Arc::default()).unwrap();
+    let (mut ws, _) = sockeye_std::client(client, ClientRequest::new(&url), Arc::default()).unwrap();
     for len in [0, 1, 125, 126, 65_535, 65_536, 1 << 20] {
         ws.send(vec![1; len]).unwrap();
         assert_eq!(ws.recv().unwrap().unwrap().len(), len);
@@ -63,7 +63,7 @@ fn a_nonblocking_socket_is_an_error_and_not_a_busy_loop() {
     let keep = server.try_clone().unwrap();
     let serving = thread::spawn(move || sockeye_std::accept(server).unwrap());
     let url = Url::parse("ws://localhost/").unwrap();
-    let (mut ws, _) = sockeye_std::client(client, Request::new(&url), Arc::new(Config::new())).unwrap();
+    let (mut ws, _) = sockeye_std::client(client, ClientRequest::new(&url), Arc::new(Config::new())).unwrap();
     assert_eq!(ws.recv_timeout(millis(10)).unwrap(), Received::TimedOut);
     ws.get_ref().set_nonblocking(true).unwrap();
     assert!(matches!(ws.recv(), Err(Error::Io(_))));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::Parser;
 use sockeye_examples::Options;
 use sockeye_tokio::protocol::deflate::Deflate;
-use sockeye_tokio::{Config, Request, Url, WebSocket};
+use sockeye_tokio::{ClientRequest, Config, Url, WebSocket};
 
 #[derive(Parser)]
 struct Args {
@@ -51,6 +51,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn open(server: &str, target: &str, config: &Arc<Config>) -> Result<WebSocket, Box<dyn Error>> {
     let url = Url::parse(&format!("{}{target}", server.trim_end_matches('/')))?;
-    let (ws, _) = sockeye_tokio::connect_with(&url, Request::new(&url), config.clone()).await?;
+    let (ws, _) = sockeye_tokio::connect_with(&url, ClientRequest::new(&url), config.clone()).await?;
     Ok(ws)
 }

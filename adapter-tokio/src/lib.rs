@@ -34,8 +34,8 @@
 //! ```
 //!
 //! This crate contains the sockets and timers. [`sockeye_driver`] contains the I/O loop and the
-//! documentation of [`WebSocket`], and [`core`] the protocol. This crate re-exports everything that
-//! an application needs of both.
+//! documentation of [`WebSocket`], and [`protocol`] the protocol. This crate re-exports everything
+//! that an application needs of both.
 //!
 //! Every operation is cancel safe and works in `select!` and `timeout`.
 //!
@@ -93,7 +93,7 @@ pub use open::{
     connect_with, read_upgrade,
 };
 pub use sockeye_core as protocol;
-pub use sockeye_core::handshake::client::{Request, Url};
+pub use sockeye_core::handshake::client::{ClientRequest, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
 pub use sockeye_core::http::Response;
 pub use sockeye_core::{

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_tokio::protocol::handshake::client::HandshakeError;
+use sockeye_tokio::protocol::handshake::client::ClientHandshakeError;
 use sockeye_tokio::{
-    Accept, AcceptError, CloseCode, Config, ConnectError, Error, Message, Request, Response, Upgrade, Url,
-    WebSocket,
+    Accept, AcceptError, ClientRequest, CloseCode, Config, ConnectError, Error, Message, Response, Upgrade,
+    Url, WebSocket,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
@@ -18,7 +18,7 @@ async fn pair(config: Config) -> (WebSocket<DuplexStream>, WebSocket<DuplexStrea
     let config = Arc::new(config);
     let (server, client) = tokio::join!(
         sockeye_tokio::accept_with(near, config.clone(), async |_: &Upgrade| Ok(Accept::new())),
-        sockeye_tokio::client(far, Request::new(&url), config.clone()),
+        sockeye_tokio::client(far, ClientRequest::new(&url), config.clone()),
     );
     (server.unwrap(), client.unwrap().0)
 }
@@ -58,10 +58,10 @@ async fn the_application_sees_the_request_may_wait_and_refuses_with_a_body() {
     };
     let (server, client) = tokio::join!(
         sockeye_tokio::accept_with(near, Arc::default(), decide),
-        sockeye_tokio::client(far, Request::new(&url), Arc::default()),
+        sockeye_tokio::client(far, ClientRequest::new(&url), Arc::default()),
     );
     assert!(matches!(server, Err(AcceptError::Rejected(403))));
-    let Err(ConnectError::Handshake(HandshakeError::Refused(response))) = client else {
+    let Err(ConnectError::Handshake(ClientHandshakeError::Refused(response))) = client else {
         panic!("the client must receive the refusal");
     };
     assert_eq!((response.status(), response.content()), (403, &b"not you"[..]));

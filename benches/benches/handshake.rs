@@ -36,7 +36,7 @@ impl Write for Once<'_> {
 }
 
 fn accept(bytes: &mut [u8], config: &Arc<Config>) -> Vec<u8> {
-    let mut handshake = server::Handshake::new(Arc::clone(config));
+    let mut handshake = server::ServerHandshake::new(Arc::clone(config));
     let request = handshake.poll_request(&mut RecvBuf::new(bytes)).expect("valid").expect("whole");
     let upgrade = server::Upgrade::new(request).expect("the request is an upgrade");
     let mut accepted =
@@ -46,8 +46,8 @@ fn accept(bytes: &mut [u8], config: &Arc<Config>) -> Vec<u8> {
     response
 }
 
-fn connect(url: &client::Url, config: &Arc<Config>) -> client::Handshake {
-    client::Request::new(url).start(*b"the sample nonce", Box::new(|| [1, 2, 3, 4]), Arc::clone(config))
+fn connect(url: &client::Url, config: &Arc<Config>) -> client::ClientHandshake {
+    client::ClientRequest::new(url).start(*b"the sample nonce", Box::new(|| [1, 2, 3, 4]), Arc::clone(config))
 }
 
 fn handshake(criterion: &mut Criterion) {

@@ -200,8 +200,9 @@ impl<'a> Payload<'a> {
     }
 
     /// Requests that this message is compressed, or that it is not, instead of leaving that to the
-    /// [`Policy`](crate::deflate::Policy). `true` has no effect with
-    /// [`Policy::Never`](crate::deflate::Policy::Never) or without negotiated compression.
+    /// [`CompressionPolicy`](crate::deflate::CompressionPolicy). `true` has no effect with
+    /// [`CompressionPolicy::Never`](crate::deflate::CompressionPolicy::Never) or without negotiated
+    /// compression.
     ///
     /// Do not compress secrets together with text that someone else can choose: the length of the
     /// message reveals how much the two have in common (RFC 7692 8).

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sockeye_core::RecvBuf;
-use sockeye_core::handshake::server::Handshake;
+use sockeye_core::handshake::server::ServerHandshake;
 
 /// Header fields are a list of at most 100. Colliding names cost nothing if names are never hashed.
 #[test]
@@ -39,7 +39,7 @@ fn t4_a_request_with_99_fields_of_one_name_is_read_like_any_other() {
     }
     head.push_str("\r\n");
     let mut bytes = head.into_bytes();
-    let mut handshake = Handshake::new(Arc::default());
+    let mut handshake = ServerHandshake::new(Arc::default());
     let request = handshake.poll_request(&mut RecvBuf::new(&mut bytes)).unwrap().unwrap();
     assert_eq!(request.headers().len(), 100);
     assert_eq!(request.headers().first("x-same"), Some("0"));

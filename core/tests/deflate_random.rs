@@ -6,7 +6,7 @@ mod deflate_support;
 
 use deflate_support::*;
 use proptest::prelude::*;
-use sockeye_core::deflate::{Deflate, Memory, Policy};
+use sockeye_core::deflate::{CompressionPolicy, Deflate, Memory};
 use sockeye_core::{Config, Flags, Frame, Opcode, Payload, Prepared};
 use sockeye_testkit::deflate::*;
 use sockeye_testkit::pair::*;
@@ -140,10 +140,10 @@ fn config() -> impl Strategy<Value = Config> {
         prop::sample::select(vec![0, 1, 255, 256, 700, 4096, 40_000]).prop_map(Memory::History),
     ];
     let policy = prop_oneof![
-        4 => Just(Policy::Always),
-        2 => (0..1000_usize).prop_map(Policy::Above),
-        1 => Just(Policy::OnRequest),
-        1 => Just(Policy::Never),
+        4 => Just(CompressionPolicy::Always),
+        2 => (0..1000_usize).prop_map(CompressionPolicy::Above),
+        1 => Just(CompressionPolicy::OnRequest),
+        1 => Just(CompressionPolicy::Never),
     ];
     let windows = (8..16_u8, 8..16_u8, prop::bool::weighted(0.7), prop::bool::weighted(0.7));
     let fragments = prop::option::weighted(0.3, 60..3000_usize);

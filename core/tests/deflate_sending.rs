@@ -7,7 +7,7 @@ mod deflate_support;
 use std::sync::Arc;
 
 use deflate_support::*;
-use sockeye_core::deflate::{Deflate, Memory, Policy};
+use sockeye_core::deflate::{CompressionPolicy, Deflate, Memory};
 use sockeye_core::{Config, Flags, Frame, Opcode, Payload, Prepared, SendError};
 use sockeye_testkit::deflate::*;
 use sockeye_testkit::frames::*;
@@ -39,11 +39,11 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
 fn o5_the_policy_selects_the_messages_to_compress() {
     let long = news(1);
     let table = [
-        (Policy::Never, [false, false, false]),
-        (Policy::OnRequest, [false, true, false]),
-        (Policy::Always, [true, true, false]),
-        (Policy::Above(long.len()), [true, true, false]),
-        (Policy::Above(long.len() + 1), [false, true, false]),
+        (CompressionPolicy::Never, [false, false, false]),
+        (CompressionPolicy::OnRequest, [false, true, false]),
+        (CompressionPolicy::Always, [true, true, false]),
+        (CompressionPolicy::Above(long.len()), [true, true, false]),
+        (CompressionPolicy::Above(long.len() + 1), [false, true, false]),
     ];
     for server in [true, false] {
         for (policy, expected) in table {
@@ -67,7 +67,7 @@ fn o5_the_policy_selects_the_messages_to_compress() {
 
 #[test]
 fn a_frame_s_flag_requests_compression() {
-    let mut end = deflating(true, Deflate::new().policy(Policy::OnRequest));
+    let mut end = deflating(true, Deflate::new().policy(CompressionPolicy::OnRequest));
     let long = news(1);
     let compress = Flags { finish: true, compress: true };
     end.connection.send_frame(&Frame { flags: compress, ..Frame::text(&long) }).unwrap();
@@ -206,8 +206,8 @@ fn a_prepared_message_is_compressed_once_for_all_connections_that_can_inflate_it
     for (settings, first) in [
         (Deflate::new().window_bits(9), TEXT | RSV1),
         (Deflate::new().memory(Memory::Compressor), TEXT | RSV1),
-        (Deflate::new().policy(Policy::Never), TEXT),
-        (Deflate::new().policy(Policy::OnRequest), TEXT),
+        (Deflate::new().policy(CompressionPolicy::Never), TEXT),
+        (Deflate::new().policy(CompressionPolicy::OnRequest), TEXT),
     ] {
         let mut pair = deflating_pair(Config::new().deflate(settings), Config::new().deflate(Deflate::new()));
         for _ in 0..2 {

@@ -6,17 +6,19 @@ mod handshake_support;
 use core::time::Duration;
 
 use handshake_support::{accept, config, transmitted};
-use sockeye_core::handshake::client::{BadResponse, Established, Handshake, HandshakeError, Request, Url};
+use sockeye_core::handshake::client::{
+    BadResponse, ClientHandshake, ClientHandshakeError, ClientRequest, Established, Url,
+};
 use sockeye_core::handshake::server::Accept;
 use sockeye_core::http::{HeadError, InvalidHeader, Response};
 use sockeye_core::{Instant, RecvBuf, Role};
 use sockeye_testkit::handshake::{SAMPLE_ACCEPT, SAMPLE_KEY, SAMPLE_NONCE};
 
-fn request() -> Request {
-    Request::new(&Url::parse("ws://server.example.com/chat").unwrap())
+fn request() -> ClientRequest {
+    ClientRequest::new(&Url::parse("ws://server.example.com/chat").unwrap())
 }
 
-fn start(request: Request) -> Handshake {
+fn start(request: ClientRequest) -> ClientHandshake {
     request.start(SAMPLE_NONCE, Box::new(|| [1, 2, 3, 4]), config())
 }
 
@@ -27,18 +29,21 @@ fn valid_with(fields: &str) -> String {
     )
 }
 
-fn respond(handshake: &mut Handshake, bytes: &[u8]) -> Result<Option<Established>, HandshakeError> {
+fn respond(
+    handshake: &mut ClientHandshake,
+    bytes: &[u8],
+) -> Result<Option<Established>, ClientHandshakeError> {
     handshake.poll_response(&mut RecvBuf::new(&mut bytes.to_vec()))
 }
 
-fn refused(error: HandshakeError) -> Response {
+fn refused(error: ClientHandshakeError) -> Response {
     match error {
-        HandshakeError::Refused(response) => response,
+        ClientHandshakeError::Refused(response) => response,
         other => panic!("{other:?}"),
     }
 }
 
-fn sent(handshake: &mut Handshake, step: usize) -> String {
+fn sent(handshake: &mut ClientHandshake, step: usize) -> String {
     let mut out = Vec::new();
     while let Some(bytes) = handshake.poll_transmit() {
         let n = bytes.len().min(step);
@@ -74,7 +79,7 @@ fn k1_the_request_names_port_and_query() {
         ("wss://a:80/b", "GET /b HTTP/1.1", "a:80"),
         ("ws://[::1]:9000/b?c/d", "GET /b?c/d HTTP/1.1", "[::1]:9000"),
     ] {
-        let text = sent(&mut start(Request::new(&Url::parse(url).unwrap())), 1000);
+        let text = sent(&mut start(ClientRequest::new(&Url::parse(url).unwrap())), 1000);
         assert!(text.starts_with(&format!("{line}\r\nHost: {host}\r\n")), "{text}");
     }
 }
@@ -132,7 +137,7 @@ fn k1_valid_responses_establish_a_connection() {
         assert_eq!(established.response.status(), 101);
         assert_eq!(established.connection.role(), Role::Client);
         assert_eq!(handshake.poll_timeout(), None);
-        assert!(matches!(respond(&mut handshake, b"more"), Err(HandshakeError::Over)));
+        assert!(matches!(respond(&mut handshake, b"more"), Err(ClientHandshakeError::Over)));
     }
 }
 
@@ -199,11 +204,14 @@ fn k1_each_rule_that_a_101_breaks_is_named() {
     for (response, fault) in table {
         let mut handshake = start(request().subprotocol("chat").unwrap().subprotocol("soap").unwrap());
         match respond(&mut handshake, response.as_bytes()) {
-            Err(HandshakeError::BadResponse(found)) => assert_eq!(found, fault, "{response}"),
+            Err(ClientHandshakeError::BadResponse(found)) => assert_eq!(found, fault, "{response}"),
             other => panic!("{other:?} to {response}"),
         }
         assert_eq!((handshake.poll_timeout(), handshake.poll_transmit()), (None, None));
-        assert!(matches!(respond(&mut handshake, valid_with("").as_bytes()), Err(HandshakeError::Over)));
+        assert!(matches!(
+            respond(&mut handshake, valid_with("").as_bytes()),
+            Err(ClientHandshakeError::Over)
+        ));
     }
 }
 
@@ -281,7 +289,7 @@ fn k1_a_refusal_without_a_length_has_its_body_up_to_the_eof() {
     assert!(respond(&mut handshake, b"happened").unwrap().is_none());
     let response = refused(handshake.handle_eof());
     assert_eq!((response.content(), response.is_truncated()), (&b"what happened"[..], false));
-    assert!(matches!(handshake.handle_eof(), HandshakeError::Over));
+    assert!(matches!(handshake.handle_eof(), ClientHandshakeError::Over));
 }
 
 #[test]
@@ -295,7 +303,7 @@ fn k1_a_body_whose_coding_does_not_end_in_chunked_lasts_up_to_the_eof() {
     }
     let bytes = b"HTTP/1.1 500 x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
     match respond(&mut start(request()), bytes) {
-        Err(HandshakeError::BadResponse(BadResponse::Head(HeadError::UnknownTransferCoding))) => {}
+        Err(ClientHandshakeError::BadResponse(BadResponse::Head(HeadError::UnknownTransferCoding))) => {}
         other => panic!("{other:?}"),
     }
 }
@@ -385,7 +393,7 @@ fn a_server_that_does_not_respond_times_out() {
     assert_eq!(handshake.poll_timeout(), Some(end), "bytes do not extend the timeout");
     handshake.handle_timeout(Instant::from_nanos(end.as_nanos() - 1)).unwrap();
     match handshake.handle_timeout(end) {
-        Err(HandshakeError::TimedOut { received: 23 }) => {}
+        Err(ClientHandshakeError::TimedOut { received: 23 }) => {}
         other => panic!("{other:?}"),
     }
     assert_eq!((handshake.poll_timeout(), handshake.poll_transmit()), (None, None));
@@ -399,10 +407,10 @@ fn an_eof_anywhere_in_the_head_is_an_error() {
         let mut handshake = start(request());
         assert!(respond(&mut handshake, &stream.as_bytes()[..cut]).unwrap().is_none());
         match handshake.handle_eof() {
-            HandshakeError::Eof { received } => assert_eq!(received, cut),
+            ClientHandshakeError::Eof { received } => assert_eq!(received, cut),
             other => panic!("{other:?}"),
         }
-        assert!(matches!(respond(&mut handshake, b"x"), Err(HandshakeError::Over)));
+        assert!(matches!(respond(&mut handshake, b"x"), Err(ClientHandshakeError::Over)));
     }
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sockeye_core::handshake::client::{self, HandshakeError, PartsHandshake, Url};
-use sockeye_core::handshake::server::{Accept, Handshake, Origins, Policy, Refusal, Upgrade};
+use sockeye_core::handshake::client::{self, ClientHandshakeError, PartsHandshake, Url};
+use sockeye_core::handshake::server::{Accept, Origins, Policy, Refusal, ServerHandshake, Upgrade};
 use sockeye_core::http::{HeadError, Request, Response, Version};
 use sockeye_core::{Config, RecvBuf};
 
@@ -19,7 +19,7 @@ fn config() -> Arc<Config> {
 
 fn parse(head: &str) -> Result<Request, String> {
     let mut bytes = head.as_bytes().to_vec();
-    let mut handshake = Handshake::new(Arc::new(Config::new()));
+    let mut handshake = ServerHandshake::new(Arc::new(Config::new()));
     let polled = handshake.poll_request(&mut RecvBuf::new(&mut bytes)).map_err(|error| error.to_string())?;
     polled.ok_or_else(|| "incomplete".to_owned())
 }
@@ -147,9 +147,9 @@ fn h17_t7_origins_are_held_against_the_authority_of_an_extended_connect() {
     }
 }
 
-fn request() -> client::Request {
+fn request() -> client::ClientRequest {
     let url: Url = "wss://example.com/chat".parse().unwrap();
-    client::Request::new(&url).subprotocol("chat").unwrap()
+    client::ClientRequest::new(&url).subprotocol("chat").unwrap()
 }
 
 fn by_connect() -> PartsHandshake {
@@ -193,11 +193,11 @@ fn h17_k1_a_client_by_extended_connect_verifies_the_response() {
     assert_eq!(established.subprotocol.as_deref(), Some("chat"));
     for status in [101, 204 - 100, 301, 403, 500] {
         let error = by_connect().verify(response(status, &[])).unwrap_err();
-        assert!(matches!(error, HandshakeError::Refused(response) if response.status() == status));
+        assert!(matches!(error, ClientHandshakeError::Refused(response) if response.status() == status));
     }
     for field in [("sec-websocket-protocol", "soap"), ("sec-websocket-extensions", "permessage-deflate")] {
         let error = by_connect().verify(response(200, &[field])).unwrap_err();
-        assert!(matches!(error, HandshakeError::BadResponse(_)), "{field:?}");
+        assert!(matches!(error, ClientHandshakeError::BadResponse(_)), "{field:?}");
     }
 }
 
@@ -216,7 +216,7 @@ fn h17_k1_a_client_by_parts_over_http_1_needs_the_101_of_rfc_6455() {
     for missing in 0..fields.len() {
         let mut fewer = fields.to_vec();
         fewer.remove(missing);
-        assert!(matches!(start().verify(response(&fewer)), Err(HandshakeError::BadResponse(_))));
+        assert!(matches!(start().verify(response(&fewer)), Err(ClientHandshakeError::BadResponse(_))));
     }
 }
 
@@ -250,7 +250,11 @@ mod http_types {
 
     fn request_parts(nonce: [u8; 16]) -> PartsHandshake {
         let url: Url = "ws://a/chat".parse().unwrap();
-        client::Request::new(&url).start_parts(nonce, Box::new(|| [1, 2, 3, 4]), Arc::new(Config::new()))
+        client::ClientRequest::new(&url).start_parts(
+            nonce,
+            Box::new(|| [1, 2, 3, 4]),
+            Arc::new(Config::new()),
+        )
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use handshake_support::*;
 use sockeye_core::handshake::server::{
-    Accept, Handshake, HandshakeError, Policy, Refusal, SubprotocolNotOffered, Upgrade,
+    Accept, Policy, Refusal, ServerHandshake, ServerHandshakeError, SubprotocolNotOffered, Upgrade,
 };
 use sockeye_core::handshake::{accept_key, is_valid_key};
 use sockeye_core::http::{BodyLength, InvalidHeader, Version};
@@ -186,7 +186,7 @@ fn h4_a_rejected_request_can_still_be_answered_as_plain_http() {
     let bytes = b"POST /form?a=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
     let mut bytes = bytes.to_vec();
     let mut input = RecvBuf::new(&mut bytes);
-    let request = Handshake::new(config()).poll_request(&mut input).unwrap().unwrap();
+    let request = ServerHandshake::new(config()).poll_request(&mut input).unwrap().unwrap();
     let rejection = Upgrade::new(request).unwrap_err();
     let request = rejection.into_request();
     assert_eq!((request.method(), request.path(), request.query()), ("POST", "/form", Some("a=1")));
@@ -198,9 +198,9 @@ fn h4_a_rejected_request_can_still_be_answered_as_plain_http() {
 fn k5_a_get_and_an_upgrade_in_one_buffer_are_read_in_turn() {
     let mut bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n\r\n{}\x01", open_with("")).into_bytes();
     let mut input = RecvBuf::new(&mut bytes);
-    let first = Handshake::new(config()).poll_request(&mut input).unwrap().unwrap();
+    let first = ServerHandshake::new(config()).poll_request(&mut input).unwrap().unwrap();
     assert!(Upgrade::new(first).is_err());
-    let second = Handshake::new(config()).poll_request(&mut input).unwrap().unwrap();
+    let second = ServerHandshake::new(config()).poll_request(&mut input).unwrap().unwrap();
     assert!(Upgrade::new(second).is_ok());
     assert_eq!(input.remaining(), b"\x01");
 }
@@ -211,7 +211,8 @@ fn h7_t8_frames_after_the_head_are_kept_at_every_split() {
     let head = open_with("Sec-WebSocket-Protocol: chat\r\n");
     let stream = [head.as_bytes(), frames].concat();
     for split in 0..=stream.len() {
-        let (mut handshake, mut requests, mut left) = (Handshake::new(config()), Vec::new(), Vec::new());
+        let (mut handshake, mut requests, mut left) =
+            (ServerHandshake::new(config()), Vec::new(), Vec::new());
         for part in [&stream[..split], &stream[split..]] {
             let mut part = part.to_vec();
             let mut input = RecvBuf::new(&mut part);
@@ -346,7 +347,8 @@ fn h11_the_request_outlives_the_handshake() {
 
 #[test]
 fn h12_t1_the_timeout_covers_the_whole_handshake_even_if_bytes_keep_arriving() {
-    let mut handshake = Handshake::new(Arc::new(Config::new().handshake_timeout(Duration::from_secs(10))));
+    let mut handshake =
+        ServerHandshake::new(Arc::new(Config::new().handshake_timeout(Duration::from_secs(10))));
     assert_eq!(handshake.poll_timeout(), Some(Instant::EPOCH), "the handshake needs to know the time");
     let start = Instant::from_epoch(Duration::from_secs(1000));
     handshake.handle_timeout(start).unwrap();
@@ -358,7 +360,7 @@ fn h12_t1_the_timeout_covers_the_whole_handshake_even_if_bytes_keep_arriving() {
     }
     handshake.handle_timeout(Instant::from_nanos(end.as_nanos() - 1)).unwrap();
     let error = handshake.handle_timeout(end).unwrap_err();
-    assert_eq!(error, HandshakeError::TimedOut { received: 9 });
+    assert_eq!(error, ServerHandshakeError::TimedOut { received: 9 });
     let response = error.response().unwrap().encode();
     assert!(response.starts_with(b"HTTP/1.1 408 Request Timeout\r\n"));
     assert_eq!(handshake.poll_timeout(), None);
@@ -369,18 +371,18 @@ fn h12_t1_the_timeout_covers_the_whole_handshake_even_if_bytes_keep_arriving() {
 
 #[test]
 fn t2_a_client_that_sends_nothing_is_closed_without_a_response() {
-    let mut handshake = Handshake::new(config());
+    let mut handshake = ServerHandshake::new(config());
     handshake.handle_timeout(Instant::EPOCH).unwrap();
     let error = handshake.handle_timeout(handshake.poll_timeout().unwrap()).unwrap_err();
-    assert_eq!(error, HandshakeError::TimedOut { received: 0 });
+    assert_eq!(error, ServerHandshakeError::TimedOut { received: 0 });
     assert!(error.response().is_none());
     // A single byte starts a request, which gets a response.
-    assert_eq!(HandshakeError::TimedOut { received: 1 }.response().unwrap().status(), 408);
+    assert_eq!(ServerHandshakeError::TimedOut { received: 1 }.response().unwrap().status(), 408);
 }
 
 #[test]
 fn a_request_in_time_ends_the_timeout() {
-    let mut handshake = Handshake::new(config());
+    let mut handshake = ServerHandshake::new(config());
     handshake.handle_timeout(Instant::EPOCH).unwrap();
     let mut bytes = open_with("").into_bytes();
     assert!(handshake.poll_request(&mut RecvBuf::new(&mut bytes)).unwrap().is_some());
@@ -389,21 +391,21 @@ fn a_request_in_time_ends_the_timeout() {
     // A further poll returns an error rather than waiting forever.
     let mut more = open_with("").into_bytes();
     let mut input = RecvBuf::new(&mut more);
-    assert_eq!(handshake.poll_request(&mut input).unwrap_err(), HandshakeError::Over);
+    assert_eq!(handshake.poll_request(&mut input).unwrap_err(), ServerHandshakeError::Over);
     assert_eq!(input.consumed(), 0);
-    assert_eq!(handshake.handle_eof(), HandshakeError::Over);
-    assert!(HandshakeError::Over.response().is_none());
+    assert_eq!(handshake.handle_eof(), ServerHandshakeError::Over);
+    assert!(ServerHandshakeError::Over.response().is_none());
 }
 
 #[test]
 fn an_eof_anywhere_in_the_head_is_an_error_without_a_response() {
     let head = open_with("");
     for cut in 0..head.len() {
-        let mut handshake = Handshake::new(config());
+        let mut handshake = ServerHandshake::new(config());
         let mut bytes = head.as_bytes()[..cut].to_vec();
         assert!(handshake.poll_request(&mut RecvBuf::new(&mut bytes)).unwrap().is_none());
         let error = handshake.handle_eof();
-        assert_eq!(error, HandshakeError::Eof { received: cut });
+        assert_eq!(error, ServerHandshakeError::Eof { received: cut });
         assert!(error.response().is_none());
         assert_eq!(handshake.poll_timeout(), None);
         assert_eq!(handshake.handle_eof(), error);
@@ -412,7 +414,7 @@ fn an_eof_anywhere_in_the_head_is_an_error_without_a_response() {
 
 #[test]
 fn a_failed_handshake_repeats_its_error_and_consumes_no_more_bytes() {
-    let mut handshake = Handshake::new(config());
+    let mut handshake = ServerHandshake::new(config());
     let error = handshake.poll_request(&mut RecvBuf::new(&mut [b'\n'])).unwrap_err();
     let mut valid = open_with("").into_bytes();
     let mut input = RecvBuf::new(&mut valid);

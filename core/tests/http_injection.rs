@@ -7,13 +7,13 @@ mod handshake_support;
 use handshake_support::{accept, config, open_with, read_request, transmitted};
 use proptest::prelude::*;
 use sockeye_core::RecvBuf;
-use sockeye_core::handshake::client::{Established, HandshakeError, Request, Url};
+use sockeye_core::handshake::client::{ClientHandshakeError, ClientRequest, Established, Url};
 use sockeye_core::handshake::server::Accept;
 use sockeye_core::http::{Headers, InvalidHeader, Response};
 use sockeye_testkit::handshake::SAMPLE_NONCE;
 
-fn respond(bytes: &[u8]) -> Result<Option<Established>, HandshakeError> {
-    let request = Request::new(&Url::parse("ws://a/").unwrap());
+fn respond(bytes: &[u8]) -> Result<Option<Established>, ClientHandshakeError> {
+    let request = ClientRequest::new(&Url::parse("ws://a/").unwrap());
     let mut handshake = request.start(SAMPLE_NONCE, Box::new(|| [0; 4]), config());
     handshake.poll_response(&mut RecvBuf::new(&mut bytes.to_vec()))
 }
@@ -90,7 +90,7 @@ proptest! {
     ) {
         let start = Response::new(status).body(body.clone());
         let (response, taken) = fill(&fields, start, is_framing, |r, n, v| r.header(n, v));
-        let Err(HandshakeError::Refused(parsed)) = respond(&response.encode()) else { panic!() };
+        let Err(ClientHandshakeError::Refused(parsed)) = respond(&response.encode()) else { panic!() };
         prop_assert_eq!(parsed.status(), status);
         prop_assert_eq!(parsed.content(), &body[..]);
         let mut expected = taken;
@@ -112,7 +112,7 @@ proptest! {
 
     #[test]
     fn t6_a_client_s_request_parses_back_to_the_given_fields(fields in prop::collection::vec(field(), 0..6)) {
-        let start = Request::new(&Url::parse("ws://a/b?c").unwrap());
+        let start = ClientRequest::new(&Url::parse("ws://a/b?c").unwrap());
         let (request, taken) = fill(&fields, start, is_own, |r, n, v| r.header(n, v));
         let handshake = request.start(SAMPLE_NONCE, Box::new(|| [0; 4]), config());
         let parsed = read_request(handshake.poll_transmit().unwrap()).unwrap().unwrap();
@@ -123,7 +123,7 @@ proptest! {
     #[test]
     fn t6_a_subprotocol_is_a_token_or_an_error(name in prop_oneof!["[ -~\r\n]{0,8}", ".{0,4}"]) {
         let url = Url::parse("ws://a/").unwrap();
-        if let Ok(request) = Request::new(&url).subprotocol(&name) {
+        if let Ok(request) = ClientRequest::new(&url).subprotocol(&name) {
             let handshake = request.start(SAMPLE_NONCE, Box::new(|| [0; 4]), config());
             let parsed = read_request(handshake.poll_transmit().unwrap()).unwrap().unwrap();
             prop_assert_eq!(with_names(parsed.headers(), 5), vec![("Sec-WebSocket-Protocol".into(), name.into_bytes())]);
@@ -139,7 +139,7 @@ proptest! {
         ".{0,12}",
     ]) {
         if let Ok(url) = Url::parse(&text) {
-            let handshake = Request::new(&url).start(SAMPLE_NONCE, Box::new(|| [0; 4]), config());
+            let handshake = ClientRequest::new(&url).start(SAMPLE_NONCE, Box::new(|| [0; 4]), config());
             let parsed = read_request(handshake.poll_transmit().unwrap()).unwrap().unwrap();
             prop_assert_eq!(parsed.target(), url.target());
             prop_assert_eq!(parsed.headers().first("host"), Some(url.authority()));
@@ -219,7 +219,7 @@ fn h5_a_response_says_once_whether_the_connection_stays_open() {
 #[test]
 fn a_forwarded_response_has_the_length_of_its_content() {
     let bytes = b"HTTP/1.1 403 x\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
-    let Err(HandshakeError::Refused(received)) = respond(bytes) else { panic!() };
+    let Err(ClientHandshakeError::Refused(received)) = respond(bytes) else { panic!() };
     let expected: &[u8] =
         b"HTTP/1.1 403 Forbidden\r\nX: y\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc";
     assert_eq!(received.encode(), expected);

@@ -5,7 +5,7 @@ mod handshake_support;
 
 use handshake_support::{OPEN, answer, config, open_with, read_request, status_of};
 use sockeye_core::RecvBuf;
-use sockeye_core::handshake::server::{Handshake, HandshakeError, Upgrade};
+use sockeye_core::handshake::server::{ServerHandshake, ServerHandshakeError, Upgrade};
 use sockeye_core::http::{BodyLength, HeadError};
 
 /// The rest of a valid upgrade, to follow a start line and a `Host` under test.
@@ -324,7 +324,7 @@ fn t5_a_malformed_head_never_gets_a_101_or_a_second_response() {
         assert_eq!(why.len() > 20, !head.starts_with(b"HEAD "), "the body must give the reason: {answer}");
 
         // Byte by byte, the result is the same.
-        let mut handshake = Handshake::new(config());
+        let mut handshake = ServerHandshake::new(config());
         let mut requests = 0;
         for byte in &bytes {
             match handshake.poll_request(&mut RecvBuf::new(&mut [*byte])) {
@@ -372,7 +372,7 @@ fn h6_a_head_has_one_body_length_or_is_refused() {
         let line = if fields.is_empty() { "" } else { "\r\n" };
         let head = format!("POST / HTTP/{version}\r\nHost: a\r\n{fields}{line}\r\n");
         let found = read_request(head.as_bytes()).map(|request| request.unwrap().body_length());
-        assert_eq!(found, expected.map_err(HandshakeError::Head), "HTTP/{version} {fields}");
+        assert_eq!(found, expected.map_err(ServerHandshakeError::Head), "HTTP/{version} {fields}");
     }
 }
 
@@ -391,7 +391,7 @@ fn each_form_of_target_is_accepted_for_its_methods_only() {
         let found = read_request(format!("{line}\r\nHost: a\r\n\r\n").as_bytes());
         assert_eq!(
             found.map(|_| ()),
-            valid.then_some(()).ok_or(HandshakeError::Head(HeadError::Target)),
+            valid.then_some(()).ok_or(ServerHandshakeError::Head(HeadError::Target)),
             "{line}"
         );
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sockeye_core::handshake::client::{Request, Url};
+use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::{CloseCode, Config, Message, Opcode};
 use sockeye_driver::{Entropy, client_with, mask_keys, nonce};
 use sockeye_testkit::frames::{FrameWriter, parse_frames, put_frame};
@@ -47,7 +47,7 @@ fn a_client_opens_and_masks_with_the_entropy_of_its_caller() {
     let opening = client_with(
         near,
         executor.time.clock(),
-        Request::new(&url),
+        ClientRequest::new(&url),
         Arc::default(),
         Entropy::new(SAMPLE_NONCE, mask_keys),
     );

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use sockeye_core::deflate::{Deflate, Memory, Policy};
-use sockeye_core::handshake::client::{Request, Url};
+use sockeye_core::deflate::{CompressionPolicy, Deflate, Memory};
+use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::Accept;
 use sockeye_core::{Config, MessageKind, Payload};
 use sockeye_driver::{Error, accept_with, client as open_client};
@@ -12,7 +12,7 @@ use sockeye_testkit::handshake::upgrade_request;
 use sockeye_testkit::sim::*;
 
 fn settings() -> Vec<Deflate> {
-    let always = || Deflate::new().policy(Policy::Always);
+    let always = || Deflate::new().policy(CompressionPolicy::Always);
     vec![
         always(),
         always().memory(Memory::Compressor),
@@ -33,7 +33,8 @@ async fn accept(io: Pipe, time: Time, deflate: Deflate) -> Ws {
 
 async fn connect(io: Pipe, time: Time, deflate: Deflate) -> Ws {
     let url = Url::parse("ws://example.com/").unwrap();
-    let (ws, response) = open_client(io, time.clock(), Request::new(&url), config(&deflate)).await.unwrap();
+    let (ws, response) =
+        open_client(io, time.clock(), ClientRequest::new(&url), config(&deflate)).await.unwrap();
     assert!(response.headers().contains("sec-websocket-extensions") && ws.deflate().is_some());
     ws
 }
@@ -202,7 +203,7 @@ fn a_part_is_bounded_however_much_its_input_inflates_to() {
     let (config_a, config_b, times) = (big.clone(), big, time.clone());
     let opened_client = executor.spawn("client", async move {
         let url = Url::parse("ws://example.com/").unwrap();
-        open_client(a, times.clock(), Request::new(&url), config_a).await.unwrap().0
+        open_client(a, times.clock(), ClientRequest::new(&url), config_a).await.unwrap().0
     });
     let opened_server = executor.spawn("server", async move {
         accept_with(b, time.clock(), config_b, async |_| Ok(Accept::new())).await.unwrap()

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_core::handshake::client::{Request, Url};
+use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::{Accept, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::{CloseCode, Config, Frame, Message, MessageKind, Opcode};
@@ -256,8 +256,8 @@ fn keepalive_and_idle_timeouts() {
     }
 }
 
-fn request() -> Request {
-    Request::new(&Url::parse("ws://example.com/chat").unwrap())
+fn request() -> ClientRequest {
+    ClientRequest::new(&Url::parse("ws://example.com/chat").unwrap())
 }
 
 async fn serve(io: Pipe, time: Time, accept: bool) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_core::handshake::client::{HandshakeError, Request, Url};
+use sockeye_core::handshake::client::{ClientHandshakeError, ClientRequest, Url};
 use sockeye_core::handshake::server::Policy;
 use sockeye_core::http::Response;
 use sockeye_core::{CloseCode, Config, Message, Opcode};
@@ -15,7 +15,7 @@ type Opened = Result<(Ws, Response), ConnectError>;
 
 async fn connect(io: Pipe, time: Time) -> Opened {
     let url = Url::parse("ws://example.com/chat").unwrap();
-    open_client(io, time.clock(), Request::new(&url).subprotocol("chat").unwrap(), Arc::default()).await
+    open_client(io, time.clock(), ClientRequest::new(&url).subprotocol("chat").unwrap(), Arc::default()).await
 }
 
 async fn accept(io: Pipe, time: Time) -> Ws {
@@ -126,7 +126,7 @@ fn a_refusal_has_status_headers_and_body_even_if_the_request_could_not_be_writte
             peer.push(if byte_by_byte { &[] } else { refusal });
             peer.shut();
             executor.run();
-            let Err(ConnectError::Handshake(HandshakeError::Refused(response))) = refused.take() else {
+            let Err(ConnectError::Handshake(ClientHandshakeError::Refused(response))) = refused.take() else {
                 panic!()
             };
             assert_eq!((response.status(), response.content()), (429, &b"not today"[..]));
@@ -154,7 +154,7 @@ fn a_broken_transport_and_an_early_eof_are_different_errors() {
         executor.run();
         match failed.take() {
             Err(ConnectError::Io(_)) => assert!(reset || refuses_writes),
-            Err(ConnectError::Handshake(HandshakeError::Eof { received: 16 })) => {
+            Err(ConnectError::Handshake(ClientHandshakeError::Eof { received: 16 })) => {
                 assert!(!reset && !refuses_writes)
             }
             other => panic!("{other:?}"),
@@ -172,7 +172,7 @@ fn a_server_that_sends_or_reads_nothing_fails_at_the_handshake_timeout() {
         executor.run_with_time();
         assert!(matches!(
             failed.take(),
-            Err(ConnectError::Handshake(HandshakeError::TimedOut { received: 0 }))
+            Err(ConnectError::Handshake(ClientHandshakeError::TimedOut { received: 0 }))
         ));
         assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
         assert_eq!(executor.time.armed(), 0);
@@ -213,7 +213,7 @@ fn futures_are_small() {
     }
     let opening = [
         ("accept_with", size(accept(other, time.clone()))),
-        ("client", size(open_client(pipe(1).0, time.clock(), Request::new(&url), Arc::default()))),
+        ("client", size(open_client(pipe(1).0, time.clock(), ClientRequest::new(&url), Arc::default()))),
     ];
     println!("WebSocket: {}", size_of::<Ws>());
     for (name, size) in opening {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_core::handshake::server::{Accept, HandshakeError, Policy, Refusal, Upgrade};
+use sockeye_core::handshake::server::{Accept, Policy, Refusal, ServerHandshakeError, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::{Config, Message, Opcode};
 use sockeye_driver::{AcceptError, PendingUpgrade, accept_with, read_upgrade};
@@ -181,7 +181,7 @@ fn a_slow_request_gets_a_408_and_a_silent_connection_is_closed() {
         let answer = executor.spawn("client", async move { peer.read_to_end().await.unwrap() });
         executor.run_with_time();
         assert!(String::from_utf8(answer.take()).unwrap().starts_with(status));
-        let Err(AcceptError::Handshake(HandshakeError::TimedOut { received })) = refusal.take() else {
+        let Err(AcceptError::Handshake(ServerHandshakeError::TimedOut { received })) = refusal.take() else {
             panic!()
         };
         assert_eq!(received, sent.len());
@@ -213,7 +213,9 @@ fn eof_inside_a_request_reports_how_many_bytes_arrived() {
         let time = executor.time.clone();
         let refusal = executor.spawn("server", accept(io, time));
         executor.run();
-        let Err(AcceptError::Handshake(HandshakeError::Eof { received })) = refusal.take() else { panic!() };
+        let Err(AcceptError::Handshake(ServerHandshakeError::Eof { received })) = refusal.take() else {
+            panic!()
+        };
         assert_eq!(received, cut);
     }
 }
@@ -289,5 +291,5 @@ fn the_handshake_keeps_the_limits_of_the_config() {
     executor.run_until_idle();
     peer.shut();
     executor.run();
-    assert!(matches!(read.take(), Err(AcceptError::Handshake(HandshakeError::Head(_)))));
+    assert!(matches!(read.take(), Err(AcceptError::Handshake(ServerHandshakeError::Head(_)))));
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use sockeye_core::Config;
-use sockeye_core::deflate::{Deflate, Policy};
+use sockeye_core::deflate::{CompressionPolicy, Deflate};
 
 /// Limits and compression of a connection.
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ impl Options {
 
     fn deflate(&self, deflate: Deflate) -> Deflate {
         deflate
-            .policy(Policy::Above(self.threshold))
+            .policy(CompressionPolicy::Above(self.threshold))
             .level(self.level)
             .window_bits(self.window_bits)
             .peer_window_bits(self.window_bits)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use flate2::{Compress, Compression, FlushCompress};
-use sockeye_core::deflate::{Deflate, Memory, Negotiated, Policy};
+use sockeye_core::deflate::{CompressionPolicy, Deflate, Memory, Negotiated};
 use sockeye_core::{Config, Connection, Flags, Frame, MessageKind, Opcode, Role};
 use sockeye_testkit::frames::MASK_KEY;
 
@@ -32,10 +32,10 @@ pub(crate) fn settings(input: &mut Input<'_>) -> Deflate {
             _ => Memory::History(4 << 10),
         })
         .policy(match policy & 3 {
-            0 => Policy::Always,
-            1 => Policy::Above(usize::from(policy >> 2)),
-            2 => Policy::OnRequest,
-            _ => Policy::Never,
+            0 => CompressionPolicy::Always,
+            1 => CompressionPolicy::Above(usize::from(policy >> 2)),
+            2 => CompressionPolicy::OnRequest,
+            _ => CompressionPolicy::Never,
         })
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sockeye_core::deflate::{CodecPool, Deflate, Memory, Negotiated, Policy};
+use sockeye_core::deflate::{CodecPool, CompressionPolicy, Deflate, Memory, Negotiated};
 use sockeye_core::{
     Assembler, Config, Connection, Flags, Frame, Incoming, MessageKind, Opcode, Payload, Prepared, RecvBuf,
     Role,
@@ -115,8 +115,8 @@ impl Sender {
     fn prepared(&mut self, payload: Payload<'_>, how: u8) {
         let settings = match how & 3 {
             0 | 1 => self.settings.clone(),
-            2 => Deflate::new().policy(Policy::Always).level(how >> 5),
-            _ => self.settings.clone().policy(Policy::Always).window_bits(8 + (how >> 5)),
+            2 => Deflate::new().policy(CompressionPolicy::Always).level(how >> 5),
+            _ => self.settings.clone().policy(CompressionPolicy::Always).window_bits(8 + (how >> 5)),
         };
         let pool = self.pool.as_deref();
         let prepared = match how & 0x1c {
@@ -231,7 +231,7 @@ fn check_with_references(
             assert!(payload == *plain);
             continue;
         }
-        assert!(settings.policy != Policy::Never);
+        assert!(settings.policy != CompressionPolicy::Never);
         assert!(*in_parts || keeps_codec || payload.len() < plain.len());
         let (expected_plain, fault) = reference.message(&payload, u64::MAX);
         assert!(fault.is_ok() && expected_plain == *plain, "{fault:?}");

@@ -64,7 +64,7 @@ fn feed<T>(
 
 /// Lets a server read the bytes. Checks that a client understands the answer.
 fn server_reads(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
-    let mut handshake = server::Handshake::new(config.clone());
+    let mut handshake = server::ServerHandshake::new(config.clone());
     let (outcome, used) = feed(bytes, cut, |input| handshake.poll_request(input).transpose());
     let request = match outcome {
         None => return format!("{:?}", handshake.handle_eof()),
@@ -109,17 +109,17 @@ fn url() -> client::Url {
     "ws://example.com/chat".parse().expect("a url")
 }
 
-fn start(request: client::Request, nonce: [u8; 16], config: &Arc<Config>) -> client::Handshake {
+fn start(request: client::ClientRequest, nonce: [u8; 16], config: &Arc<Config>) -> client::ClientHandshake {
     request.start(nonce, Box::new(|| [1, 2, 3, 4]), config.clone())
 }
 
 /// Checks that a client reports a refusal exactly as the server wrote it.
 fn check_refusal(response: &Response) {
-    let mut handshake = start(client::Request::new(&url()), [7; 16], &Arc::new(Config::new()));
+    let mut handshake = start(client::ClientRequest::new(&url()), [7; 16], &Arc::new(Config::new()));
     let mut bytes = response.encode();
     let mut input = RecvBuf::new(&mut bytes);
     let outcome = handshake.poll_response(&mut input);
-    let Err(client::HandshakeError::Refused(received)) = outcome else {
+    let Err(client::ClientHandshakeError::Refused(received)) = outcome else {
         panic!("{response:?} gave {outcome:?}")
     };
     assert!(input.is_empty());
@@ -131,7 +131,7 @@ fn check_refusal(response: &Response) {
 /// Lets a client read the bytes.
 fn client_reads(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
     // The sample nonce of RFC 6455 1.3, so that the sample response there is valid.
-    let request = client::Request::new(&url()).subprotocol("chat").expect("a token");
+    let request = client::ClientRequest::new(&url()).subprotocol("chat").expect("a token");
     let mut handshake = start(request, *b"the sample nonce", config);
     let (outcome, used) = feed(bytes, cut, |input| handshake.poll_response(input).transpose());
     match outcome {
@@ -197,7 +197,7 @@ fn round_trip(input: &mut Input<'_>, choices: u8, seed: u8) {
     };
     let mut nonce = [0; 16];
     input.take(16).iter().zip(&mut nonce).for_each(|(byte, slot)| *slot = *byte);
-    let mut request = client::Request::new(&url);
+    let mut request = client::ClientRequest::new(&url);
     let mut accept = server::Accept::new();
     let mut offered = Vec::new();
     while !input.is_empty() {
@@ -225,7 +225,7 @@ fn round_trip(input: &mut Input<'_>, choices: u8, seed: u8) {
         sent.extend_from_slice(&bytes[..n]);
         handshake.transmitted(n);
     }
-    let mut server = server::Handshake::new(server_config.clone());
+    let mut server = server::ServerHandshake::new(server_config.clone());
     let (request, used) = feed(&sent, Cut::Seeded(seed), |input| server.poll_request(input).transpose());
     let request = request.expect("a whole head").expect("a valid head");
     assert_eq!(used, sent.len());

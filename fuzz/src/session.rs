@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_core::handshake::client::Request;
+use sockeye_core::handshake::client::ClientRequest;
 use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::session::{HttpSettings, Session, SessionEvent};
@@ -118,7 +118,7 @@ impl End {
             let session = Session::server(config);
             if choices & 16 != 0 { session.with_http(HttpSettings::new().max_body_size(50)) } else { session }
         } else {
-            let request = Request::new(&"ws://example.com/chat".parse().expect("a url"));
+            let request = ClientRequest::new(&"ws://example.com/chat".parse().expect("a url"));
             Session::client(request, *b"the sample nonce", Box::new(|| [1, 2, 3, 4]), config)
         };
         let session = if choices & 32 != 0 { session.with_parts() } else { session };

@@ -1,10 +1,10 @@
 //! The examples of control frames and of compression.
 
 use sockeye_testkit::RawClient;
-use sockeye_tokio::protocol::deflate::{Deflate, Policy};
+use sockeye_tokio::protocol::deflate::{CompressionPolicy, Deflate};
 use sockeye_tokio::protocol::http::Response;
 use sockeye_tokio::server::{Client, Handler, HandlerResult, Inbound, Port, Server};
-use sockeye_tokio::{CloseCode, CloseFrame, Config, Frame, Message, Opcode, Request, Url};
+use sockeye_tokio::{ClientRequest, CloseCode, CloseFrame, Config, Frame, Message, Opcode, Url};
 
 use crate::examples::{compression_client, ping_client};
 use crate::process::Example;
@@ -102,7 +102,7 @@ async fn the_compressing_server_compresses_if_it_was_negotiated() {
     let url = Url::parse(&example.url()).unwrap();
     let config = Config::new().deflate(Deflate::new());
     let (mut ws, _): (_, Response) =
-        sockeye_tokio::connect_with(&url, Request::new(&url), config.into()).await.unwrap();
+        sockeye_tokio::connect_with(&url, ClientRequest::new(&url), config.into()).await.unwrap();
     ws.send("hi").await.unwrap();
     assert_eq!(soon(ws.recv()).await.unwrap(), Some(Message::from("Hello Hello Hello Hello")));
 }
@@ -119,7 +119,7 @@ impl Handler for Reporter {
 
 #[tokio::test]
 async fn the_compressing_client_compresses_if_it_was_negotiated() {
-    let able = Config::new().deflate(Deflate::new().policy(Policy::Never));
+    let able = Config::new().deflate(Deflate::new().policy(CompressionPolicy::Never));
     for (config, compressed) in [(able, true), (Config::new(), false)] {
         let server =
             Server::builder().listen("127.0.0.1:0", Port::new(Reporter).config(config)).unwrap().build();

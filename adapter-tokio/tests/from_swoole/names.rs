@@ -1,4 +1,5 @@
-//! The names of Sockeye in the document. Each is written here once, compiled, and compared with the document.
+//! The names of Sockeye in the document. Each is written here once, compiled, and compared with the
+//! document.
 
 use std::future::Ready;
 
@@ -38,9 +39,10 @@ impl Number for CloseCode {
     }
 }
 
-/// Lists names by how they can be compiled: `items` are types, traits and constants, `numbers` implement
-/// [`Number`], `events` are methods of [`Handler`], `values` are functions and variants, `generic` are functions
-/// with a type for their arguments, `structs` are variants with fields, and `fields` are public fields.
+/// Lists names by how they can be compiled: `items` are types, traits and constants, `numbers`
+/// implement [`Number`], `events` are methods of [`Handler`], `values` are functions and variants,
+/// `generic` are functions with a type for their arguments, `structs` are variants with fields, and
+/// `fields` are public fields.
 macro_rules! names {
     (
         items { $($item:ident)* }
@@ -108,7 +110,7 @@ names! {
         Decision::Accept Inbound::as_bytes Inbound::as_text Inbound::kind Inbound::is_compressed
         Message::as_bytes Message::as_text Message::kind CloseFrame::parse CloseFrame::status
         Payload::compress CloseCode::is_sendable Policy::subprotocol Policy::origins Origins::Any
-        DeflatePolicy::OnRequest Config::keepalive
+        CompressionPolicy::OnRequest Config::keepalive
     }
     generic {
         Server::bind: fn(&'static str, Nothing) -> std::io::Result<Server>;

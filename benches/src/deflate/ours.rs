@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use sockeye_core::deflate::{self, Deflate, Policy};
+use sockeye_core::deflate::{self, CompressionPolicy, Deflate};
 use sockeye_core::{Assembler, Config, Incoming, RecvBuf};
 use sockeye_driver::{WebSocket, codec_pool};
 
@@ -45,7 +45,7 @@ pub(super) fn own(memory: Memory<'_>, settings: Settings) -> Box<dyn Connection 
 fn connection(settings: Settings, deflate: Deflate) -> sockeye_core::Connection {
     let deflate = deflate
         .level(settings.level)
-        .policy(Policy::Always)
+        .policy(CompressionPolicy::Always)
         .context_takeover(settings.takeover)
         .peer_context_takeover(settings.takeover);
     let offer = b"permessage-deflate; client_max_window_bits".as_slice();

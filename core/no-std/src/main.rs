@@ -14,8 +14,8 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use sockeye_core::deflate::Deflate;
-use sockeye_core::handshake::client::{Request, Url};
-use sockeye_core::handshake::server::{Accept, Handshake, Upgrade};
+use sockeye_core::handshake::client::{ClientRequest, Url};
+use sockeye_core::handshake::server::{Accept, ServerHandshake, Upgrade};
 use sockeye_core::{Assembler, Config, Connection, Incoming, Instant, RecvBuf, State};
 
 /// The size of the heap. Compression takes some 400 KiB; a device with less memory turns it off.
@@ -88,7 +88,7 @@ extern "C" fn _start() -> ! {
 }
 
 fn accept(wire: &Wire, config: &Arc<Config>) -> Option<Connection> {
-    let mut handshake = Handshake::new(config.clone());
+    let mut handshake = ServerHandshake::new(config.clone());
     let mut buffer = [0; 512];
     loop {
         handshake.handle_timeout(wire.time()).ok()?;
@@ -104,7 +104,7 @@ fn connect(wire: &Wire, config: &Arc<Config>) -> Option<Connection> {
     let url = Url::parse("ws://192.0.2.1/device").ok()?;
     // A real device takes these from its random generator.
     let masks = Box::new(|| core::hint::black_box([1, 2, 3, 4]));
-    let mut handshake = Request::new(&url).start([7; 16], masks, config.clone());
+    let mut handshake = ClientRequest::new(&url).start([7; 16], masks, config.clone());
     let mut buffer = [0; 512];
     loop {
         while let Some(bytes) = handshake.poll_transmit() {

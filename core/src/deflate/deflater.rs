@@ -8,13 +8,13 @@ use crate::message::Payload;
 use super::codec::Owner;
 use super::history::History;
 use super::params::clamp_window_bits;
-use super::{CodecPool, Compressor, CompressorSettings, Deflate, Memory, Negotiated, Policy};
+use super::{CodecPool, CompressionPolicy, Compressor, CompressorSettings, Deflate, Memory, Negotiated};
 
 /// The sending direction of a connection that has agreed on compression.
 pub(crate) struct Deflater {
     negotiated: Negotiated,
     settings: CompressorSettings,
-    policy: Policy,
+    policy: CompressionPolicy,
     /// Present while a message is sent in parts. With `keeps_codec`, present from the first message
     /// on.
     codec: Option<Compressor>,

@@ -2,15 +2,16 @@
 //!
 //! Compression is off by default. Set [`Config::deflate`](crate::Config#structfield.deflate) to
 //! negotiate it in the opening handshake. A connection that has agreed on it compresses the
-//! messages that [`Policy`] selects. It inflates received messages in chunks, and never beyond
-//! [`Config::max_message_size`](crate::Config#structfield.max_message_size).
+//! messages that [`CompressionPolicy`] selects. It inflates received messages in chunks, and never
+//! beyond [`Config::max_message_size`](crate::Config#structfield.max_message_size).
 //!
 //! ```
 //! # #[cfg(feature = "_deflate")] {
 //! use sockeye_core::Config;
-//! use sockeye_core::deflate::{Deflate, Policy};
+//! use sockeye_core::deflate::{CompressionPolicy, Deflate};
 //!
-//! let config = Config::new().deflate(Deflate::new().level(4).policy(Policy::Above(256)));
+//! let deflate = Deflate::new().level(4).policy(CompressionPolicy::Above(256));
+//! let config = Config::new().deflate(deflate);
 //! # }
 //! ```
 //!
@@ -63,7 +64,7 @@ mod settings;
 
 pub use codec::{CodecPool, Compressor, CompressorSettings, Decompressor};
 pub use negotiation::{Context, InvalidAnswer, Negotiated, accept, offer, verify};
-pub use settings::{Deflate, Memory, Policy};
+pub use settings::{CompressionPolicy, Deflate, Memory};
 
 pub(crate) use deflater::{Deflater, deflate_once};
 pub(crate) use inflater::Inflater;

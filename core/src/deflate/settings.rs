@@ -13,7 +13,7 @@ use super::backend::Available;
 #[non_exhaustive]
 pub struct Deflate {
     /// Which messages are compressed. Default: those of 128 bytes or more.
-    pub policy: Policy,
+    pub policy: CompressionPolicy,
     /// The compression level, from 1 (fastest) to 9 (smallest output). Default: 6.
     pub level: u8,
     /// The largest window that this end compresses with, in bits: 8 to 15. The peer may request a
@@ -48,7 +48,7 @@ pub struct Deflate {
 /// compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Policy {
+pub enum CompressionPolicy {
     /// No messages, not even on request.
     Never,
     /// Messages that request it.
@@ -60,15 +60,15 @@ pub enum Policy {
     Above(usize),
 }
 
-impl Policy {
+impl CompressionPolicy {
     /// Returns whether to compress a message of `size` bytes, given the caller's request in
     /// `requested`.
     pub(super) fn should_compress(self, size: usize, requested: Option<bool>) -> bool {
         match self {
-            Policy::Never => false,
-            Policy::OnRequest => requested == Some(true),
-            Policy::Always => requested != Some(false),
-            Policy::Above(threshold) => requested.unwrap_or(size >= threshold),
+            CompressionPolicy::Never => false,
+            CompressionPolicy::OnRequest => requested == Some(true),
+            CompressionPolicy::Always => requested != Some(false),
+            CompressionPolicy::Above(threshold) => requested.unwrap_or(size >= threshold),
         }
     }
 }
@@ -91,7 +91,7 @@ pub enum Memory {
 impl Default for Deflate {
     fn default() -> Self {
         Deflate {
-            policy: Policy::Above(128),
+            policy: CompressionPolicy::Above(128),
             level: 6,
             window_bits: 15,
             context_takeover: true,
@@ -127,7 +127,7 @@ macro_rules! setters {
 
 impl Deflate {
     setters! {
-        policy: Policy, level: u8, window_bits: u8, context_takeover: bool, peer_window_bits: u8,
+        policy: CompressionPolicy, level: u8, window_bits: u8, context_takeover: bool, peer_window_bits: u8,
         peer_context_takeover: bool, memory: Memory, mem_level: u8,
     }
 }

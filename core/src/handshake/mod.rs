@@ -1,12 +1,12 @@
 //! The opening handshake (RFC 6455 4): from an HTTP request to a [`Connection`](crate::Connection).
 //!
 //! ```text
-//!   server:  Handshake ─▶ Request ─▶ Upgrade ─▶ Accepted { connection, .. }
-//!               │                       ├─────▶ Policy::decide ─▶ Accept
-//!               └─▶ HandshakeError      └─────▶ Rejection, or any Response
+//!   server:  ServerHandshake ─▶ Request ─▶ Upgrade ─▶ Accepted { connection, .. }
+//!                   │                         ├─────▶ Policy::decide ─▶ Accept
+//!                   └─▶ ServerHandshakeError  └─────▶ Rejection, or any Response
 //!
-//!   client:  Url ─▶ Request ─▶ Handshake ─▶ Established { connection, .. }
-//!                                  └──────▶ HandshakeError
+//!   client:  Url ─▶ ClientRequest ─▶ ClientHandshake ─▶ Established { connection, .. }
+//!                                           └─────────▶ ClientHandshakeError
 //! ```
 //!
 //! Each step is a value that the next one consumes, so the application can take its time between

@@ -24,16 +24,16 @@ pub enum Version {
 ///
 /// ```
 /// # use std::sync::Arc;
-/// use sockeye_core::{Config, RecvBuf, handshake::server::Handshake};
+/// use sockeye_core::{Config, RecvBuf, handshake::server::ServerHandshake};
 ///
 /// let mut bytes = *b"GET /chat?room=7 HTTP/1.1\r\nHost: example.com\r\nCookie: a=b; c=d\r\n\r\n";
-/// let request = Handshake::new(Arc::new(Config::new()))
+/// let request = ServerHandshake::new(Arc::new(Config::new()))
 ///     .poll_request(&mut RecvBuf::new(&mut bytes))?
 ///     .expect("a whole head");
 /// assert_eq!((request.method(), request.path(), request.query()), ("GET", "/chat", Some("room=7")));
 /// assert_eq!(request.headers().first("host"), Some("example.com"));
 /// assert_eq!(request.cookies().collect::<Vec<_>>(), [("a", "b"), ("c", "d")]);
-/// # Ok::<(), sockeye_core::handshake::server::HandshakeError>(())
+/// # Ok::<(), sockeye_core::handshake::server::ServerHandshakeError>(())
 /// ```
 #[derive(Clone)]
 pub struct Request {
@@ -134,9 +134,9 @@ impl Request {
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// # use sockeye_core::{Config, RecvBuf, handshake::server::Handshake};
+    /// # use sockeye_core::{Config, RecvBuf, handshake::server::ServerHandshake};
     /// # let mut bytes = *b"GET /chat?room=a+b&name=J%C3%B6 HTTP/1.1\r\nHost: example.com\r\n\r\n";
-    /// # let mut reader = Handshake::new(Arc::new(Config::new()));
+    /// # let mut reader = ServerHandshake::new(Arc::new(Config::new()));
     /// # let request = reader.poll_request(&mut RecvBuf::new(&mut bytes))?.expect("a whole head");
     /// // For GET /chat?room=a+b&name=J%C3%B6:
     /// assert_eq!(request.param("name").as_deref(), Some("J\u{f6}"));

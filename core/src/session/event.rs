@@ -8,7 +8,7 @@ use crate::close::{CloseFrame, CloseInfo};
 use crate::deflate::Negotiated;
 use crate::error::ProtocolError;
 use crate::handshake::client;
-use crate::handshake::server::{HandshakeError, Refusal, Upgrade};
+use crate::handshake::server::{Refusal, ServerHandshakeError, Upgrade};
 use crate::http::{BodyError, Request, Response};
 use crate::message::MessageKind;
 
@@ -115,13 +115,13 @@ impl Opened {
 #[non_exhaustive]
 pub enum OpenError {
     /// The client sent no valid HTTP request, or not in time. On a server.
-    Request(HandshakeError),
+    Request(ServerHandshakeError),
     /// The client's request is not a valid upgrade, or the policy refused it. On a server.
     Refused(Refusal),
     /// The application rejected the request with this status. On a server.
     Rejected(u16),
     /// The server refused, sent an invalid response, or did not answer in time. On a client.
-    Response(client::HandshakeError),
+    Response(client::ClientHandshakeError),
 }
 
 impl fmt::Display for OpenError {

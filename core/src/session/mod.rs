@@ -159,7 +159,7 @@ pub struct Session {
 #[expect(clippy::large_enum_variant, reason = "nearly every session is open, and needs no box then")]
 enum Phase {
     /// A server reads the head of a request.
-    Reading(Box<server::Handshake>),
+    Reading(Box<server::ServerHandshake>),
     /// The application decides on a valid upgrade.
     Deciding,
     /// The application answers a plain HTTP request.
@@ -167,7 +167,7 @@ enum Phase {
     /// A server waits for the next plain HTTP request on a kept-alive connection.
     Idle(Deadline),
     /// A client waits for the response.
-    Connecting(Box<client::Handshake>),
+    Connecting(Box<client::ClientHandshake>),
     /// The WebSocket is open, closing, or closed.
     Open(Open),
     /// The last response is written, and further input is discarded.
@@ -201,7 +201,7 @@ impl Session {
     /// the first [`handle_timeout`](Session::handle_timeout), which is due immediately.
     #[must_use]
     pub fn server(config: Arc<Config>) -> Self {
-        let handshake = Box::new(server::Handshake::new(Arc::clone(&config)));
+        let handshake = Box::new(server::ServerHandshake::new(Arc::clone(&config)));
         Self::new(Phase::Reading(handshake), config)
     }
 
@@ -211,7 +211,12 @@ impl Session {
     /// `nonce` must be random and new for each connection (RFC 6455 section 4.1, item 7). `masks`
     /// generates the masking key of each frame.
     #[must_use]
-    pub fn client(request: client::Request, nonce: [u8; 16], masks: MaskKeys, config: Arc<Config>) -> Self {
+    pub fn client(
+        request: client::ClientRequest,
+        nonce: [u8; 16],
+        masks: MaskKeys,
+        config: Arc<Config>,
+    ) -> Self {
         let handshake = Box::new(request.start(nonce, masks, Arc::clone(&config)));
         Self::new(Phase::Connecting(handshake), config)
     }
@@ -244,8 +249,8 @@ impl Session {
         self
     }
 
-    /// Adds a `Date` to every response, as RFC 9110 section 6.6.1 requires of a server with a clock.
-    /// `date` returns the present time in the format of section 5.6.7.
+    /// Adds a `Date` to every response, as RFC 9110 section 6.6.1 requires of a server with a
+    /// clock. `date` returns the present time in the format of section 5.6.7.
     #[must_use]
     pub fn with_date(mut self, date: fn() -> String) -> Self {
         self.date = Some(date);

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use super::exchange::{Exchange, finalize};
 use super::{Failure, Linger, Open, OpenError, Opened, Phase, Session, SessionEvent};
 use crate::handshake::client::Established;
-use crate::handshake::server::{Accept, Accepted, HandshakeError, Policy, SubprotocolNotOffered, Upgrade};
+use crate::handshake::server::{
+    Accept, Accepted, Policy, ServerHandshakeError, SubprotocolNotOffered, Upgrade,
+};
 use crate::http::{Request, Response};
 use crate::time::Deadline;
 
@@ -121,7 +123,7 @@ impl Session {
         }
     }
 
-    pub(super) fn fail_request(&mut self, error: HandshakeError) {
+    pub(super) fn fail_request(&mut self, error: ServerHandshakeError) {
         self.refuse(OpenError::Request(error), error.response());
     }
 
@@ -152,8 +154,8 @@ impl Session {
         self.phase = Phase::Open(Open::new(connection, Some(Box::new(opened))));
     }
 
-    /// Queues a final response. An "origin server with a clock MUST generate a Date header field" in
-    /// it (RFC 9110 section 6.6.1).
+    /// Queues a final response. An "origin server with a clock MUST generate a Date header field"
+    /// in it (RFC 9110 section 6.6.1).
     fn write_response(&mut self, response: Response) {
         let response = match self.date {
             Some(date) if !response.headers().contains("date") => response.with_valid_header("Date", &date()),

@@ -123,7 +123,7 @@ impl Session {
         match &mut self.phase {
             // A client that does not read its responses is not listened to either.
             Phase::Idle(_) if self.unsent.is_none() && !input.is_empty() => {
-                let handshake = server::Handshake::new(self.config.clone());
+                let handshake = server::ServerHandshake::new(self.config.clone());
                 self.phase = Phase::Reading(Box::new(handshake));
                 Step::Again
             }
@@ -212,7 +212,7 @@ impl Session {
         }
     }
 
-    fn fail_response(&mut self, error: client::HandshakeError) {
+    fn fail_response(&mut self, error: client::ClientHandshakeError) {
         self.refuse(OpenError::Response(error), None);
     }
 

@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sockeye_core::Config;
-use sockeye_core::deflate::{Deflate, Policy};
+use sockeye_core::deflate::{CompressionPolicy, Deflate};
 use sockeye_testkit::deflate::agree;
 use sockeye_testkit::pair::End;
 
 /// Returns settings that compress every message.
 pub(crate) fn always() -> Deflate {
-    Deflate::new().policy(Policy::Always)
+    Deflate::new().policy(CompressionPolicy::Always)
 }
 
 /// An end with these settings. Its peer has the defaults.

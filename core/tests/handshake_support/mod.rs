@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use sockeye_core::handshake::server::{Accept, Accepted, Handshake, HandshakeError, Policy, Upgrade};
+use sockeye_core::handshake::server::{
+    Accept, Accepted, Policy, ServerHandshake, ServerHandshakeError, Upgrade,
+};
 use sockeye_core::http::Request;
 use sockeye_core::{Config, Connection, RecvBuf};
 
@@ -21,8 +23,8 @@ pub(crate) fn config() -> Arc<Config> {
     Arc::new(Config::new())
 }
 
-pub(crate) fn read_request(bytes: &[u8]) -> Result<Option<Request>, HandshakeError> {
-    Handshake::new(config()).poll_request(&mut RecvBuf::new(&mut bytes.to_vec()))
+pub(crate) fn read_request(bytes: &[u8]) -> Result<Option<Request>, ServerHandshakeError> {
+    ServerHandshake::new(config()).poll_request(&mut RecvBuf::new(&mut bytes.to_vec()))
 }
 
 pub(crate) fn upgrade(text: &str) -> Upgrade {

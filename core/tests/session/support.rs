@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_core::handshake::client::{Request, Url};
+use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::{Policy, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::session::{Opened, Session, SessionEvent};
@@ -31,8 +31,8 @@ pub(crate) struct End {
     pub(crate) ended: usize,
 }
 
-pub(crate) fn request(url: &str) -> Request {
-    Request::new(&url.parse::<Url>().unwrap())
+pub(crate) fn request(url: &str) -> ClientRequest {
+    ClientRequest::new(&url.parse::<Url>().unwrap())
 }
 
 /// The request of a client that was written by hand.

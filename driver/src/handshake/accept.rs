@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use sockeye_core::Config;
-use sockeye_core::handshake::server::{Accept, HandshakeError, Refusal, SubprotocolNotOffered, Upgrade};
+use sockeye_core::handshake::server::{
+    Accept, Refusal, ServerHandshakeError, SubprotocolNotOffered, Upgrade,
+};
 use sockeye_core::http::Response;
 use sockeye_core::session::{OpenError, Session};
 
@@ -171,7 +173,7 @@ pub enum AcceptError {
     /// The transport broke.
     Io(io::Error),
     /// The HTTP request was incomplete, invalid or late.
-    Handshake(HandshakeError),
+    Handshake(ServerHandshakeError),
     /// The request is not a valid WebSocket upgrade.
     Refused(Refusal),
     /// The application refused the request, with this status.
@@ -223,8 +225,8 @@ impl From<OpenError> for AcceptError {
     }
 }
 
-impl From<HandshakeError> for AcceptError {
-    fn from(error: HandshakeError) -> Self {
+impl From<ServerHandshakeError> for AcceptError {
+    fn from(error: ServerHandshakeError) -> Self {
         AcceptError::Handshake(error)
     }
 }

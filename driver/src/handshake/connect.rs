@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use sockeye_core::Config;
-use sockeye_core::handshake::client::{HandshakeError, Request, UrlError};
+use sockeye_core::handshake::client::{ClientHandshakeError, ClientRequest, UrlError};
 use sockeye_core::http::Response;
 use sockeye_core::session::{OpenError, Opened, Session};
 
@@ -18,8 +18,8 @@ use crate::websocket::WebSocket;
 ///
 /// # Errors
 ///
-/// Returns an error if the transport broke, the server refused ([`HandshakeError::Refused`] holds
-/// its response), or the response is invalid or late.
+/// Returns an error if the transport broke, the server refused ([`ClientHandshakeError::Refused`]
+/// holds its response), or the response is invalid or late.
 ///
 /// # Cancel safety
 ///
@@ -28,7 +28,7 @@ use crate::websocket::WebSocket;
 pub async fn client<I: Io, C: Clock>(
     io: I,
     clock: C,
-    request: Request,
+    request: ClientRequest,
     config: Arc<Config>,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
     client_with(io, clock, request, config, Entropy::random()).await
@@ -41,8 +41,8 @@ pub async fn client<I: Io, C: Clock>(
 ///
 /// # Errors
 ///
-/// Returns an error if the transport broke, the server refused ([`HandshakeError::Refused`] holds
-/// its response), or the response is invalid or late.
+/// Returns an error if the transport broke, the server refused ([`ClientHandshakeError::Refused`]
+/// holds its response), or the response is invalid or late.
 ///
 /// # Cancel safety
 ///
@@ -50,7 +50,7 @@ pub async fn client<I: Io, C: Clock>(
 pub async fn client_with<I: Io, C: Clock>(
     io: I,
     clock: C,
-    request: Request,
+    request: ClientRequest,
     config: Arc<Config>,
     entropy: Entropy,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
@@ -61,7 +61,7 @@ pub async fn client_with<I: Io, C: Clock>(
 async fn client_inline<I: Io, C: Clock>(
     io: I,
     clock: C,
-    request: Request,
+    request: ClientRequest,
     config: Arc<Config>,
     entropy: Entropy,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
@@ -75,11 +75,11 @@ async fn client_inline<I: Io, C: Clock>(
             OpeningEvent::NotOpened(OpenError::Response(error)) => {
                 // A server that closed the transport before it had the request did not respond.
                 return Err(match (error, opening.take_write_error()) {
-                    (HandshakeError::Eof { .. }, Some(error)) => ConnectError::Io(error),
+                    (ClientHandshakeError::Eof { .. }, Some(error)) => ConnectError::Io(error),
                     (error, _) => ConnectError::Handshake(error),
                 });
             }
-            OpeningEvent::Ended => return Err(ConnectError::Handshake(HandshakeError::Over)),
+            OpeningEvent::Ended => return Err(ConnectError::Handshake(ClientHandshakeError::Over)),
             _ => {}
         }
     };
@@ -100,7 +100,7 @@ pub enum ConnectError {
     /// open the WebSocket over it with `client`.
     Tls,
     /// The server refused, or its response is invalid or late.
-    Handshake(HandshakeError),
+    Handshake(ClientHandshakeError),
 }
 
 impl fmt::Display for ConnectError {
@@ -139,8 +139,8 @@ impl From<UrlError> for ConnectError {
     }
 }
 
-impl From<HandshakeError> for ConnectError {
-    fn from(error: HandshakeError) -> Self {
+impl From<ClientHandshakeError> for ConnectError {
+    fn from(error: ClientHandshakeError) -> Self {
         ConnectError::Handshake(error)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use sockeye_core::deflate::{Deflate, Policy};
+use sockeye_core::deflate::{CompressionPolicy, Deflate};
 use sockeye_core::{CloseCode, Config, Flags, Frame, Opcode, Payload, Prepared, SendError};
 use sockeye_driver::server::{
     Callbacks, Client, ConnectionId, Handler, HandlerResult, Inbound, Port, PushError, ServerHandle,
@@ -137,7 +137,7 @@ fn m9_a_broadcast_reaches_the_connections_that_the_filter_selects() {
 
 #[test]
 fn m9_o5_a_broadcast_is_compressed_for_the_connections_that_negotiated_it() {
-    let deflate = Deflate::new().policy(Policy::OnRequest);
+    let deflate = Deflate::new().policy(CompressionPolicy::OnRequest);
     let (opened, has_opened) = mpsc::channel();
     let server = TestServer::port(Port::new(Echo(opened)).config(Config::new().deflate(deflate)));
     let mut plain = server.open();
@@ -169,7 +169,7 @@ fn e2_o5_a_message_says_whether_it_arrived_compressed() {
             Ok(())
         }
     }
-    let deflate = Deflate::new().policy(Policy::Never);
+    let deflate = Deflate::new().policy(CompressionPolicy::Never);
     let server = TestServer::port(Port::new(Describe).config(Config::new().deflate(deflate)));
     let mut raw = server.connect();
     raw.upgrade_with("/", "Sec-WebSocket-Extensions: permessage-deflate\r\n");

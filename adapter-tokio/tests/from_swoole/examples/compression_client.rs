@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use sockeye_tokio::protocol::deflate::{Deflate, Policy};
+use sockeye_tokio::protocol::deflate::{CompressionPolicy, Deflate};
 use sockeye_tokio::server::BoxError;
-use sockeye_tokio::{Config, Payload, Request, Url, WebSocket};
+use sockeye_tokio::{ClientRequest, Config, Payload, Url, WebSocket};
 
 pub async fn client(url: &str) -> Result<WebSocket, BoxError> {
     let url = Url::parse(url)?;
-    let config = Config::new().deflate(Deflate::new().policy(Policy::OnRequest));
-    let (mut ws, _) = sockeye_tokio::connect_with(&url, Request::new(&url), Arc::new(config)).await?;
+    let config = Config::new().deflate(Deflate::new().policy(CompressionPolicy::OnRequest));
+    let (mut ws, _) = sockeye_tokio::connect_with(&url, ClientRequest::new(&url), Arc::new(config)).await?;
     ws.send(Payload::from("Hello Hello Hello Hello").compress(true)).await?;
     Ok(ws)
 }

@@ -1,6 +1,6 @@
 use std::io;
 
-use sockeye_tokio::protocol::deflate::{Deflate, Policy};
+use sockeye_tokio::protocol::deflate::{CompressionPolicy, Deflate};
 use sockeye_tokio::server::{Callbacks, Port, Server};
 use sockeye_tokio::{Config, Payload};
 
@@ -8,7 +8,7 @@ pub fn server(address: &str) -> io::Result<Server> {
     let handler = Callbacks::on_message(|client, _message| async move {
         client.push(Payload::from("Hello Hello Hello Hello").compress(true))
     });
-    let deflate = Deflate::new().policy(Policy::OnRequest);
+    let deflate = Deflate::new().policy(CompressionPolicy::OnRequest);
     let port = Port::new(handler).config(Config::new().deflate(deflate));
     Ok(Server::builder().listen(address, port)?.build())
 }

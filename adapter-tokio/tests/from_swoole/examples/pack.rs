@@ -3,7 +3,7 @@ use std::sync::Arc;
 use sockeye_tokio::Frame;
 use sockeye_tokio::protocol::RecvBuf;
 use sockeye_tokio::protocol::handshake::accept_key;
-use sockeye_tokio::protocol::handshake::server::Handshake;
+use sockeye_tokio::protocol::handshake::server::ServerHandshake;
 use sockeye_tokio::protocol::http::Response;
 use sockeye_tokio::server::BoxError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +17,7 @@ pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
 }
 
 async fn greet(mut stream: TcpStream) -> Result<(), BoxError> {
-    let (mut handshake, mut bytes) = (Handshake::new(Arc::default()), [0; 1024]);
+    let (mut handshake, mut bytes) = (ServerHandshake::new(Arc::default()), [0; 1024]);
     let request = loop {
         let n = stream.read(&mut bytes).await?;
         if n == 0 {

@@ -1,4 +1,4 @@
-pub use sockeye_tokio::protocol::deflate::Policy as DeflatePolicy;
+pub use sockeye_tokio::protocol::deflate::CompressionPolicy;
 pub use sockeye_tokio::protocol::http::{InvalidHeader, Request, Response};
 pub use sockeye_tokio::protocol::{Flags, MAX_CLOSE_REASON};
 pub use sockeye_tokio::server::{

@@ -8,7 +8,7 @@ use crate::http::{HeadError, Response};
 /// The reason why a handshake failed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum HandshakeError {
+pub enum ClientHandshakeError {
     /// The server responded with a status other than 101. The response includes its body.
     Refused(Response),
     /// The server sent an invalid response (RFC 6455 4.1).
@@ -24,7 +24,7 @@ pub enum HandshakeError {
         /// The bytes that arrived.
         received: usize,
     },
-    /// This `Handshake` has already returned its outcome.
+    /// This `ClientHandshake` has already returned its outcome.
     Over,
 }
 
@@ -52,41 +52,41 @@ pub enum BadResponse {
     TooManyInterim,
 }
 
-impl From<BadResponse> for HandshakeError {
+impl From<BadResponse> for ClientHandshakeError {
     fn from(fault: BadResponse) -> Self {
-        HandshakeError::BadResponse(fault)
+        ClientHandshakeError::BadResponse(fault)
     }
 }
 
-impl fmt::Display for HandshakeError {
+impl fmt::Display for ClientHandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HandshakeError::Refused(response) => {
+            ClientHandshakeError::Refused(response) => {
                 write!(f, "the server refused the handshake with {} {}", response.status(), response.reason())
             }
-            HandshakeError::BadResponse(fault) => {
+            ClientHandshakeError::BadResponse(fault) => {
                 write!(f, "the server sent an invalid handshake response: {fault}")
             }
-            HandshakeError::TimedOut { received } => {
+            ClientHandshakeError::TimedOut { received } => {
                 write!(
                     f,
                     "the server did not respond within the handshake timeout; received {received} bytes"
                 )
             }
-            HandshakeError::Eof { received } => {
+            ClientHandshakeError::Eof { received } => {
                 write!(f, "the server closed the connection during the handshake; received {received} bytes")
             }
-            HandshakeError::Over => {
+            ClientHandshakeError::Over => {
                 f.write_str("this handshake is over; it has already returned its outcome")
             }
         }
     }
 }
 
-impl core::error::Error for HandshakeError {
+impl core::error::Error for ClientHandshakeError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            HandshakeError::BadResponse(fault) => Some(fault),
+            ClientHandshakeError::BadResponse(fault) => Some(fault),
             _ => None,
         }
     }

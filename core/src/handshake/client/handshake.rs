@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::verify::{Expected, establish};
-use super::{BadResponse, HandshakeError};
+use super::{BadResponse, ClientHandshakeError};
 use crate::deflate::Negotiated;
 use crate::http::{BodyEvent, BodyReader, HeadKind, HeadReader, Response};
 use crate::time::Deadline;
@@ -15,19 +15,20 @@ use crate::{Config, Connection, Instant, MaskKeys, RecvBuf};
 /// The limit in bytes on the body of a refusal, which is enough for any error page.
 const MAX_REFUSAL: usize = 64 << 10;
 /// The limit on 1xx responses. RFC 9110 15.2: "A client MUST be able to parse one or more 1xx
-/// responses received prior to a final response". A server that sends more than this is not going to
-/// answer.
+/// responses received prior to a final response". A server that sends more than this is not going
+/// to answer.
 const MAX_INTERIM: u8 = 8;
 
 /// An opening handshake in progress: a request to send, and a response to wait for.
 ///
-/// Poll it with [`poll_transmit`](Handshake::poll_transmit),
-/// [`poll_response`](Handshake::poll_response) and [`poll_timeout`](Handshake::poll_timeout);
-/// notify it with [`transmitted`](Handshake::transmitted),
-/// [`handle_timeout`](Handshake::handle_timeout) and [`handle_eof`](Handshake::handle_eof). It ends
-/// with a connection or one error. It does not follow redirects, because the request may carry
-/// credentials that another host must not see.
-pub struct Handshake {
+/// Poll it with [`poll_transmit`](ClientHandshake::poll_transmit),
+/// [`poll_response`](ClientHandshake::poll_response) and
+/// [`poll_timeout`](ClientHandshake::poll_timeout); notify it with
+/// [`transmitted`](ClientHandshake::transmitted),
+/// [`handle_timeout`](ClientHandshake::handle_timeout) and
+/// [`handle_eof`](ClientHandshake::handle_eof). It ends with a connection or one error. It does not
+/// follow redirects, because the request may carry credentials that another host must not see.
+pub struct ClientHandshake {
     request: Vec<u8>,
     sent: usize,
     expected: Expected,
@@ -64,9 +65,9 @@ enum State {
     Over,
 }
 
-impl Handshake {
+impl ClientHandshake {
     pub(super) fn new(request: Vec<u8>, expected: Expected, masks: MaskKeys, config: Arc<Config>) -> Self {
-        Handshake {
+        ClientHandshake {
             request,
             sent: 0,
             expected,
@@ -94,10 +95,13 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// Returns [`HandshakeError::Refused`] with the response and its body if the status is not 101,
-    /// and [`HandshakeError::BadResponse`] if RFC 6455 4.1 requires the client to fail. Either ends
-    /// the handshake.
-    pub fn poll_response(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Established>, HandshakeError> {
+    /// Returns [`ClientHandshakeError::Refused`] with the response and its body if the status is
+    /// not 101, and [`ClientHandshakeError::BadResponse`] if RFC 6455 4.1 requires the client to
+    /// fail. Either ends the handshake.
+    pub fn poll_response(
+        &mut self,
+        input: &mut RecvBuf<'_>,
+    ) -> Result<Option<Established>, ClientHandshakeError> {
         let before = input.consumed();
         let polled = self.poll_state(input);
         self.received = self.received.saturating_add(input.consumed().saturating_sub(before));
@@ -107,7 +111,7 @@ impl Handshake {
         polled
     }
 
-    /// Returns when to call [`handle_timeout`](Handshake::handle_timeout), or `None` once the
+    /// Returns when to call [`handle_timeout`](ClientHandshake::handle_timeout), or `None` once the
     /// handshake is over. The first call is due immediately, because the handshake needs to know
     /// the time.
     #[must_use]
@@ -119,34 +123,35 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// Once [`Config::handshake_timeout`] has passed, returns [`HandshakeError::TimedOut`], or
-    /// [`HandshakeError::Refused`] if the rest of a refusal's body was all that was missing.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
+    /// Once [`Config::handshake_timeout`] has passed, returns [`ClientHandshakeError::TimedOut`],
+    /// or [`ClientHandshakeError::Refused`] if the rest of a refusal's body was all that was
+    /// missing.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ClientHandshakeError> {
         if !self.deadline.handle(now, self.config.handshake_timeout) {
             return Ok(());
         }
         Err(match self.end() {
-            State::Refused { response, .. } => HandshakeError::Refused(response.truncate()),
-            State::Head(_) | State::Over => HandshakeError::TimedOut { received: self.received },
+            State::Refused { response, .. } => ClientHandshakeError::Refused(response.truncate()),
+            State::Head(_) | State::Over => ClientHandshakeError::TimedOut { received: self.received },
         })
     }
 
     /// Handles the end of the server's stream, which ends the handshake.
     ///
-    /// Returns [`HandshakeError::Eof`], or [`HandshakeError::Refused`] if the body of a refusal was
-    /// being received.
-    pub fn handle_eof(&mut self) -> HandshakeError {
+    /// Returns [`ClientHandshakeError::Eof`], or [`ClientHandshakeError::Refused`] if the body of a
+    /// refusal was being received.
+    pub fn handle_eof(&mut self) -> ClientHandshakeError {
         match self.end() {
-            State::Head(_) => HandshakeError::Eof { received: self.received },
-            State::Refused { response, mut body } => HandshakeError::Refused(match body.handle_eof() {
+            State::Head(_) => ClientHandshakeError::Eof { received: self.received },
+            State::Refused { response, mut body } => ClientHandshakeError::Refused(match body.handle_eof() {
                 Ok(()) => response,
                 Err(_) => response.truncate(),
             }),
-            State::Over => HandshakeError::Over,
+            State::Over => ClientHandshakeError::Over,
         }
     }
 
-    fn poll_state(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Established>, HandshakeError> {
+    fn poll_state(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Established>, ClientHandshakeError> {
         while let State::Head(reader) = &mut self.state {
             let head = reader.poll_response(input, &self.config).map_err(BadResponse::Head)?;
             let Some(response) = head else { return Ok(None) };
@@ -169,13 +174,15 @@ impl Handshake {
         self.poll_refusal(input)
     }
 
-    fn establish(&mut self, response: Response) -> Result<Established, HandshakeError> {
-        let masks = self.masks.take().ok_or(HandshakeError::Over)?;
+    fn establish(&mut self, response: Response) -> Result<Established, ClientHandshakeError> {
+        let masks = self.masks.take().ok_or(ClientHandshakeError::Over)?;
         Ok(establish(response, &self.expected, masks, &self.config)?)
     }
 
-    fn poll_refusal(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Established>, HandshakeError> {
-        let State::Refused { response, body } = &mut self.state else { return Err(HandshakeError::Over) };
+    fn poll_refusal(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Established>, ClientHandshakeError> {
+        let State::Refused { response, body } = &mut self.state else {
+            return Err(ClientHandshakeError::Over);
+        };
         let is_whole = loop {
             match body.poll_event(input) {
                 Ok(None) => return Ok(None),
@@ -186,9 +193,9 @@ impl Handshake {
             }
         };
         match core::mem::replace(&mut self.state, State::Over) {
-            State::Refused { response, .. } if is_whole => Err(HandshakeError::Refused(response)),
-            State::Refused { response, .. } => Err(HandshakeError::Refused(response.truncate())),
-            _ => Err(HandshakeError::Over),
+            State::Refused { response, .. } if is_whole => Err(ClientHandshakeError::Refused(response)),
+            State::Refused { response, .. } => Err(ClientHandshakeError::Refused(response.truncate())),
+            _ => Err(ClientHandshakeError::Over),
         }
     }
 
@@ -200,10 +207,10 @@ impl Handshake {
     }
 }
 
-impl fmt::Debug for Handshake {
+impl fmt::Debug for ClientHandshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The request may contain credentials, so it is not printed.
-        f.debug_struct("Handshake")
+        f.debug_struct("ClientHandshake")
             .field("sent", &self.sent)
             .field("state", &self.state)
             .finish_non_exhaustive()

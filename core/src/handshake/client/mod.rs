@@ -2,13 +2,13 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use sockeye_core::handshake::client::{Request, Url};
+//! use sockeye_core::handshake::client::{ClientRequest, Url};
 //! use sockeye_core::{Config, RecvBuf};
 //!
 //! let url: Url = "ws://example.com/chat".parse()?;
 //! // Both must come from a secure random generator.
 //! let (nonce, masks) = (*b"the sample nonce", Box::new(|| [1, 2, 3, 4]));
-//! let request = Request::new(&url).subprotocol("chat")?;
+//! let request = ClientRequest::new(&url).subprotocol("chat")?;
 //! let mut handshake = request.start(nonce, masks, Arc::new(Config::new()));
 //!
 //! // Write to the transport, which is connected to (url.host(), url.port()).
@@ -33,8 +33,8 @@ mod request;
 mod url;
 mod verify;
 
-pub use error::{BadResponse, HandshakeError};
-pub use handshake::{Established, Handshake};
+pub use error::{BadResponse, ClientHandshakeError};
+pub use handshake::{ClientHandshake, Established};
 pub use parts::PartsHandshake;
-pub use request::Request;
+pub use request::ClientRequest;
 pub use url::{Url, UrlError};

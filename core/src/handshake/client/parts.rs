@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::verify::{Expected, establish};
-use super::{Established, HandshakeError};
+use super::{ClientHandshakeError, Established};
 use crate::http::{Headers, Response};
 use crate::{Config, MaskKeys};
 
@@ -16,13 +16,13 @@ use crate::{Config, MaskKeys};
 /// use std::sync::Arc;
 ///
 /// use sockeye_core::Config;
-/// use sockeye_core::handshake::client::{Request, Url};
+/// use sockeye_core::handshake::client::{ClientRequest, Url};
 /// use sockeye_core::http::{Response, Version};
 ///
 /// let url: Url = "wss://example.com/chat".parse()?;
 /// // The keys must come from a secure random generator.
 /// let masks = Box::new(|| [1, 2, 3, 4]);
-/// let handshake = Request::new(&url).start_extended_connect(masks, Arc::new(Config::new()));
+/// let handshake = ClientRequest::new(&url).start_extended_connect(masks, Arc::new(Config::new()));
 /// assert_eq!((handshake.method(), handshake.protocol()), ("CONNECT", Some("websocket")));
 /// assert_eq!((handshake.authority(), handshake.path()), ("example.com", "/chat"));
 /// assert_eq!(handshake.headers().first("sec-websocket-version"), Some("13"));
@@ -85,16 +85,17 @@ impl PartsHandshake {
     ///
     /// # Errors
     ///
-    /// Returns [`HandshakeError::Refused`] with the response if its status does not open a
-    /// WebSocket, and [`HandshakeError::BadResponse`] if RFC 6455 4.1 requires the client to fail.
-    pub fn verify(self, response: Response) -> Result<Established, HandshakeError> {
+    /// Returns [`ClientHandshakeError::Refused`] with the response if its status does not open a
+    /// WebSocket, and [`ClientHandshakeError::BadResponse`] if RFC 6455 4.1 requires the client to
+    /// fail.
+    pub fn verify(self, response: Response) -> Result<Established, ClientHandshakeError> {
         let opens = match self.expected.accept {
             Some(_) => response.status() == 101,
             // RFC 9113 8.5: "A CONNECT succeeds with a 2xx".
             None => matches!(response.status(), 200..=299),
         };
         if !opens {
-            return Err(HandshakeError::Refused(response));
+            return Err(ClientHandshakeError::Refused(response));
         }
         Ok(establish(response, &self.expected, self.masks, &self.config)?)
     }

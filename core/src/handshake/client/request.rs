@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::verify::Expected;
-use super::{Handshake, PartsHandshake, Url};
+use super::{ClientHandshake, PartsHandshake, Url};
 use crate::handshake::{is_handshake_header, key};
 use crate::http::{Headers, InvalidHeader, is_token};
 use crate::{Config, MaskKeys, deflate};
@@ -13,18 +13,18 @@ use crate::{Config, MaskKeys, deflate};
 /// The request of an opening handshake (RFC 6455 4.1).
 ///
 /// ```
-/// use sockeye_core::handshake::client::{Request, Url};
+/// use sockeye_core::handshake::client::{ClientRequest, Url};
 ///
 /// let url: Url = "ws://example.com/".parse()?;
-/// let request = Request::new(&url)
+/// let request = ClientRequest::new(&url)
 ///     .subprotocol("chat")?
 ///     .header("Origin", "https://example.com")?
 ///     .header("Authorization", "Bearer 1234")?;
-/// assert!(Request::new(&url).header("Upgrade", "h2c").is_err());
+/// assert!(ClientRequest::new(&url).header("Upgrade", "h2c").is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct ClientRequest {
     is_secure: bool,
     target: String,
     authority: String,
@@ -32,11 +32,11 @@ pub struct Request {
     headers: Headers,
 }
 
-impl Request {
+impl ClientRequest {
     /// Creates a request for this URL.
     #[must_use]
     pub fn new(url: &Url) -> Self {
-        Request {
+        ClientRequest {
             is_secure: url.is_secure(),
             target: url.target().to_string(),
             authority: url.authority().to_string(),
@@ -79,15 +79,15 @@ impl Request {
     /// `nonce` must be random, and new for each connection (RFC 6455 4.1, item 7). `masks`
     /// generates the masking key of each frame.
     #[must_use]
-    pub fn start(self, nonce: [u8; 16], masks: MaskKeys, config: Arc<Config>) -> Handshake {
+    pub fn start(self, nonce: [u8; 16], masks: MaskKeys, config: Arc<Config>) -> ClientHandshake {
         let key = key::encode_nonce(nonce);
         let head = self.encode(&self.fields(Some(&key), &config));
-        Handshake::new(head, self.expected(Some(&key)), masks, config)
+        ClientHandshake::new(head, self.expected(Some(&key)), masks, config)
     }
 
     /// Starts a handshake whose request and response another HTTP library carries, over HTTP/1.1.
     ///
-    /// `nonce` and `masks` are as for [`start`](Request::start).
+    /// `nonce` and `masks` are as for [`start`](ClientRequest::start).
     #[must_use]
     pub fn start_parts(self, nonce: [u8; 16], masks: MaskKeys, config: Arc<Config>) -> PartsHandshake {
         let key = key::encode_nonce(nonce);
@@ -97,7 +97,8 @@ impl Request {
     /// Starts a handshake by Extended CONNECT (RFC 8441), which another HTTP library carries over
     /// HTTP/2. The `:protocol` of its request is `websocket`.
     ///
-    /// `masks` is as for [`start`](Request::start): HTTP/2 does not change that a client masks.
+    /// `masks` is as for [`start`](ClientRequest::start): HTTP/2 does not change that a client
+    /// masks.
     #[must_use]
     pub fn start_extended_connect(self, masks: MaskKeys, config: Arc<Config>) -> PartsHandshake {
         self.into_parts(None, masks, config)

@@ -10,15 +10,15 @@ use crate::{Config, Instant, RecvBuf};
 
 /// A reader for the head of one request, with limits on size and time.
 ///
-/// Poll it with [`poll_request`](Handshake::poll_request) and
-/// [`poll_timeout`](Handshake::poll_timeout); notify it with
-/// [`handle_timeout`](Handshake::handle_timeout) and [`handle_eof`](Handshake::handle_eof). It ends
-/// with one request or one error. The next request on the same transport, after a plain HTTP
-/// response, needs a new `Handshake`.
+/// Poll it with [`poll_request`](ServerHandshake::poll_request) and
+/// [`poll_timeout`](ServerHandshake::poll_timeout); notify it with
+/// [`handle_timeout`](ServerHandshake::handle_timeout) and
+/// [`handle_eof`](ServerHandshake::handle_eof). It ends with one request or one error. The next
+/// request on the same transport, after a plain HTTP response, needs a new `ServerHandshake`.
 ///
 /// [`Config::handshake_timeout`] limits the whole handshake; bytes that arrive do not extend it.
 #[derive(Debug)]
-pub struct Handshake {
+pub struct ServerHandshake {
     config: Arc<Config>,
     state: State,
     deadline: Deadline,
@@ -27,15 +27,15 @@ pub struct Handshake {
 #[derive(Debug)]
 enum State {
     Reading(HeadReader),
-    Over(HandshakeError),
+    Over(ServerHandshakeError),
 }
 
-impl Handshake {
+impl ServerHandshake {
     /// Creates a handshake. The timeout starts with the first
-    /// [`handle_timeout`](Handshake::handle_timeout).
+    /// [`handle_timeout`](ServerHandshake::handle_timeout).
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
-        Handshake {
+        ServerHandshake {
             config,
             state: State::Reading(HeadReader::new(HeadKind::Request)),
             deadline: Deadline::start(),
@@ -49,23 +49,24 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// Returns [`HandshakeError::Head`] as soon as the input can no longer become a valid head, and
-    /// the same error on every further call. Returns [`HandshakeError::Over`] after the request.
-    pub fn poll_request(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Request>, HandshakeError> {
+    /// Returns [`ServerHandshakeError::Head`] as soon as the input can no longer become a valid
+    /// head, and the same error on every further call. Returns [`ServerHandshakeError::Over`] after
+    /// the request.
+    pub fn poll_request(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Request>, ServerHandshakeError> {
         match &mut self.state {
             State::Over(error) => Err(*error),
             State::Reading(reader) => match reader.poll_request(input, &self.config) {
                 Ok(None) => Ok(None),
                 Ok(Some(request)) => {
-                    self.end(HandshakeError::Over);
+                    self.end(ServerHandshakeError::Over);
                     Ok(Some(request))
                 }
-                Err(error) => Err(self.end(HandshakeError::Head(error))),
+                Err(error) => Err(self.end(ServerHandshakeError::Head(error))),
             },
         }
     }
 
-    /// Returns when to call [`handle_timeout`](Handshake::handle_timeout), or `None` once the
+    /// Returns when to call [`handle_timeout`](ServerHandshake::handle_timeout), or `None` once the
     /// handshake is over. The first call is due immediately, because the handshake needs to know
     /// the time.
     #[must_use]
@@ -77,24 +78,24 @@ impl Handshake {
     ///
     /// # Errors
     ///
-    /// Returns [`HandshakeError::TimedOut`] once [`Config::handshake_timeout`] has passed.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
+    /// Returns [`ServerHandshakeError::TimedOut`] once [`Config::handshake_timeout`] has passed.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ServerHandshakeError> {
         if self.deadline.handle(now, self.config.handshake_timeout) {
             let received = self.received();
-            return Err(self.end(HandshakeError::TimedOut { received }));
+            return Err(self.end(ServerHandshakeError::TimedOut { received }));
         }
         Ok(())
     }
 
     /// Handles the end of the client's stream, which ends the handshake.
     ///
-    /// Returns [`HandshakeError::Eof`], or the error that has ended the handshake before.
-    pub fn handle_eof(&mut self) -> HandshakeError {
+    /// Returns [`ServerHandshakeError::Eof`], or the error that has ended the handshake before.
+    pub fn handle_eof(&mut self) -> ServerHandshakeError {
         match self.state {
             State::Over(error) => error,
             State::Reading(_) => {
                 let received = self.received();
-                self.end(HandshakeError::Eof { received })
+                self.end(ServerHandshakeError::Eof { received })
             }
         }
     }
@@ -107,7 +108,7 @@ impl Handshake {
     }
 
     /// Ends the handshake and frees an incomplete head.
-    fn end(&mut self, error: HandshakeError) -> HandshakeError {
+    fn end(&mut self, error: ServerHandshakeError) -> ServerHandshakeError {
         self.state = State::Over(error);
         self.deadline = Deadline::OFF;
         error
@@ -117,7 +118,7 @@ impl Handshake {
 /// The reason why a handshake yielded no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum HandshakeError {
+pub enum ServerHandshakeError {
     /// The client sent an invalid head (RFC 9112).
     Head(HeadError),
     /// The request was not complete within [`Config::handshake_timeout`].
@@ -130,22 +131,24 @@ pub enum HandshakeError {
         /// The bytes of the head that arrived.
         received: usize,
     },
-    /// This `Handshake` has already returned its request.
+    /// This `ServerHandshake` has already returned its request.
     Over,
 }
 
-impl HandshakeError {
+impl ServerHandshakeError {
     /// Returns the response to send before closing the connection, or `None` to close it without
     /// one.
     #[must_use]
     pub fn response(&self) -> Option<Response> {
         let status = match self {
-            HandshakeError::Head(error) => error.status(),
+            ServerHandshakeError::Head(error) => error.status(),
             // RFC 9110 15.5.9: 408 is for a request that was not complete in time. A client that
             // has sent nothing gets no response: a browser that opened the connection in advance
             // would take it for the response to its next request.
-            HandshakeError::TimedOut { received: 1.. } => 408,
-            HandshakeError::TimedOut { .. } | HandshakeError::Eof { .. } | HandshakeError::Over => {
+            ServerHandshakeError::TimedOut { received: 1.. } => 408,
+            ServerHandshakeError::TimedOut { .. }
+            | ServerHandshakeError::Eof { .. }
+            | ServerHandshakeError::Over => {
                 return None;
             }
         };
@@ -153,30 +156,30 @@ impl HandshakeError {
     }
 }
 
-impl fmt::Display for HandshakeError {
+impl fmt::Display for ServerHandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HandshakeError::Head(error) => write!(f, "bad request: {error}"),
-            HandshakeError::TimedOut { received } => {
+            ServerHandshakeError::Head(error) => write!(f, "bad request: {error}"),
+            ServerHandshakeError::TimedOut { received } => {
                 write!(f, "the request was not complete in time; received {received} bytes")
             }
-            HandshakeError::Eof { received } => {
+            ServerHandshakeError::Eof { received } => {
                 write!(
                     f,
                     "the client closed the connection before its request was complete; received {received} bytes"
                 )
             }
-            HandshakeError::Over => {
-                f.write_str("this handshake is over; the next request needs a new Handshake")
+            ServerHandshakeError::Over => {
+                f.write_str("this handshake is over; the next request needs a new ServerHandshake")
             }
         }
     }
 }
 
-impl core::error::Error for HandshakeError {
+impl core::error::Error for ServerHandshakeError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            HandshakeError::Head(error) => Some(error),
+            ServerHandshakeError::Head(error) => Some(error),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use sockeye_core::handshake::server::{Handshake, Policy, Upgrade};
+//! use sockeye_core::handshake::server::{ServerHandshake, Policy, Upgrade};
 //! use sockeye_core::{Config, RecvBuf};
 //!
 //! let config = Arc::new(Config::new());
@@ -11,7 +11,7 @@
 //!     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
 //!     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: soap, chat\r\n\r\n";
 //!
-//! let mut handshake = Handshake::new(Arc::clone(&config));
+//! let mut handshake = ServerHandshake::new(Arc::clone(&config));
 //! let request = handshake.poll_request(&mut RecvBuf::new(&mut received))?.expect("a whole head");
 //! // The error has a `response()` to send.
 //! let upgrade = Upgrade::new(request)?;
@@ -30,7 +30,7 @@ mod rejection;
 mod upgrade;
 
 pub use accept::{Accept, Accepted, SubprotocolNotOffered};
-pub use handshake::{Handshake, HandshakeError};
+pub use handshake::{ServerHandshake, ServerHandshakeError};
 pub use origin::{InvalidOrigin, Origin, Origins};
 pub use policy::Policy;
 pub use rejection::{Refusal, Rejection};

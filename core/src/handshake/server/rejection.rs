@@ -8,9 +8,9 @@ use crate::http::{Request, Response};
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use sockeye_core::{Config, RecvBuf, handshake::server::{Handshake, Upgrade}};
+/// # use sockeye_core::{Config, RecvBuf, handshake::server::{ServerHandshake, Upgrade}};
 /// # let mut bytes = *b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-/// # let request = Handshake::new(Arc::new(Config::new()))
+/// # let request = ServerHandshake::new(Arc::new(Config::new()))
 /// #     .poll_request(&mut RecvBuf::new(&mut bytes))?.expect("a whole head");
 /// match Upgrade::new(request) {
 ///     Ok(_upgrade) => { /* Accept it. */ }
@@ -20,7 +20,7 @@ use crate::http::{Request, Response};
 ///         assert_eq!(rejection.status(), 400);
 ///     }
 /// }
-/// # Ok::<(), sockeye_core::handshake::server::HandshakeError>(())
+/// # Ok::<(), sockeye_core::handshake::server::ServerHandshakeError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Rejection {
