@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant as StdInstant};
 
-use sockeye_core::{Frame, Instant, SendError, Sender, State};
+use sockeye_core::{Instant, OutgoingFrame, SendError, Sender, State};
 use sockeye_driver::tuning::WRITE_SLICES;
 
 use crate::clock;
@@ -129,7 +129,7 @@ impl<S: Stream> OwnedLink<S> {
         Ok(self.flush()?)
     }
 
-    pub(crate) fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), sockeye_driver::Error> {
+    pub(crate) fn send_frame(&mut self, frame: OutgoingFrame<'_>) -> Result<(), sockeye_driver::Error> {
         self.send_with(|sender| sender.send_frame(frame))
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_core::{
-    CloseCode, CloseFrame, CloseInfo, Frame, Message, MessageRef, Payload, Prepared, SendError, Sender, State,
+    CloseCode, CloseFrame, CloseInfo, Message, MessageRef, OutgoingFrame, Payload, Prepared, SendError,
+    Sender, State,
 };
 use sockeye_driver::{Error, Part};
 
@@ -203,7 +204,8 @@ where
     ///
     /// Returns an error if the frame cannot be sent (the connection is still usable), or if the
     /// stream breaks.
-    pub fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
+    pub fn send_frame<'f>(&mut self, frame: impl Into<OutgoingFrame<'f>>) -> Result<(), Error> {
+        let frame = frame.into();
         self.queue(|sender| sender.send_frame(frame))?;
         self.flush()
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sockeye_core::deflate::Negotiated;
 use sockeye_core::{
-    CloseCode, CloseFrame, CloseInfo, Config, Connection, Frame, Message, MessageKind, MessageRef, Payload,
-    Prepared, SendError, Sender, State,
+    CloseCode, CloseFrame, CloseInfo, Config, Connection, Message, MessageKind, MessageRef, OutgoingFrame,
+    Payload, Prepared, SendError, Sender, State,
 };
 use sockeye_driver::{Error, Part, shared_codec_pool};
 
@@ -197,8 +197,8 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// Returns an error if the frame cannot be sent (the connection is still usable), or if the
     /// stream breaks.
-    pub fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
-        self.link.send_frame(frame)
+    pub fn send_frame<'f>(&mut self, frame: impl Into<OutgoingFrame<'f>>) -> Result<(), Error> {
+        self.link.send_frame(frame.into())
     }
 
     /// Begins a message that is sent in parts. Together they may have [`Config::max_send_size`]

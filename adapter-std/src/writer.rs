@@ -47,7 +47,8 @@ impl<'w, S: Stream> MessageWriter<'w, S> {
     }
 
     fn write_frame(&mut self, part: &[u8], finish: bool) -> Result<(), Error> {
-        let result = self.link.send_frame(&Frame::new(self.opcode, part).finish(finish));
+        let frame = Frame::new(self.opcode, part).finish(finish);
+        let result = self.link.send_frame((&frame).into());
         // A refused frame does not begin the message. After a transport error the opcode no longer
         // matters.
         if !matches!(result, Err(Error::Send(_))) {

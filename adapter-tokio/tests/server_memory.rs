@@ -54,12 +54,12 @@ fn an_idle_connection_takes_two_kilobytes_even_after_large_messages() {
     for client in &mut clients {
         // Both messages arrive in two pieces. The second is above the size that is copied.
         for payload in [&b"hello"[..], &[7; 30_000]] {
-            let frame = sockeye_tokio::Frame::binary(payload).pack_masked([1, 2, 3, 4]);
+            let frame = sockeye_tokio::Frame::binary(payload).pack_masked([1, 2, 3, 4]).unwrap();
             let (one, two) = frame.split_at(frame.len() / 2);
             client.write_all(one).unwrap();
             std::thread::yield_now();
             client.write_all(two).unwrap();
-            let mut echo = vec![0; sockeye_tokio::Frame::binary(payload).pack().len()];
+            let mut echo = vec![0; sockeye_tokio::Frame::binary(payload).pack().unwrap().len()];
             client.read_exact(&mut echo).unwrap();
         }
     }

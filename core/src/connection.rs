@@ -8,7 +8,7 @@ use crate::close::{CloseCode, CloseFrame, CloseInfo};
 use crate::config::Config;
 use crate::error::{ProtocolError, SendError};
 use crate::event::Event;
-use crate::frame::Frame;
+use crate::frame::OutgoingFrame;
 use crate::input::RecvBuf;
 use crate::message::{MessageRef, Payload};
 use crate::outbox::Transmit;
@@ -251,15 +251,31 @@ impl Connection {
     ///
     /// A message is one frame with `finish`, or a first frame without it and then
     /// [continuations](crate::Opcode::Continuation). A Close begins the closing handshake.
-    /// [`Flags::compress`](crate::Flags#structfield.compress) on the first frame of a message
-    /// requests compression, if it was negotiated.
+    /// [`Frame::compress`](crate::Frame::compress) on the first frame requests compression.
+    ///
+    /// # Messages that are compressed already
+    ///
+    /// A first frame with [`Flags::rsv1`](crate::Flags#structfield.rsv1) begins a message that was
+    /// compressed elsewhere, such as one that a relay forwards. Its frames are sent as they are. The
+    /// connection does not inflate them, so it does not check text for UTF-8, and
+    /// [`Config::max_send_size`](crate::Config#structfield.max_send_size) limits the compressed
+    /// size.
+    ///
+    /// The peer inflates such a message with the window of *this* connection. So the message must
+    /// not refer to messages before it, and needs a window no larger than negotiated here. Both hold
+    /// if [`Negotiated::can_relay`](crate::deflate::Negotiated::can_relay) returns true. Otherwise
+    /// inflate the message, and send it with [`send`](Connection::send).
+    ///
+    /// Own messages may come before and after: the next one that the connection compresses refers to
+    /// nothing before it.
     ///
     /// # Errors
     ///
     /// Returns an error, and queues nothing, in the same cases as [`send`](Connection::send), and
     /// if a fragment is out of sequence, text fragments are not UTF-8 together, a control frame is
-    /// too long or not finished, or a Close must not be sent.
-    pub fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
+    /// too long or not finished, a Close must not be sent, or RSV1 is set on a continuation, on a
+    /// control frame, or without negotiated compression.
+    pub fn send_frame<'f>(&mut self, frame: impl Into<OutgoingFrame<'f>>) -> Result<(), SendError> {
         self.sender.send_frame(frame)
     }
 

@@ -150,6 +150,9 @@ pub enum SendError {
     ControlTooLong(usize),
     /// A ping, pong or Close has `finish = false`.
     FragmentedControl,
+    /// RSV1 is set on a frame that must not be compressed: a continuation, a control frame, or any
+    /// frame without negotiated compression (RFC 6455 5.2, RFC 7692 6).
+    ReservedBits,
     /// The payload of a Close is not a code and a UTF-8 reason.
     InvalidCloseFrame,
     /// The code must not be sent, see [`CloseCode::is_sendable`].
@@ -182,6 +185,9 @@ impl fmt::Display for SendError {
             Self::InvalidUtf8 => f.write_str("the text is not UTF-8; send it as binary"),
             Self::ControlTooLong(size) => write!(f, "a control frame carries at most 125 bytes, not {size}"),
             Self::FragmentedControl => f.write_str("a control frame cannot be fragmented"),
+            Self::ReservedBits => f.write_str(
+                "RSV1 marks the first frame of a compressed message, and only if compression was negotiated",
+            ),
             Self::InvalidCloseFrame => {
                 f.write_str("the payload of a Close frame must be a code and a UTF-8 reason")
             }

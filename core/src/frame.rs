@@ -7,6 +7,7 @@ use core::fmt;
 use crate::close::CloseFrame;
 use crate::error::{ProtocolError, SendError};
 use crate::mask::apply_mask;
+use crate::utf8::check_text;
 
 /// The most bytes that the payload of a control frame may have (RFC 6455 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
@@ -81,14 +82,17 @@ impl core::error::Error for InvalidOpcode {}
 pub struct Flags {
     /// FIN: this is the last frame of its message.
     pub finish: bool,
-    /// RSV1 with permessage-deflate: the message is compressed (RFC 7692 6).
-    pub compress: bool,
+    /// RSV1. With permessage-deflate, the first frame of a compressed message sets it: the payloads
+    /// of the message's frames are compressed already (RFC 7692 6).
+    ///
+    /// To have the connection compress a message, use [`Frame::compress`].
+    pub rsv1: bool,
 }
 
 impl Default for Flags {
     /// Returns the flags of an uncompressed message in one frame.
     fn default() -> Self {
-        Flags { finish: true, compress: false }
+        Flags { finish: true, rsv1: false }
     }
 }
 
@@ -97,7 +101,7 @@ impl Default for Flags {
 /// ```
 /// use sockeye_core::{Frame, Opcode};
 ///
-/// assert_eq!(Frame::text("hi").pack(), b"\x81\x02hi");
+/// assert_eq!(Frame::text("hi").pack().unwrap(), b"\x81\x02hi");
 /// let (frame, used) = Frame::unpack(b"\x81\x02hi, and more").unwrap().unwrap();
 /// assert_eq!((frame.opcode, &*frame.data, frame.flags.finish, used), (Opcode::Text, &b"hi"[..], true, 4));
 /// ```
@@ -107,8 +111,27 @@ pub struct Frame<'a> {
     pub opcode: Opcode,
     /// The payload, unmasked.
     pub data: Cow<'a, [u8]>,
-    /// Whether this is the last frame of its message, and whether the message is compressed.
+    /// FIN and RSV1: whether this is the last frame of its message, and whether the message is
+    /// compressed.
     pub flags: Flags,
+}
+
+/// A frame to be sent, and whether the connection is asked to compress its message.
+///
+/// A `&Frame` converts to it and leaves that to the [`CompressionPolicy`](crate::deflate::CompressionPolicy). For a
+/// request see [`Frame::compress`].
+#[derive(Debug, Clone, Copy)]
+pub struct OutgoingFrame<'a> {
+    /// The frame.
+    pub frame: &'a Frame<'a>,
+    /// The request, if there is one. Only the first frame of a message can make it.
+    pub compress: Option<bool>,
+}
+
+impl<'a> From<&'a Frame<'_>> for OutgoingFrame<'a> {
+    fn from(frame: &'a Frame<'_>) -> Self {
+        OutgoingFrame { frame, compress: None }
+    }
 }
 
 impl<'a> Frame<'a> {
@@ -146,19 +169,45 @@ impl<'a> Frame<'a> {
         self
     }
 
-    /// Encodes the frame as a server does, unmasked.
+    /// Requests that the message that begins with this frame is compressed, or that it is not, like
+    /// [`Payload::compress`](crate::Payload::compress). The request has no effect on a continuation,
+    /// on a control frame, or on a frame that is compressed already ([`Flags::rsv1`]).
     ///
-    /// This does not check whether the frame may be sent, as
-    /// [`Connection::send_frame`](crate::Connection::send_frame) does.
+    /// ```
+    /// # use sockeye_core::{Connection, Frame, SendError};
+    /// fn begin(connection: &mut Connection) -> Result<(), SendError> {
+    ///     connection.send_frame(Frame::text("[1, 2, ").finish(false).compress(true))
+    /// }
+    /// # begin(&mut Connection::server(Default::default())).unwrap();
+    /// ```
     #[must_use]
-    pub fn pack(&self) -> Vec<u8> {
+    pub fn compress(&self, compress: bool) -> OutgoingFrame<'_> {
+        OutgoingFrame { frame: self, compress: Some(compress) }
+    }
+
+    /// Encodes the frame as a server does, unmasked. [`unpack`](Frame::unpack) returns an equal
+    /// frame.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no connection may carry the frame: it is a control frame of more than
+    /// 125 bytes or without FIN (RFC 6455 5.5), a continuation or a control frame with RSV1
+    /// (RFC 7692 6), a Close with an invalid payload (RFC 6455 5.5.1), or a whole text message that
+    /// is not UTF-8.
+    ///
+    /// [`Connection::send_frame`](crate::Connection::send_frame) also checks whether the frame may
+    /// be sent now.
+    pub fn pack(&self) -> Result<Vec<u8>, SendError> {
         self.encode(None)
     }
 
     /// Encodes the frame as a client does, masked with `key`. The key must be fresh and
     /// unpredictable (RFC 6455 5.3).
-    #[must_use]
-    pub fn pack_masked(&self, key: [u8; 4]) -> Vec<u8> {
+    ///
+    /// # Errors
+    ///
+    /// Returns an error in the same cases as [`pack`](Frame::pack).
+    pub fn pack_masked(&self, key: [u8; 4]) -> Result<Vec<u8>, SendError> {
         self.encode(Some(key))
     }
 
@@ -166,8 +215,8 @@ impl<'a> Frame<'a> {
     /// `None` while it is incomplete. A masked payload is unmasked into a copy.
     ///
     /// This does not check the rules that depend on a connection: which endpoint masks, whether the
-    /// opcode fits the message so far, whether text is UTF-8, and what RSV1 means (it becomes
-    /// [`Flags::compress`]).
+    /// opcode fits the message so far, whether text is UTF-8, whether the payload of a Close is
+    /// valid, and whether RSV1 may be set.
     ///
     /// # Errors
     ///
@@ -186,7 +235,42 @@ impl<'a> Frame<'a> {
         Ok(Some((Frame { opcode: header.opcode, data, flags: header.flags }, end)))
     }
 
-    fn encode(&self, mask: Option<[u8; 4]>) -> Vec<u8> {
+    /// Checks the flags against the opcode.
+    pub(crate) fn check_flags(&self) -> Result<(), SendError> {
+        let Flags { finish, rsv1 } = self.flags;
+        if self.opcode.is_control() && !finish {
+            return Err(SendError::FragmentedControl);
+        }
+        // "An endpoint MUST NOT set the "Per-Message Compressed" bit of control frames and
+        // non-first fragments of a data message." (RFC 7692 6)
+        if rsv1 && !matches!(self.opcode, Opcode::Text | Opcode::Binary) {
+            return Err(SendError::ReservedBits);
+        }
+        Ok(())
+    }
+
+    /// Checks the rules that do not depend on a connection.
+    fn check(&self) -> Result<(), SendError> {
+        self.check_flags()?;
+        match self.opcode {
+            Opcode::Ping | Opcode::Pong => check_control(&self.data),
+            Opcode::Close => self.parse_close()?.payload().map(drop),
+            // A fragment may end inside a character, and a compressed payload is not text yet.
+            Opcode::Text if self.flags.finish && !self.flags.rsv1 => Ok(check_text(&self.data).map(drop)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Decodes the payload of a Close frame.
+    pub(crate) fn parse_close(&self) -> Result<CloseFrame<'_>, SendError> {
+        CloseFrame::parse(Cow::Borrowed(&self.data)).map_err(|error| match error {
+            ProtocolError::InvalidCloseCode(code) => SendError::InvalidCloseCode(code.into()),
+            _ => SendError::InvalidCloseFrame,
+        })
+    }
+
+    fn encode(&self, mask: Option<[u8; 4]>) -> Result<Vec<u8>, SendError> {
+        self.check()?;
         let header =
             FrameHeader { opcode: self.opcode, flags: self.flags, mask, len: self.data.len() as u64 };
         let mut out = Vec::with_capacity(self.data.len().saturating_add(MAX_HEADER));
@@ -196,8 +280,16 @@ impl<'a> Frame<'a> {
             let start = out.len().saturating_sub(self.data.len());
             apply_mask(out.get_mut(start..).unwrap_or_default(), key);
         }
-        out
+        Ok(out)
     }
+}
+
+/// Checks the payload of a control frame (RFC 6455 5.5).
+pub(crate) fn check_control(payload: &[u8]) -> Result<(), SendError> {
+    if payload.len() > MAX_CONTROL_PAYLOAD {
+        return Err(SendError::ControlTooLong(payload.len()));
+    }
+    Ok(())
 }
 
 /// The header of a frame: everything before its payload.
@@ -225,7 +317,7 @@ impl FrameHeader {
         }
         let opcode = Opcode::try_from(first & 0xf)
             .map_err(|InvalidOpcode(bits)| ProtocolError::ReservedOpcode(bits))?;
-        let flags = Flags { finish: first & 0x80 != 0, compress: first & 0x40 != 0 };
+        let flags = Flags { finish: first & 0x80 != 0, rsv1: first & 0x40 != 0 };
         let short = second & 0x7f;
         if opcode.is_control() {
             // "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be
@@ -270,7 +362,7 @@ impl FrameHeader {
     /// Appends the header in its shortest form.
     #[inline]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        let first = self.opcode as u8 | u8::from(self.flags.finish) << 7 | u8::from(self.flags.compress) << 6;
+        let first = self.opcode as u8 | u8::from(self.flags.finish) << 7 | u8::from(self.flags.rsv1) << 6;
         let masked = u8::from(self.mask.is_some()) << 7;
         match self.len {
             len @ 0..126 => out.extend_from_slice(&[first, masked | len as u8]),

@@ -134,7 +134,7 @@ pub use config::{Config, Keepalive};
 pub use connection::Connection;
 pub use error::{ProtocolError, SendError};
 pub use event::Event;
-pub use frame::{Flags, Frame, InvalidOpcode, MAX_CONTROL_PAYLOAD, Opcode};
+pub use frame::{Flags, Frame, InvalidOpcode, MAX_CONTROL_PAYLOAD, Opcode, OutgoingFrame};
 pub use input::RecvBuf;
 pub use mask::apply_mask;
 pub use message::{Message, MessageKind, MessageRef, Payload};

@@ -96,10 +96,10 @@ impl Prepared {
 }
 
 impl Encoded {
-    fn new(kind: MessageKind, compress: bool, payload: &[u8]) -> Self {
+    fn new(kind: MessageKind, rsv1: bool, payload: &[u8]) -> Self {
         let header = FrameHeader {
             opcode: kind.opcode(),
-            flags: Flags { finish: true, compress },
+            flags: Flags { finish: true, rsv1 },
             mask: None,
             len: payload.len() as u64,
         };

@@ -250,7 +250,7 @@ impl Receiver {
         let fits = header.len <= bytes.len().saturating_sub(used) as u64;
         if !fits
             || !header.flags.finish
-            || header.flags.compress
+            || header.flags.rsv1
             || self.check_limits(header.len, 0, 1, false).is_err()
         {
             return None;

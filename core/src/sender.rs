@@ -1,6 +1,5 @@
 //! The sending half: messages in, bytes out, and the closing handshake.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,8 +9,8 @@ use core::time::Duration;
 use crate::close::{CloseFrame, CloseInfo, Side};
 use crate::config::Config;
 use crate::deflate::{Deflate, Deflater, Negotiated};
-use crate::error::{ProtocolError, SendError};
-use crate::frame::{Flags, Frame, Opcode};
+use crate::error::SendError;
+use crate::frame::{Flags, Opcode, OutgoingFrame, check_control};
 use crate::message::{MessageKind, Payload, PayloadData};
 use crate::outbox::{Outbox, Transmit};
 use crate::prepared::Prepared;
@@ -24,7 +23,7 @@ mod frames;
 mod pong;
 mod state;
 
-use frames::{FragmentedMessage, check_control};
+use frames::FragmentedMessage;
 use pong::PendingPong;
 use state::Closing;
 
@@ -135,23 +134,18 @@ impl Sender {
     ///
     /// Returns an error, and queues nothing, in the same cases as
     /// [`Connection::send_frame`](crate::Connection::send_frame).
-    pub fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
-        if frame.opcode.is_control() && !frame.flags.finish {
-            return Err(SendError::FragmentedControl);
-        }
-        match frame.opcode {
-            Opcode::Ping => self.ping(&frame.data),
-            Opcode::Pong => self.pong(&frame.data),
-            Opcode::Close => {
-                self.close(&CloseFrame::parse(Cow::Borrowed(&frame.data)).map_err(|error| match error {
-                    ProtocolError::InvalidCloseCode(code) => SendError::InvalidCloseCode(code.into()),
-                    _ => SendError::InvalidCloseFrame,
-                })?)
-            }
-            Opcode::Text => self.send_fragment(Some(MessageKind::Text), &frame.data, frame.flags),
-            Opcode::Binary => self.send_fragment(Some(MessageKind::Binary), &frame.data, frame.flags),
-            Opcode::Continuation => self.send_fragment(None, &frame.data, frame.flags),
-        }
+    pub fn send_frame<'f>(&mut self, frame: impl Into<OutgoingFrame<'f>>) -> Result<(), SendError> {
+        let OutgoingFrame { frame, compress } = frame.into();
+        frame.check_flags()?;
+        let kind = match frame.opcode {
+            Opcode::Ping => return self.ping(&frame.data),
+            Opcode::Pong => return self.pong(&frame.data),
+            Opcode::Close => return self.close(&frame.parse_close()?),
+            Opcode::Text => Some(MessageKind::Text),
+            Opcode::Binary => Some(MessageKind::Binary),
+            Opcode::Continuation => None,
+        };
+        self.send_fragment(kind, &frame.data, frame.flags, compress)
     }
 
     /// Queues a ping, like [`Connection::ping`](crate::Connection::ping).

@@ -7,7 +7,7 @@ mod deflate_support;
 use deflate_support::*;
 use proptest::prelude::*;
 use sockeye_core::deflate::{CompressionPolicy, Deflate, Memory};
-use sockeye_core::{Config, Flags, Frame, Opcode, Payload, Prepared};
+use sockeye_core::{Config, Frame, Opcode, Payload, Prepared};
 use sockeye_testkit::deflate::*;
 use sockeye_testkit::pair::*;
 
@@ -84,9 +84,12 @@ impl Sending {
                 let mut opcode = if self.is_text { Opcode::Text } else { Opcode::Binary };
                 let mut parts = plain.chunks(size).peekable();
                 while let Some(part) = parts.next() {
-                    let flags =
-                        Flags { finish: parts.peek().is_none(), compress: self.compress == Some(true) };
-                    end.connection.send_frame(&Frame { flags, ..Frame::new(opcode, part) }).unwrap();
+                    let frame = Frame::new(opcode, part).finish(parts.peek().is_none());
+                    let sent = match self.compress {
+                        Some(compress) => end.connection.send_frame(frame.compress(compress)),
+                        None => end.connection.send_frame(&frame),
+                    };
+                    sent.unwrap();
                     opcode = Opcode::Continuation;
                 }
                 if plain.is_empty() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use deflate_support::*;
 use sockeye_core::deflate::{CompressionPolicy, Deflate, Memory};
-use sockeye_core::{Config, Flags, Frame, Opcode, Payload, Prepared, SendError};
+use sockeye_core::{Config, Frame, Opcode, Payload, Prepared, SendError};
 use sockeye_testkit::deflate::*;
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
@@ -66,15 +66,23 @@ fn o5_the_policy_selects_the_messages_to_compress() {
 }
 
 #[test]
-fn a_frame_s_flag_requests_compression() {
-    let mut end = deflating(true, Deflate::new().policy(CompressionPolicy::OnRequest));
+fn the_first_frame_of_a_message_requests_compression_or_its_absence() {
     let long = news(1);
-    let compress = Flags { finish: true, compress: true };
-    end.connection.send_frame(&Frame { flags: compress, ..Frame::text(&long) }).unwrap();
-    end.connection.send_frame(&Frame::text(&long)).unwrap();
-    // A control frame is never compressed (X8, RFC 7692 6).
-    end.connection.send_frame(&Frame { flags: compress, ..Frame::new(Opcode::Ping, b"p".to_vec()) }).unwrap();
-    assert_eq!(end.firsts(), [TEXT | RSV1, TEXT, PING]);
+    for (policy, by_default) in
+        [(CompressionPolicy::OnRequest, TEXT), (CompressionPolicy::Always, TEXT | RSV1)]
+    {
+        let mut end = deflating(true, Deflate::new().policy(policy));
+        let frame = Frame::text(&long);
+        end.connection.send_frame(frame.compress(true)).unwrap();
+        end.connection.send_frame(frame.compress(false)).unwrap();
+        end.connection.send_frame(&frame).unwrap();
+        // A control frame is never compressed (X8, RFC 7692 6).
+        end.connection.send_frame(Frame::new(Opcode::Ping, b"p".to_vec()).compress(true)).unwrap();
+        end.connection.send_frame(frame.clone().finish(false).compress(true)).unwrap();
+        end.connection.send_frame(Frame::new(Opcode::Continuation, &b""[..]).compress(false)).unwrap();
+        let begun = TEXT_START | RSV1;
+        assert_eq!(end.firsts(), [TEXT | RSV1, TEXT, by_default, PING, begun, LAST_CONTINUATION]);
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! (W1-W5, T9, T20, T25).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use sockeye_core::{CloseCode, CloseFrame, Config, Flags, Frame, Opcode, ProtocolError, State};
+use proptest::prelude::*;
+use sockeye_core::{CloseCode, CloseFrame, Config, Flags, Frame, Opcode, ProtocolError, SendError, State};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
@@ -48,7 +49,7 @@ fn golden() -> Vec<(Frame<'static>, Option<[u8; 4]>, Vec<u8>)> {
 #[test]
 fn m10_the_examples_of_the_rfc_pack_and_unpack_byte_for_byte() {
     for (frame, key, bytes) in golden() {
-        let packed = key.map_or_else(|| frame.pack(), |key| frame.pack_masked(key));
+        let packed = key.map_or_else(|| frame.pack(), |key| frame.pack_masked(key)).unwrap();
         assert_eq!(packed, bytes, "{:?}", frame.opcode);
         assert_eq!(unpack(&bytes), (frame, bytes.len()));
     }
@@ -62,20 +63,77 @@ fn m10_every_form_of_header_packs_to_its_shortest_form_and_unpacks() {
                 continue;
             }
             for flags in 0..4u8 {
-                let (finish, compress) = (flags & 1 != 0 || opcode.is_control(), flags & 2 != 0);
-                let payload = vec![0x5a; len];
+                let (finish, rsv1) = (flags & 1 != 0 || opcode.is_control(), flags & 2 != 0);
+                if rsv1 && !matches!(opcode, Opcode::Text | Opcode::Binary)
+                    || (opcode, len) == (Opcode::Close, 1)
+                {
+                    continue;
+                }
+                // As the payload of a Close, this is the code 3072 and a reason.
+                let payload = [&b"\x0c\0"[..], &vec![0x5a; len]].concat()[..len].to_vec();
                 let mut frame = Frame::new(opcode, payload.clone()).finish(finish);
-                frame.flags.compress = compress;
-                let first = number | u8::from(finish) << 7 | u8::from(compress) << 6;
-                let expected = read_frames(&frame.pack());
-                assert_eq!(expected, [WireFrame { first, key: None, payload: payload.clone() }]);
-                assert_eq!(
-                    read_frames(&frame.pack_masked(MASK_KEY)),
-                    [WireFrame { first, key: Some(MASK_KEY), payload }]
-                );
-                assert_eq!(unpack(&frame.pack()).0, frame);
-                assert_eq!(unpack(&frame.pack_masked(MASK_KEY)).0, frame);
+                frame.flags.rsv1 = rsv1;
+                let first = number | u8::from(finish) << 7 | u8::from(rsv1) << 6;
+                let (plain, masked) = (frame.pack().unwrap(), frame.pack_masked(MASK_KEY).unwrap());
+                assert_eq!(read_frames(&plain), [WireFrame { first, key: None, payload: payload.clone() }]);
+                assert_eq!(read_frames(&masked), [WireFrame { first, key: Some(MASK_KEY), payload }]);
+                assert_eq!(unpack(&plain).0, frame);
+                assert_eq!(unpack(&masked).0, frame);
             }
+        }
+    }
+}
+
+#[test]
+fn m10_pack_refuses_frames_that_no_connection_may_carry() {
+    let frame = |opcode, data: &'static [u8], finish, rsv1| Frame {
+        flags: Flags { finish, rsv1 },
+        ..Frame::new(opcode, data)
+    };
+    let (yes, no) = (true, false);
+    let refused = [
+        (frame(Opcode::Ping, &[0; 126], yes, no), SendError::ControlTooLong(126)),
+        (frame(Opcode::Pong, &[0; 70_000], yes, no), SendError::ControlTooLong(70_000)),
+        (frame(Opcode::Close, &[b'\x0c'; 126], yes, no), SendError::CloseReasonTooLong(124)),
+        (frame(Opcode::Ping, b"", no, no), SendError::FragmentedControl),
+        (frame(Opcode::Pong, b"", no, no), SendError::FragmentedControl),
+        (frame(Opcode::Close, b"", no, no), SendError::FragmentedControl),
+        (frame(Opcode::Ping, b"", yes, yes), SendError::ReservedBits),
+        (frame(Opcode::Close, b"", yes, yes), SendError::ReservedBits),
+        (frame(Opcode::Continuation, b"", yes, yes), SendError::ReservedBits),
+        (frame(Opcode::Continuation, b"", no, yes), SendError::ReservedBits),
+        (frame(Opcode::Close, b"\x03", yes, no), SendError::InvalidCloseFrame),
+        (frame(Opcode::Close, b"\x03\xe8\xff", yes, no), SendError::InvalidCloseFrame),
+        (frame(Opcode::Close, b"\x03\xed", yes, no), SendError::InvalidCloseCode(CloseCode::NO_STATUS)),
+        (frame(Opcode::Text, b"\xff", yes, no), SendError::InvalidUtf8),
+    ];
+    for (frame, error) in refused {
+        assert_eq!(frame.pack(), Err(error), "{frame:?}");
+        assert_eq!(frame.pack_masked(MASK_KEY), Err(error), "{frame:?}");
+    }
+    // A fragment may end inside a character, and compressed text is not text yet.
+    frame(Opcode::Text, b"\xe2\x82", no, no).pack().unwrap();
+    frame(Opcode::Text, b"\xff", yes, yes).pack().unwrap();
+}
+
+proptest! {
+    #[test]
+    fn m10_unpack_reads_back_whatever_pack_accepts(
+        opcode in 0..OPCODES.len(),
+        finish: bool,
+        rsv1: bool,
+        data in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..200),
+            ".{0,40}".prop_map(String::into_bytes),
+            (1000..5000u16, ".{0,40}").prop_map(|(code, reason)| close_payload(code, &reason)),
+            (65_000..66_000usize).prop_map(|len| vec![b'x'; len]),
+        ],
+        key: Option<[u8; 4]>,
+    ) {
+        let frame = Frame { flags: Flags { finish, rsv1 }, ..Frame::new(OPCODES[opcode].1, data) };
+        let packed = key.map_or_else(|| frame.pack(), |key| frame.pack_masked(key));
+        if let Ok(bytes) = packed {
+            prop_assert_eq!(Frame::unpack(&bytes), Ok(Some((frame, bytes.len()))));
         }
     }
 }
@@ -115,9 +173,9 @@ fn f2_opcodes_are_the_numbers_of_the_rfc_and_no_others() {
 
 #[test]
 fn f5_a_frame_is_final_and_uncompressed_by_default() {
-    assert_eq!(Flags::default(), Flags { finish: true, compress: false });
+    assert_eq!(Flags::default(), Flags { finish: true, rsv1: false });
     assert_eq!(Frame::binary(b"x").flags, Flags::default());
-    assert!(unpack(b"\xc1\x00").0.flags.compress);
+    assert!(unpack(b"\xc1\x00").0.flags.rsv1);
     assert!(!unpack(b"\x01\x00").0.flags.finish);
 }
 

@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use sockeye_core::{
-    CloseCode, CloseFrame, CloseInfo, Frame, Message, MessageRef, Payload, Prepared, SendError, Sender, State,
+    CloseCode, CloseFrame, CloseInfo, Message, MessageRef, OutgoingFrame, Payload, Prepared, SendError,
+    Sender, State,
 };
 
 use crate::engine::decoder::Part;
@@ -206,7 +207,8 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
     /// # Cancel safety
     ///
     /// The frame is queued whole or not at all, like the message in [`send`](SendHalf::send).
-    pub async fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
+    pub async fn send_frame<'f>(&mut self, frame: impl Into<OutgoingFrame<'f>>) -> Result<(), Error> {
+        let frame = frame.into();
         self.queue(|sender| sender.send_frame(frame)).await?;
         self.flush().await
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sockeye_core::deflate::Negotiated;
 use sockeye_core::{
-    CloseCode, CloseFrame, CloseInfo, Connection, Frame, Message, MessageKind, MessageRef, Payload, Prepared,
-    SendError, Sender, State,
+    CloseCode, CloseFrame, CloseInfo, Connection, Message, MessageKind, MessageRef, OutgoingFrame, Payload,
+    Prepared, SendError, Sender, State,
 };
 
 use crate::codec_pool::codec_pool;
@@ -206,7 +206,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// # Cancel safety
     ///
     /// The frame is queued whole or not at all, like the message in [`send`](WebSocket::send).
-    pub async fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
+    pub async fn send_frame<'f>(&mut self, frame: impl Into<OutgoingFrame<'f>>) -> Result<(), Error> {
+        let frame = frame.into();
         poll_fn(|cx| self.poll_ready(cx)).await?;
         self.link.sender_with_buffer().send_frame(frame)?;
         self.flush().await

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use flate2::{Compress, Compression, FlushCompress};
 use sockeye_core::deflate::{CompressionPolicy, Deflate, Memory, Negotiated};
-use sockeye_core::{Config, Connection, Flags, Frame, MessageKind, Opcode, Role};
-use sockeye_testkit::frames::MASK_KEY;
+use sockeye_core::{Config, Connection, Flags, MessageKind, Opcode, Role};
+use sockeye_testkit::frames::{MASK_KEY, put_frame};
 
 use crate::input::Input;
 use crate::reference::{TAIL, Takeover};
@@ -67,8 +67,10 @@ pub(crate) fn takeover(negotiated: &Negotiated) -> Takeover {
 
 /// Returns a frame as the peer of `role` writes it. A masked one has a key of zeros.
 pub(crate) fn frame(role: Role, opcode: Opcode, flags: Flags, payload: &[u8]) -> Vec<u8> {
-    let frame = Frame { flags, ..Frame::new(opcode, payload) };
-    if role == Role::Server { frame.pack_masked([0; 4]) } else { frame.pack() }
+    let mut wire = Vec::new();
+    let first = u8::from(opcode) | u8::from(flags.finish) << 7 | u8::from(flags.rsv1) << 6;
+    put_frame(&mut wire, first, (role == Role::Server).then_some([0; 4]), payload);
+    wire
 }
 
 /// A message of the peer, as it is on the wire.
@@ -105,10 +107,10 @@ pub(crate) fn compose(role: Role, mut input: Input<'_>) -> (Vec<PeerMessage>, Ve
         let (mut opcode, mut is_first) = (kind.opcode(), true);
         loop {
             let finish = parts.peek().is_none();
-            wire.extend(frame(role, opcode, Flags { finish, compress: compressed && is_first }, part));
+            wire.extend(frame(role, opcode, Flags { finish, rsv1: compressed && is_first }, part));
             let Some(next) = parts.next() else { break };
             if how & 0x30 == 0x30 {
-                wire.extend(frame(role, Opcode::Ping, Flags { finish: true, compress: false }, b"?"));
+                wire.extend(frame(role, Opcode::Ping, Flags { finish: true, rsv1: false }, b"?"));
             }
             (part, opcode, is_first) = (next, Opcode::Continuation, false);
         }

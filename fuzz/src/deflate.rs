@@ -295,7 +295,7 @@ fn check_shared_pool(end: &End, wire: &[u8], seed: u8, alone: &Outcome) {
     before.push(compressed::frame(
         end.role,
         Opcode::Binary,
-        Flags { finish: true, compress: true },
+        Flags { finish: true, rsv1: true },
         secret(),
     ));
     assert_eq!(before.error, Some(ProtocolError::InvalidDeflate));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sockeye_core::deflate::{CodecPool, CompressionPolicy, Deflate, Memory, Negotiated};
 use sockeye_core::{
-    Assembler, Config, Connection, Flags, Frame, Incoming, MessageKind, Opcode, Payload, Prepared, RecvBuf,
+    Assembler, Config, Connection, Frame, Incoming, MessageKind, Opcode, Payload, Prepared, RecvBuf,
     Role,
 };
 use sockeye_testkit::deflate::Pool;
@@ -88,22 +88,26 @@ impl Sender {
         match how >> 1 & 3 {
             0 => self.connection.send(payload()).expect("open"),
             1 => self.connection.send(payload().into_owned()).expect("open"),
-            2 => self.parts(kind, &plain, asked == Some(true), input.byte()),
+            2 => self.parts(kind, &plain, asked, input.byte()),
             _ => self.prepared(payload(), input.byte()),
         }
         self.sent.push(SentMessage { kind, plain, in_parts: how >> 1 & 3 == 2 });
         self.write();
     }
 
-    fn parts(&mut self, kind: MessageKind, plain: &[u8], compress: bool, cut: u8) {
+    fn parts(&mut self, kind: MessageKind, plain: &[u8], asked: Option<bool>, cut: u8) {
         let pieces = match cut {
             0 => vec![plain.to_vec(), Vec::new()],
             _ => Cut::Seeded(cut).pieces(plain),
         };
         let mut opcode = kind.opcode();
         for (i, piece) in pieces.iter().enumerate() {
-            let flags = Flags { finish: i + 1 == pieces.len(), compress };
-            self.connection.send_frame(&Frame { flags, ..Frame::new(opcode, &piece[..]) }).expect("open");
+            let frame = Frame::new(opcode, &piece[..]).finish(i + 1 == pieces.len());
+            let sent = match asked {
+                Some(compress) => self.connection.send_frame(frame.compress(compress)),
+                None => self.connection.send_frame(&frame),
+            };
+            sent.expect("open");
             if i == 1 {
                 self.connection.ping(b"between").expect("open");
             }
@@ -205,7 +209,7 @@ fn check_with_references(
         wire = &wire[used..];
         let kind = match frame.opcode {
             Opcode::Ping => {
-                assert!(!frame.flags.compress);
+                assert!(!frame.flags.rsv1);
                 continue;
             }
             Opcode::Text => Some(MessageKind::Text),
@@ -213,9 +217,9 @@ fn check_with_references(
             _ => None,
         };
         let (kind, mut payload, compressed) = match (kind, message.take()) {
-            (Some(kind), None) => (kind, Vec::new(), frame.flags.compress),
+            (Some(kind), None) => (kind, Vec::new(), frame.flags.rsv1),
             (None, Some((kind, payload, compressed))) => {
-                assert!(!frame.flags.compress, "RSV1 is set after the first frame");
+                assert!(!frame.flags.rsv1, "RSV1 is set after the first frame");
                 (kind, payload, compressed)
             }
             (kind, message) => panic!("{kind:?} {message:?}"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sockeye_core::{
-    Assembler, CloseFrame, Config, Connection, Event, Frame, Incoming, MessageKind, MessageRef, Opcode,
+    Assembler, CloseFrame, Config, Connection, Event, Flags, Frame, Incoming, MessageKind, MessageRef, Opcode,
     ProtocolError, Receiver, RecvBuf, Role,
 };
 
@@ -217,10 +217,26 @@ fn check_unpack(role: Role, wire: &[u8]) {
         let outcome = receive(role, &config, bytes, Cut::Whole, 0);
         assert_eq!(outcome, expected(role, bytes[1] & 0x80 != 0, &frame), "{frame:?}");
         for packed in [frame.pack(), frame.pack_masked([9, 8, 7, 6])] {
+            let Ok(packed) = packed else {
+                assert!(can_never_be_valid(&frame), "{frame:?}");
+                continue;
+            };
+            assert!(!can_never_be_valid(&frame), "{frame:?}");
             let again = Frame::unpack(&packed).expect("a packed frame is valid");
             assert_eq!(again, Some((frame.clone(), packed.len())));
         }
         rest = after;
+    }
+}
+
+/// Returns whether no connection may carry a frame that `unpack` returned.
+fn can_never_be_valid(frame: &Frame<'_>) -> bool {
+    let Flags { finish, rsv1 } = frame.flags;
+    match frame.opcode {
+        Opcode::Text => finish && !rsv1 && std::str::from_utf8(&frame.data).is_err(),
+        Opcode::Binary => false,
+        Opcode::Close => rsv1 || CloseFrame::parse(frame.data.as_ref().into()).is_err(),
+        Opcode::Continuation | Opcode::Ping | Opcode::Pong => rsv1,
     }
 }
 
@@ -237,7 +253,7 @@ fn expected(role: Role, masked: bool, frame: &Frame<'_>) -> Outcome {
         (Role::Client, true) => return failed(ProtocolError::MaskedFrame),
         _ => {}
     }
-    if frame.flags.compress {
+    if frame.flags.rsv1 {
         return failed(ProtocolError::ReservedBits);
     }
     let payload = frame.data.to_vec();

@@ -14,7 +14,7 @@ pub(crate) fn check(writer: Role, mut wire: &[u8]) -> Vec<OwnedMessage> {
     while let Some((frame, used)) = Frame::unpack(wire).expect("an end writes valid frames") {
         assert!(!closed, "a frame follows a Close: {frame:?}");
         assert_eq!(wire[1] & 0x80 != 0, writer == Role::Client, "a client masks and a server does not");
-        assert!(!frame.flags.compress);
+        assert!(!frame.flags.rsv1);
         let begins = match frame.opcode {
             Opcode::Close => {
                 CloseFrame::parse(frame.data.clone()).expect("a Close is valid");

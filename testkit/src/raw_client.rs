@@ -4,8 +4,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode};
 
 use crate::PATIENCE;
+use crate::frames::build::first_byte;
 use crate::frames::read::into_frame;
-use crate::frames::{MASK_KEY, read_frame};
+use crate::frames::{MASK_KEY, put_frame, read_frame};
 use crate::handshake::{SAMPLE_ACCEPT, upgrade_request};
 
 /// A blocking socket that a [`RawClient`] can use.
@@ -162,9 +163,11 @@ impl RawClient {
         }
     }
 
-    /// Sends a frame.
+    /// Sends a frame, valid or not.
     pub fn send(&mut self, frame: &Frame<'_>) {
-        self.write(frame.pack_masked(MASK_KEY));
+        let mut wire = Vec::new();
+        put_frame(&mut wire, first_byte(frame), Some(MASK_KEY), &frame.data);
+        self.write(wire);
     }
 
     /// Sends a text message.

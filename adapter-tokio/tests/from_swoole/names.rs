@@ -102,10 +102,10 @@ names! {
     }
     values {
         Server::builder Server::run Server::handle ServerHandle::shutdown ServerHandle::exists
-        ServerHandle::is_established ServerHandle::ping ServerHandle::push_frame ServerHandle::disconnect
+        ServerHandle::is_established ServerHandle::ping ServerHandle::disconnect
         ServerHandle::abort ServerHandle::info ServerHandle::connections Client::server Client::ping
-        Client::push_frame Client::is_established Client::close Client::abort Client::info Client::id
-        Frame::pack Frame::pack_masked Frame::unpack Frame::finish Frame::text Frame::binary
+        Client::is_established Client::close Client::abort Client::info Client::id
+        Frame::pack Frame::pack_masked Frame::unpack Frame::finish Frame::compress Frame::text Frame::binary
         Request::headers Request::query Request::param Request::params Response::new
         Decision::Accept Inbound::as_bytes Inbound::as_text Inbound::kind Inbound::is_compressed
         Message::as_bytes Message::as_text Message::kind CloseFrame::parse CloseFrame::status
@@ -121,10 +121,12 @@ names! {
         Port::forward_ping: fn(Port<Nothing>, bool) -> Port<Nothing>;
         Port::forward_pong: fn(Port<Nothing>, bool) -> Port<Nothing>;
         Client::push: fn(&Client, &'static str) -> Pushed;
+        Client::push_frame: fn(&Client, &'static Frame<'static>) -> Pushed;
         Client::send: fn(&'static Client, &'static str) -> _;
         Client::send_blocking: fn(&Client, &'static str) -> Pushed;
         Client::defer: fn(&Client, fn(&Client));
         ServerHandle::push: fn(&ServerHandle, ConnectionId, &'static str) -> Pushed;
+        ServerHandle::push_frame: fn(&ServerHandle, ConnectionId, &'static Frame<'static>) -> Pushed;
         ServerHandle::broadcast: fn(&ServerHandle, Filter, &'static str) -> Broadcast;
         Response::header: fn(Response, &str, &'static str) -> Result<Response, InvalidHeader>;
         Response::body: fn(Response, &'static str) -> Response;
@@ -132,7 +134,7 @@ names! {
     }
     structs { PushError::TooBig PushError::Backpressure }
     fields {
-        Info::status Info::round_trip Frame::data Frame::opcode Frame::flags Flags::finish Flags::compress
+        Info::status Info::round_trip Frame::data Frame::opcode Frame::flags Flags::finish Flags::rsv1
         CloseFrame::code CloseFrame::reason
         Config::deflate Config::max_send_size Config::max_message_size Config::high_water_mark Config::close_timeout
     }

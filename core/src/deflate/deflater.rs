@@ -115,6 +115,17 @@ impl Deflater {
         self.messages_sent = self.messages_sent.wrapping_add(1);
     }
 
+    /// Forgets all messages before, because the peer receives a message that was compressed
+    /// elsewhere. Its window then ends with bytes that this end does not know, so distances into
+    /// earlier messages would be wrong.
+    pub(crate) fn forget_history(&mut self) {
+        self.history.keep(0);
+        self.messages_sent = self.messages_sent.wrapping_add(1);
+        if let Some(codec) = &mut self.codec {
+            codec.encoder.reset(&[]);
+        }
+    }
+
     fn begin_message(&mut self) -> Compressor {
         let mut codec = Compressor::take_or_new(self.pool.as_deref(), self.settings);
         // When few connections send, the pool often returns the compressor that this connection

@@ -30,6 +30,39 @@ pub struct Context {
     pub takeover: bool,
 }
 
+impl Negotiated {
+    /// Returns whether a compressed message that was received on a connection with the parameters
+    /// `source` can be sent on the connection with these, as it is.
+    ///
+    /// It can if the message refers to no earlier one, because `source` has no context takeover in
+    /// the direction that was received, and if its window is no larger than the one negotiated here.
+    /// To make sure of both, negotiate the source with
+    /// [`peer_context_takeover(false)`](Deflate::peer_context_takeover) and a suitable
+    /// [`peer_window_bits`](Deflate::peer_window_bits).
+    ///
+    /// A relay forwards such messages frame by frame:
+    ///
+    /// ```
+    /// use sockeye_core::{Connection, Frame, SendError};
+    ///
+    /// fn relay(frame: &Frame<'_>, from: &Connection, to: &mut Connection) -> Result<(), SendError> {
+    ///     let can_relay = match (from.deflate(), to.deflate()) {
+    ///         (Some(source), Some(target)) => target.can_relay(&source),
+    ///         _ => false,
+    ///     };
+    ///     // Inflate messages that begin with any other frame with RSV1, and send them whole.
+    ///     assert!(can_relay || !frame.flags.rsv1);
+    ///     to.send_frame(frame)
+    /// }
+    /// # let (from, mut to) = (Connection::server(Default::default()), Connection::server(Default::default()));
+    /// # relay(&Frame::text("hi"), &from, &mut to).unwrap();
+    /// ```
+    #[must_use]
+    pub fn can_relay(&self, source: &Negotiated) -> bool {
+        !source.peer.takeover && source.peer.window_bits <= self.own.window_bits
+    }
+}
+
 /// The error for a server's answer that does not match the offer (RFC 7692 7: "A client MUST _Fail
 /// the WebSocket Connection_").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -43,7 +43,7 @@ pub struct Deflate {
 ///
 /// A message can request compression or its absence with
 /// [`Payload::compress`](crate::Payload::compress) or
-/// [`Flags::compress`](crate::Flags#structfield.compress). A message that would not become shorter
+/// [`Frame::compress`](crate::Frame::compress). A message that would not become shorter
 /// is sent uncompressed, except with [`Memory::Compressor`], which cannot undo what it has
 /// compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

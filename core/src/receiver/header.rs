@@ -56,7 +56,7 @@ impl Receiver {
         };
         // RSV1 is valid only with negotiated compression, and there only on the first frame of a
         // message (RFC 7692 6).
-        if header.flags.compress && (self.inflater.is_none() || message_kind(header.opcode).is_none()) {
+        if header.flags.rsv1 && (self.inflater.is_none() || message_kind(header.opcode).is_none()) {
             return Err(ProtocolError::ReservedBits);
         }
         Ok(key)
@@ -78,7 +78,7 @@ impl Receiver {
         let (declared, frames) = self.check_data(header)?;
         match (message_kind(header.opcode), &mut self.message) {
             (Some(kind), message) => {
-                let compressed = header.flags.compress;
+                let compressed = header.flags.rsv1;
                 *message = Some(MessageState { kind, declared, frames, compressed, first: true });
             }
             (None, Some(message)) => (message.declared, message.frames) = (declared, frames),
@@ -97,8 +97,7 @@ impl Receiver {
             (None, None) => return Err(ProtocolError::UnexpectedContinuation),
         };
         let frames = frames.saturating_add(1);
-        let compressed =
-            header.flags.compress || self.message.as_ref().is_some_and(|message| message.compressed);
+        let compressed = header.flags.rsv1 || self.message.as_ref().is_some_and(|message| message.compressed);
         self.check_limits(header.len, declared, frames, compressed)?;
         Ok((declared.saturating_add(header.len), frames))
     }

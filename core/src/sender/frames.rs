@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::Sender;
 use crate::error::SendError;
-use crate::frame::{Flags, FrameHeader, MAX_CONTROL_PAYLOAD, Opcode};
+use crate::frame::{Flags, FrameHeader, Opcode};
 use crate::mask::apply_mask;
 use crate::message::{MessageKind, Payload, PayloadData};
 use crate::prepared::{Encoded, Prepared};
@@ -15,7 +15,18 @@ pub(super) struct FragmentedMessage {
     kind: MessageKind,
     size: u64,
     utf8: Utf8Stream,
-    compressed: bool,
+    coding: Coding,
+}
+
+/// How the payloads of a fragmented message are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    /// Not at all.
+    Plain,
+    /// The connection compresses them.
+    Deflate,
+    /// The caller passes them in compressed.
+    AlreadyDeflated,
 }
 
 impl Sender {
@@ -52,33 +63,41 @@ impl Sender {
         kind: Option<MessageKind>,
         fragment: &[u8],
         flags: Flags,
+        requested: Option<bool>,
     ) -> Result<(), SendError> {
         self.check_open()?;
         let finish = flags.finish;
         let is_first = kind.is_some();
         let opcode = kind.map_or(Opcode::Continuation, MessageKind::opcode);
-        let (kind, size, mut utf8, compressed) = match (kind, self.message.as_deref()) {
-            (Some(kind), None) => (kind, 0, Utf8Stream::new(), self.wants_deflate(fragment, flags)),
-            (None, Some(message)) => (message.kind, message.size, message.utf8, message.compressed),
+        let (kind, size, mut utf8, coding) = match (kind, self.message.as_deref()) {
+            (Some(kind), None) => {
+                (kind, 0, Utf8Stream::new(), self.choose_coding(fragment, flags, requested)?)
+            }
+            (None, Some(message)) => (message.kind, message.size, message.utf8, message.coding),
             (Some(_), Some(_)) => return Err(SendError::ExpectedContinuation),
             (None, None) => return Err(SendError::UnexpectedContinuation),
         };
         let size = size.saturating_add(fragment.len() as u64);
         self.check_size(size)?;
         self.check_room()?;
-        if kind == MessageKind::Text {
+        if kind == MessageKind::Text && coding != Coding::AlreadyDeflated {
             utf8.push(fragment, |_| ())?;
             if finish {
                 utf8.finish()?;
             }
         }
-        let flags = Flags { finish, compress: compressed && is_first };
-        if compressed {
-            self.write_deflated_fragment(opcode, flags, fragment);
-        } else {
-            self.write_frame(opcode, flags, PayloadData::Borrowed(fragment));
+        let flags = Flags { finish, rsv1: is_first && coding != Coding::Plain };
+        match coding {
+            Coding::Plain => self.write_frame(opcode, flags, PayloadData::Borrowed(fragment)),
+            Coding::Deflate => self.write_deflated_fragment(opcode, flags, fragment),
+            Coding::AlreadyDeflated => {
+                if is_first && let Some(deflater) = &mut self.deflater {
+                    deflater.forget_history();
+                }
+                self.write_frame(opcode, flags, PayloadData::Borrowed(fragment));
+            }
         }
-        let message = FragmentedMessage { kind, size, utf8, compressed };
+        let message = FragmentedMessage { kind, size, utf8, coding };
         match &mut self.message {
             _ if finish => self.message = None,
             Some(unfinished) => **unfinished = message,
@@ -87,32 +106,43 @@ impl Sender {
         Ok(())
     }
 
-    /// Returns whether the message that begins with this fragment is compressed.
-    fn wants_deflate(&self, fragment: &[u8], flags: Flags) -> bool {
-        // The size of a fragmented message is not known yet; it counts as a long one.
-        let size = if flags.finish { fragment.len() } else { usize::MAX };
-        let requested = flags.compress.then_some(true);
-        self.deflater.as_ref().is_some_and(|deflater| deflater.should_compress(size, requested))
+    /// Returns how the message that begins with this fragment is encoded.
+    fn choose_coding(
+        &self,
+        fragment: &[u8],
+        flags: Flags,
+        requested: Option<bool>,
+    ) -> Result<Coding, SendError> {
+        match &self.deflater {
+            Some(_) if flags.rsv1 => Ok(Coding::AlreadyDeflated),
+            None if flags.rsv1 => Err(SendError::ReservedBits),
+            // The size of a fragmented message is not known yet; it counts as a long one.
+            Some(deflater) => {
+                let size = if flags.finish { fragment.len() } else { usize::MAX };
+                Ok(if deflater.should_compress(size, requested) { Coding::Deflate } else { Coding::Plain })
+            }
+            None => Ok(Coding::Plain),
+        }
     }
 
     /// Queues a whole message, split into frames of [`Config::fragment_size`](crate::Config).
     #[inline]
-    pub(super) fn write_message(&mut self, opcode: Opcode, compress: bool, payload: PayloadData<'_>) {
+    pub(super) fn write_message(&mut self, opcode: Opcode, rsv1: bool, payload: PayloadData<'_>) {
         match self.config.fragment_size {
             Some(limit) if payload.as_bytes().len() > limit => {
-                self.write_fragments(opcode, compress, payload.as_bytes(), limit);
+                self.write_fragments(opcode, rsv1, payload.as_bytes(), limit);
             }
-            _ => self.write_frame(opcode, Flags { finish: true, compress }, payload),
+            _ => self.write_frame(opcode, Flags { finish: true, rsv1 }, payload),
         }
     }
 
-    fn write_fragments(&mut self, mut opcode: Opcode, mut compress: bool, payload: &[u8], limit: usize) {
+    fn write_fragments(&mut self, mut opcode: Opcode, mut rsv1: bool, payload: &[u8], limit: usize) {
         let mut fragments = payload.chunks(limit.max(1)).peekable();
         while let Some(fragment) = fragments.next() {
-            let flags = Flags { finish: fragments.peek().is_none(), compress };
+            let flags = Flags { finish: fragments.peek().is_none(), rsv1 };
             self.write_frame(opcode, flags, PayloadData::Borrowed(fragment));
             // Only the first frame of a message sets RSV1 (RFC 7692 6).
-            (opcode, compress) = (Opcode::Continuation, false);
+            (opcode, rsv1) = (Opcode::Continuation, false);
         }
     }
 
@@ -180,11 +210,4 @@ impl Sender {
             apply_mask(buffer.get_mut(start..).unwrap_or_default(), key);
         });
     }
-}
-
-pub(super) fn check_control(payload: &[u8]) -> Result<(), SendError> {
-    if payload.len() > MAX_CONTROL_PAYLOAD {
-        return Err(SendError::ControlTooLong(payload.len()));
-    }
-    Ok(())
 }

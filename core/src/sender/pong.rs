@@ -3,9 +3,8 @@
 use alloc::boxed::Box;
 
 use super::Sender;
-use super::frames::check_control;
 use crate::error::SendError;
-use crate::frame::{Flags, MAX_CONTROL_PAYLOAD, Opcode};
+use crate::frame::{Flags, MAX_CONTROL_PAYLOAD, Opcode, check_control};
 use crate::message::PayloadData;
 
 /// The payload of a pong that waits until the queue has room.

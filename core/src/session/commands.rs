@@ -4,7 +4,7 @@ use super::{Phase, Session};
 use crate::Connection;
 use crate::close::CloseCode;
 use crate::error::SendError;
-use crate::frame::Frame;
+use crate::frame::OutgoingFrame;
 use crate::message::Payload;
 use crate::prepared::Prepared;
 
@@ -34,7 +34,7 @@ impl Session {
     /// # Errors
     ///
     /// Returns the reason why nothing was queued; the connection continues.
-    pub fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
+    pub fn send_frame<'f>(&mut self, frame: impl Into<OutgoingFrame<'f>>) -> Result<(), SendError> {
         self.open_connection()?.send_frame(frame)
     }
 

@@ -48,7 +48,7 @@ fn h7_a_frame_sent_together_with_the_request_is_received() {
         TestServer::handler(Callbacks::on_message(|client, message| async move { client.push(message) }));
     let mut raw = server.connect();
     let mut bytes = upgrade_request("/", "").into_bytes();
-    bytes.extend(Frame::text("early").pack_masked([9, 8, 7, 6]));
+    bytes.extend(Frame::text("early").pack_masked([9, 8, 7, 6]).unwrap());
     raw.write(bytes);
     assert_eq!(raw.answer().status(), 101);
     raw.expect_text("early");

@@ -149,15 +149,15 @@ fn m9_o5_a_broadcast_is_compressed_for_the_connections_that_negotiated_it() {
     assert_eq!(server.handle.broadcast(|_| true, Payload::from(&text).compress(true)).queued, 2);
     plain.expect_text(&text);
     let frame = compressing.frame().unwrap();
-    assert!(frame.flags.compress && frame.data.len() < text.len() / 4, "{}", frame.data.len());
+    assert!(frame.flags.rsv1 && frame.data.len() < text.len() / 4, "{}", frame.data.len());
     // Without the flag the message is not compressed.
     assert_eq!(server.handle.broadcast(|_| true, &text).queued, 2);
     plain.expect_text(&text);
     let frame = compressing.frame().unwrap();
-    assert_eq!((frame.flags.compress, frame.data.len()), (false, text.len()));
+    assert_eq!((frame.flags.rsv1, frame.data.len()), (false, text.len()));
     let compressed: Vec<bool> = clients.iter().map(|client| client.info().compression.is_some()).collect();
     assert_eq!(compressed.iter().filter(|compressed| **compressed).count(), 1);
-    assert_eq!(frame.flags, Flags { finish: true, compress: false });
+    assert_eq!(frame.flags, Flags { finish: true, rsv1: false });
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn e2_o5_a_message_says_whether_it_arrived_compressed() {
     // "Hello", from RFC 7692 section 7.2.3.1.
     let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     let mut frame = Frame::new(Opcode::Text, hello.as_slice());
-    frame.flags.compress = true;
+    frame.flags.rsv1 = true;
     raw.send(&frame);
     raw.expect_text("true Hello");
 }

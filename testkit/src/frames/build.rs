@@ -57,9 +57,9 @@ pub fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 }
 
 /// Returns the first byte of `frame`.
-fn first_byte(frame: &Frame<'_>) -> u8 {
+pub(crate) fn first_byte(frame: &Frame<'_>) -> u8 {
     let fin = if frame.flags.finish { 0x80 } else { 0 };
-    let rsv1 = if frame.flags.compress { RSV1 } else { 0 };
+    let rsv1 = if frame.flags.rsv1 { RSV1 } else { 0 };
     fin | rsv1 | u8::from(frame.opcode)
 }
 

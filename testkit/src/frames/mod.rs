@@ -10,7 +10,7 @@
 //! assert_eq!(read_frames(&from_server)[0].payload, b"Hello");
 //! ```
 
-mod build;
+pub(crate) mod build;
 pub(crate) mod read;
 
 pub use build::{

@@ -89,13 +89,10 @@ pub fn parse_frames(bytes: &[u8]) -> Vec<Frame<'static>> {
 pub(crate) fn into_frame(frame: WireFrame) -> Frame<'static> {
     let WireFrame { first, payload, .. } = frame;
     let opcode = Opcode::try_from(first & 0x0f).unwrap();
-    let flags = Flags { finish: first & 0x80 != 0, compress: first & RSV1 != 0 };
+    let flags = Flags { finish: first & 0x80 != 0, rsv1: first & RSV1 != 0 };
     assert_eq!(first & 0x30, 0, "RSV2 or RSV3 is set");
     if opcode.is_control() {
-        assert!(
-            payload.len() <= 125 && flags.finish && !flags.compress,
-            "invalid {opcode:?}: {payload:02x?}"
-        );
+        assert!(payload.len() <= 125 && flags.finish && !flags.rsv1, "invalid {opcode:?}: {payload:02x?}");
     }
     Frame { flags, ..Frame::new(opcode, payload) }
 }

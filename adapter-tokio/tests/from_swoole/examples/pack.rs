@@ -33,7 +33,7 @@ async fn greet(mut stream: TcpStream) -> Result<(), BoxError> {
         .header("Connection", "Upgrade")?
         .header("Sec-WebSocket-Accept", accept_key(key))?;
     let mut answer = head.encode();
-    answer.extend(Frame::text("hello world\n").pack());
+    answer.extend(Frame::text("hello world\n").pack()?);
     stream.write_all(&answer).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, Payload, Prepared};
+use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, OutgoingFrame, Payload, Prepared};
 
 use crate::runtime::address::Address;
 use crate::server::api::block_on::block_on;
@@ -131,14 +131,16 @@ impl Client {
     /// Queues a single frame.
     ///
     /// A data frame with `finish = false` begins a fragmented message, which continuation frames
-    /// continue. A Close frame begins the closing handshake.
+    /// continue. A Close frame begins the closing handshake. For compression, and for messages that
+    /// are compressed already, see
+    /// [`Connection::send_frame`](sockeye_core::Connection::send_frame).
     ///
     /// # Errors
     ///
     /// Returns an error like [`push`](Client::push), or if the frame is invalid or cannot follow
     /// the frames before it.
-    pub fn push_frame(&self, frame: &Frame<'_>) -> Result<(), PushError> {
-        self.entry.dispatch(Command::Frame(frame))
+    pub fn push_frame<'f>(&self, frame: impl Into<OutgoingFrame<'f>>) -> Result<(), PushError> {
+        self.entry.dispatch(Command::Frame(frame.into()))
     }
 
     /// Queues a ping. [`Info::round_trip`] is the time until its pong arrived.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, Payload, Prepared};
+use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, OutgoingFrame, Payload, Prepared};
 
 use crate::server::registry::broadcast::{self, Broadcast};
 use crate::server::registry::entry::{Entry, Flag};
@@ -81,8 +81,12 @@ impl ServerHandle {
     ///
     /// Returns a [`PushError`] if the frame is invalid, cannot follow the frames before it or
     /// cannot be sent, or if the connection does not exist.
-    pub fn push_frame(&self, id: ConnectionId, frame: &Frame<'_>) -> Result<(), PushError> {
-        self.entry(id)?.dispatch(Command::Frame(frame))
+    pub fn push_frame<'f>(
+        &self,
+        id: ConnectionId,
+        frame: impl Into<OutgoingFrame<'f>>,
+    ) -> Result<(), PushError> {
+        self.entry(id)?.dispatch(Command::Frame(frame.into()))
     }
 
     /// Queues a ping, like [`Client::ping`](crate::server::Client::ping).

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sockeye_core::{CloseFrame, Frame, Payload, Prepared, Sender};
+use sockeye_core::{CloseFrame, Frame, OutgoingFrame, Payload, Prepared, Sender};
 
 use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::{Command, PushTarget};
@@ -22,7 +22,7 @@ pub(crate) type Deferred = Box<dyn FnOnce() + Send>;
 enum OwnedCommand {
     Message(Payload<'static>),
     Prepared(Prepared),
-    Frame(Frame<'static>),
+    Frame(Frame<'static>, Option<bool>),
     Close(CloseFrame<'static>),
 }
 
@@ -37,11 +37,10 @@ impl EarlyPushes {
         self.queue.push(match command {
             Command::Message(payload) => OwnedCommand::Message(payload.into_owned()),
             Command::Prepared(prepared) => OwnedCommand::Prepared(prepared.clone()),
-            Command::Frame(frame) => OwnedCommand::Frame(Frame {
-                opcode: frame.opcode,
-                data: frame.data.clone().into_owned().into(),
-                flags: frame.flags,
-            }),
+            Command::Frame(OutgoingFrame { frame, compress }) => {
+                let data = frame.data.clone().into_owned().into();
+                OwnedCommand::Frame(Frame { opcode: frame.opcode, data, flags: frame.flags }, compress)
+            }
             Command::Close(frame) => OwnedCommand::Close(frame.clone().into_owned()),
         });
         Ok(())
@@ -66,7 +65,9 @@ impl OwnedCommand {
         match self {
             OwnedCommand::Message(payload) => f(Command::Message(payload.clone())),
             OwnedCommand::Prepared(prepared) => f(Command::Prepared(prepared)),
-            OwnedCommand::Frame(frame) => f(Command::Frame(frame)),
+            OwnedCommand::Frame(frame, compress) => {
+                f(Command::Frame(OutgoingFrame { frame, compress: *compress }))
+            }
             OwnedCommand::Close(frame) => f(Command::Close(frame)),
         }
     }

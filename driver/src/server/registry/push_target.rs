@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sockeye_core::deflate::Negotiated;
-use sockeye_core::{CloseFrame, Frame, Instant, Opcode, Payload, Prepared, SendError, Sender, State};
+use sockeye_core::{CloseFrame, Instant, Opcode, OutgoingFrame, Payload, Prepared, SendError, Sender, State};
 
 use crate::server::registry::error::PushError;
 
@@ -14,7 +14,7 @@ use crate::server::registry::error::PushError;
 pub(crate) enum Command<'a> {
     Message(Payload<'a>),
     Prepared(&'a Prepared),
-    Frame(&'a Frame<'a>),
+    Frame(OutgoingFrame<'a>),
     Close(&'a CloseFrame<'a>),
 }
 
@@ -36,7 +36,9 @@ impl Command<'_> {
         match self {
             Command::Message(payload) => Some(payload.as_bytes().len()),
             Command::Prepared(prepared) => Some(prepared.as_bytes().len()),
-            Command::Frame(frame) if !frame.opcode.is_control() => Some(frame.data.len()),
+            Command::Frame(OutgoingFrame { frame, .. }) if !frame.opcode.is_control() => {
+                Some(frame.data.len())
+            }
             Command::Frame(_) | Command::Close(_) => None,
         }
     }
@@ -45,7 +47,7 @@ impl Command<'_> {
     pub(crate) fn is_whole(&self) -> bool {
         match self {
             Command::Message(_) | Command::Prepared(_) => true,
-            Command::Frame(frame) => {
+            Command::Frame(OutgoingFrame { frame, .. }) => {
                 frame.flags.finish && matches!(frame.opcode, Opcode::Text | Opcode::Binary)
             }
             Command::Close(_) => false,
