@@ -96,6 +96,7 @@ impl Session {
     }
 
     fn answer(&mut self, response: Response, is_last: bool) {
+        let response = self.dated(response);
         let Phase::Exchange(exchange) = &mut self.phase else { return };
         let (response, keeps_alive) = exchange.finish(response, is_last);
         self.write_response(response);
@@ -154,14 +155,19 @@ impl Session {
         self.phase = Phase::Open(Open::new(connection, Some(Box::new(opened))));
     }
 
-    /// Queues a final response. An "origin server with a clock MUST generate a Date header field"
-    /// in it (RFC 9110 section 6.6.1).
+    /// Queues a final response.
     fn write_response(&mut self, response: Response) {
-        let response = match self.date {
+        let response = self.dated(response);
+        self.write(&response.encode());
+    }
+
+    /// Adds the date, if the session knows it. An "origin server with a clock MUST generate a Date
+    /// header field" in final responses (RFC 9110 section 6.6.1).
+    fn dated(&self, response: Response) -> Response {
+        match self.date {
             Some(date) if !response.headers().contains("date") => response.with_valid_header("Date", &date()),
             _ => response,
-        };
-        self.write(&response.encode());
+        }
     }
 
     /// Queues bytes of the opening handshake.
