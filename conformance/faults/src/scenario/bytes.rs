@@ -77,7 +77,7 @@ async fn ask_all(files: &[File], server: &Server) -> io::Result<Answers> {
                 let (script, port, room) = (script.clone(), port.clone(), room.clone());
                 running.spawn(async move {
                     let _turn = room.acquire().await.map_err(io::Error::other)?;
-                    let expected = script.answer(&port).map(ToOwned::to_owned);
+                    let expected = script.answer(&port);
                     let mut answer = String::new();
                     for silence in SILENCES {
                         answer = ask(to, &script, silence).await?;
@@ -117,12 +117,12 @@ fn compare(context: &mut Context<'_>, files: &[File], answers: &Answers) {
             for port in &file.ports {
                 let expected = script.answer(port);
                 let answer = answers.get(&(file_at, at, port.clone()));
-                if answer.is_none() || expected != answer.map(String::as_str) {
+                if answer.is_none() || expected.as_ref() != answer {
                     differ += 1;
                     println!(
                         "--- [{}] on {port}, expected\n{}",
                         script.name,
-                        expected.unwrap_or("nothing\n")
+                        expected.as_deref().unwrap_or("nothing\n")
                     );
                     println!("+++ received\n{}", answer.map_or("nothing\n", String::as_str));
                 }

@@ -9,6 +9,9 @@ use crate::peer::{CLOSE, parse};
 const USUAL_101: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
+/// The line that stands for any date.
+pub(super) const DATE_LINE: &str = "< Date: *\\r\\n\n";
+
 /// Returns a `<` line for each line of a head or body and for each frame, and a `*` line for `end`.
 pub(super) fn to_text(received: &[u8], end: &str, abbreviate: bool) -> String {
     let mut text = String::new();
@@ -17,8 +20,11 @@ pub(super) fn to_text(received: &[u8], end: &str, abbreviate: bool) -> String {
         text.push_str("< {101}\n");
     } else {
         for line in head.split_inclusive(|byte| *byte == b'\n') {
-            let line = if line.starts_with(b"Date: ") { b"Date: *\r\n" } else { line };
-            let _ = writeln!(text, "< {}", escape(line));
+            if line.starts_with(b"Date: ") {
+                text.push_str(DATE_LINE);
+            } else {
+                let _ = writeln!(text, "< {}", escape(line));
+            }
         }
     }
     let mut rest = frames;
