@@ -83,7 +83,7 @@ pub mod server {
     pub use sockeye_driver::server::{
         Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Failure, Handler,
         HandlerResult, HttpBodyError, HttpExchange, HttpRequest, Inbound, Info, Limits, ListenOptions,
-        Outcome, Port, PushError, Refused, ServerHandle, SlowReader, Status,
+        Listener, Outcome, Port, PushError, Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
     };
 }
 
@@ -99,8 +99,9 @@ pub use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Config, Frame, Message, MessageKind, MessageRef, Opcode, Payload,
     Prepared, ProtocolError, SendError, State,
 };
+pub use sockeye_driver as driver;
 pub use sockeye_driver::async_io::{AsyncIoClock as SmolClock, FuturesIo};
-pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
+pub use sockeye_driver::{AcceptError, Clock, ConnectError, Error, Io, Part};
 
 /// Runs the examples of the README as tests.
 #[cfg(all(doctest, feature = "server"))]

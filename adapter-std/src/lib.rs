@@ -83,6 +83,7 @@ pub use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Config, Frame, Message, MessageKind, MessageRef, Opcode, Payload,
     Prepared, ProtocolError, SendError, State,
 };
+pub use sockeye_driver as driver;
 pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
 pub use split::{RecvHalf, SendHalf};
 pub use stream::{Stream, Untimed};

@@ -32,10 +32,11 @@ use sockeye_driver::server;
 
 pub use sockeye_driver::server::blocking::{Blocking, Callbacks, Handler, HttpRequest};
 pub use sockeye_driver::server::{
-    Address, BoxError, Broadcast, Client, ConnectionId, Decision, Failure, HandlerResult, HttpBodyError,
-    HttpExchange, Inbound, Info, Limits, ListenOptions, Outcome, Port, PushError, Refused, ServerHandle,
-    SlowReader, Status,
+    Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Failure, HandlerResult,
+    HttpBodyError, HttpExchange, Inbound, Info, Limits, ListenOptions, Listener, Outcome, Port, PushError,
+    Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
 };
+pub use sockeye_driver::{Clock, Io};
 pub use threads::{ThreadClock, ThreadIo, ThreadListener, Threads};
 
 /// A server whose ports are open; [`run`](Server::run) accepts their connections.

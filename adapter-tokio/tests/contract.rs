@@ -1,0 +1,48 @@
+//! The streams and the clock of tokio keep the contracts of the driver.
+
+use sockeye_driver::conformance::{check_clock, check_io};
+use sockeye_tokio::{TokioClock, TokioIo};
+use tokio::io::duplex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+
+async fn tcp() -> (TokioIo<TcpStream>, TokioIo<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+    (TokioIo::new(near.unwrap()), TokioIo::new(far.unwrap().0))
+}
+
+#[tokio::test]
+async fn a_tcp_stream_keeps_the_contract() {
+    check_io(tcp, sleep).await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_unix_stream_keeps_the_contract() {
+    let pair = async || {
+        let (near, far) = tokio::net::UnixStream::pair().unwrap();
+        (TokioIo::new(near), TokioIo::new(far))
+    };
+    check_io(pair, sleep).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_in_memory_keeps_the_contract() {
+    let pair = async || {
+        let (near, far) = duplex(1000);
+        (TokioIo::new(near), TokioIo::new(far))
+    };
+    check_io(pair, sleep).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_clock_keeps_the_contract() {
+    check_clock(TokioClock::default, sleep).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_paused_clock_keeps_the_contract() {
+    check_clock(TokioClock::default, sleep).await.unwrap();
+}
