@@ -77,6 +77,13 @@ mod stream;
 ///     Server::bind("127.0.0.1:9501", Echo)?.run().await
 /// }
 /// ```
+///
+/// For another transport, such as TLS, implement [`Io`] for its connections, [`Listener`] for its
+/// source of connections, and [`Runtime`] with [`TokioClock`]. Then build a [`driver::server::Server`]
+/// with `builder_on` and `listen_with`.
+///
+/// [`Listener`]: server::Listener
+/// [`Runtime`]: server::Runtime
 #[cfg(feature = "server")]
 pub mod server {
     pub use crate::runtime::{Server, ServerBuilder, TokioListener, TokioRuntime};

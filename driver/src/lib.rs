@@ -25,6 +25,49 @@
 //! reading and queueing belong to the thread. A connection borrows them while they hold something,
 //! so an idle connection owns none.
 //!
+//! # Write an adapter
+//!
+//! An adapter brings Sockeye to a runtime or a transport. It contains no rule of the protocol:
+//!
+//! 1. Implement [`Io`] for the streams of the runtime and [`Clock`] for its timers. Each trait states
+//!    its contract and shows an implementation.
+//! 2. Run the checks of the module `conformance` on both in a test (feature `conformance`).
+//! 3. Wrap [`accept_with`], [`read_upgrade`] and [`client_with`] in functions that take a stream:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use sockeye_core::handshake::server::{Policy, Upgrade};
+//! use sockeye_driver::AcceptError;
+//! # use sockeye_driver::{Clock, Io};
+//! # type MyIo = Box<dyn Io>;
+//! # type MyStream = MyIo;
+//! # #[derive(Default)]
+//! # struct MyClock;
+//! # impl Clock for MyClock {
+//! #     fn now(&self) -> sockeye_core::Instant { sockeye_core::Instant::default() }
+//! #     fn poll_until(&mut self, _: &mut std::task::Context<'_>, _: sockeye_core::Instant)
+//! #     -> std::task::Poll<()> { std::task::Poll::Pending }
+//! #     fn cancel(&mut self) {}
+//! # }
+//!
+//! pub type WebSocket = sockeye_driver::WebSocket<MyIo, MyClock>;
+//!
+//! /// Accepts a WebSocket with the defaults of `Config` and `Policy`.
+//! pub async fn accept(stream: MyStream) -> Result<WebSocket, AcceptError> {
+//!     let decide = async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?);
+//!     sockeye_driver::accept_with(MyIo::from(stream), MyClock::default(), Arc::default(), decide).await
+//! }
+//! ```
+//!
+//! 4. For servers (feature `server`) implement `Runtime` and `Listener`, of which the module `server`
+//!    says on which threads they are used.
+//! 5. Re-export what applications need. `pub use sockeye_driver as driver;` gives them the rest.
+//!
+//! Nothing but a server needs `Send`: a [`WebSocket`] over an `Rc` works in a local task. The driver
+//! never reads [`std::time::Instant`] itself, which panics on `wasm32-unknown-unknown`. Only
+//! [`to_core_instant`] and [`to_std_instant`] do, for the clocks that use it.
+//!
 //! # Features
 //!
 //! | Feature | Default | |

@@ -21,6 +21,10 @@
 //!
 //! The server is the one of [`sockeye_driver::server`]. Its sockets and timers need one more
 //! thread, which waits for the operating system for all connections.
+//!
+//! For another transport, such as TLS, implement [`Io`] for its connections, [`Listener`] for its
+//! source of connections, and [`Runtime`] with the clock and threads of [`Threads`]. Then build a
+//! [`sockeye_driver::server::Server`] with `builder_on` and `listen_with`.
 
 mod threads;
 

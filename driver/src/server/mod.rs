@@ -21,6 +21,14 @@
 //! (the task), `accept` (listening sockets and the accept loop), `lifecycle` (the whole server).
 //!
 //! Each runtime's crate implements [`Runtime`] and re-exports these types.
+//!
+//! # Threads
+//!
+//! Any thread may push, and a push that waits for room writes to the transport itself. So the
+//! transports, clocks, listeners and handlers of a server are `Send`, whatever executor runs its
+//! tasks. [`Runtime`] lists which of them stay on their task all the same. Connections over a
+//! transport that is not `Send` need no server: accept each with
+//! [`accept_with`](crate::accept_with) in a local task.
 
 mod accept;
 mod api;
