@@ -18,7 +18,7 @@ const CONTINUATION_ENDS: u8 = LAST_CONTINUATION;
 /// Returns text that is compressible and longer than the default threshold.
 fn news(n: usize) -> String {
     format!(
-        "{{\"id\":{n},\"name\":\"somebody\",\"tags\":[\"a\",\"b\",\"c\"],\"text\":\"{}\"}}",
+        "{{\"id\":{n},\"name\":\"sam\",\"tags\":[\"a\",\"b\",\"c\"],\"text\":\"{}\"}}",
         "la ".repeat(50)
     )
 }

@@ -110,7 +110,7 @@ fn h2_an_invalid_upgrade_is_refused_with_the_rule_and_the_session_ends_after_the
     assert!(!server.session.wants_shutdown(), "the response has not been written");
     let response = server.write_all();
     assert!(server.session.wants_shutdown());
-    server.receive(b"more that nobody reads");
+    server.receive(b"more");
     server.eof();
     assert_eq!(server.log.last().unwrap(), "ended None");
     client.receive(&response);
