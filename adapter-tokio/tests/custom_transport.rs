@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sockeye_tokio::driver::server::Server;
 use sockeye_tokio::server::{Accepted, Address, Callbacks, Listener, Port, Runtime, Socket};
-use sockeye_tokio::{Clock, CloseCode, Io, Message, Request, TokioClock, TokioIo, Url};
+use sockeye_tokio::{ClientRequest, Clock, CloseCode, Io, Message, TokioClock, TokioIo, Url};
 use tokio::io::{DuplexStream, duplex};
 use tokio::sync::mpsc;
 
@@ -61,7 +61,8 @@ async fn a_server_runs_over_the_transport_of_an_application() {
         let far = TokioIo::new(far);
         let far = if boxed { Socket::Unix(Box::new(far) as Box<dyn Io + Send>) } else { Socket::Tcp(far) };
         connections.send(far).map_err(drop).unwrap();
-        let (mut ws, _) = sockeye_tokio::client(near, Request::new(&url), Arc::default()).await.unwrap();
+        let (mut ws, _) =
+            sockeye_tokio::client(near, ClientRequest::new(&url), Arc::default()).await.unwrap();
         ws.send("hello").await.unwrap();
         assert_eq!(ws.recv().await.unwrap(), Some(Message::from("hello")));
         assert!(ws.close(CloseCode::NORMAL, "").await.unwrap().clean);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use sockeye_core::handshake::client::{Request, Url};
+use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::{Accept, Upgrade};
 use sockeye_core::{CloseCode, Instant, Message};
 use sockeye_driver::conformance::{check_clock, check_io};
@@ -112,7 +112,7 @@ where
     let clocks = (LocalClock::new(&executor.time), LocalClock::new(&executor.time));
     executor.spawn("client", async move {
         let url = Url::parse("ws://local/").unwrap();
-        let opened = client(near, clocks.0, Request::new(&url), Arc::default()).await;
+        let opened = client(near, clocks.0, ClientRequest::new(&url), Arc::default()).await;
         client_task(opened.unwrap().0).await;
     });
     executor.spawn("server", async move {
