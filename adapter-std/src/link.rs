@@ -40,7 +40,7 @@ pub(crate) trait Link {
     fn max_read_wait(&self) -> Option<Duration>;
 }
 
-/// What a thread must do before it waits.
+/// The result of [`run_timers`]: the next step of a thread that wants to wait.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Timers {
     /// Nothing: the connection has ended.

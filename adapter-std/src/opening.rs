@@ -24,7 +24,7 @@ pub(crate) struct Opening<S> {
     write_error: Option<io::Error>,
 }
 
-/// What the session reports, without borrowing the input.
+/// An event of the session that does not borrow the input.
 #[derive(Debug)]
 pub(crate) enum OpeningEvent {
     Upgrade(Upgrade),

@@ -11,7 +11,7 @@ use crate::link::{Link, OwnedLink, WriteOutcome, WriteTurn, after_write, run_tim
 use crate::stream::Stream;
 use crate::transport::{Transport, try_flush, try_write};
 
-/// The most bytes that are copied out of the queue for one write.
+/// The maximum number of bytes that are copied out of the queue for one write.
 const CHUNK: usize = 64 << 10;
 
 /// The sender and the stream, protected by two locks.

@@ -140,7 +140,7 @@ impl<S> RecvHalf<S> {
     /// # Errors
     ///
     /// Returns both halves if they are not of the same connection.
-    #[expect(clippy::result_large_err, reason = "the error gives back what was passed in")]
+    #[expect(clippy::result_large_err, reason = "the error returns what was passed in")]
     pub fn join(self, other: SendHalf<S>) -> Result<WebSocket<S>, (Self, SendHalf<S>)> {
         if !self.is_pair_of(&other) {
             return Err((self, other));

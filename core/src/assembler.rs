@@ -88,9 +88,8 @@ impl Assembler {
         Ok(step.map(|step| self.incoming(step)))
     }
 
-    /// Does what [`poll`](Assembler::poll) does, but returns nothing that borrows the assembler. A
-    /// message that arrived in parts is in [`buffered_message`](Assembler::buffered_message)
-    /// afterwards.
+    /// Does the same as [`poll`](Assembler::poll), but returns nothing that borrows the assembler.
+    /// [`buffered_message`](Assembler::buffered_message) returns a message that arrived in parts.
     #[inline]
     pub(crate) fn step<'a>(
         &mut self,
@@ -133,8 +132,8 @@ impl Assembler {
 
     /// Takes one event of `receiver`. Returns `None` while its message is incomplete.
     ///
-    /// This does what [`poll`](Assembler::poll) does, for callers that drive the two halves of a
-    /// connection themselves.
+    /// This replaces [`poll`](Assembler::poll) for callers that drive the two halves of a connection
+    /// themselves.
     ///
     /// # Errors
     ///
@@ -165,8 +164,8 @@ impl Assembler {
         Some(core::mem::take(self).buffer.into_empty())
     }
 
-    /// Takes what has arrived of an incomplete message, for callers that process the rest of it in
-    /// parts. They must not push the rest.
+    /// Takes the received part of an incomplete message, for callers that process the rest of the
+    /// message in parts. They must not push the rest.
     pub fn take_partial(&mut self) -> Option<PartialMessage> {
         if self.contents != Contents::Partial {
             return None;

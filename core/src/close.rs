@@ -7,7 +7,7 @@ use core::fmt;
 
 use crate::error::{ProtocolError, SendError};
 
-/// The most bytes that the reason of a Close frame may have: a control frame carries 125 bytes
+/// The maximum length of the reason of a Close frame, in bytes: a control frame carries 125 bytes
 /// (RFC 6455 5.5), and the code takes two of them.
 pub const MAX_CLOSE_REASON: usize = 123;
 

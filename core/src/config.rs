@@ -29,14 +29,14 @@ pub struct Config {
     pub max_frame_size: u64,
     /// The largest received message, in bytes, all fragments together. Default: 2 MiB.
     ///
-    /// A header that takes the message beyond this fails the connection with 1009. A compressed
-    /// message is inflated up to this size and no further; its frames may together be a sixteenth
-    /// longer, because compression lengthens noise.
+    /// A frame header that takes the message beyond this fails the connection with 1009. A
+    /// compressed message is inflated up to this size and no further. Its compressed frames may
+    /// together be a sixteenth longer, because compression lengthens incompressible data.
     ///
     /// `u64::MAX` lets a consumer of [`Event::Data`](crate::Event::Data) stream messages of any
     /// length.
     pub max_message_size: u64,
-    /// The most frames in a received message. Default: 16,384.
+    /// The maximum number of frames in a received message. Default: 16,384.
     ///
     /// More frames fail the connection with 1008. This bounds the work that a peer can cause with
     /// empty fragments.
@@ -49,15 +49,15 @@ pub struct Config {
     /// The largest payload of a sent frame, in bytes. Longer messages are sent in several frames.
     /// Default: none, every message is one frame.
     pub fragment_size: Option<usize>,
-    /// The length of the send queue, in bytes, at which it is full. Default: 64 KiB.
+    /// The length at which the send queue counts as full, in bytes. Default: 64 KiB.
     ///
     /// A full queue takes no more messages: sending returns
-    /// [`Backpressure`](crate::SendError::Backpressure). The queue is thus never longer than this
-    /// mark and one message, with the headers of its frames.
+    /// [`Backpressure`](crate::SendError::Backpressure). The queue therefore exceeds this mark by
+    /// at most one message with its frame headers.
     pub high_water_mark: usize,
     /// The largest HTTP head in the opening handshake, in bytes. Default: 16 KiB.
     pub max_head_size: usize,
-    /// The most header fields in an HTTP head. Default: 100.
+    /// The maximum number of header fields in an HTTP head. Default: 100.
     pub max_headers: usize,
     /// The time for the whole opening handshake, even if the peer keeps sending. Default: 10 s.
     pub handshake_timeout: Duration,

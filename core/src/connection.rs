@@ -25,8 +25,8 @@ mod deflate;
 /// It consists of a [`Receiver`] and a [`Sender`], and it couples them: it answers pings and
 /// Closes, and a protocol error fails both halves.
 ///
-/// The names of the methods tell what they do. `poll_*`, `is_*` and `wants_*` *ask*: they change
-/// nothing that the peer could notice. `handle_*` and [`transmitted`](Connection::transmitted)
+/// The name of a method shows its kind. `poll_*`, `is_*` and `wants_*` *ask*: they change nothing
+/// that the peer could notice. `handle_*` and [`transmitted`](Connection::transmitted)
 /// *notify* the connection of something that happened outside. A bare verb *commands*. Asking is
 /// cheap; ask again after every notification and command. The [crate documentation](crate) shows
 /// the loop that drives a connection.
@@ -182,8 +182,8 @@ impl Connection {
         self.sender.is_writable()
     }
 
-    /// Returns the time from the latest answered ping to its pong. It is as exact as the caller's
-    /// calls of [`handle_timeout`](Connection::handle_timeout).
+    /// Returns the time from the latest answered ping to its pong. Its accuracy depends on how
+    /// promptly the caller calls [`handle_timeout`](Connection::handle_timeout).
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.sender.round_trip()
@@ -204,8 +204,8 @@ impl Connection {
         self.sender.transmitted(n);
     }
 
-    /// Notifies the connection of the current time. This can be called at any time: nothing happens
-    /// before [`poll_timeout`](Connection::poll_timeout).
+    /// Notifies the connection of the current time. A call before the instant that
+    /// [`poll_timeout`](Connection::poll_timeout) returns has no effect.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sender.handle_timeout(now);
     }
@@ -313,8 +313,8 @@ impl Connection {
         self.sender.close(&CloseFrame::new(code, reason))
     }
 
-    /// Fails the connection with an error that a layer above found, such as
-    /// [`Assembler`](crate::Assembler), just as if the connection had found it.
+    /// Fails the connection with an error that a layer above has found, for example an
+    /// [`Assembler`](crate::Assembler), as if the connection itself had found it.
     pub fn fail(&mut self, error: ProtocolError) {
         self.receiver.fail(error);
         self.sender.fail(&error);

@@ -15,7 +15,7 @@ pub enum ProtocolError {
     /// RSV2 or RSV3 is set, or RSV1 on a frame that must not be compressed (RFC 6455 5.2, RFC 7692
     /// 6).
     ReservedBits,
-    /// An opcode is one that RFC 6455 5.2 reserves.
+    /// An opcode is reserved (RFC 6455 5.2).
     ReservedOpcode(u8),
     /// The client sent an unmasked frame (RFC 6455 5.1).
     UnmaskedFrame,

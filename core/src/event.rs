@@ -1,11 +1,11 @@
-//! What the peer sent.
+//! The events of a connection.
 
 use alloc::borrow::Cow;
 
 use crate::close::CloseFrame;
 use crate::message::MessageKind;
 
-/// Something that the peer sent: a part of a message, or a control frame.
+/// A part of a message or a control frame from the peer.
 ///
 /// An event borrows the bytes that were passed to [`poll_event`](crate::Connection::poll_event),
 /// not the connection.

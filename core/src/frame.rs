@@ -9,10 +9,10 @@ use crate::error::{ProtocolError, SendError};
 use crate::mask::apply_mask;
 use crate::utf8::check_text;
 
-/// The most bytes that the payload of a control frame may have (RFC 6455 5.5).
+/// The maximum length of the payload of a control frame, in bytes (RFC 6455 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
-/// The most bytes that a frame header has: two bytes, a 64-bit length, a mask key.
+/// The maximum length of a frame header, in bytes: two bytes, a 64-bit length, a mask key.
 pub(crate) const MAX_HEADER: usize = 14;
 
 /// The opcode of a frame (RFC 6455 5.2). Reserved opcodes cannot be expressed.
@@ -169,7 +169,7 @@ impl<'a> Frame<'a> {
         self
     }
 
-    /// Requests that the message that begins with this frame is compressed, or that it is not, like
+    /// Requests that the message that begins with this frame be compressed, or not be compressed, like
     /// [`Payload::compress`](crate::Payload::compress). The request has no effect on a continuation,
     /// on a control frame, or on a frame that is compressed already ([`Flags::rsv1`]).
     ///
@@ -220,7 +220,7 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the bytes are not a frame, whatever follows them.
+    /// Returns an error if no valid frame starts with these bytes.
     pub fn unpack(bytes: &'a [u8]) -> Result<Option<(Frame<'a>, usize)>, ProtocolError> {
         let Some((header, used)) = FrameHeader::parse(bytes)? else { return Ok(None) };
         let payload = bytes.get(used..).unwrap_or_default();

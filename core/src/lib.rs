@@ -21,7 +21,7 @@
 //!
 //! 1. **Input.** Lend the bytes that were read as a [`RecvBuf`], and call
 //!    [`poll_event`](Connection::poll_event), or [`Assembler::poll`] for whole messages, until it
-//!    returns `None`. It has taken all the bytes then.
+//!    returns `None`. All bytes have then been taken.
 //! 2. **Output.** After every other call, write the bytes that
 //!    [`poll_transmit`](Connection::poll_transmit) returns, and pass the number of bytes written to
 //!    [`transmitted`](Connection::transmitted).
@@ -33,13 +33,13 @@
 //!
 //! The core keeps these promises:
 //!
-//! 5. **Errors** tell whose fault they are. A [`ProtocolError`] is the peer's: it ends the
-//!    connection and has been answered with a Close. A [`SendError`] is the caller's: nothing was
-//!    sent, and the connection is unchanged.
+//! 5. **Errors** are separated by fault. A [`ProtocolError`] is the peer's fault: it ends the
+//!    connection and has been answered with a Close. A [`SendError`] is the caller's fault: nothing
+//!    was sent, and the connection is unchanged.
 //! 6. **Memory** is bounded. No allocation depends on a number that the peer sent, every queue has
 //!    a limit in [`Config`], and an idle connection takes at most 256 bytes.
 //! 7. **No call panics**, for any bytes and any sequence of calls. Every call makes progress, or
-//!    its result tells what the connection waits for.
+//!    its result shows what the connection waits for.
 //!
 //! This is the whole loop over a blocking stream, without deadlines. `sockeye-std` has a loop with
 //! deadlines.

@@ -199,13 +199,14 @@ impl<'a> Payload<'a> {
         self.data.as_bytes()
     }
 
-    /// Requests that this message is compressed, or that it is not, instead of leaving that to the
-    /// [`CompressionPolicy`](crate::deflate::CompressionPolicy). `true` has no effect with
+    /// Requests that this message be compressed, or not be compressed, instead of leaving the
+    /// choice to the [`CompressionPolicy`](crate::deflate::CompressionPolicy). `true` has no effect
+    /// with
     /// [`CompressionPolicy::Never`](crate::deflate::CompressionPolicy::Never) or without negotiated
     /// compression.
     ///
-    /// Do not compress secrets together with text that someone else can choose: the length of the
-    /// message reveals how much the two have in common (RFC 7692 8).
+    /// Do not compress a secret together with text that another person can choose: the length of
+    /// the message reveals how much the two have in common (RFC 7692 8).
     ///
     /// ```
     /// use sockeye_core::Payload;

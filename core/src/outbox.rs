@@ -62,7 +62,7 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Shared {
     segments: VecDeque<Bytes>,
-    /// The sum of their lengths.
+    /// The total length of the segments.
     len: usize,
 }
 
@@ -137,15 +137,14 @@ impl Outbox {
                 self.buffer = Vec::new();
             }
         } else if self.written >= MAX_KEPT_CAPACITY && self.written >= self.buffer.len() / 2 {
-            // Otherwise a queue that is never quite empty would keep all the bytes that ever passed
+            // Otherwise a queue that never becomes empty would keep all bytes that have ever passed
             // through it.
             self.buffer.drain(..self.written);
             self.written = 0;
         }
     }
 
-    /// Appends the bytes that `write` appends to the buffer. `write` must not do anything else with
-    /// it.
+    /// Passes the buffer to `write`, which must only append to it.
     #[inline]
     pub(crate) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.buffer);

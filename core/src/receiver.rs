@@ -24,8 +24,8 @@ use header::{PartialHeader, message_kind};
 /// It decodes frames and messages, and enforces the rules of RFC 6455 5 and the limits of
 /// [`Config`].
 ///
-/// It stores no payload: it returns what has arrived at once, unmasked in place. Between calls it
-/// keeps at most a partial header or a partial control frame (139 bytes).
+/// It returns the payload of messages as it arrives, unmasked in place, and stores none of it.
+/// Between calls it keeps at most a partial header or a partial control frame (139 bytes).
 ///
 /// It cannot answer. Its caller must pass every event to [`Sender::react`](crate::Sender::react)
 /// and every error to [`Sender::fail`](crate::Sender::fail), which
@@ -35,7 +35,7 @@ pub struct Receiver {
     config: Arc<Config>,
     role: Role,
     step: Step,
-    /// The header that the last input ended in.
+    /// The start of a header whose rest has not arrived.
     header: PartialHeader,
     frame: FrameState,
     message: Option<MessageState>,
@@ -48,7 +48,7 @@ enum Step {
     Header,
     Data,
     Control(Opcode),
-    /// The rest of a control frame's payload, after the part that the last input ended in.
+    /// The rest of a control frame's payload. The vector holds the part that has arrived.
     #[expect(clippy::box_collection, reason = "rare, and a third of the size")]
     PartialControl(Opcode, Box<Vec<u8>>),
     /// Nothing: the peer sent a Close.
@@ -109,8 +109,8 @@ impl Receiver {
     /// `hold` bytes, header included.
     ///
     /// This is for callers that can append the rest of the frame to `input`, so that its payload is
-    /// one piece. When no more can be appended, call [`poll_event`](Receiver::poll_event), which
-    /// takes what has arrived.
+    /// contiguous. When no more can be appended, call [`poll_event`](Receiver::poll_event), which
+    /// takes the incomplete frame too.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Receiver {
     ///
     /// This is the fast path for nearly every message: it needs no [`Event`] and no
     /// [`Assembler`](crate::Assembler). `None` means that `input` starts with anything else, valid
-    /// or not; call [`poll_event`](Receiver::poll_event) to find out.
+    /// or not; call [`poll_event`](Receiver::poll_event) to process it.
     #[inline(always)]
     pub fn poll_message<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
         let (kind, payload, ascii) = self.whole_message(input)?;
@@ -201,8 +201,8 @@ impl Receiver {
         }
     }
 
-    /// Returns whether input still counts: the peer has sent no Close, and the connection has not
-    /// failed.
+    /// Returns whether input is still processed: the peer has sent no Close, and the connection has
+    /// not failed.
     #[must_use]
     #[inline]
     pub fn is_open(&self) -> bool {

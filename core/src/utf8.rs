@@ -1,4 +1,5 @@
-//! Checking text as it arrives (RFC 6455 8.1): it fails at the first byte that cannot be valid.
+//! Checking text as it arrives (RFC 6455 8.1): the check fails at the first byte that cannot be
+//! valid.
 
 use core::fmt;
 
@@ -26,12 +27,12 @@ pub struct Utf8Stream {
     len: u8,
 }
 
-/// The error for bytes that are not UTF-8, whatever follows them.
+/// The error for bytes that no continuation can make valid UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidUtf8;
 
 impl Utf8Stream {
-    /// Creates a check at the start of a text.
+    /// Creates a stream at the start of a text.
     #[must_use]
     pub const fn new() -> Self {
         Utf8Stream { partial: [0; 3], len: 0 }
@@ -62,8 +63,8 @@ impl Utf8Stream {
     ///
     /// # Errors
     ///
-    /// Returns an error if the text is not UTF-8, whatever follows. Valid text before the error may
-    /// have been passed to `valid`.
+    /// Returns an error if no continuation can make the text valid UTF-8. Valid text before the
+    /// error may have been passed to `valid`.
     #[inline]
     pub fn push(&mut self, piece: &[u8], mut valid: impl FnMut(&str)) -> Result<(), InvalidUtf8> {
         let piece = if self.len == 0 { piece } else { self.complete_character(piece, &mut valid)? };

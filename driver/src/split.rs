@@ -21,7 +21,7 @@ use crate::websocket::{WebSocket, poll_ready};
 
 type SharedLink<I, C> = Arc<Mutex<Link<I, C>>>;
 
-/// The receiving half of a [`WebSocket`], made by [`WebSocket::split`].
+/// The receiving half of a [`WebSocket`], created by [`WebSocket::split`].
 ///
 /// It drives the connection: it answers pings and Closes and keeps the deadlines, but only while it
 /// receives.
@@ -36,10 +36,10 @@ pub struct RecvHalf<I, C> {
     guard: RecvHalfGuard,
 }
 
-/// The sending half of a [`WebSocket`], made by [`WebSocket::split`].
+/// The sending half of a [`WebSocket`], created by [`WebSocket::split`].
 ///
-/// [`feed`](SendHalf::feed) queues messages. [`flush`](SendHalf::flush) writes them, or else the
-/// receiving half does, before it next waits.
+/// [`feed`](SendHalf::feed) queues messages. [`flush`](SendHalf::flush) writes them; otherwise the
+/// receiving half writes them before it next waits.
 #[derive(Debug)]
 pub struct SendHalf<I, C> {
     link: SharedLink<I, C>,
@@ -129,7 +129,7 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
     /// # Errors
     ///
     /// Returns both halves if they do not belong to one connection.
-    #[expect(clippy::result_large_err, reason = "the error gives back what was passed in")]
+    #[expect(clippy::result_large_err, reason = "the error returns what was passed in")]
     pub fn join(self, other: SendHalf<I, C>) -> Result<WebSocket<I, C>, (Self, SendHalf<I, C>)> {
         if !self.is_pair_of(&other) {
             return Err((self, other));

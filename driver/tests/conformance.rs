@@ -98,7 +98,7 @@ fn the_clock_of_the_tests_keeps_the_contract_also_if_it_is_late() {
     check_clocks(|time| time.clock_with(Alarm::Late(Duration::from_millis(50)))).unwrap();
 }
 
-/// What a broken transport does.
+/// The defect of a broken transport.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Bug {
     NeverWakesReader,
@@ -297,7 +297,7 @@ fn each_breach_of_the_contract_of_a_transport_is_found() {
     }
 }
 
-/// What a broken clock does.
+/// The defect of a broken clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum ClockBug {
     Stands,

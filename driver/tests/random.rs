@@ -57,7 +57,7 @@ fn plan() -> impl Strategy<Value = Plan> {
     prop::collection::vec((step(), prop_oneof![1usize..4, 1usize..60]), 0..25)
 }
 
-/// What one end has sent and received.
+/// The messages that one end has sent and received.
 #[derive(Debug, Default)]
 struct Record {
     /// Each message, and whether it was certainly queued. A cancelled send may have queued it.

@@ -1,4 +1,4 @@
-//! What a server logs.
+//! The log events of a server.
 #![cfg(feature = "tracing")]
 
 use std::fmt::{Debug, Write};

@@ -1,5 +1,5 @@
-//! What the targets with compressed messages share: settings, negotiated connections, and frames
-//! that the target itself builds.
+//! Shared code of the targets with compressed messages: settings, negotiated connections, and
+//! frames that the target itself builds.
 
 use std::sync::Arc;
 

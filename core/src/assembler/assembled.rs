@@ -1,4 +1,4 @@
-//! What an assembler returns.
+//! The messages and events that an assembler returns.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -97,7 +97,7 @@ pub struct PartialMessage {
     pub bytes: Vec<u8>,
     /// The state of the text check after these bytes.
     pub utf8: Utf8Stream,
-    /// Whether the message is compressed. The rest must be inflated then.
+    /// Whether the message is compressed. If so, the rest must be inflated.
     pub compressed: bool,
 }
 

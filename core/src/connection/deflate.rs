@@ -39,7 +39,7 @@ impl Connection {
     }
 
     /// Inflates the payload of a compressed [`Event::Data`](crate::Event::Data) and passes it to
-    /// `sink` in chunks of at most 64 KiB. `last` is that of the event.
+    /// `sink` in chunks of at most 64 KiB. `last` is the field of the event.
     ///
     /// Pass in every payload of a compressed message, in order: inflating the next one requires the
     /// bytes before it. An [`Assembler`](crate::Assembler) does this itself.
@@ -48,7 +48,7 @@ impl Connection {
     ///
     /// Returns an error if the bytes are not a deflate stream or inflate to more than
     /// [`Config::max_message_size`](crate::Config::max_message_size), and passes on an error of
-    /// `sink`. The connection has failed with it.
+    /// `sink`. The connection has then failed with that error.
     pub fn inflate(
         &mut self,
         payload: &[u8],

@@ -8,8 +8,9 @@ use crate::message::MessageKind;
 use crate::role::Role;
 
 impl Receiver {
-    /// Takes the next header and checks it. Returns `None` if it is incomplete, or if its frame
-    /// stays in `input` until it is complete; an invalid header is an error even then.
+    /// Takes the next header and checks it. Returns `None` if the header is incomplete, or if the
+    /// incomplete frame stays in `input` because of `hold`. In that case, too, an invalid header is
+    /// an error.
     pub(super) fn next_header(
         &mut self,
         input: &mut RecvBuf<'_>,
@@ -102,8 +103,8 @@ impl Receiver {
         Ok((declared.saturating_add(header.len), frames))
     }
 
-    /// Checks a frame of `len` bytes, the `frames`th of a message that has declared `declared`
-    /// bytes before it.
+    /// Checks the limits for a frame of `len` bytes. The frames before it declared `declared` bytes;
+    /// with this frame the message has `frames` frames.
     #[inline]
     pub(super) fn check_limits(
         &self,
@@ -128,11 +129,11 @@ impl Receiver {
     }
 }
 
-/// Returns the most bytes that a payload of `limit` bytes may have when compressed.
+/// Returns the maximum compressed length of a payload of `limit` bytes.
 ///
-/// Compression lengthens noise, by 5 bytes for each stored block (RFC 1951 3.2.4) or a little more,
-/// and a sender that compresses everything cannot know in advance. The inflated payload is checked
-/// against `limit` itself.
+/// Compression lengthens incompressible data, by 5 bytes for each stored block (RFC 1951 3.2.4) or
+/// a little more, and a sender that compresses everything cannot know that in advance. The inflated
+/// payload is checked against `limit` itself.
 fn with_deflate_overhead(limit: u64) -> u64 {
     limit.saturating_add(limit >> 4).saturating_add(64)
 }

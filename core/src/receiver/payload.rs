@@ -15,7 +15,7 @@ use crate::role::Role;
 use sockeye_mask::unmask_text;
 
 impl Receiver {
-    /// Returns what has arrived of a data frame's payload.
+    /// Returns the part of a data frame's payload that has arrived.
     #[inline]
     pub(super) fn read_data<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<Event<'a>> {
         let (masked, key) = self.take_payload(input);
@@ -77,7 +77,8 @@ impl Receiver {
         })
     }
 
-    /// Takes what has arrived of the payload, and returns it with the mask key for its first byte.
+    /// Takes the part of the payload that has arrived. Returns it with the mask key for its first
+    /// byte.
     #[inline]
     fn take_payload<'a>(&mut self, input: &mut RecvBuf<'a>) -> (&'a mut [u8], [u8; 4]) {
         let frame = &mut self.frame;
@@ -88,7 +89,7 @@ impl Receiver {
         (payload, key)
     }
 
-    /// Unmasks a payload that comes from a client. The same pass finds out whether text is all
+    /// Unmasks a payload that comes from a client. The same pass determines whether text is all
     /// ASCII.
     #[inline(always)]
     pub(super) fn unmask<'a>(

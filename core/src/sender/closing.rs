@@ -70,7 +70,8 @@ impl Sender {
         match self.timers.handle_timeout(now, &self.config) {
             Due::Nothing => {}
             Due::Ping(number) => {
-                // A full queue does not fail the connection; a peer that stays silent will.
+                // A full queue does not fail the connection. If the peer stays silent, the timeout
+                // does.
                 let _ = self.ping(&number.to_be_bytes());
                 // The pong may arrive before the next call of this method.
                 self.timers.stamp_ping(now);
@@ -164,7 +165,7 @@ impl Sender {
         self.update_clean();
     }
 
-    /// Records who ended the connection, and why. The first record stands.
+    /// Records which side ended the connection, and why. Only the first call has an effect.
     pub(super) fn record_end(&mut self, by: Side, code: CloseCode, reason: &str) {
         if self.close_info.is_none() {
             self.close_info = Some(Box::new(CloseInfo { by, code, reason: reason.to_owned(), clean: false }));

@@ -35,7 +35,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Queues the pong that waits, if the queue has room for it now.
+    /// Queues the pending pong, if any and if the queue now has room for it.
     #[inline]
     pub(super) fn queue_pending_pong(&mut self) {
         if self.pending_pong.is_some()
@@ -46,7 +46,7 @@ impl Sender {
         }
     }
 
-    /// Discards the pong that waits: nothing more can be sent.
+    /// Discards the pending pong, because nothing more can be sent.
     pub(super) fn discard_pending_pong(&mut self) {
         self.pending_pong = None;
     }

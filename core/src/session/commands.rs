@@ -56,7 +56,7 @@ impl Session {
         self.open_connection()?.close(code, reason)
     }
 
-    /// Ends the session at once, in any phase. Output that still waits is dropped, and
+    /// Ends the session at once, in any phase. Drops unwritten output;
     /// [`SessionEvent::Ended`](super::SessionEvent::Ended) follows.
     pub fn abort(&mut self) {
         match &mut self.phase {

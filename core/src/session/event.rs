@@ -22,7 +22,7 @@ pub enum SessionEvent<'a, 'm> {
     /// Answer with [`decide`](super::Session::decide), [`accept`](super::Session::accept) or
     /// [`reject`](super::Session::reject), now or later: the client waits.
     Upgrade(Upgrade),
-    /// A plain HTTP request, if [`with_http`](super::Session::with_http) asks for them. Answer with
+    /// A plain HTTP request, only with [`with_http`](super::Session::with_http). Answer with
     /// [`respond`](super::Session::respond), now or after its [`Body`](SessionEvent::Body).
     Request(Request),
     /// The next bytes of the request's body; never empty.
@@ -30,15 +30,15 @@ pub enum SessionEvent<'a, 'm> {
     /// The request's body failed. The connection ends with the response:
     /// [`respond`](super::Session::respond) with [`BodyFailure::response`] or another one.
     BodyFailed(BodyFailure),
-    /// The request's body is complete; a request without a body reports this too, unless it has
-    /// been answered.
+    /// The request's body is complete. A request without a body reports this too, unless it has
+    /// already been answered.
     BodyEnd,
     /// The WebSocket is open.
     Open(Opened),
     /// A whole message.
     Message(Assembled<'m>),
-    /// A part of a message, if [`with_parts`](super::Session::with_parts) asks for them. Text is
-    /// not checked: use a [`Utf8Stream`](crate::Utf8Stream).
+    /// A part of a message, only with [`with_parts`](super::Session::with_parts). Text is not
+    /// validated: use a [`Utf8Stream`](crate::Utf8Stream).
     Part {
         /// Text or binary, as the message's first frame says.
         kind: MessageKind,
@@ -114,13 +114,13 @@ impl Opened {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The client sent no valid HTTP request, or not in time. On a server.
+    /// On a server: the client sent no valid HTTP request in time.
     Request(ServerHandshakeError),
-    /// The client's request is not a valid upgrade, or the policy refused it. On a server.
+    /// On a server: the request is not a valid upgrade, or the policy refused it.
     Refused(Refusal),
-    /// The application rejected the request with this status. On a server.
+    /// On a server: the application rejected the request with this status.
     Rejected(u16),
-    /// The server refused, sent an invalid response, or did not answer in time. On a client.
+    /// On a client: the server refused, sent an invalid response, or did not answer in time.
     Response(client::ClientHandshakeError),
 }
 
@@ -148,13 +148,13 @@ impl core::error::Error for OpenError {
     }
 }
 
-/// Why the body of a plain HTTP request did not arrive.
+/// The reason why the body of a plain HTTP request was not received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyFailure {
-    /// It is too long or malformed, or the connection ended in the middle of it.
+    /// The body is too long or malformed, or the connection ended in the middle of it.
     Body(BodyError),
-    /// It did not arrive in time.
+    /// The body did not arrive in time.
     TimedOut,
 }
 

@@ -19,9 +19,9 @@ pub struct HttpSettings {
     pub response_timeout: Duration,
     /// The time that a connection may wait for its next request. Default: 75 s.
     ///
-    /// The head of each request must arrive within
-    /// [`Config::handshake_timeout`](crate::Config#structfield.handshake_timeout) from its first
-    /// byte on; the first request's, from the start of the session.
+    /// A different limit applies once the next request has begun: its head must arrive within
+    /// [`Config::handshake_timeout`](crate::Config#structfield.handshake_timeout) of its first
+    /// byte. For the first request, that time starts with the session.
     pub keep_alive_timeout: Duration,
 }
 
@@ -156,14 +156,14 @@ impl Exchange {
         self.body.handle_eof()
     }
 
-    /// Gives up the body.
+    /// Abandons the body.
     pub(super) fn fail(&mut self) {
         (self.failed, self.deadline) = (true, Deadline::OFF);
     }
 
     /// Prepares a response and decides whether the connection can carry another request.
     ///
-    /// With `is_last` it cannot, whatever the client allows.
+    /// If `is_last` is true, it cannot, even if the client allows it.
     pub(super) fn finish(&mut self, response: Response, is_last: bool) -> (Response, bool) {
         let is_final = is_final(&response);
         // RFC 9110 section 9.3.6: "Any 2xx (Successful) response indicates that the sender (and all
@@ -194,7 +194,7 @@ fn is_final(response: &Response) -> bool {
     response.status() >= 200
 }
 
-/// Replaces a 1xx by a 500: after a 101 the client would misread what follows as frames.
+/// Replaces a 1xx with a 500: after a 101, the client would read the following bytes as frames.
 pub(super) fn finalize(response: Response) -> Response {
     if is_final(&response) {
         response

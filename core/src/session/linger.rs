@@ -9,7 +9,7 @@ use crate::{Instant, RecvBuf};
 const MAX_TIME: Duration = Duration::from_secs(2);
 /// The limit in bytes on discarded input before the session ends.
 ///
-/// A client that is refused while it uploads reads the response after its upload.
+/// A client that is refused during an upload may read the response only after the upload.
 const MAX_INPUT: usize = 8 << 20;
 
 /// The phase in which input is discarded until the transport ends, within limits on time and size.

@@ -135,8 +135,8 @@ use opening::Unsent;
 
 /// A WebSocket connection without a transport, from its first byte to its last.
 ///
-/// See the [module's documentation](self) for the contract and the loop. Methods that command
-/// return an error when the phase does not allow them; none panics.
+/// See the [module's documentation](self) for the contract and the loop. A command that the current
+/// phase does not allow returns an error or does nothing; no method panics.
 pub struct Session {
     config: Arc<Config>,
     phase: Phase,
@@ -227,7 +227,7 @@ impl Session {
         }
     }
 
-    /// Starts the time that the client has for what follows a response.
+    /// Starts the deadline that follows a response: for the next request or for the client's close.
     fn response_written(&mut self) {
         match &mut self.phase {
             Phase::Idle(deadline) => *deadline = Deadline::start(),

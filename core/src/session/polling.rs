@@ -25,11 +25,11 @@ enum Step<'a> {
 }
 
 impl Session {
-    /// Returns the next event, or `None` if there is none until bytes arrive, bytes are written,
-    /// time passes, or the application decides.
+    /// Returns the next event. `None` means that the next one requires more input, progress in
+    /// writing, the passing of time, or a decision of the application.
     ///
-    /// This consumes the part of `input` that it has processed. Lend the remaining bytes again at
-    /// the next call, before later ones. The session leaves input unprocessed while the application
+    /// Consumes the processed part of `input`. In the next call, lend the remaining bytes again,
+    /// followed by newly received ones. The session leaves input unprocessed while the application
     /// decides on a handshake. It also does so while
     /// [`Config::high_water_mark`](crate::Config#structfield.high_water_mark) bytes or more are
     /// queued, so that a peer that sends without reading cannot make the queue grow.
@@ -121,7 +121,7 @@ impl Session {
             });
         }
         match &mut self.phase {
-            // A client that does not read its responses is not listened to either.
+            // While the client has not read the last response, its next request is not processed.
             Phase::Idle(_) if self.unsent.is_none() && !input.is_empty() => {
                 let handshake = server::ServerHandshake::new(self.config.clone());
                 self.phase = Phase::Reading(Box::new(handshake));

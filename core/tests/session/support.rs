@@ -129,7 +129,7 @@ impl End {
     }
 }
 
-/// What an application may do after an event.
+/// A step that an application may take after an event.
 pub(crate) enum Reaction {
     Nothing,
     Upgrade(Upgrade),

@@ -52,7 +52,7 @@ pub(super) async fn send_byte(io: &mut impl Io, pass: &mut impl AsyncFnMut(Durat
     works("`poll_flush`", flush.await?)
 }
 
-/// Reads one byte. `rule` is broken if none arrives.
+/// Reads one byte. Reports a breach of `rule` if none arrives.
 pub(super) async fn receive_byte(
     io: &mut impl Io,
     rule: Rule,

@@ -76,7 +76,7 @@ async fn send_all<P: AsyncFnMut(Duration)>(
             }
             return Err(undelivered.breach(format_args!("{written} bytes were written, {read} arrived")));
         }
-        // An end may wake its task in vain. It must not keep time from passing.
+        // An end may wake its task without progress. That must not keep time from passing.
         if !progress && (!(writes || reads) || idle % 8 == 0) {
             pass(TURN).await;
         }

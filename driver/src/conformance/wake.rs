@@ -14,7 +14,8 @@ pub(super) const TURN: Duration = Duration::from_millis(1);
 /// After this many turns in which nothing happens, nothing will.
 pub(super) const PATIENCE: usize = 2000;
 
-/// How often an operation may be interrupted in a row, or wake its task in vain.
+/// The limit on how often in a row an operation may be interrupted, or wake its task without
+/// progress.
 pub(super) const REPEATS: usize = 200;
 
 /// A waker that counts how often it was woken.

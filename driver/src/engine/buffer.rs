@@ -41,7 +41,7 @@ pub(crate) struct ReadBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// The most bytes that the next read may return.
+    /// The maximum number of bytes that the next read may return.
     limit: Option<usize>,
 }
 
@@ -131,8 +131,8 @@ pub(crate) fn take_write() -> Vec<u8> {
     if spare.capacity() == 0 { Vec::with_capacity(WRITE) } else { spare }
 }
 
-/// Returns a write buffer to the thread. One that is too small to be of use does not replace the
-/// spare one.
+/// Returns a write buffer to the thread. A buffer too small to be of use does not replace the spare
+/// one.
 #[inline]
 pub(crate) fn give_write(buffer: Vec<u8>) {
     if (WRITE..=KEEP_WRITE).contains(&buffer.capacity()) {

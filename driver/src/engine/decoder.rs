@@ -42,7 +42,7 @@ pub trait SenderAccess {
     fn with_sender(&mut self, f: impl FnOnce(&mut Sender));
 }
 
-/// What one call of [`Decoder::decode`] took from the input.
+/// The result of one call of [`Decoder::decode`].
 #[derive(Debug)]
 pub enum Decoded<'a, 'm> {
     /// A whole message.

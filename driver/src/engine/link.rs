@@ -124,7 +124,7 @@ impl<I: Io, C: Clock> Link<I, C> {
         }
     }
 
-    /// Cancels the timer and wakes the sending half, as the connection is over.
+    /// Cancels the timer and wakes the sending half, because the connection is over.
     fn finish(&mut self, error: Option<io::Error>) -> ReadOutcome {
         self.clock.cancel();
         self.wake_send_half();
@@ -193,7 +193,7 @@ impl<I: Io, C: Clock> Link<I, C> {
                 return Poll::Pending;
             }
             if self.write_side.was_unblocked() {
-                // No task reads from the peer meanwhile. That it accepts bytes again is a sign of
+                // No task reads from the peer meanwhile, but accepting bytes again is a sign of
                 // life too.
                 self.sender.handle_received();
             }
@@ -209,8 +209,8 @@ impl<I: Io, C: Clock> Link<I, C> {
         self.wakers.as_ref().is_some_and(|wakers| wakers.is_other(Half::Recv, waker))
     }
 
-    /// Returns true if the transport accepted nothing when it was last asked. It wakes the task
-    /// that asked.
+    /// Returns true if the latest write found the transport blocked. The transport will wake the
+    /// task that wrote.
     #[cfg(feature = "server")]
     pub(crate) fn is_blocked(&self) -> bool {
         self.write_side.is_blocked()

@@ -21,8 +21,8 @@ impl WakerList {
 
     /// Removes the waker of a task that has given up one of its waits.
     ///
-    /// Wake what this returns, without the lock: it may have stood for another wait of the same
-    /// task, which registers again when it runs.
+    /// Wake the returned waker, without holding the lock: it may also have served another wait of
+    /// the same task, which registers again when it runs.
     #[must_use]
     pub(crate) fn deregister(&mut self, waker: &Waker) -> Option<Waker> {
         let at = self.0.iter().position(|known| known.will_wake(waker))?;

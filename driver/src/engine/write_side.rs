@@ -15,11 +15,11 @@ pub(crate) struct WriteSide {
     needs_flush: bool,
     /// This end has closed its side.
     is_closed: bool,
-    /// The transport accepted nothing when it was last asked. It wakes the task that asked.
+    /// The latest write found the transport blocked. The transport will wake the task that wrote.
     is_blocked: bool,
     /// The latest write found a blocked transport accepting bytes again.
     was_unblocked: bool,
-    /// Why queued bytes were lost. Both halves of a connection report it.
+    /// The reason why queued bytes were lost. Both halves of a connection report it.
     error: Option<io::ErrorKind>,
 }
 
@@ -81,7 +81,7 @@ impl WriteSide {
         !self.needs_flush || self.error.is_some()
     }
 
-    /// Returns true if the transport accepted nothing when it was last asked.
+    /// Returns true if the latest write found the transport blocked.
     #[cfg(feature = "server")]
     pub(crate) fn is_blocked(&self) -> bool {
         self.is_blocked
@@ -102,7 +102,7 @@ impl WriteSide {
         self.error = Some(kind);
     }
 
-    /// Gives up flushing, as the connection is closed. Returns the error that ended writing.
+    /// Stops flushing, because the connection is closed. Returns the error that ended writing.
     pub(crate) fn abandon(&mut self) -> io::Error {
         self.needs_flush = false;
         (*self.error.get_or_insert(io::ErrorKind::NotConnected)).into()

@@ -7,7 +7,7 @@ use sockeye_core::MaskKeys;
 /// The randomness of one client connection, for [`client_with`](crate::client_with).
 ///
 /// The peer must not be able to predict either part: predictable mask keys let a server poison the
-/// caches between (RFC 6455 10.3). Only tests and simulations use predictable ones.
+/// caches of intermediaries (RFC 6455 10.3). Only tests and simulations use predictable ones.
 ///
 /// ```
 /// use sockeye_driver::Entropy;
@@ -29,8 +29,8 @@ pub struct Entropy {
 }
 
 impl Entropy {
-    /// Makes it of the nonce of the opening handshake (RFC 6455 4.1) and the source of mask keys,
-    /// from which each frame draws one (RFC 6455 5.3).
+    /// Combines the nonce of the opening handshake (RFC 6455 4.1) and a source of mask keys, from
+    /// which each frame draws one (RFC 6455 5.3).
     #[must_use]
     pub fn new(nonce: [u8; 16], mask_keys: MaskKeys) -> Self {
         Entropy { nonce, mask_keys }

@@ -14,7 +14,7 @@ use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{self as runtime, Clock, Io};
 use crate::tuning::{LINGER, READS_IN_A_ROW};
 
-/// Drives a [`Session`] over a transport. All rules are the session's.
+/// Drives a [`Session`] over a transport. The session implements all rules.
 #[derive(Debug)]
 pub(crate) struct Opening<I, C> {
     pub(crate) session: Session,
@@ -27,14 +27,14 @@ pub(crate) struct Opening<I, C> {
     is_closed: bool,
     /// The transport has accepted bytes since its last flush.
     needs_flush: bool,
-    /// Until when to close this side, once the session has ended.
+    /// The deadline for closing this side, set when the session ends.
     close_deadline: Option<Instant>,
     reads_in_a_row: u8,
-    /// Why writing failed. The peer may have sent something before that, so reading continues.
+    /// The error that ended writing. The peer may have sent something before, so reading continues.
     write_error: Option<io::Error>,
 }
 
-/// What the session reports, without borrowing the input.
+/// An event of the session that does not borrow the input.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "only servers answer plain HTTP"))]
 pub(crate) enum OpeningEvent {
@@ -153,7 +153,8 @@ impl<I: Io, C: Clock> Opening<I, C> {
                 return Ok(Poll::Ready(()));
             }
         }
-        // Bytes that the session leaves wait for room, and EOF would be read again and again.
+        // If the session has left input, it needs room and not more input. After EOF every read
+        // would return EOF again.
         if self.is_eof || !self.input.is_empty() {
             return Ok(Poll::Pending);
         }
@@ -181,7 +182,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
         Poll::Ready(())
     }
 
-    /// Writes and flushes everything that the session has queued, or fails to.
+    /// Writes and flushes everything that the session has queued. Keeps an error in `write_error`.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let result = self.poll_write_and_flush(cx);
         if let Poll::Ready(Err(error)) = result {
@@ -212,8 +213,8 @@ impl<I: Io, C: Clock> Opening<I, C> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes everything that is queued. It fails if the transport does, or if `deadline` passes;
-    /// without a deadline the session's own applies.
+    /// Writes everything that is queued. Returns an error if the transport fails or `deadline`
+    /// passes. Without a `deadline`, the session's own deadlines apply.
     pub(crate) async fn flush(&mut self, deadline: Option<Instant>) -> io::Result<()> {
         poll_fn(|cx| {
             loop {
@@ -244,7 +245,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
     /// Takes the body as far as it has arrived. Returns true if that completes it.
     #[cfg(feature = "server")]
     pub(crate) fn take_arrived_body(&mut self) -> bool {
-        // An empty input would ask a waiting client for its body.
+        // With an empty input, the session would send a 100 to a client that waits for one.
         !self.input.is_empty() && matches!(self.take_event(), Some(OpeningEvent::BodyEnd))
     }
 

@@ -8,7 +8,7 @@ use sockeye_core::Instant;
 
 use crate::runtime::io::Clock;
 
-/// Waits until `deadline` has passed on `clock`. Returns the time then.
+/// Waits until `deadline` has passed on `clock`, and returns the current time.
 ///
 /// To wait for a condition or a deadline, poll the condition first, then this.
 pub(crate) fn poll_deadline<C: Clock>(

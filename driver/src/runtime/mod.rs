@@ -1,5 +1,5 @@
-//! What a runtime implements: a byte stream and a clock, and for a server tasks and listening
-//! sockets.
+//! The traits that a runtime implements: a byte stream and a clock, and for a server also tasks and
+//! listening sockets.
 
 #[cfg(feature = "server")]
 pub(crate) mod address;

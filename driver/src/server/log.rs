@@ -1,4 +1,4 @@
-//! What a server logs, with the feature `tracing`.
+//! The log events of a server, emitted with the feature `tracing`.
 #![cfg_attr(
     not(feature = "tracing"),
     expect(unused_variables, reason = "without the feature, nothing is logged")

@@ -16,9 +16,10 @@
 //! everything in the queue at once. The only queue is the core's, and no channel leads to it.
 //! Pushes that are made during the opening handshake wait in `EarlyPushes` until the 101 is sent.
 //!
-//! The rooms are layers, and each imports only those before it: `registry` (what the server knows
-//! of its connections, and how a push reaches one), `api` (what applications use), `connection`
-//! (the task), `accept` (listening sockets and the accept loop), `lifecycle` (the whole server).
+//! The modules are layers, and each imports only those before it: `registry` (the connections that
+//! the server knows, and the path of a push to each), `api` (the types that applications use),
+//! `connection` (the task), `accept` (listening sockets and the accept loop), `lifecycle` (the
+//! whole server).
 //!
 //! Each runtime's crate implements [`Runtime`] and re-exports these types.
 //!

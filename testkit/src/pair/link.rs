@@ -64,7 +64,7 @@ pub struct Pair {
     pub to_server: Link,
     /// The time, in nanoseconds.
     pub now: u64,
-    /// The most bytes written or delivered in one step.
+    /// The maximum number of bytes written or delivered in one step.
     pub chunk: usize,
 }
 

@@ -28,7 +28,7 @@ pub enum Fail {
 pub struct Faults {
     /// Whether operations are pending first.
     pub pending: Pending,
-    /// The most bytes of one read or write.
+    /// The maximum number of bytes of one read or write.
     pub chunk: usize,
     /// Whether every operation is interrupted first.
     pub interrupted: bool,

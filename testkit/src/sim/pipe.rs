@@ -128,7 +128,7 @@ impl Pipe {
         wake(&mut rx.writer);
     }
 
-    /// Returns the most bytes of one write.
+    /// Returns the maximum number of bytes of one write.
     fn write_limit(&self) -> usize {
         self.faults.chunk.min(self.tx.lock().unwrap().capacity.max(self.faults.buffer))
     }

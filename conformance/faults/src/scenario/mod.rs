@@ -54,7 +54,7 @@ enum Scenario {
     Bytes,
 }
 
-/// What every scenario gets.
+/// The options and the report, which every scenario receives.
 struct Context<'r> {
     adapter: Adapter,
     quick: bool,

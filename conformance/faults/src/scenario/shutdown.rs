@@ -80,7 +80,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// What a peer received.
+/// The messages and the Close that a peer received.
 struct Received {
     id: String,
     count: u64,

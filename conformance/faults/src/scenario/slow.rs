@@ -30,7 +30,7 @@ struct Scene {
     before: u64,
 }
 
-/// What a reader has received.
+/// The messages and the Close that a reader has received.
 #[derive(Debug, Default)]
 struct Read {
     numbers: Vec<u64>,

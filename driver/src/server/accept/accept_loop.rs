@@ -25,7 +25,7 @@ use crate::server::registry::settings::Settings;
 /// process has no file descriptors left, and other connections must end first.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-/// An open port, and what its connections need.
+/// An open port, with the state that its connections need.
 pub(crate) struct AcceptLoop<R: Runtime, H> {
     pub(crate) listener: R::Listener,
     pub(crate) settings: Arc<Settings>,

@@ -1,4 +1,4 @@
-//! What applications use: handlers of events, handles to push with, and the options of a port.
+//! The API for applications: event handlers, handles to push with, and the options of a port.
 
 pub(crate) mod block_on;
 pub mod blocking;

@@ -33,11 +33,11 @@ pub(crate) struct MessagePhase<R: Runtime, H> {
     hold: usize,
     /// Decode before reading: the input may already hold a whole message.
     has_undecoded_input: bool,
-    /// A method has failed. No other is called but [`Handler::close`].
+    /// A method of the handler has failed. From then on only [`Handler::close`] is called.
     handler_failed: bool,
 }
 
-/// What the task does next.
+/// The next step of the task.
 pub(crate) enum Next {
     DeliverBatch,
     CallDrained,
@@ -186,8 +186,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         close_if_failed(&**handler, client, link, handler_failed, outcome);
     }
 
-    /// Drops the transport, so that it does not wait for [`Handler::close`]. Returns how the
-    /// connection ended.
+    /// Drops the transport, so that it does not stay open during [`Handler::close`]. Returns how
+    /// the connection ended.
     pub(crate) fn end(self) -> (CloseInfo, Arc<H>) {
         let MessagePhase { reader, link, client, handler, .. } = self;
         let info = link.close_info().unwrap_or_else(CloseInfo::unknown);

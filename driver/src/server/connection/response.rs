@@ -1,4 +1,4 @@
-//! HTTP responses: what the server adds to those of the application.
+//! The server's own HTTP responses, and its additions to those of the application.
 
 use std::time::SystemTime;
 

@@ -23,7 +23,7 @@ use crate::server::registry::early_pushes::Deferred;
 use crate::server::registry::hub::{Hub, shutdown_frame};
 use crate::server::registry::info::Status;
 
-/// What the HTTP phase hands to the message phase.
+/// The state that the HTTP phase passes to the message phase.
 pub(crate) struct Upgraded<R: Runtime> {
     pub(crate) reader: Reader,
     pub(crate) link: TaskLink<R::Io, R::Clock>,
@@ -54,7 +54,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     let entry = client.entry();
     entry.set_status(Status::Handshake);
     entry.begin_handshake();
-    // The application may take long to decide.
+    // The application may take a long time to decide.
     opening.release();
     let accepted = decide(handler, client, &upgrade).await.and_then(|acceptance| {
         opening.session.accept(upgrade, &acceptance.accept).map_err(|error| {

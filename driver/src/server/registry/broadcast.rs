@@ -10,7 +10,7 @@ use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::Command;
 use crate::server::registry::settings::Settings;
 
-/// For how many connections a [broadcast](crate::server::ServerHandle::broadcast) was queued.
+/// The result of a [broadcast](crate::server::ServerHandle::broadcast), as numbers of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Broadcast {

@@ -97,7 +97,7 @@ impl Entry {
             Phase::Http(_) => return Err(PushError::NotWebSocket),
             Phase::Ended => return Err(self.ended_error()),
         };
-        // Push without the lock: a task that this wakes may run at once and take it.
+        // Push without holding the lock: a task that this wakes may run at once and take the lock.
         target.push(command)
     }
 
@@ -158,7 +158,7 @@ impl Entry {
             Phase::Http(waker) | Phase::Handshake(waker, _) => Err(waker.take()),
             Phase::Ended => return Err(self.ended_error()),
         };
-        // Without the lock, like a push.
+        // Without holding the lock, like a push.
         match (target, flag) {
             (Ok(target), Flag::Aborted) => target.abort(),
             (Ok(target), Flag::Protected) => target.set_protected(on),
@@ -238,7 +238,8 @@ impl Entry {
         };
         let old = std::mem::replace(&mut *phase, Phase::Http(waker));
         drop(phase);
-        // Drop deferred functions without the lock: they may own anything, even the last client.
+        // Drop deferred functions without holding the lock: they may own anything, even the last
+        // client.
         drop(old);
     }
 

@@ -1,4 +1,4 @@
-//! What the server knows of a connection.
+//! The server's information about a connection.
 
 use std::fmt;
 use std::time::Duration;

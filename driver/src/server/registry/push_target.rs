@@ -9,7 +9,7 @@ use sockeye_core::{CloseFrame, Instant, Opcode, OutgoingFrame, Payload, Prepared
 
 use crate::server::registry::error::PushError;
 
-/// Something to send.
+/// A message or a frame for a connection to send.
 #[derive(Debug, Clone)]
 pub(crate) enum Command<'a> {
     Message(Payload<'a>),
@@ -30,8 +30,8 @@ impl Command<'_> {
         }
     }
 
-    /// Returns the payload's length in bytes. `None` for a control frame, which is queued however
-    /// full the queue is.
+    /// Returns the payload's length in bytes. Returns `None` for a control frame, which is queued
+    /// even if the queue is full.
     pub(crate) fn data_len(&self) -> Option<usize> {
         match self {
             Command::Message(payload) => Some(payload.as_bytes().len()),
@@ -60,12 +60,12 @@ impl Command<'_> {
 pub(crate) enum Flusher {
     /// The connection's task, as after any push.
     Task,
-    /// The thread that waited. It may be the connection's own thread, and then no other flushes
-    /// while it blocks.
+    /// The thread that waited. It may be the connection's own thread; while that thread blocks, no
+    /// other one flushes.
     Waiter,
 }
 
-/// Where the pushes to an open connection go.
+/// The destination of pushes to an open connection.
 ///
 /// The one implementation is the connection's shared link. The trait hides the types of its
 /// transport and clock, so that the registry can hold the connections of all runtimes.
@@ -84,7 +84,7 @@ pub(crate) trait PushTarget: Send + Sync {
     /// Deregisters a waiter that gave up.
     fn deregister_waiter(&self, waker: &Waker);
 
-    /// Returns what [`Info`](crate::server::Info) says of an open connection.
+    /// Returns the part of [`Info`](crate::server::Info) that only an open connection has.
     fn facts(&self) -> Facts;
 
     fn state(&self) -> State;
@@ -110,7 +110,7 @@ impl fmt::Debug for dyn PushTarget {
 /// [`Entry`]: crate::server::registry::entry::Entry
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// How many bytes wait to be written.
+    /// The length of the queue in bytes.
     pub(crate) queued: usize,
     pub(crate) deflate: Option<Negotiated>,
     pub(crate) round_trip: Option<Duration>,

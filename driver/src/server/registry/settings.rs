@@ -37,7 +37,7 @@ impl Settings {
     }
 }
 
-/// What happens to a push when there is no room for it.
+/// The policy for a push that finds no room.
 ///
 /// No room means that [`Config::high_water_mark`] bytes or more wait for this peer, or that
 /// [`Limits::max_queued`] bytes wait on all connections together.

@@ -1,4 +1,4 @@
-//! What any task or thread may do with an open connection.
+//! The operations on an open connection that any task or thread may call.
 
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};

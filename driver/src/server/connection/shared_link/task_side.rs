@@ -1,4 +1,4 @@
-//! What a connection's own task does with its link.
+//! The operations on a link that only the connection's own task calls.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -15,8 +15,8 @@ use crate::runtime::io::{Clock, Io};
 use crate::server::connection::shared_link::{SharedLink, unlock_and_wake};
 use crate::server::registry::push_target::{Command, PushTarget};
 
-/// The task's handle to a [`SharedLink`]: the only one that reads, and that learns of a drained
-/// queue.
+/// The task's handle to a [`SharedLink`]: the only handle that reads, and that reports when the
+/// queue has drained.
 #[derive(Debug)]
 pub(crate) struct TaskLink<I, C> {
     shared: Arc<Mutex<SharedLink<I, C>>>,
@@ -46,7 +46,7 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
         unlock_and_wake(shared, None);
     }
 
-    /// Waits until the queue is below its high-water mark, or the connection is not open any more.
+    /// Waits until the queue is below its high-water mark, or the connection is no longer open.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut shared = lock(&self.shared);
         if shared.clear_full_flag() {
@@ -81,7 +81,7 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
 }
 
 impl<I: Io + Send + 'static, C: Clock + Send + 'static> TaskLink<I, C> {
-    /// Returns the link as the registry knows it.
+    /// Returns the link as the target of pushes, for the registry.
     pub(crate) fn push_target(&self) -> Arc<dyn PushTarget> {
         self.shared.clone()
     }
