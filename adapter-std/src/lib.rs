@@ -34,7 +34,7 @@
 //! ```
 //!
 //! The protocol is in [`protocol`]; this crate drives it with blocking reads and writes. The
-//! timeouts of the socket keep the deadlines of [`Config`]: see [`Stream`] for what a custom
+//! timeouts of the socket enforce the deadlines of [`Config`]: see [`Stream`] for what a custom
 //! transport needs. Names that `sockeye-tokio` and `sockeye-smol` have too mean the same here,
 //! without the `await`.
 //!

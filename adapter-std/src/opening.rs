@@ -45,7 +45,8 @@ impl<S: Stream> Opening<S> {
         })
     }
 
-    /// Waits for the next event: writes what is queued, reads, and keeps the session's deadlines.
+    /// Waits for the next event: writes what is queued, reads, and enforces the session's
+    /// deadlines.
     pub(crate) fn next_event(&mut self) -> io::Result<OpeningEvent> {
         loop {
             if let Some(event) = self.take_event() {
@@ -165,8 +166,8 @@ impl<S: Stream> Opening<S> {
         self.write_error.take()
     }
 
-    /// Returns the open connection. The session must have reported [`Open`](OpeningEvent::Open), and
-    /// everything must have been written.
+    /// Returns the open connection. The session must have reported [`Open`](OpeningEvent::Open),
+    /// and everything must have been written.
     pub(crate) fn into_websocket(self, config: &Config, opened: &Opened) -> io::Result<WebSocket<S>> {
         let Ok(connection) = self.session.into_connection() else {
             return Err(io::ErrorKind::NotConnected.into());

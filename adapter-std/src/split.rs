@@ -25,7 +25,7 @@ const CHECKS_PER_CLOSE_TIMEOUT: u32 = 4;
 
 /// The receiving half of a [`WebSocket`].
 ///
-/// It drives the connection: it answers pings and Closes, and keeps deadlines, only while it
+/// It drives the connection: it answers pings and Closes, and enforces deadlines, only while it
 /// receives.
 ///
 /// It takes the lock that it shares with the other half to answer control frames, but not to decode

@@ -23,7 +23,7 @@ use crate::writer::MessageWriter;
 /// An open WebSocket connection. Its methods block.
 ///
 /// Receive in a loop. While a receive waits, it also answers pings, completes the closing handshake
-/// and keeps deadlines:
+/// and enforces deadlines:
 ///
 /// ```no_run
 /// # fn f(mut ws: sockeye_std::WebSocket) -> Result<(), sockeye_std::Error> {

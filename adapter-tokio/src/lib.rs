@@ -79,8 +79,8 @@ mod stream;
 /// ```
 ///
 /// For another transport, such as TLS, implement [`Io`] for its connections, [`Listener`] for its
-/// source of connections, and [`Runtime`] with [`TokioClock`]. Then build a [`driver::server::Server`]
-/// with `builder_on` and `listen_with`.
+/// source of connections, and [`Runtime`] with [`TokioClock`]. Then build a
+/// [`driver::server::Server`] with `builder_on` and `listen_with`.
 ///
 /// [`Listener`]: server::Listener
 /// [`Runtime`]: server::Runtime

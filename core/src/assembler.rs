@@ -132,8 +132,8 @@ impl Assembler {
 
     /// Takes one event of `receiver`. Returns `None` while its message is incomplete.
     ///
-    /// This replaces [`poll`](Assembler::poll) for callers that drive the two halves of a connection
-    /// themselves.
+    /// This replaces [`poll`](Assembler::poll) for callers that drive the two halves of a
+    /// connection themselves.
     ///
     /// # Errors
     ///

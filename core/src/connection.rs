@@ -256,18 +256,18 @@ impl Connection {
     /// # Messages that are compressed already
     ///
     /// A first frame with [`Flags::rsv1`](crate::Flags#structfield.rsv1) begins a message that was
-    /// compressed elsewhere, such as one that a relay forwards. Its frames are sent as they are. The
-    /// connection does not inflate them, so it does not check text for UTF-8, and
+    /// compressed elsewhere, such as one that a relay forwards. Its frames are sent as they are.
+    /// The connection does not inflate them, so it does not check text for UTF-8, and
     /// [`Config::max_send_size`](crate::Config#structfield.max_send_size) limits the compressed
     /// size.
     ///
     /// The peer inflates such a message with the window of *this* connection. So the message must
-    /// not refer to messages before it, and needs a window no larger than negotiated here. Both hold
-    /// if [`Negotiated::can_relay`](crate::deflate::Negotiated::can_relay) returns true. Otherwise
-    /// inflate the message, and send it with [`send`](Connection::send).
+    /// not refer to messages before it, and needs a window no larger than negotiated here. Both
+    /// hold if [`Negotiated::can_relay`](crate::deflate::Negotiated::can_relay) returns true.
+    /// Otherwise inflate the message, and send it with [`send`](Connection::send).
     ///
-    /// Own messages may come before and after: the next one that the connection compresses refers to
-    /// nothing before it.
+    /// Own messages may come before and after: the next one that the connection compresses refers
+    /// to nothing before it.
     ///
     /// # Errors
     ///

@@ -118,8 +118,8 @@ pub struct Frame<'a> {
 
 /// A frame to be sent, and whether the connection is asked to compress its message.
 ///
-/// A `&Frame` converts to it and leaves that to the [`CompressionPolicy`](crate::deflate::CompressionPolicy). For a
-/// request see [`Frame::compress`].
+/// A `&Frame` converts to it and leaves that to the
+/// [`CompressionPolicy`](crate::deflate::CompressionPolicy). For a request see [`Frame::compress`].
 #[derive(Debug, Clone, Copy)]
 pub struct OutgoingFrame<'a> {
     /// The frame.
@@ -169,9 +169,10 @@ impl<'a> Frame<'a> {
         self
     }
 
-    /// Requests that the message that begins with this frame be compressed, or not be compressed, like
-    /// [`Payload::compress`](crate::Payload::compress). The request has no effect on a continuation,
-    /// on a control frame, or on a frame that is compressed already ([`Flags::rsv1`]).
+    /// Requests that the message that begins with this frame be compressed, or not be compressed,
+    /// like [`Payload::compress`](crate::Payload::compress). The request has no effect on a
+    /// continuation, on a control frame, or on a frame that is compressed already
+    /// ([`Flags::rsv1`]).
     ///
     /// ```
     /// # use sockeye_core::{Connection, Frame, SendError};

@@ -33,7 +33,7 @@ use state::Closing;
 /// of sending: no message inside another, nothing after a Close, and a bound on the length of the
 /// queue.
 ///
-/// It also drives the closing handshake and keeps the deadlines, because both end in sending a
+/// It also drives the closing handshake and enforces the deadlines, because both end in sending a
 /// frame.
 pub struct Sender {
     config: Arc<Config>,

@@ -64,8 +64,8 @@
 //!    says on which threads they are used.
 //! 5. Re-export what applications need. `pub use sockeye_driver as driver;` gives them the rest.
 //!
-//! Nothing but a server needs `Send`: a [`WebSocket`] over an `Rc` works in a local task. The driver
-//! never reads [`std::time::Instant`] itself, which panics on `wasm32-unknown-unknown`. Only
+//! Nothing but a server needs `Send`: a [`WebSocket`] over an `Rc` works in a local task. The
+//! driver never reads [`std::time::Instant`] itself, which panics on `wasm32-unknown-unknown`. Only
 //! [`to_core_instant`] and [`to_std_instant`] do, for the clocks that use it.
 //!
 //! # Features

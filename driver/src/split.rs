@@ -23,8 +23,8 @@ type SharedLink<I, C> = Arc<Mutex<Link<I, C>>>;
 
 /// The receiving half of a [`WebSocket`], created by [`WebSocket::split`].
 ///
-/// It drives the connection: it answers pings and Closes and keeps the deadlines, but only while it
-/// receives.
+/// It drives the connection: it answers pings and Closes and enforces the deadlines, but only while
+/// it receives.
 ///
 /// It shares a lock with the other half, and takes it to read from the transport and to answer
 /// control frames. It does not hold the lock while it decodes messages or waits.

@@ -27,7 +27,7 @@ pub(crate) use poll::poll_ready;
 /// An open WebSocket connection.
 ///
 /// Receive in a loop. While a receive waits, it also answers pings, completes the closing handshake
-/// and keeps the deadlines:
+/// and enforces the deadlines:
 ///
 /// ```no_run
 /// # async fn f(mut ws: sockeye_driver::WebSocket<impl sockeye_driver::Io, impl sockeye_driver::Clock>)
@@ -55,7 +55,7 @@ pub struct WebSocket<I, C> {
 }
 
 impl<I: Io, C: Clock> WebSocket<I, C> {
-    /// Drives `connection` over `io`. `unread` are the bytes that were read after the head of the
+    /// Drives `connection` over `io`. `unread` holds the bytes that were read after the head of the
     /// opening handshake.
     #[must_use]
     pub fn new(connection: Connection, unread: &[u8], io: I, clock: C) -> Self {

@@ -1,5 +1,5 @@
-//! The checks for adapters: they accept the transports and clocks of the tests, and find each breach
-//! of the contract.
+//! The checks for adapters: they accept the transports and clocks of the tests, and find each
+//! breach of the contract.
 
 use std::cell::Cell;
 use std::future::poll_fn;

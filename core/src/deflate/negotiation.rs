@@ -35,8 +35,8 @@ impl Negotiated {
     /// `source` can be sent on the connection with these, as it is.
     ///
     /// It can if the message refers to no earlier one, because `source` has no context takeover in
-    /// the direction that was received, and if its window is no larger than the one negotiated here.
-    /// To make sure of both, negotiate the source with
+    /// the direction that was received, and if its window is no larger than the one negotiated
+    /// here. To make sure of both, negotiate the source with
     /// [`peer_context_takeover(false)`](Deflate::peer_context_takeover) and a suitable
     /// [`peer_window_bits`](Deflate::peer_window_bits).
     ///

@@ -41,8 +41,8 @@ impl Response {
         Response::from_parsed(status, Version::Http11, Headers::default())
     }
 
-    /// Creates the head of a response that another HTTP library has parsed. Limits of size and number
-    /// do not apply again.
+    /// Creates the head of a response that another HTTP library has parsed. Limits of size and
+    /// number do not apply again.
     ///
     /// # Errors
     ///
@@ -100,8 +100,8 @@ impl Response {
 
     /// Marks the response as the answer to this request: for a HEAD request,
     /// [`encode`](Response::encode) omits the body (RFC 9110 9.3.2: "the server MUST NOT send
-    /// content in the response"). For an HTTP/2 request it removes `Connection` and `Upgrade`, which
-    /// HTTP/2 forbids (RFC 9113 8.2.2).
+    /// content in the response"). For an HTTP/2 request it removes `Connection` and `Upgrade`,
+    /// which HTTP/2 forbids (RFC 9113 8.2.2).
     #[must_use]
     pub fn in_answer_to(mut self, request: &Request) -> Self {
         self.head_only = request.method() == "HEAD";

@@ -103,8 +103,8 @@ impl Receiver {
         Ok((declared.saturating_add(header.len), frames))
     }
 
-    /// Checks the limits for a frame of `len` bytes. The frames before it declared `declared` bytes;
-    /// with this frame the message has `frames` frames.
+    /// Checks the limits for a frame of `len` bytes. The frames before it declared `declared`
+    /// bytes; with this frame the message has `frames` frames.
     #[inline]
     pub(super) fn check_limits(
         &self,

@@ -89,8 +89,8 @@ impl Session {
         self.answer(response, false);
     }
 
-    /// Answers a plain HTTP request like [`respond`](Session::respond), and ends the connection with
-    /// that: the response says `Connection: close`.
+    /// Answers a plain HTTP request like [`respond`](Session::respond), and ends the connection
+    /// with that: the response says `Connection: close`.
     pub fn respond_last(&mut self, response: Response) {
         self.answer(response, true);
     }

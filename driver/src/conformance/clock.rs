@@ -21,7 +21,8 @@ const FAR: Duration = Duration::from_secs(3600);
 /// Checks that a clock keeps the [contract of `Clock`](Clock#contract).
 ///
 /// `clock` returns a new clock, like [`Runtime::clock`](crate::server::Runtime::clock): all of them
-/// must share an epoch. `pass` lets at least as much time pass, on these clocks, as it is asked for.
+/// must share an epoch. `pass` lets at least as much time pass, on these clocks, as it is asked
+/// for.
 ///
 /// # Errors
 ///

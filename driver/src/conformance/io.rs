@@ -98,8 +98,8 @@ fn pending_read(io: &mut impl Io) -> Result<Probe, Breach> {
     Ok(latest)
 }
 
-/// Writes until the transport is full. Returns the waker that it must wake, or `None` if it does not
-/// become full. `renew` is whether each poll has a waker of its own.
+/// Writes until the transport is full. Returns the waker that it must wake, or `None` if it does
+/// not become full. `renew` is whether each poll has a waker of its own.
 async fn fill<P: AsyncFnMut(Duration)>(
     io: &mut impl Io,
     renew: bool,

@@ -1,8 +1,8 @@
 //! Checks that an [`Io`](crate::Io) or a [`Clock`](crate::Clock) keeps its contract.
 //!
 //! The author of an adapter runs [`check_io`] and [`check_clock`] in a test. Both take a function
-//! that lets time pass, because a check must wait for wake-ups that may not come. In an adapter it is
-//! the `sleep` of its runtime; in a simulation it moves the clock.
+//! that lets time pass, because a check must wait for wake-ups that may not come. In an adapter it
+//! is the `sleep` of its runtime; in a simulation it moves the clock.
 //!
 //! ```
 //! # use std::io;

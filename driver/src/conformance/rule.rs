@@ -26,7 +26,8 @@ pub enum Rule {
     SeparateWakers,
     /// A pending operation does not wake its task without end.
     NoSpinning,
-    /// Once `poll_flush` has returned `Ready`, the written bytes reach the peer without another call.
+    /// Once `poll_flush` has returned `Ready`, the written bytes reach the peer without another
+    /// call.
     Flush,
     /// `poll_close` sends what was written and then the end.
     Close,

@@ -10,10 +10,11 @@ use crate::conformance::wake::{PATIENCE, Probe, TURN};
 use crate::runtime::io::Io;
 use crate::tuning::WRITE_SLICES;
 
-/// How many bytes are sent in each direction.
+/// The number of bytes sent in each direction.
 const TRANSFER: usize = 20_000;
 
-/// Many bytes arrive unharmed in both directions, with writes of many slices and reads of all sizes.
+/// Many bytes arrive intact in both directions, with writes of many slices and reads of all
+/// sizes.
 pub(super) async fn transfer<P: AsyncFnMut(Duration)>(
     (mut io, mut peer): (impl Io, impl Io),
     pass: &mut P,

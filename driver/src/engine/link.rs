@@ -63,7 +63,7 @@ impl<I: Io, C: Clock> Link<I, C> {
     }
 
     /// Waits for the peer: writes what is queued, closes this end's side when that is due, reads
-    /// into `input`, and keeps the deadlines. Reading continues while writing is blocked.
+    /// into `input`, and enforces the deadlines. Reading continues while writing is blocked.
     ///
     /// If it returns `Pending` and `input` is not empty, the caller must decode what it holds
     /// before the task waits.
@@ -171,7 +171,7 @@ impl<I: Io, C: Clock> Link<I, C> {
 
     /// Waits until the queue is drained as far as `to` says.
     ///
-    /// It keeps the deadlines, unless another task receives and keeps them.
+    /// It enforces the deadlines, unless another task receives and enforces them.
     pub(crate) fn poll_drain(
         &mut self,
         cx: &mut Context<'_>,

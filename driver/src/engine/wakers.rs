@@ -69,8 +69,8 @@ impl Wake for HalfWakers {
 
 /// A guard that the receiving half holds.
 ///
-/// While it lives, the receiving half keeps the deadlines. When it is dropped, the sending half, if
-/// it waits, wakes up and keeps them itself.
+/// While it lives, the receiving half enforces the deadlines. When it is dropped, the sending half,
+/// if it waits, wakes up and keeps them itself.
 #[derive(Debug)]
 pub(crate) struct RecvHalfGuard(pub(crate) Arc<HalfWakers>);
 

@@ -70,7 +70,8 @@ impl<I: Io, C: Clock> Opening<I, C> {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Waits for the next event: writes what is queued, reads, and keeps the session's deadlines.
+    /// Waits for the next event: writes what is queued, reads, and enforces the session's
+    /// deadlines.
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OpeningEvent>> {
         loop {
             if let Some(deadline) = self.close_deadline {
@@ -143,8 +144,8 @@ impl<I: Io, C: Clock> Opening<I, C> {
         event
     }
 
-    /// Reads, unless a deadline has passed or more input cannot help. Returns `Ready` if the session
-    /// must be polled again.
+    /// Reads, unless a deadline has passed or more input cannot help. Returns `Ready` if the
+    /// session must be polled again.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
         if let Some(deadline) = self.session.poll_timeout() {
             let now = self.clock.now();

@@ -7,8 +7,8 @@ use sockeye_core::Instant;
 
 /// A byte stream that can be polled: a socket, a pipe, or TLS over either.
 ///
-/// It is what the async I/O traits of the runtimes have in common, with `&mut self` for `Unpin`
-/// types. An adapter implements it once, for all the streams of its runtime. `Box<dyn Io>` and
+/// It is the common part of the runtimes' async I/O traits, with `&mut self` for `Unpin` types. An
+/// adapter implements it once, for all the streams of its runtime. `Box<dyn Io>` and
 /// `&mut I` are transports too.
 ///
 /// # Contract
@@ -17,14 +17,14 @@ use sockeye_core::Instant;
 ///
 /// **Waking.** An operation that returns `Pending` wakes its task once it can make progress. It
 /// wakes the waker of the latest poll: a later poll may come from another task. Reading keeps one
-/// waker; writing, flushing and closing share another one. Waking too often is allowed, but not
-/// without end.
+/// waker; writing, flushing and closing share another one. A spurious wake is allowed, but not an
+/// endless series of them.
 ///
 /// **Before the task sleeps**, everything that was written has been flushed, or
 /// [`poll_flush`](Io::poll_flush) has returned `Pending`. While [`poll_write`](Io::poll_write)
 /// returns `Pending`, the driver does not flush. So a stream with a buffer of its own empties it in
-/// `poll_write` when it is full. A stream whose reads produce bytes to send, like TLS, sends them in
-/// [`poll_read`](Io::poll_read).
+/// `poll_write` when it is full. A stream whose reads produce bytes to send, like TLS, sends them
+/// in [`poll_read`](Io::poll_read).
 ///
 /// **Errors.** [`Interrupted`](io::ErrorKind::Interrupted) means "call again at once". After any
 /// other error of `poll_write` or `poll_flush`, neither is called again, but reading continues: the
@@ -33,8 +33,8 @@ use sockeye_core::Instant;
 ///
 /// **Threads.** The driver has `&mut` access, so calls never overlap. A [`WebSocket`] polls on the
 /// thread of its task and needs no `Send`. The halves of [`split`](crate::WebSocket::split) poll on
-/// the threads of their tasks, under a lock. A server's connection reads and closes on its own task,
-/// but writes and flushes on the thread of any push that waits for room.
+/// the threads of their tasks, under a lock. A server's connection reads and closes on its own
+/// task, but writes and flushes on the thread of any push that waits for room.
 ///
 /// [`WebSocket`]: crate::WebSocket
 ///
@@ -129,9 +129,9 @@ pub trait Io {
     /// Writes some bytes of `slices`, in their order, and returns how many.
     ///
     /// There is at least one slice, at most [`WRITE_SLICES`](crate::tuning::WRITE_SLICES), and none
-    /// is empty. Writing a part of the first one is enough. Writing nothing is not: the driver takes
-    /// zero for the error [`WriteZero`](io::ErrorKind::WriteZero). The next call may pass other
-    /// slices, but they begin where this write stopped.
+    /// is empty. Writing a part of the first one is enough. Writing nothing is not: the driver
+    /// treats zero as the error [`WriteZero`](io::ErrorKind::WriteZero). The next call may pass
+    /// other slices, but they begin where this write stopped.
     ///
     /// # Errors
     ///
@@ -167,8 +167,8 @@ pub trait Io {
 ///
 /// The feature `conformance` checks these rules.
 ///
-/// **Epoch.** The driver compares the instants of a clock only with one another, so the epoch is the
-/// clock's own: the start of the process, of a simulation, of the page. All clocks of one
+/// **Epoch.** The driver compares the instants of a clock only with one another, so the epoch is
+/// the clock's own: the start of the process, of a simulation, of the page. All clocks of one
 /// [`Runtime`](crate::server::Runtime) share an epoch, because [`Info`](crate::server::Info) shows
 /// the times of connections side by side. [`to_core_instant`](crate::to_core_instant) is for clocks
 /// that count with [`std::time::Instant`].
@@ -178,8 +178,8 @@ pub trait Io {
 /// deadline most of the time, so the timer should take memory only while it is set.
 ///
 /// **Threads.** A [`WebSocket`](crate::WebSocket) polls its clock on the thread of its task. A
-/// server does so on the thread of any push that waits for room too. That thread may lie outside the
-/// runtime: a clock that needs the runtime's context to create a timer keeps a handle to it.
+/// server does so on the thread of any push that waits for room too. That thread may lie outside
+/// the runtime: a clock that needs the runtime's context to create a timer keeps a handle to it.
 ///
 /// # Examples
 ///
@@ -235,12 +235,12 @@ pub trait Clock {
     /// returns `Pending` and wakes the waker of the latest call at the deadline. A late wake is
     /// allowed; it delays the timeout.
     ///
-    /// A deadline that has passed is `Ready` at once, or wakes the task at once. A deadline may also
-    /// lie centuries ahead, up to the last [`Instant`].
+    /// A deadline that has passed is `Ready` at once, or wakes the task at once. A deadline may
+    /// also lie centuries ahead, up to the last [`Instant`].
     fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()>;
 
-    /// Cancels the timer, if it is set, and frees its memory. The timer does not wake the task after
-    /// that.
+    /// Cancels the timer, if it is set, and frees its memory. The timer does not wake the task
+    /// after that.
     fn cancel(&mut self);
 }
 

@@ -103,8 +103,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Spawns a task that runs `future` to its end. The server calls it on its own tasks only: in
     /// [`Server::run`](crate::server::Server::run) and in the task of each port.
     ///
-    /// The future catches the panics of handlers. A runtime that drops it early ends the connection,
-    /// without a Close.
+    /// The future catches the panics of handlers. A runtime that drops it early ends the
+    /// connection, without a Close.
     ///
     /// # Errors
     ///
@@ -215,9 +215,9 @@ pub trait Listener {
     ///
     /// # Errors
     ///
-    /// Returns an error if a connection could not be accepted. The listener is polled again: at once
-    /// if the kind of the error is about one connection (aborted, refused, reset, interrupted, timed
-    /// out), otherwise after a pause that grows from 5 ms to 1 s.
+    /// Returns an error if a connection could not be accepted. The listener is polled again: at
+    /// once if the kind of the error is about one connection (aborted, refused, reset, interrupted,
+    /// timed out), otherwise after a pause that grows from 5 ms to 1 s.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted<Self::Io>>>;
 }
 

@@ -9,7 +9,7 @@ pub fn server(address: &str) -> io::Result<Server> {
         if upgrade.path() == "/private" {
             return Ok(Decision::Respond(Response::text(403, "not for you\n")));
         }
-        // A custom handshake replaces the port's policy, so its check of the origin is repeated here.
+        // A custom handshake replaces the port's policy, so it must check the origin itself.
         if let Err(refusal) = Policy::new().decide(&upgrade) {
             return Ok(Decision::Respond(refusal.response()));
         }

@@ -102,9 +102,9 @@ impl Encoder {
         self.known_len = 0;
     }
 
-    /// Primes the compressor by compressing `history` and discarding the output. Level 2 is enough to
-    /// make all of it known. Level 1 keeps its knowledge in a different form, so an encoder of level 1
-    /// is primed at level 1.
+    /// Primes the compressor by compressing `history` and discarding the output. Level 2 is enough
+    /// to make all of it known. Level 1 keeps its knowledge in a different form, so an encoder of
+    /// level 1 is primed at level 1.
     fn prime(&mut self, history: &[u8]) {
         if history.is_empty() {
             return;

@@ -95,8 +95,8 @@ const EXTENSIONS: &str = "sec-websocket-extensions";
 fn check(request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
     if request.is_extended_connect() {
-        // RFC 8441 5: "Implementations using this extended CONNECT to bootstrap WebSockets do not do
-        // the processing of the Sec-WebSocket-Key and Sec-WebSocket-Accept header fields", and
+        // RFC 8441 5: "Implementations using this extended CONNECT to bootstrap WebSockets do not
+        // do the processing of the Sec-WebSocket-Key and Sec-WebSocket-Accept header fields", and
         // :protocol takes the place of Upgrade. The other fields keep their meaning.
         check_version(headers)?;
         check_subprotocols(headers)?;

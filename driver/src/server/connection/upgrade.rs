@@ -69,7 +69,8 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
         Err(response) => {
             entry.fail_handshake();
             opening.session.reject(response);
-            // Ignore an error here: the connection ends whether or not the client reads the response.
+            // Ignore an error here: the connection ends whether or not the client reads the
+            // response.
             let _ = opening.finish().await;
             return None;
         }
@@ -99,8 +100,8 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     }))
 }
 
-/// Sends the response that opens the WebSocket. Returns its request and subprotocol, or `None` if the
-/// client does not take the response in time.
+/// Sends the response that opens the WebSocket. Returns its request and subprotocol, or `None` if
+/// the client does not take the response in time.
 async fn send_response<I: Io, C: Clock>(
     opening: &mut Opening<I, C>,
     timeout: Duration,
