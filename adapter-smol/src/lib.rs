@@ -103,8 +103,8 @@ pub use sockeye_core::handshake::client::{ClientRequest, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
 pub use sockeye_core::http::Response;
 pub use sockeye_core::{
-    CloseCode, CloseFrame, CloseInfo, Config, Frame, Message, MessageKind, MessageRef, Opcode, Payload,
-    Prepared, ProtocolError, SendError, State,
+    ByteString, Bytes, CloseCode, CloseFrame, CloseInfo, Config, Frame, Message, MessageKind, MessageRef,
+    Opcode, Payload, Prepared, ProtocolError, SendError, State, TrySendError,
 };
 pub use sockeye_driver as driver;
 pub use sockeye_driver::async_io::{AsyncIoClock as SmolClock, FuturesIo};

@@ -37,7 +37,7 @@ async fn messages_go_both_ways_over_tcp_and_the_close_is_clean() {
     });
     let mut ws = sockeye_tokio::connect(&url).await.unwrap();
     let large = Message::Binary(vec![7; 300_000].into());
-    for message in [Message::Text("λ".into()), large, Message::Text(String::new())] {
+    for message in [Message::text("λ"), large, Message::text("")] {
         ws.send(&message).await.unwrap();
         assert_eq!(ws.recv().await.unwrap(), Some(message));
     }

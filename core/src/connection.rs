@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::close::{CloseCode, CloseFrame, CloseInfo};
 use crate::config::Config;
-use crate::error::{ProtocolError, SendError};
+use crate::error::{ProtocolError, SendError, TrySendError};
 use crate::event::Event;
 use crate::frame::OutgoingFrame;
 use crate::input::RecvBuf;
@@ -236,6 +236,28 @@ impl Connection {
     #[inline]
     pub fn send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), SendError> {
         self.sender.send(payload)
+    }
+
+    /// Queues a message, or returns it in the error, so that the caller can send it later:
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use sockeye_core::{Config, Connection, SendError};
+    ///
+    /// let mut connection = Connection::server(Arc::new(Config::new().high_water_mark(1)));
+    /// connection.try_send("one").unwrap();
+    /// let refused = connection.try_send(String::from("two")).unwrap_err();
+    /// assert!(matches!(refused.error(), SendError::Backpressure { .. }));
+    /// connection.transmitted(connection.queued());
+    /// connection.try_send(refused.into_payload()).unwrap(); // not copied on the way
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the payload, and queues nothing, in the same cases as
+    /// [`send`](Connection::send).
+    pub fn try_send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), TrySendError<'p>> {
+        self.sender.try_send(payload)
     }
 
     /// Queues a message that was encoded before.

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::close::CloseCode;
+use crate::message::Payload;
 use crate::utf8::InvalidUtf8;
 
 /// The peer broke the protocol or passed a limit, so the connection has failed (RFC 6455 7.1.7).
@@ -126,7 +127,7 @@ pub enum SendError {
     Closed,
     /// The queue is full: it has reached
     /// [`Config::high_water_mark`](crate::Config#structfield.high_water_mark). Write some of it,
-    /// then send again.
+    /// then send again. [`Connection::try_send`](crate::Connection::try_send) returns the payload.
     Backpressure {
         /// The length of the queue in bytes.
         queued: usize,
@@ -202,6 +203,42 @@ impl fmt::Display for SendError {
 }
 
 impl core::error::Error for SendError {}
+
+/// A message that cannot be sent, and the reason. See
+/// [`Connection::try_send`](crate::Connection::try_send).
+#[derive(Debug, Clone)]
+pub struct TrySendError<'p> {
+    pub(crate) error: SendError,
+    pub(crate) payload: Payload<'p>,
+}
+
+impl<'p> TrySendError<'p> {
+    /// Returns the reason.
+    #[must_use]
+    pub fn error(&self) -> SendError {
+        self.error
+    }
+
+    /// Converts to the payload that was not sent.
+    #[must_use]
+    pub fn into_payload(self) -> Payload<'p> {
+        self.payload
+    }
+}
+
+impl fmt::Display for TrySendError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl core::error::Error for TrySendError<'_> {}
+
+impl From<TrySendError<'_>> for SendError {
+    fn from(refused: TrySendError<'_>) -> Self {
+        refused.error
+    }
+}
 
 impl From<InvalidUtf8> for SendError {
     fn from(InvalidUtf8: InvalidUtf8) -> Self {

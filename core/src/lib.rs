@@ -128,11 +128,14 @@ mod time;
 mod timers;
 mod utf8;
 
+pub use bytes::Bytes;
+pub use bytestring::ByteString;
+
 pub use assembler::{Assembled, Assembler, Incoming, PartialMessage};
 pub use close::{CloseCode, CloseFrame, CloseInfo, MAX_CLOSE_REASON, Side};
 pub use config::{Config, Keepalive};
 pub use connection::Connection;
-pub use error::{ProtocolError, SendError};
+pub use error::{ProtocolError, SendError, TrySendError};
 pub use event::Event;
 pub use frame::{Flags, Frame, InvalidOpcode, MAX_CONTROL_PAYLOAD, Opcode, OutgoingFrame};
 pub use input::RecvBuf;

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::frame::Opcode;
 
@@ -29,16 +30,39 @@ impl MessageKind {
     }
 }
 
-/// A whole message that owns its data.
+/// A whole message that owns its data. Clones share it, so cloning is cheap.
+///
+/// ```
+/// use sockeye_core::Message;
+///
+/// let text = Message::text("hello");
+/// if let Message::Text(text) = &text {
+///     assert_eq!(text.to_uppercase(), "HELLO"); // a `ByteString` derefs to `str`
+/// }
+/// assert_eq!(text.clone().into_bytes(), "hello");
+/// assert_eq!(Message::binary(vec![1, 2]).as_bytes(), [1, 2]);
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Message {
     /// UTF-8 text.
-    Text(String),
+    Text(ByteString),
     /// Bytes.
     Binary(Bytes),
 }
 
 impl Message {
+    /// Creates a text message. This copies a `&str` only.
+    #[must_use]
+    pub fn text(text: impl Into<ByteString>) -> Self {
+        Message::Text(text.into())
+    }
+
+    /// Creates a binary message, without a copy.
+    #[must_use]
+    pub fn binary(bytes: impl Into<Bytes>) -> Self {
+        Message::Binary(bytes.into())
+    }
+
     /// Borrows the message.
     #[must_use]
     pub fn as_ref(&self) -> MessageRef<'_> {
@@ -54,6 +78,15 @@ impl Message {
         self.as_ref().as_text()
     }
 
+    /// Converts to the text of a text message, without a copy.
+    #[must_use]
+    pub fn into_text(self) -> Option<ByteString> {
+        match self {
+            Message::Text(text) => Some(text),
+            Message::Binary(_) => None,
+        }
+    }
+
     /// Returns the payload: the bytes, or the UTF-8 encoding of the text.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -64,7 +97,7 @@ impl Message {
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         match self {
-            Message::Text(text) => Bytes::from(text),
+            Message::Text(text) => text.into_bytes(),
             Message::Binary(bytes) => bytes,
         }
     }
@@ -135,7 +168,7 @@ impl<'a> MessageRef<'a> {
     #[must_use]
     pub fn to_message(self) -> Message {
         match self {
-            MessageRef::Text(text) => Message::Text(String::from(text)),
+            MessageRef::Text(text) => Message::Text(ByteString::from(text)),
             MessageRef::Binary(bytes) => Message::Binary(Bytes::copy_from_slice(bytes)),
         }
     }
@@ -152,8 +185,8 @@ impl fmt::Debug for MessageRef<'_> {
 
 /// A message to be sent, which borrows or owns its data.
 ///
-/// Strings, slices, vectors, [`Bytes`] and messages convert to it. A server does not copy a large
-/// payload that owns its data.
+/// Strings, slices, vectors, [`Bytes`], [`ByteString`] and messages convert to it. A server does not
+/// copy a large payload that owns its data.
 #[derive(Debug, Clone)]
 pub struct Payload<'a> {
     pub(crate) kind: MessageKind,
@@ -254,10 +287,12 @@ macro_rules! payload_from {
 payload_from! {
     &'a str => |text| Payload::borrowed(MessageKind::Text, text.as_bytes());
     &'a String => |text| Payload::borrowed(MessageKind::Text, text.as_bytes());
+    &'a ByteString => |text| Payload::borrowed(MessageKind::Text, text.as_bytes());
     &'a [u8] => |bytes| Payload::borrowed(MessageKind::Binary, bytes);
     &'a Vec<u8> => |bytes| Payload::borrowed(MessageKind::Binary, bytes);
     &'a Message => |message| message.as_ref().into();
     String => |text| Payload::shared(MessageKind::Text, text);
+    ByteString => |text| Payload::shared(MessageKind::Text, text.into_bytes());
     Vec<u8> => |bytes| Payload::shared(MessageKind::Binary, bytes);
     Bytes => |bytes| Payload::shared(MessageKind::Binary, bytes);
     Message => |message| Payload::shared(message.kind(), message.into_bytes());
@@ -296,10 +331,11 @@ macro_rules! message_from {
 }
 
 message_from! {
-    &str => |text| Message::Text(text.into());
-    String => |text| Message::Text(text);
+    &str => |text| Message::text(text);
+    String => |text| Message::text(text);
+    ByteString => |text| Message::Text(text);
     &[u8] => |bytes| Message::Binary(Bytes::copy_from_slice(bytes));
-    Vec<u8> => |bytes| Message::Binary(bytes.into());
+    Vec<u8> => |bytes| Message::binary(bytes);
     Bytes => |bytes| Message::Binary(bytes);
     MessageRef<'_> => |message| message.to_message();
 }

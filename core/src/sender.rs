@@ -9,7 +9,7 @@ use core::time::Duration;
 use crate::close::{CloseFrame, CloseInfo, Side};
 use crate::config::Config;
 use crate::deflate::{Deflate, Deflater, Negotiated};
-use crate::error::SendError;
+use crate::error::{SendError, TrySendError};
 use crate::frame::{Flags, Opcode, OutgoingFrame, check_control};
 use crate::message::{MessageKind, Payload, PayloadData};
 use crate::outbox::{Outbox, Transmit};
@@ -87,15 +87,26 @@ impl Sender {
     #[inline]
     pub fn send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), SendError> {
         let payload = payload.into();
-        let size = payload.as_bytes().len();
-        self.check_open()?;
-        self.check_new_message(size)?;
-        let wants_deflate = |deflater: &Deflater| deflater.should_compress(size, payload.compress);
-        if self.deflater.as_deref().is_some_and(wants_deflate) && self.write_deflated(&payload) {
-            return Ok(());
-        }
-        self.write_message(payload.kind.opcode(), false, payload.data);
+        self.check_payload(&payload)?;
+        self.write_payload(payload);
         Ok(())
+    }
+
+    /// Queues a message, or returns it, like [`Connection::try_send`](crate::Connection::try_send).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the payload, and queues nothing, in the same cases as
+    /// [`send`](Sender::send).
+    pub fn try_send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), TrySendError<'p>> {
+        let payload = payload.into();
+        match self.check_payload(&payload) {
+            Ok(()) => {
+                self.write_payload(payload);
+                Ok(())
+            }
+            Err(error) => Err(TrySendError { error, payload }),
+        }
     }
 
     /// Queues a message that was encoded before, like

@@ -17,10 +17,7 @@ const CONTINUATION_ENDS: u8 = LAST_CONTINUATION;
 
 /// Returns text that is compressible and longer than the default threshold.
 fn news(n: usize) -> String {
-    format!(
-        "{{\"id\":{n},\"name\":\"sam\",\"tags\":[\"a\",\"b\",\"c\"],\"text\":\"{}\"}}",
-        "la ".repeat(50)
-    )
+    format!("{{\"id\":{n},\"name\":\"sam\",\"tags\":[\"a\",\"b\",\"c\"],\"text\":\"{}\"}}", "la ".repeat(50))
 }
 
 /// Returns bytes that no compressor makes shorter.

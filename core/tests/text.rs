@@ -1,7 +1,11 @@
 //! Text must be UTF-8, and the connection fails at the first byte that is not (E4, T23).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use sockeye_core::{CloseCode, Config, ProtocolError, State};
+use std::sync::Arc;
+
+use sockeye_core::{
+    Assembler, CloseCode, Config, Connection, Incoming, Message, Payload, ProtocolError, RecvBuf, State,
+};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
@@ -164,4 +168,22 @@ fn no_message_is_delivered_after_bad_text() {
     assert_eq!(end.got, [Got::Text("good".into())]);
     assert_eq!(end.connection.state(), State::Closing);
     assert_eq!(end.firsts(), [CLOSE]);
+}
+
+#[test]
+fn a_merged_text_and_its_clones_share_one_buffer_up_to_the_next_send() {
+    let long = "ab".repeat(2000);
+    let mut bytes = frame(true, TEXT_START, &long[..1000]);
+    bytes.extend(frame(true, LAST_CONTINUATION, &long[1000..]));
+    let mut connection = Connection::server(Arc::new(Config::new()));
+    let mut assembler = Assembler::new();
+    let mut input = RecvBuf::new(&mut bytes);
+    let Ok(Some(Incoming::Message(merged))) = assembler.poll(&mut connection, &mut input) else { panic!() };
+    let address = merged.as_ref().as_bytes().as_ptr();
+    let message = merged.into_message();
+    let Message::Text(text) = message.clone() else { panic!() };
+    assert_eq!(text, long);
+    assert_eq!((message.as_bytes().as_ptr(), text.as_ptr()), (address, address));
+    assert_eq!(Payload::from(text).as_bytes().as_ptr(), address);
+    assert_eq!(message.into_text().unwrap().as_ptr(), address);
 }

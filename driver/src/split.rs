@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Message, MessageRef, OutgoingFrame, Payload, Prepared, SendError,
-    Sender, State,
+    Sender, State, TrySendError,
 };
 
 use crate::engine::decoder::Part;
@@ -181,6 +181,18 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
     pub async fn feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         let mut payload = Some(payload.into());
         self.queue(|sender| payload.take().map_or(Ok(()), |payload| sender.send(payload))).await
+    }
+
+    /// Queues a message, or returns it if the queue is full, like [`WebSocket::try_feed`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the payload if the queue is full or the message cannot be sent.
+    pub fn try_feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), TrySendError<'p>> {
+        let mut link = lock(&self.link);
+        let queued = link.sender_with_buffer().try_send(payload);
+        link.after_queue();
+        queued
     }
 
     /// Queues a [prepared](Prepared) message, like [`WebSocket::feed_prepared`].

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockeye_core::{CloseCode, Config, Message, Opcode, SendError, State};
+use sockeye_core::{ByteString, CloseCode, Config, Message, Opcode, SendError, State};
 use sockeye_driver::Error;
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
@@ -258,5 +258,29 @@ fn after_eof_a_blocked_write_ends_at_the_close_timeout_without_spinning() {
                 end => assert!(!(close_first && with) && matches!(end, Err(Error::Abnormal(_))), "{end:?}"),
             }
         }
+    }
+}
+
+#[test]
+fn try_feed_returns_the_message_while_the_queue_is_full() {
+    for split in [true, false] {
+        let mut executor = Executor::new();
+        let (io, _peer) = pipe(300);
+        let mut ws = server(io, &executor.time, config());
+        let returned = executor.spawn("try", async move {
+            let text = ByteString::from("kept");
+            let refused = if split {
+                let (_recv, mut send) = ws.split();
+                send.try_feed(payload(0, MARK)).unwrap();
+                send.try_feed(text.clone()).unwrap_err()
+            } else {
+                ws.try_feed(payload(0, MARK)).unwrap();
+                ws.try_feed(text.clone()).unwrap_err()
+            };
+            assert!(matches!(refused.error(), SendError::Backpressure { .. }));
+            refused.into_payload().as_bytes().as_ptr() == text.as_ptr()
+        });
+        executor.run_until_idle();
+        assert!(returned.take(), "split: {split}");
     }
 }

@@ -3,8 +3,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-
 use crate::event::Event;
 use crate::message::{Message, MessageKind, MessageRef};
 use crate::utf8::Utf8Stream;
@@ -79,8 +77,8 @@ impl Assembled<'_> {
         match self.source {
             Source::Input(message) => message.to_message(),
             Source::Buffer(buffer) => match core::mem::take(buffer) {
-                Buffer::Text(text) => Message::Text(text),
-                Buffer::Binary(bytes) => Message::Binary(Bytes::from(bytes)),
+                Buffer::Text(text) => Message::text(text),
+                Buffer::Binary(bytes) => Message::binary(bytes),
             },
         }
     }

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 
 use super::Sender;
+use crate::deflate::Deflater;
 use crate::error::SendError;
 use crate::frame::{Flags, FrameHeader, Opcode};
 use crate::mask::apply_mask;
@@ -55,6 +56,23 @@ impl Sender {
             return Err(SendError::TooBig { size, limit });
         }
         Ok(())
+    }
+
+    #[inline]
+    pub(super) fn check_payload(&self, payload: &Payload<'_>) -> Result<(), SendError> {
+        self.check_open()?;
+        self.check_new_message(payload.as_bytes().len())
+    }
+
+    /// Compresses the payload, if it is to be compressed, and queues it.
+    #[inline]
+    pub(super) fn write_payload(&mut self, payload: Payload<'_>) {
+        let size = payload.as_bytes().len();
+        let wants_deflate = |deflater: &Deflater| deflater.should_compress(size, payload.compress);
+        if self.deflater.as_deref().is_some_and(wants_deflate) && self.write_deflated(&payload) {
+            return;
+        }
+        self.write_message(payload.kind.opcode(), false, payload.data);
     }
 
     /// Queues one frame of a message: the first if there is a `kind`, otherwise a continuation.

@@ -3,7 +3,7 @@
 use super::{Phase, Session};
 use crate::Connection;
 use crate::close::CloseCode;
-use crate::error::SendError;
+use crate::error::{SendError, TrySendError};
 use crate::frame::OutgoingFrame;
 use crate::message::Payload;
 use crate::prepared::Prepared;
@@ -18,6 +18,18 @@ impl Session {
     /// Returns the reason why nothing was queued; the connection continues.
     pub fn send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), SendError> {
         self.open_connection()?.send(payload)
+    }
+
+    /// Queues a message, or returns it. See [`Connection::try_send`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why nothing was queued, and the payload; the connection continues.
+    pub fn try_send<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), TrySendError<'p>> {
+        match self.open_connection() {
+            Ok(connection) => connection.try_send(payload),
+            Err(error) => Err(TrySendError { error, payload: payload.into() }),
+        }
     }
 
     /// Queues a message that was encoded before. See [`Connection::send_prepared`].

@@ -2,7 +2,9 @@
 
 use std::task::{Context, Poll, ready};
 
-use sockeye_core::{CloseFrame, CloseInfo, Frame, Message, MessageRef, Payload, SendError, Sender, State};
+use sockeye_core::{
+    CloseFrame, CloseInfo, Frame, Message, MessageRef, Payload, SendError, Sender, State, TrySendError,
+};
 
 use crate::engine::link::{DrainTo, Link};
 use crate::engine::wakers::Half;
@@ -29,6 +31,16 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         }
         self.reader
             .poll_message(&mut self.link, cx, |message, link| f(message.as_ref(), link.sender_with_buffer()))
+    }
+
+    /// Queues a message, like [`feed`](WebSocket::feed), but returns it in the error instead of
+    /// waiting for room. The next [`flush`](WebSocket::flush) or receive writes it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the payload if the queue is full or the message cannot be sent.
+    pub fn try_feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), TrySendError<'p>> {
+        self.link.sender_with_buffer().try_send(payload)
     }
 
     /// Returns `Ready` when [`feed`](WebSocket::feed) would not wait.

@@ -70,7 +70,7 @@ impl End {
             match self.assembler.poll(&mut self.connection, &mut input) {
                 Ok(Some(incoming)) => self.got.push(match incoming {
                     Incoming::Message(message) => match message.into_message() {
-                        Message::Text(text) => Got::Text(text),
+                        Message::Text(text) => Got::Text(text.into()),
                         Message::Binary(bytes) => Got::Binary(bytes.to_vec()),
                     },
                     Incoming::Control(Event::Ping(payload)) => Got::Ping(payload.to_vec()),
