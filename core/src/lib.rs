@@ -1,35 +1,42 @@
 //! WebSocket (RFC 6455) as a pure state machine: no I/O, no clock, no randomness, no threads, no
 //! `unsafe`, no `std`.
 //!
+//! A [`Session`] is one connection from its first byte to its last, as a server or as a client. The
+//! program that embeds it moves the bytes and watches the clock:
+//!
 //! ```text
-//!                            the application
-//!          poll_event ▲        ▲ Assembler      │ send, ping, close
-//!                     │  Event │ Message        ▼
-//!    ┌────────────────┴────────┴──────────────────────────────────┐
-//!    │  Connection =  Receiver ────── react, fail ─────▶ Sender   │
-//!    │                frames, fragments,                 queue,   │
-//!    │                limits                             closing, │
-//!    │                                                   timers   │
+//!                           the application
+//!            poll_event ▲                    │ decide, send, ping, close
+//!          SessionEvent │                    ▼
+//!    ┌──────────────────┴─────────────────────────────────────────┐
+//!    │  Session:  the opening handshake, then                     │
+//!    │                                                            │
+//!    │    Connection =  Receiver ────── react, fail ─────▶ Sender │
+//!    │                  frames, fragments,                 queue, │
+//!    │    Assembler     limits                           closing, │
+//!    │    whole messages                                   timers │
 //!    └───────▲─────────────────────────────────┬───────▲──────────┘
 //!            │ RecvBuf        poll_transmit    │       │ poll_timeout
 //!            │                transmitted      ▼       │ handle_timeout
-//!                             the transport
+//!                            the transport
 //! ```
 //!
-//! An opening [`handshake`] creates a [`Connection`]; so do [`Connection::server`] and
-//! [`Connection::client`] after a handshake by another library. Then drive it like this:
+//! # The contract
 //!
-//! 1. **Input.** Lend the bytes that were read as a [`RecvBuf`], and call
-//!    [`poll_event`](Connection::poll_event), or [`Assembler::poll`] for whole messages, until it
-//!    returns `None`. All bytes have then been taken.
-//! 2. **Output.** After every other call, write the bytes that
-//!    [`poll_transmit`](Connection::poll_transmit) returns, and pass the number of bytes written to
-//!    [`transmitted`](Connection::transmitted).
-//! 3. **Time.** Call [`handle_timeout`](Connection::handle_timeout) at the instant that
-//!    [`poll_timeout`](Connection::poll_timeout) returns. An instant in the past means "now".
-//! 4. **End.** When [`wants_shutdown`](Connection::wants_shutdown) is true, close this side of the
-//!    transport and continue to read. When the input ends, call
-//!    [`handle_eof`](Connection::handle_eof). When the state is [`State::Closed`], drop both.
+//! 1. **Bytes in.** Append received bytes to a buffer, lend the buffer with a [`RecvBuf`], and call
+//!    [`poll_event`](session::Session::poll_event) until it returns `None`. Then drop the first
+//!    [`consumed`](RecvBuf::consumed) bytes and keep the rest: the session takes a message only
+//!    while there is room for an answer, and nothing while the application decides on a handshake.
+//!    Read no more from the transport while bytes are left, so that its flow control slows the peer
+//!    down.
+//! 2. **Bytes out.** Write the bytes that [`poll_transmit`](session::Session::poll_transmit)
+//!    returns, pass the number of bytes written to [`transmitted`](session::Session::transmitted),
+//!    and poll events again: writing makes room.
+//! 3. **Time.** Call [`handle_timeout`](session::Session::handle_timeout) at the instant that
+//!    [`poll_timeout`](session::Session::poll_timeout) returns. An instant in the past means "now".
+//! 4. **The end.** When [`wants_shutdown`](session::Session::wants_shutdown) returns true, close
+//!    this side of the transport and continue to read. When the input ends, call
+//!    [`handle_eof`](session::Session::handle_eof). After [`SessionEvent::Ended`], drop both.
 //!
 //! The core keeps these promises:
 //!
@@ -37,57 +44,35 @@
 //!    connection and has been answered with a Close. A [`SendError`] is the caller's fault: nothing
 //!    was sent, and the connection is unchanged.
 //! 6. **Memory** is bounded. No allocation depends on a number that the peer sent, every queue has
-//!    a limit in [`Config`], and an idle connection takes at most 256 bytes.
+//!    a limit in [`Config`], and an idle [`Connection`] takes at most 256 bytes.
 //! 7. **No call panics**, for any bytes and any sequence of calls. Every call makes progress, or
 //!    its result shows what the connection waits for.
 //!
-//! This is the whole loop over a blocking stream, without deadlines. `sockeye-std` has a loop with
-//! deadlines.
+//! # A whole program
 //!
-//! ```
-//! use std::io::{Read, Write};
-//! use sockeye_core::{Assembler, Connection, Incoming, RecvBuf, State};
+//! This is the example `echo` of this crate, with deadlines, backpressure, and an orderly end from
+//! either side:
 //!
-//! fn echo(mut stream: impl Read + Write, mut connection: Connection) -> std::io::Result<()> {
-//!     let (mut assembler, mut bytes) = (Assembler::new(), [0; 4096]);
-//!     while connection.state() != State::Closed {
-//!         while let Some(transmit) = connection.poll_transmit() {
-//!             let written = stream.write(transmit.first())?;
-//!             connection.transmitted(written);
-//!         }
-//!         match stream.read(&mut bytes)? {
-//!             0 => connection.handle_eof(),
-//!             n => {
-//!                 let mut input = RecvBuf::new(&mut bytes[..n]);
-//!                 // After an error, the next round writes the Close that answers it.
-//!                 while let Ok(Some(incoming)) = assembler.poll(&mut connection, &mut input) {
-//!                     if let Incoming::Message(message) = incoming {
-//!                         connection.send(message.as_ref()).expect("room for an answer");
-//!                     }
-//!                 }
-//!             }
-//!         }
-//!     }
-//!     Ok(())
-//! }
-//! # struct Peer(Vec<u8>, Vec<u8>);
-//! # impl Read for Peer {
-//! #     fn read(&mut self, b: &mut [u8]) -> std::io::Result<usize> {
-//! #         let n = self.0.len().min(b.len());
-//! #         b[..n].copy_from_slice(&self.0[..n]);
-//! #         self.0.drain(..n);
-//! #         Ok(n)
-//! #     }
-//! # }
-//! # impl Write for Peer {
-//! #     fn write(&mut self, b: &[u8]) -> std::io::Result<usize> { self.1.extend_from_slice(b); Ok(b.len()) }
-//! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
-//! # }
-//! # let mut peer = Peer(b"\x81\x82\0\0\0\0hi\x88\x80\0\0\0\0".to_vec(), Vec::new());
-//! # echo(&mut peer, Connection::server(Default::default()))?;
-//! # assert_eq!(peer.1, b"\x81\x02hi\x88\x00");
-//! # Ok::<(), std::io::Error>(())
+//! ```no_run
+#![doc = include_str!("../examples/echo.rs")]
 //! ```
+//!
+//! The [guide for embedders][guide] has complete programs for an event loop, a device without
+//! `std`, HTTP libraries and HTTP/2.
+//!
+//! # The parts beneath a session
+//!
+//! - A [`Connection`] is an open WebSocket: frames in, frames out, the closing handshake and the
+//!   timers. The types of [`handshake`] create one, for example with an HTTP library;
+//!   [`Session::opened`] makes a session of it.
+//! - An [`Assembler`] makes whole messages of the events of a connection.
+//! - A [`Receiver`] and a [`Sender`] are the two halves of a connection, for programs that read and
+//!   write in different places.
+//!
+//! [`Session`]: session::Session
+//! [`Session::opened`]: session::Session::opened
+//! [`SessionEvent::Ended`]: session::SessionEvent::Ended
+//! [guide]: https://github.com/sockeye-rs/sockeye/blob/main/docs/embedding.md
 //!
 //! # Features
 //!
@@ -102,6 +87,15 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
+// Neither a peer's bytes nor a wrong call may cause a panic. These lints deny the ways to write one.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unreachable
+)]
 
 extern crate alloc;
 

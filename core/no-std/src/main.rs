@@ -9,14 +9,15 @@ extern crate alloc;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use sockeye_core::deflate::Deflate;
 use sockeye_core::handshake::client::{ClientRequest, Url};
-use sockeye_core::handshake::server::{Accept, ServerHandshake, Upgrade};
-use sockeye_core::{Assembler, Config, Connection, Incoming, Instant, RecvBuf, State};
+use sockeye_core::handshake::server::Policy;
+use sockeye_core::session::{Session, SessionEvent};
+use sockeye_core::{Config, Instant, RecvBuf};
 
 /// The size of the heap. Compression takes some 400 KiB; a device with less memory turns it off.
 const HEAP: usize = 512 << 10;
@@ -61,9 +62,9 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 struct Wire;
 
 impl Wire {
-    fn read<'b>(&self, buffer: &'b mut [u8]) -> &'b mut [u8] {
+    fn read<'b>(&self, buffer: &'b mut [u8]) -> &'b [u8] {
         let n = core::hint::black_box(0).min(buffer.len());
-        &mut buffer[..n]
+        &buffer[..n]
     }
 
     fn write(&self, bytes: &[u8]) -> usize {
@@ -77,63 +78,43 @@ impl Wire {
 
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
-    let config = Arc::new(Config::new().deflate(Deflate::new()));
-    if let Some(connection) = accept(&Wire, &config) {
-        echo(&Wire, connection);
-    }
-    if let Some(connection) = connect(&Wire, &config) {
-        echo(&Wire, connection);
+    let config = Config::new();
+    #[cfg(feature = "deflate")]
+    let config = config.deflate(sockeye_core::deflate::Deflate::new());
+    let config = Arc::new(config);
+    drive(&Wire, Session::server(config.clone()));
+    if let Ok(url) = Url::parse("ws://192.0.2.1/device") {
+        // A real device takes these from its random generator.
+        let masks = Box::new(|| core::hint::black_box([1, 2, 3, 4]));
+        drive(&Wire, Session::client(ClientRequest::new(&url), [7; 16], masks, config));
     }
     loop {}
 }
 
-fn accept(wire: &Wire, config: &Arc<Config>) -> Option<Connection> {
-    let mut handshake = ServerHandshake::new(config.clone());
-    let mut buffer = [0; 512];
+/// Echoes until the connection has ended.
+fn drive(wire: &Wire, mut session: Session) {
+    let (policy, mut received, mut buffer) = (Policy::new(), Vec::new(), [0; 512]);
     loop {
-        handshake.handle_timeout(wire.time()).ok()?;
-        let mut input = RecvBuf::new(wire.read(&mut buffer));
-        if let Some(request) = handshake.poll_request(&mut input).ok()? {
-            let upgrade = Upgrade::new(request).ok()?;
-            return Some(upgrade.accept(&Accept::new(), config.clone()).ok()?.connection);
-        }
-    }
-}
-
-fn connect(wire: &Wire, config: &Arc<Config>) -> Option<Connection> {
-    let url = Url::parse("ws://192.0.2.1/device").ok()?;
-    // A real device takes these from its random generator.
-    let masks = Box::new(|| core::hint::black_box([1, 2, 3, 4]));
-    let mut handshake = ClientRequest::new(&url).start([7; 16], masks, config.clone());
-    let mut buffer = [0; 512];
-    loop {
-        while let Some(bytes) = handshake.poll_transmit() {
-            let written = wire.write(bytes);
-            handshake.transmitted(written);
-        }
-        handshake.handle_timeout(wire.time()).ok()?;
-        let mut input = RecvBuf::new(wire.read(&mut buffer));
-        if let Some(established) = handshake.poll_response(&mut input).ok()? {
-            return Some(established.connection);
-        }
-    }
-}
-
-fn echo(wire: &Wire, mut connection: Connection) {
-    let (mut assembler, mut buffer) = (Assembler::new(), [0; 512]);
-    while connection.state() != State::Closed {
-        while let Some(transmit) = connection.poll_transmit() {
-            let written = wire.write(transmit.first());
-            connection.transmitted(written);
-        }
-        if connection.poll_timeout().is_some_and(|at| at <= wire.time()) {
-            connection.handle_timeout(wire.time());
-        }
-        let mut input = RecvBuf::new(wire.read(&mut buffer));
-        while let Ok(Some(incoming)) = assembler.poll(&mut connection, &mut input) {
-            if let Incoming::Message(message) = incoming {
-                let _ = connection.send(message.as_ref());
+        let mut input = RecvBuf::new(&mut received);
+        while let Some(event) = session.poll_event(&mut input) {
+            match event {
+                SessionEvent::Upgrade(upgrade) => session.decide(upgrade, &policy),
+                SessionEvent::Message(message) => {
+                    let message = message.into_message();
+                    let _ = session.send(message);
+                }
+                SessionEvent::Ended(_) => return,
+                _ => {}
             }
+        }
+        let consumed = input.consumed();
+        received.drain(..consumed);
+        session.handle_timeout(wire.time());
+        if let Some(transmit) = session.poll_transmit() {
+            let written = wire.write(transmit.first());
+            session.transmitted(written);
+        } else {
+            received.extend_from_slice(wire.read(&mut buffer));
         }
     }
 }

@@ -17,94 +17,7 @@
 //!         poll_timeout, handle_timeout, handle_eof, wants_shutdown
 //! ```
 //!
-//! # The contract
-//!
-//! 1. **Bytes in.** Append received bytes to a buffer, lend the buffer with a
-//!    [`RecvBuf`](crate::RecvBuf), and call [`poll_event`](Session::poll_event) until it returns
-//!    `None`. Then drop the first [`consumed`](crate::RecvBuf::consumed) bytes and keep the rest:
-//!    the session takes messages only while there is room for answers, and takes nothing while the
-//!    application decides on a handshake.
-//! 2. **Bytes out.** After every batch of calls, write what
-//!    [`poll_transmit`](Session::poll_transmit) returns and report it to
-//!    [`transmitted`](Session::transmitted). If bytes remain in the input buffer, poll again: room
-//!    may have become free.
-//! 3. **Time.** Call [`handle_timeout`](Session::handle_timeout) when the instant that
-//!    [`poll_timeout`](Session::poll_timeout) returns has passed.
-//! 4. **The end.** When [`wants_shutdown`](Session::wants_shutdown) returns true, close this side
-//!    of the transport and keep reading. When the transport ends or breaks, call
-//!    [`handle_eof`](Session::handle_eof). After [`SessionEvent::Ended`], drop both.
-//!
-//! # Example
-//!
-//! An echo server over any blocking stream, without deadlines:
-//!
-//! ```
-//! use std::io::{Read, Write};
-//! use std::sync::Arc;
-//!
-//! use sockeye_core::handshake::server::Policy;
-//! use sockeye_core::session::{Session, SessionEvent};
-//! use sockeye_core::{Config, RecvBuf};
-//!
-//! fn echo(mut stream: impl Read + Write, config: Arc<Config>) -> std::io::Result<()> {
-//!     let (policy, mut session) = (Policy::new(), Session::server(config));
-//!     let (mut received, mut chunk) = (Vec::new(), [0; 4096]);
-//!     loop {
-//!         let mut input = RecvBuf::new(&mut received);
-//!         while let Some(event) = session.poll_event(&mut input) {
-//!             match event {
-//!                 SessionEvent::Upgrade(upgrade) => session.decide(upgrade, &policy),
-//!                 // There is room: the session takes a message only then.
-//!                 SessionEvent::Message(message) => {
-//!                     let message = message.into_message();
-//!                     let _ = session.send(message);
-//!                 }
-//!                 SessionEvent::Ended(_) => return Ok(()),
-//!                 _ => {}
-//!             }
-//!         }
-//!         let consumed = input.consumed();
-//!         received.drain(..consumed);
-//!         let has_written = session.poll_transmit().is_some();
-//!         while let Some(transmit) = session.poll_transmit() {
-//!             let written = stream.write(transmit.first())?;
-//!             session.transmitted(written);
-//!         }
-//!         if has_written && !received.is_empty() {
-//!             continue; // there is room again for what the session left in the buffer
-//!         }
-//!         // A socket is shut down for writing here when `session.wants_shutdown()`.
-//!         match stream.read(&mut chunk)? {
-//!             0 => session.handle_eof(),
-//!             n => received.extend_from_slice(&chunk[..n]),
-//!         }
-//!     }
-//! }
-//! # struct Peer(Vec<u8>, Vec<u8>);
-//! # impl Read for Peer {
-//! #     fn read(&mut self, b: &mut [u8]) -> std::io::Result<usize> {
-//! #         let n = self.0.len().min(b.len());
-//! #         b[..n].copy_from_slice(&self.0[..n]);
-//! #         self.0.drain(..n);
-//! #         Ok(n)
-//! #     }
-//! # }
-//! # impl Write for Peer {
-//! #     fn write(&mut self, b: &[u8]) -> std::io::Result<usize> { self.1.extend_from_slice(b); Ok(b.len()) }
-//! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
-//! # }
-//! # let mut sent = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-//! #     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".to_vec();
-//! # // A message of 70,000 bytes, a short one in the same read, and a Close.
-//! # sent.extend_from_slice(b"\x82\xff\0\0\0\0\0\x01\x11\x70\0\0\0\0");
-//! # sent.resize(sent.len() + 70_000, 7);
-//! # sent.extend_from_slice(b"\x81\x82\0\0\0\0hi\x88\x80\0\0\0\0");
-//! # let mut peer = Peer(sent, Vec::new());
-//! # echo(&mut peer, Arc::default())?;
-//! # assert!(peer.1.starts_with(b"HTTP/1.1 101 "));
-//! # assert!(peer.1.ends_with(b"\x07\x07\x81\x02hi\x88\x00"));
-//! # Ok::<(), std::io::Error>(())
-//! ```
+//! The [crate's documentation](crate) has the contract of these calls, and a whole program.
 
 mod build;
 mod commands;
@@ -135,8 +48,57 @@ use opening::Unsent;
 
 /// A WebSocket connection without a transport, from its first byte to its last.
 ///
-/// See the [module's documentation](self) for the contract and the loop. A command that the current
-/// phase does not allow returns an error or does nothing; no method panics.
+/// The [crate's documentation](crate#the-contract) has the contract and a whole program. A command
+/// that the current phase does not allow returns an error or does nothing; no method panics.
+///
+/// Two sessions in memory, without a network:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use sockeye_core::handshake::{client, server};
+/// use sockeye_core::session::{Session, SessionEvent};
+/// use sockeye_core::{Config, RecvBuf};
+///
+/// /// Takes all output of `from`, as bytes that `to` can receive.
+/// fn output(from: &mut Session) -> Vec<u8> {
+///     let mut bytes = Vec::new();
+///     while let Some(transmit) = from.poll_transmit() {
+///         bytes.extend_from_slice(transmit.first());
+///         let written = transmit.first().len();
+///         from.transmitted(written);
+///     }
+///     bytes
+/// }
+///
+/// let config = Arc::new(Config::new());
+/// let request = client::ClientRequest::new(&"ws://example.com/chat".parse()?);
+/// // The nonce and the masking keys must come from a secure random generator.
+/// let (nonce, masks) = ([7; 16], Box::new(|| [1, 2, 3, 4]));
+/// let mut client = Session::client(request, nonce, masks, config.clone());
+/// let mut server = Session::server(config);
+///
+/// let mut bytes = output(&mut client);
+/// let mut input = RecvBuf::new(&mut bytes);
+/// while let Some(event) = server.poll_event(&mut input) {
+///     if let SessionEvent::Upgrade(upgrade) = event {
+///         assert_eq!(upgrade.path(), "/chat");
+///         server.decide(upgrade, &server::Policy::new());
+///     }
+/// }
+/// server.send("hello")?;
+///
+/// let (mut bytes, mut messages) = (output(&mut server), Vec::new());
+/// let mut input = RecvBuf::new(&mut bytes);
+/// while let Some(event) = client.poll_event(&mut input) {
+///     if let SessionEvent::Message(message) = event {
+///         messages.push(message.into_message());
+///     }
+/// }
+/// assert_eq!(messages.len(), 1);
+/// assert_eq!(messages[0].as_bytes(), b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Session {
     config: Arc<Config>,
     phase: Phase,

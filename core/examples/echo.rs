@@ -1,0 +1,94 @@
+// An echo server on blocking sockets, with a thread for each connection. The crate's documentation
+// includes this program.
+//
+// `cargo run --release -p sockeye-core --example echo`, optionally followed by `-- ADDRESS`.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use sockeye_core::handshake::server::Policy;
+use sockeye_core::session::{Session, SessionEvent};
+use sockeye_core::{CloseCode, Config, Instant, RecvBuf};
+
+/// Takes all events that `received` contains. Returns false after the last event of the session.
+fn take_events(session: &mut Session, received: &mut Vec<u8>, policy: &Policy) -> bool {
+    let mut input = RecvBuf::new(received);
+    while let Some(event) = session.poll_event(&mut input) {
+        match event {
+            SessionEvent::Upgrade(upgrade) => session.decide(upgrade, policy),
+            SessionEvent::Message(message) => {
+                let message = message.into_message();
+                // Both fail only while the connection is closing. There is room for an answer: the
+                // session takes a message only then.
+                let _ = match message.as_bytes() {
+                    b"bye" => session.close(CloseCode::NORMAL, "bye"),
+                    _ => session.send(message),
+                };
+            }
+            SessionEvent::Ended(_) => return false,
+            _ => {}
+        }
+    }
+    let consumed = input.consumed();
+    received.drain(..consumed);
+    true
+}
+
+fn echo(mut stream: TcpStream, config: Arc<Config>) -> io::Result<()> {
+    let (policy, start) = (Policy::new(), std::time::Instant::now());
+    let mut session = Session::server(config);
+    let (mut received, mut chunk) = (Vec::new(), [0; 16384]);
+    while take_events(&mut session, &mut received, &policy) {
+        // Time.
+        let now = Instant::from_epoch(start.elapsed());
+        let timeout = session.poll_timeout();
+        if timeout.is_some_and(|at| at <= now) {
+            session.handle_timeout(now);
+            continue;
+        }
+        let wait = timeout.map(|at| at.since(now));
+
+        // Bytes out. Each write makes room, so the next round takes events again.
+        if let Some(transmit) = session.poll_transmit() {
+            stream.set_write_timeout(wait)?;
+            match stream.write(transmit.first()) {
+                Ok(n) => session.transmitted(n),
+                Err(error) if is_retryable(&error) => {}
+                Err(_) => session.handle_write_error(),
+            }
+            continue;
+        }
+
+        // The end, and more bytes in.
+        if session.wants_shutdown() {
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+        stream.set_read_timeout(wait)?;
+        match stream.read(&mut chunk) {
+            Ok(0) => session.handle_eof(),
+            Ok(n) => received.extend_from_slice(&chunk[..n]),
+            Err(error) if is_retryable(&error) => {}
+            Err(_) => session.handle_eof(),
+        }
+    }
+    Ok(())
+}
+
+fn is_retryable(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::TimedOut | ErrorKind::WouldBlock)
+}
+
+fn main() -> io::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9501".to_owned());
+    let listener = TcpListener::bind(address)?;
+    println!("listening on ws://{}", listener.local_addr()?);
+    let config = Arc::new(Config::new());
+    loop {
+        let (stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        let config = config.clone();
+        thread::spawn(move || echo(stream, config));
+    }
+}
