@@ -52,8 +52,8 @@ impl Session {
         }
     }
 
-    /// Delivers plain HTTP requests as [`SessionEvent::Request`] instead of refusing them. Servers
-    /// only.
+    /// Delivers plain HTTP requests as [`SessionEvent::Request`](super::SessionEvent::Request)
+    /// instead of refusing them. Servers only.
     #[must_use]
     pub fn with_http(mut self, settings: HttpSettings) -> Self {
         self.http = Some(Box::new(settings));
@@ -68,8 +68,8 @@ impl Session {
         self
     }
 
-    /// Delivers messages as [`SessionEvent::Part`] while they arrive, for messages that are too
-    /// long to hold.
+    /// Delivers messages as [`SessionEvent::Part`](super::SessionEvent::Part) while they arrive, for
+    /// messages that are too long to hold.
     #[must_use]
     pub fn with_parts(mut self) -> Self {
         self.in_parts = true;

@@ -1,0 +1,20 @@
+//! The guide shows code that CI runs.
+
+const GUIDE: &str = include_str!("../../../docs/embedding.md");
+const PROGRAMS: [&str; 5] = [
+    include_str!("../../../core/examples/echo.rs"),
+    include_str!("../src/bin/axum.rs"),
+    include_str!("../src/bin/http2.rs"),
+    include_str!("../src/bin/hyper.rs"),
+    include_str!("../src/bin/mio.rs"),
+];
+
+#[test]
+fn all_rust_code_of_the_guide_is_part_of_a_program() {
+    let blocks: Vec<_> =
+        GUIDE.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        assert!(PROGRAMS.iter().any(|program| program.contains(block)), "{block}");
+    }
+}
