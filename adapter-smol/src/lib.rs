@@ -37,7 +37,7 @@
 //! This crate contains the sockets and timers of smol, which are the crates `async-net` and
 //! `async-io`. They start their own I/O thread, so any executor works. [`sockeye_driver`] contains
 //! the I/O loop and the documentation of [`WebSocket`], and [`protocol`] the protocol. This
-//! crate re-exports everything that an application needs of both.
+//! crate re-exports everything that an application needs from both.
 //!
 //! Every operation is cancel safe and works in `future::or`, for instance with a timer.
 //!

@@ -35,8 +35,8 @@
 //!
 //! The protocol is in [`protocol`]; this crate drives it with blocking reads and writes. The
 //! timeouts of the socket enforce the deadlines of [`Config`]: see [`Stream`] for what a custom
-//! transport needs. Names that `sockeye-tokio` and `sockeye-smol` have too mean the same here,
-//! without the `await`.
+//! transport needs. A name that also exists in `sockeye-tokio` and `sockeye-smol` means the same
+//! here, without the `await`.
 //!
 //! A receive keeps reading while a write is blocked, so two ends that send large amounts at the
 //! same time do not block each other. On Windows a write that times out cannot be resumed, because

@@ -13,14 +13,14 @@ use crate::stream::Stream;
 use crate::transport::{Transport, try_flush, try_write};
 use crate::websocket::WebSocket;
 
-/// Drives a [`Session`] over a stream. All rules are the session's.
+/// Drives a [`Session`] over a stream. The session implements all rules.
 #[derive(Debug)]
 pub(crate) struct Opening<S> {
     pub(crate) session: Session,
     transport: Transport<S>,
     input: ReadBuffer,
     is_eof: bool,
-    /// Why writing failed. The peer may have sent something before that, so reading continues.
+    /// The error that ended writing. The peer may have sent something before, so reading continues.
     write_error: Option<io::Error>,
 }
 

@@ -9,7 +9,7 @@ use crate::stream::Stream;
 /// How long a blocked write keeps a thread from reading, or from checking the deadlines.
 pub(crate) const WRITE_TURN: Duration = Duration::from_millis(10);
 
-/// A stream, and what is known of it.
+/// A stream with its state.
 #[derive(Debug)]
 pub(crate) struct Transport<S> {
     pub(crate) stream: S,

@@ -35,7 +35,7 @@
 //!
 //! This crate contains the sockets and timers. [`sockeye_driver`] contains the I/O loop and the
 //! documentation of [`WebSocket`], and [`protocol`] the protocol. This crate re-exports everything
-//! that an application needs of both.
+//! that an application needs from both.
 //!
 //! Every operation is cancel safe and works in `select!` and `timeout`.
 //!

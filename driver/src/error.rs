@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use sockeye_core::{CloseInfo, ProtocolError, SendError};
 
-/// Why an operation on a [`WebSocket`](crate::WebSocket) failed.
+/// The reason why an operation on a [`WebSocket`](crate::WebSocket) failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {

@@ -11,12 +11,13 @@
 //! ```
 //!
 //! A runtime implements [`Io`] and [`Clock`] in about a hundred lines. `sockeye-tokio` and
-//! `sockeye-smol` are those lines and the functions that open sockets. This crate has everything
-//! else:
+//! `sockeye-smol` contain these implementations and the functions that open sockets. This crate has
+//! everything else:
 //!
-//! - [`WebSocket`] and its halves send and receive messages, close the connection, and keep
+//! - [`WebSocket`] and its halves send and receive messages, close the connection, and enforce
 //!   deadlines.
-//! - [`read_upgrade`], [`accept_with`] and [`client_with`] do the opening handshake over a transport.
+//! - [`read_upgrade`], [`accept_with`] and [`client_with`] perform the opening handshake over a
+//!   transport.
 //! - [`Entropy`] is the randomness of a client.
 //! - The module `server` runs a server: its listeners, its connections and the handler's events.
 //!
@@ -60,19 +61,20 @@
 //! }
 //! ```
 //!
-//! 4. For servers (feature `server`) implement `Runtime` and `Listener`, of which the module `server`
-//!    says on which threads they are used.
-//! 5. Re-export what applications need. `pub use sockeye_driver as driver;` gives them the rest.
+//! 4. For servers (feature `server`) implement `Runtime` and `Listener`. The documentation of both
+//!    states which threads use them.
+//! 5. Re-export the types that applications need, and the rest with
+//!    `pub use sockeye_driver as driver;`.
 //!
-//! Nothing but a server needs `Send`: a [`WebSocket`] over an `Rc` works in a local task. The
-//! driver never reads [`std::time::Instant`] itself, which panics on `wasm32-unknown-unknown`. Only
-//! [`to_core_instant`] and [`to_std_instant`] do, for the clocks that use it.
+//! Only a server needs `Send`: a [`WebSocket`] over an `Rc` works in a local task. The driver
+//! itself never reads [`std::time::Instant`], which panics on `wasm32-unknown-unknown`. Only
+//! [`to_core_instant`] and [`to_std_instant`] use it, for clocks that call them.
 //!
 //! # Features
 //!
 //! | Feature | Default | |
 //! |---|---|---|
-//! | `rand` | yes | `client`, which draws the nonce and the mask keys; [`client_with`] takes them |
+//! | `rand` | yes | `client`, which draws the nonce and the mask keys; [`client_with`] takes them from the caller |
 //! | `server` | yes | the module `server` |
 //! | `async-io` | | the module `async_io`: sockets and timers of async-io |
 //! | `conformance` | | the module `conformance`: checks for the author of an adapter |

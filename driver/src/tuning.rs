@@ -7,7 +7,7 @@ use std::time::Duration;
 /// or tries a blocked write again. At 64 KiB a read, that is a mebibyte.
 pub const READS_IN_A_ROW: u8 = 16;
 
-/// How many slices one vectored write passes to the transport at most.
+/// The maximum number of slices that one vectored write passes to the transport.
 pub const WRITE_SLICES: usize = 16;
 
 /// How long a refused peer may take to read the response before the transport is dropped.

@@ -6,10 +6,10 @@ use crate::error::Error;
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::WebSocket;
 
-/// A message that is sent in parts, one frame each, made by [`WebSocket::begin`].
+/// A message that is sent in parts, one frame each, created by [`WebSocket::begin`].
 ///
-/// Until it is [finished](MessageWriter::finish), only control frames can be sent besides. If it is
-/// dropped before, [`WebSocket::send_frame`] can continue the message.
+/// Until it is [finished](MessageWriter::finish), only control frames can be sent in between. If it
+/// is dropped unfinished, [`WebSocket::send_frame`] can continue the message.
 #[derive(Debug)]
 #[must_use = "a message ends with `finish`"]
 pub struct MessageWriter<'w, I, C> {

@@ -55,8 +55,8 @@ pub(crate) fn connection(role: Role, config: &Arc<Config>, negotiated: &Negotiat
     connection
 }
 
-/// Returns how this end's inflater keeps the messages before: as history of the negotiated window,
-/// or, with the largest window, in a decompressor that continues.
+/// Returns how this end's inflater keeps earlier messages: as history of the negotiated window, or,
+/// with the largest window, in a decompressor that continues.
 pub(crate) fn takeover(negotiated: &Negotiated) -> Takeover {
     match negotiated.peer.window_bits {
         _ if !negotiated.peer.takeover => Takeover::None,

@@ -75,7 +75,7 @@ fn server_reads(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
                 "the error changed"
             );
             error.response().iter().for_each(check_refusal);
-            // A single byte is judged by itself, and two together: the reason depends on the cut.
+            // The reason depends on the cut: the first byte is judged alone if it arrives alone.
             return match error.to_string() {
                 text if text.contains("TLS") || text.contains("method") => "not HTTP".into(),
                 text => text,

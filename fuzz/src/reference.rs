@@ -1,12 +1,12 @@
 //! A reference inflater, written bit by bit from RFC 1951 and RFC 7692 7.2.2. It shares no code
-//! with what is tested.
+//! with the inflaters under test.
 
 use std::sync::LazyLock;
 
 /// "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message."
 pub(crate) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// How much of the messages before can be referred to.
+/// The part of earlier messages that a message can refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takeover {
     None,

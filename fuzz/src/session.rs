@@ -46,7 +46,7 @@ fn events(choices: u8, bytes: &[u8], cut: Cut) -> (String, String) {
         end.poll();
     }
     assert_eq!(end.ended, usize::from(end.held.is_none()), "{}", end.log);
-    // A single byte is judged by itself, and two together: the reason depends on the cut.
+    // The reason depends on the cut: the first byte is judged alone if it arrives alone.
     let is_not_http = |reason| end.log.contains(&format!("NotOpened(Request(Head({reason})))"));
     if is_not_http("LooksLikeTls") || is_not_http("Method") {
         return ("not HTTP".into(), String::new());

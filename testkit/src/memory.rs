@@ -51,7 +51,7 @@ pub fn live() -> isize {
     LIVE.get()
 }
 
-/// Returns the most live bytes of this thread since [`reset_peak`].
+/// Returns the largest number of live bytes of this thread since [`reset_peak`].
 #[must_use]
 pub fn peak() -> isize {
     PEAK.get()

@@ -50,8 +50,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Returns a server with one port, and defaults for everything else. If the name stands for
-    /// several addresses, the port is the first one that can be opened.
+    /// Returns a server with one port, and defaults for everything else. If the name has several
+    /// addresses, the server listens on the first one that it can.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Server {
     }
 
     /// Serves until a [`shutdown`](ServerHandle::shutdown) has completed. Does not wait for
-    /// handlers that still run then.
+    /// handlers that are still running.
     ///
     /// # Errors
     ///
@@ -116,8 +116,8 @@ impl ServerBuilder {
     }
 
     /// Starts to listen on a TCP port. Clients that connect wait until the server
-    /// [runs](Server::run). If the name stands for several addresses, the port is the first one
-    /// that can be opened.
+    /// [runs](Server::run). If the name has several addresses, the server listens on the first one
+    /// that it can.
     ///
     /// # Errors
     ///
@@ -143,8 +143,8 @@ impl ServerBuilder {
         Ok(ServerBuilder { builder: self.builder.listen_on(socket, port)? })
     }
 
-    /// Starts to listen on a Unix socket at this path. Removes a socket that a server which has
-    /// ended left there.
+    /// Starts to listen on a Unix socket at this path. First removes a socket that an earlier
+    /// server left there.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ use crate::error::ProtocolError;
 const CHUNK: usize = 4 << 10;
 
 /// The size of the chunks for a payload of more than `LARGE_PAYLOAD` bytes, on the heap. A
-/// decompressor is slow at the end of its room, so it should reach it rarely.
+/// decompressor is slow near the end of its output space, so it should get there rarely.
 const LARGE_CHUNK: usize = 64 << 10;
 const LARGE_PAYLOAD: usize = 1 << 10;
 
@@ -139,8 +139,8 @@ impl Inflater {
             let out = chunk.get_mut(..size).unwrap_or_default();
             let inflated = codec.decoder.inflate(payload, out);
             let (Ok(Inflated { written, .. }) | Err(CorruptAfter(written))) = inflated;
-            // Pass on the output before the fault first: it may contain an earlier one, such as bad
-            // UTF-8.
+            // Pass on the output before the fault first: it may contain an earlier fault, such as
+            // bad UTF-8.
             let out = out.get(..written.min(usize::try_from(room).unwrap_or(usize::MAX))).unwrap_or_default();
             self.inflated = self.inflated.saturating_add(out.len() as u64);
             self.history.push(out);

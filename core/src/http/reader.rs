@@ -9,7 +9,7 @@ use crate::{Config, RecvBuf};
 
 /// RFC 9112 2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at
 /// least one empty line (CRLF) received prior to the request-line". Old clients send one after a
-/// body; this allows for a few.
+/// body; the reader accepts a few.
 const MAX_EMPTY_LINES: u8 = 4;
 
 /// A reader for one head. It stops after the empty line that ends the head, and leaves later bytes
@@ -210,8 +210,8 @@ impl Scan {
             [.., before, _] => *before,
             _ => self.previous,
         };
-        // RFC 9112 2.2: "a recipient MAY recognize a single LF as a line terminator". This one does
-        // not: two recipients that differ in this make request smuggling possible.
+        // RFC 9112 2.2: "a recipient MAY recognize a single LF as a line terminator". This reader
+        // does not: two recipients that differ in this make request smuggling possible.
         if before != b'\r' {
             return Err(HeadError::BareLf);
         }

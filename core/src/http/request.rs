@@ -77,8 +77,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// Returns the rule that the request breaks: the authority is not a valid host, the path is not
-    /// a path, or a field is malformed.
+    /// Returns the rule that the request breaks: the authority is not a valid host, the path is
+    /// invalid, or a field is malformed.
     pub fn from_extended_connect<N: AsRef<str>, V: AsRef<[u8]>>(
         scheme: &str,
         authority: &str,
@@ -190,7 +190,8 @@ impl Request {
         })
     }
 
-    /// Validates what the line parser does not: the target, `Host`, and the length of the body.
+    /// Validates the parts that the line parser does not: the target, `Host`, and the length of the
+    /// body.
     pub(super) fn validate(
         headers: Headers,
         method: Span,

@@ -83,7 +83,7 @@ fn poll(clock: &mut impl Clock, probe: &Probe, deadline: Instant) -> Result<Poll
     Ok(polled)
 }
 
-/// Waits until the timer has woken `probe` and is ready. `rule` is broken if it does not get there.
+/// Waits until the timer has woken `probe` and is ready. Otherwise reports a breach of `rule`.
 async fn fires<P: AsyncFnMut(Duration)>(
     clock: &mut impl Clock,
     probe: &Probe,
@@ -166,7 +166,7 @@ async fn cancel<P: AsyncFnMut(Duration)>(clock: &mut impl Clock, pass: &mut P) -
             break;
         }
     }
-    // Cancelling a timer that is off changes nothing, nor does a deadline in centuries.
+    // Cancelling a timer that is off has no effect, and a deadline centuries ahead is not ready.
     clock.cancel();
     let last = Instant::from_nanos(u64::MAX);
     let pending = poll(clock, &Probe::new(), last)?.is_pending();

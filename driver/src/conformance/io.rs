@@ -18,8 +18,8 @@ const FILL: [u8; 16 << 10] = [b'f'; 16 << 10];
 
 /// Checks that a transport keeps the [contract of `Io`](Io#contract).
 ///
-/// `connect` returns a connected pair, and is called about ten times. The check is of the first of
-/// the two; the second is its peer. If the two differ, such as the client's and the server's end of
+/// `connect` returns a connected pair, and is called about ten times. The first of the two is
+/// checked; the second is its peer. If the two differ, such as the client's and the server's end of
 /// TLS, check the pair both ways. `pass` lets time pass.
 ///
 /// # Errors
@@ -99,7 +99,7 @@ fn pending_read(io: &mut impl Io) -> Result<Probe, Breach> {
 }
 
 /// Writes until the transport is full. Returns the waker that it must wake, or `None` if it does
-/// not become full. `renew` is whether each poll has a waker of its own.
+/// not become full. With `renew`, each poll has a waker of its own.
 async fn fill<P: AsyncFnMut(Duration)>(
     io: &mut impl Io,
     renew: bool,
@@ -113,7 +113,7 @@ async fn fill<P: AsyncFnMut(Duration)>(
         }
         match poll_write(io, &probe, &[IoSlice::new(&FILL)])? {
             Poll::Ready(n) => (accepted, full) = (accepted + n, 0),
-            // The transport may still pass on what it has.
+            // The transport may still deliver the bytes that it holds.
             Poll::Pending if full < 20 => {
                 full += 1;
                 pass(TURN).await;

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! A check that passes takes less than a second. One that finds a breach may take some seconds: it
-//! waits for what does not happen.
+//! waits for a wake-up that does not come.
 
 mod clock;
 mod io;

@@ -1,4 +1,4 @@
-//! Wakers that count, and waits that end.
+//! Wakers that count, and waits with a time limit.
 
 use std::io;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::conformance::rule::{Breach, Rule};
 
-/// How long one turn lasts in which nothing happens.
+/// The length of a turn in which nothing happens.
 pub(super) const TURN: Duration = Duration::from_millis(1);
 
-/// After this many turns in which nothing happens, nothing will.
+/// The number of turns in which nothing happens after which a check gives up.
 pub(super) const PATIENCE: usize = 2000;
 
 /// The limit on how often in a row an operation may be interrupted, or wake its task without
@@ -73,8 +73,8 @@ pub(super) fn poll_again<T>(
     Err(Rule::Works.breach(format_args!("an operation was interrupted {REPEATS} times in a row")))
 }
 
-/// Polls an operation whenever it wakes, until it is ready. `rule` is broken if it does not get
-/// there.
+/// Polls an operation whenever it wakes, until it is ready. Reports a breach of `rule` if it never
+/// is.
 pub(super) async fn complete<T>(
     pass: &mut impl AsyncFnMut(Duration),
     rule: Rule,

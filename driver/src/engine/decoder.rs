@@ -8,8 +8,8 @@ use sockeye_core::{
 
 use crate::engine::buffer;
 
-/// How much compressed input one [`Part`] is made of. Input can inflate to a thousand times its
-/// length, so this keeps a part below a mebibyte.
+/// The maximum length of the compressed input of one [`Part`]. Input can inflate to a thousand
+/// times its length, so this keeps a part below a mebibyte.
 const COMPRESSED_PART: usize = 1 << 10;
 
 /// A piece of a message, as it arrived.
@@ -17,7 +17,7 @@ const COMPRESSED_PART: usize = 1 << 10;
 pub struct Part {
     /// Whether the message is text or binary.
     pub kind: MessageKind,
-    /// The payload of this part, inflated. Text is checked so far, but may end inside a character.
+    /// The payload of this part, inflated. Text has been checked, but may end inside a character.
     pub data: Bytes,
     /// Whether this is the first part of its message.
     pub first: bool,
@@ -142,8 +142,8 @@ impl Decoder {
     ) -> Decoded<'a, 'm> {
         if let Event::Data { payload, first, last, compressed, .. } = &mut event {
             if let Some(PartsState { is_first: true, .. }) = &self.parts {
-                // The caller has seen no part of the message yet, as what arrived inflated to
-                // nothing. So the message can still be received whole.
+                // The caller has seen no part of the message yet, because the bytes that arrived
+                // inflated to nothing. So the message can still be received whole.
                 self.parts = None;
                 *first = true;
             }
@@ -173,7 +173,7 @@ impl Decoder {
         }
     }
 
-    /// Makes a part of an event if it holds data: inflates it and checks its text.
+    /// Converts an event into a part if it holds data: inflates it and checks its text.
     fn part<A: SenderAccess>(&mut self, event: Event<'_>, sender: &mut A) -> Option<Part> {
         let Event::Data { kind, payload, first, last, compressed, .. } = event else { return None };
         let PartsState { mut utf8, is_first } = self.parts.take().unwrap_or_default();
@@ -209,7 +209,7 @@ impl Decoder {
         Some(Part { kind, data: Bytes::from(bytes), first: true, last: false, compressed })
     }
 
-    /// Returns the prefix of `input` that one part may be made of.
+    /// Returns the prefix of `input` that one part may consume.
     #[must_use]
     pub fn part_input<'a>(&self, input: &'a mut [u8]) -> &'a mut [u8] {
         let len = if self.receiver.inflates() { input.len().min(COMPRESSED_PART) } else { input.len() };
@@ -236,7 +236,7 @@ impl Decoder {
         }
     }
 
-    /// Discards an incomplete message, as the connection is over.
+    /// Discards an incomplete message, because the connection is over.
     pub fn discard(&mut self) {
         self.assembler = Assembler::new();
     }

@@ -29,8 +29,8 @@ impl HalfWakers {
         if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
             let old = slot.replace(waker.clone());
             drop(slot);
-            // Drop the old waker without the lock: it may hold the last reference to its task, and
-            // dropping that task may lock this slot.
+            // Drop the old waker without holding the lock: it may own the last reference to its
+            // task, and dropping that task may lock this slot.
             drop(old);
         }
     }

@@ -37,8 +37,8 @@ struct Inner<I, C> {
 ///
 /// # Errors
 ///
-/// Returns an error if no valid request arrived. The client has been sent the reason, if it could
-/// be.
+/// Returns an error if no valid request arrived. The client has been sent the reason, if
+/// possible.
 ///
 /// # Cancel safety
 ///
@@ -62,7 +62,8 @@ async fn read_upgrade_inline<I: Io, C: Clock>(
     let error = loop {
         match opening.next_event().await? {
             OpeningEvent::Upgrade(upgrade) => {
-                // The decision about the request may take long: hold little memory meanwhile.
+                // The decision about the request may take a long time: hold little memory
+                // meanwhile.
                 opening.release();
                 return Ok(PendingUpgrade { inner: Box::new(Inner { opening, upgrade, config }) });
             }
@@ -77,12 +78,12 @@ async fn read_upgrade_inline<I: Io, C: Clock>(
 }
 
 /// Accepts a WebSocket: reads one request, like [`read_upgrade`], and opens or refuses the
-/// connection as `decide` returns.
+/// connection as `decide` requests.
 ///
 /// # Errors
 ///
 /// Returns an error if no valid request arrived or `decide` refused it. The client has been sent
-/// the reason, if it could be.
+/// the reason, if possible.
 ///
 /// # Cancel safety
 ///
@@ -110,7 +111,7 @@ pub async fn accept_with<I: Io, C: Clock>(
 }
 
 impl<I: Io, C: Clock> PendingUpgrade<I, C> {
-    /// Returns what the client requests.
+    /// Returns the client's request.
     #[must_use]
     pub fn upgrade(&self) -> &Upgrade {
         &self.inner.upgrade
@@ -166,7 +167,7 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
     }
 }
 
-/// Why a server did not get a connection.
+/// The reason why a server did not open a WebSocket.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AcceptError {

@@ -88,7 +88,7 @@ async fn client_inline<I: Io, C: Clock>(
     Ok((WebSocket::opened(opening, subprotocol)?, response))
 }
 
-/// Why a client did not get a connection.
+/// The reason why a client did not open a WebSocket.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {

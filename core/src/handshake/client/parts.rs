@@ -62,7 +62,7 @@ impl PartsHandshake {
         if self.is_secure { "https" } else { "http" }
     }
 
-    /// Returns the host, with its port unless that is the scheme's.
+    /// Returns the host, with its port unless that is the default port of the scheme.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority

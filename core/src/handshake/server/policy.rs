@@ -55,10 +55,9 @@ impl Policy {
 
     /// Decides on a handshake. Pass the result to [`Upgrade::accept`].
     ///
-    /// The subprotocol is the policy's first that the client offers, or none (RFC 6455 4.2.2: "if
-    /// the server does not wish to agree to one of the suggested subprotocols, it MUST NOT send
-    /// back a
-    /// |Sec-WebSocket-Protocol| header field").
+    /// The subprotocol is the first one of the policy that the client offers, or none (RFC 6455
+    /// 4.2.2: "if the server does not wish to agree to one of the suggested subprotocols, it MUST
+    /// NOT send back a |Sec-WebSocket-Protocol| header field").
     ///
     /// # Errors
     ///

@@ -212,7 +212,7 @@ impl Client {
         self.entry.is_established()
     }
 
-    /// Returns a snapshot of what the server knows of the connection.
+    /// Returns a snapshot of the server's information about the connection.
     #[must_use]
     pub fn info(&self) -> Info {
         self.entry.info(self.hub.now())

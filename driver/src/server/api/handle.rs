@@ -160,7 +160,8 @@ impl ServerHandle {
         self.hub.get(id).is_some_and(|entry| entry.is_established())
     }
 
-    /// Returns a snapshot of what the server knows of a connection, or `None` if it does not exist.
+    /// Returns a snapshot of the server's information about a connection, or `None` if it does not
+    /// exist.
     #[must_use]
     pub fn info(&self, id: ConnectionId) -> Option<Info> {
         self.hub.get(id).map(|entry| entry.info(self.hub.now()))

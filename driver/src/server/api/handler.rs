@@ -57,7 +57,7 @@ pub type HandlerResult = Result<(), BoxError>;
 /// # Cancel safety
 ///
 /// A method that waits is dropped when its connection is [aborted](Client::abort), and when the
-/// grace of a shutdown ends. Otherwise every method runs to its end, whatever the peer does.
+/// grace of a shutdown ends. Otherwise every method runs to its end, even if the peer disappears.
 pub trait Handler: Send + Sync + 'static {
     /// Called when a client has connected, before anything is read.
     ///

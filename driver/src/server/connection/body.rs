@@ -18,11 +18,11 @@ pub(crate) struct Body<'o, I, C> {
     pub(crate) failure: Option<Failure>,
 }
 
-/// How to answer a handler that returns the error of its body.
+/// The answer to a request whose handler returned the error of its body.
 pub(crate) enum Failure {
-    /// With a response that names the failure.
+    /// A response that names the failure.
     Body(BodyFailure),
-    /// Not at all: the transport has failed.
+    /// None, because the transport has failed.
     Transport,
 }
 

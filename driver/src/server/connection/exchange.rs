@@ -45,7 +45,7 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     };
     // From here on the client no longer counts against `max_handshakes`.
     *handshake = None;
-    // A body that has arrived, but that the handler did not ask for, does not cost the connection.
+    // A body that has arrived, but that the handler did not ask for, need not end the connection.
     opening.take_arrived_body();
     respond(opening, response, is_last).await
 }

@@ -9,7 +9,8 @@ use crate::runtime::address::Address;
 use crate::server::registry::counts::Counts;
 use crate::server::registry::hub::Hub;
 
-/// How many refused connections may be sent a 503 at a time. Any more are closed without one.
+/// The number of refused connections that may be sent a 503 at a time. Any more are closed without
+/// one.
 const REFUSALS: usize = 256;
 
 impl Hub {

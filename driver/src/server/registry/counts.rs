@@ -1,4 +1,4 @@
-//! How much of each limit is in use.
+//! The part of each limit that is in use.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

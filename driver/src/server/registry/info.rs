@@ -63,7 +63,7 @@ impl Status {
     }
 }
 
-/// A snapshot of what the server knows of a connection.
+/// A snapshot of the server's information about a connection.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Info {

@@ -1,6 +1,6 @@
-//! The registry: what the server knows of its connections, and how a push reaches one.
+//! The registry: the connections that the server knows, and the path of a push to each.
 //!
-//! The other rooms build on this one, which imports none of them.
+//! The other modules of the server build on this one, which imports none of them.
 
 pub(crate) mod admission;
 pub(crate) mod broadcast;

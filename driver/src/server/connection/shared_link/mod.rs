@@ -1,12 +1,12 @@
 //! The link of an open connection, shared by its task and by everything that pushes to it.
 //!
-//! One lock holds the driver's [`Link`] and what the server counts of its queue. It has two faces:
-//! [`task_side`] is what the connection's task does, [`pusher_side`] what any other task or thread
-//! may do. On its way to the transport, a push takes these steps:
+//! One lock protects the driver's [`Link`] and the server's counts of its queue. The operations are
+//! in two modules: [`task_side`] for the connection's task, [`pusher_side`] for any other task or
+//! thread. On its way to the transport, a push takes these steps:
 //!
-//! 1. `Entry::dispatch` finds out where the connection takes pushes now: here, if it is open.
-//! 2. `PushTarget::push` takes the lock, and when the push is queued writes it or wakes the task.
-//! 3. [`SharedLink::queue_with_policy`] lets the port's [`SlowReader`] decide about a full queue.
+//! 1. `Entry::dispatch` passes it to this link if the connection is an open WebSocket.
+//! 2. `PushTarget::push` takes the lock. Once the push is queued, it writes it or wakes the task.
+//! 3. [`SharedLink::queue_with_policy`] applies the port's [`SlowReader`] policy to a full queue.
 //! 4. [`SharedLink::queue_within_budget`] checks the server's budget and counts the queue.
 //! 5. `Command::queue_on` calls the core's `Sender`, which validates and encodes.
 
@@ -30,7 +30,7 @@ use crate::server::registry::hub::Hub;
 use crate::server::registry::push_target::Command;
 use crate::server::registry::settings::SlowReader;
 
-/// A [`Link`] with what a server adds to it: counted queues, pushes that wait, a task to wake.
+/// A [`Link`] with the additions of a server: counted queues, pushes that wait, a task to wake.
 #[derive(Debug)]
 pub(crate) struct SharedLink<I, C> {
     link: Link<I, C>,
@@ -49,7 +49,7 @@ pub(crate) struct SharedLink<I, C> {
     stale_waker: bool,
     /// The queue has reached its high-water mark and has not fallen to the low one since.
     above_low_mark: bool,
-    /// The queue has fallen to its low-water mark, which the task does not know yet.
+    /// The queue has fallen to its low-water mark, and the task has not seen this yet.
     drained: bool,
     received_at: Option<Instant>,
     sent_at: Option<Instant>,
