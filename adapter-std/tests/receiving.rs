@@ -1,4 +1,5 @@
-//! Receiving: with a time limit, in parts, and lent; and the deadlines that a receive keeps.
+//! Receiving with a time limit, in parts and by reference, and the deadlines that a receive
+//! enforces.
 
 mod support;
 

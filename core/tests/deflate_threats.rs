@@ -44,8 +44,8 @@ fn t16_a_message_is_inflated_only_once() {
     }
 }
 
-/// RFC 7692 7.2.3.4: another block may follow a final one. What follows the last block must be a
-/// block.
+/// RFC 7692 7.2.3.4: another block may follow a final one. Any bytes after a final block must form
+/// such a block.
 #[test]
 fn t16_garbage_after_a_final_block_fails_with_1007() {
     for server in [true, false] {

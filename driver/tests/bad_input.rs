@@ -5,8 +5,8 @@ use sockeye_driver::Error;
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
-/// Sends the pieces to a server, one per read. Returns what its receives returned and what it
-/// wrote.
+/// Sends the pieces to a server, one per read. Returns the results of its receives and the bytes
+/// that it wrote.
 fn end_of(pieces: &[&[u8]], config: Config, parts: bool) -> (Vec<String>, Vec<u8>) {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1 << 20);

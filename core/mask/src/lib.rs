@@ -26,8 +26,8 @@
 #[cfg(feature = "std")]
 extern crate std;
 
-/// The number of bytes that are checked for ASCII first. Other text usually shows within them, and
-/// then the rest need not be checked.
+/// The number of bytes that are checked for ASCII first. Text with other characters usually has one
+/// among them, and then the rest need not be checked.
 const LOOK: usize = 1 << 10;
 
 /// The length below which the AVX2 loop is not faster.

@@ -108,7 +108,7 @@ impl Compressor {
         })
     }
 
-    /// Returns whether the window is still as message number `last` of `owner` has left it.
+    /// Returns whether message number `last` of `owner` was the last one to use this window.
     pub(super) fn continues(&self, owner: &Owner, last: u64) -> bool {
         self.last_use.is(owner, last)
     }
@@ -169,7 +169,7 @@ impl Decompressor {
         })
     }
 
-    /// Returns whether the window is still as message number `last` of `owner` has left it.
+    /// Returns whether message number `last` of `owner` was the last one to use this window.
     pub(super) fn continues(&self, owner: &Owner, last: u64) -> bool {
         self.last_use.is(owner, last)
     }

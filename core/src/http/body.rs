@@ -149,7 +149,7 @@ impl BodyReader {
         }
     }
 
-    /// Returns up to `left` bytes, and continues in the state that `rest` makes of the remaining
+    /// Returns up to `left` bytes, and continues in the state that `rest` returns for the remaining
     /// count.
     fn take_data<'a>(
         &mut self,

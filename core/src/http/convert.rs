@@ -33,7 +33,7 @@ fn fields(headers: &http::HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
-/// Takes over the head of a request; the body is not looked at.
+/// Takes over the head of a request. Ignores the body.
 ///
 /// A CONNECT over HTTP/2 that has a path is an Extended CONNECT (RFC 8441). Its `:protocol` is not
 /// part of `http::Request`: check that it is `websocket` before converting.
@@ -47,7 +47,7 @@ impl<B> TryFrom<&http::Request<B>> for Request {
     }
 }
 
-/// Takes over the head of a response; the body is not looked at.
+/// Takes over the head of a response. Ignores the body.
 impl<B> TryFrom<&http::Response<B>> for Response {
     type Error = HeadError;
 

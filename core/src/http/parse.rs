@@ -32,7 +32,8 @@ pub(super) fn parse_response(head: Vec<u8>, fields: usize) -> Result<Response, H
     let (mut inline, mut heap) = ([httparse::EMPTY_HEADER; INLINE_FIELDS], Vec::new());
     let mut parsed = httparse::Response::new(header_slots(fields, &mut inline, &mut heap));
     check_end(parsed.parse(&head).map_err(head_error)?, &head)?;
-    // RFC 9110 15: three digits, the first from 1 to 5. The recipient decides about 600 and above.
+    // RFC 9110 15: three digits, the first from 1 to 5. The recipient decides how to treat 600 and
+    // above.
     let (Some(status @ 100..), Some(minor)) = (parsed.code, parsed.version) else {
         return Err(HeadError::StatusLine);
     };

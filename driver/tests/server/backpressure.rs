@@ -99,7 +99,7 @@ fn m4_e11_a_full_queue_refuses_pushes_loses_nothing_and_reports_when_it_drains()
     assert_eq!(log.lines().last().map(String::as_str), Some("drained true"));
     eventually("the queue to be empty", || server.handle.queued() == 0);
     let (more, _) = fill(&client, pushed);
-    // A Close can be queued however full the queue is.
+    // A Close can be queued even if the queue is full.
     client.close(CloseCode::GOING_AWAY, "").unwrap();
     expect_numbers(&mut raw, pushed..more);
     raw.expect_close(1001);

@@ -19,8 +19,8 @@ use crate::deflate::params::clamp_window_bits;
 pub(crate) struct Available;
 
 /// The input after which a compressor is reset. miniz_oxide counts its input in a `usize`; a reset
-/// at half of its range keeps the counters from overflowing. (That is after 2 GiB with a `usize` of
-/// 32 bits, and never with 64.)
+/// at half of its range keeps the counters from overflowing. (This happens after 2 GiB if `usize`
+/// has 32 bits, and never if it has 64.)
 const MAX_TOTAL_IN: usize = usize::MAX / 2;
 
 /// A compressor of miniz_oxide.

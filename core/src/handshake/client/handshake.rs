@@ -124,8 +124,7 @@ impl ClientHandshake {
     /// # Errors
     ///
     /// Once [`Config::handshake_timeout`] has passed, returns [`ClientHandshakeError::TimedOut`],
-    /// or [`ClientHandshakeError::Refused`] if the rest of a refusal's body was all that was
-    /// missing.
+    /// or [`ClientHandshakeError::Refused`] if only the rest of a refusal's body was missing.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ClientHandshakeError> {
         if !self.deadline.handle(now, self.config.handshake_timeout) {
             return Ok(());
