@@ -11,7 +11,7 @@ use crate::clock;
 use crate::stream::Stream;
 use crate::transport::{Transport, WRITE_TURN, try_flush, try_write};
 
-/// How a write of the queue ended.
+/// The outcome of writing the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WriteOutcome {
     /// Everything is written.

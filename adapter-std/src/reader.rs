@@ -25,7 +25,7 @@ pub(crate) struct Reader {
     reads_before_write: u8,
 }
 
-/// How a receive ended.
+/// The outcome of a receive.
 #[derive(Debug)]
 pub(crate) enum RecvOutcome<T> {
     Item(T),
@@ -43,7 +43,7 @@ impl<T> RecvOutcome<T> {
     }
 }
 
-/// How a wait for the peer ended.
+/// The outcome of waiting for the peer.
 enum ReadOutcome {
     /// The input holds new bytes.
     Bytes,

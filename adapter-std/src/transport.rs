@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::{ReadTimeout, is_supported, is_timeout};
 use crate::stream::Stream;
 
-/// How long a blocked write keeps a thread from reading, or from checking the deadlines.
+/// The time that a blocked write may keep a thread from reading, or from checking the deadlines.
 pub(crate) const WRITE_TURN: Duration = Duration::from_millis(10);
 
 /// A stream with its state.

@@ -214,7 +214,7 @@ pub enum Side {
     Peer,
 }
 
-/// How a connection ended, or is ending.
+/// The way in which a connection ended, or is ending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseInfo {
     /// The endpoint that ended the connection: it sent its Close first, failed the connection, or

@@ -22,7 +22,7 @@ use core::time::Duration;
 pub struct Instant(u64);
 
 impl Instant {
-    /// The caller's epoch. As a timeout it means "now", whatever the clock says.
+    /// The caller's epoch. As a timeout it means "now", regardless of the clock.
     pub const EPOCH: Instant = Instant(0);
 
     /// Creates an instant that is this many nanoseconds after the epoch.

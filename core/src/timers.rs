@@ -28,7 +28,7 @@ pub(crate) struct Timers {
     next_ping: u32,
     outstanding_payload: u32,
     outstanding: Outstanding,
-    /// When the outstanding ping was sent, unless it is unstamped.
+    /// The time at which the outstanding ping was sent, unless it is unstamped.
     sent_at: Instant,
     /// In nanoseconds; `u64::MAX` before the first pong.
     round_trip: u64,

@@ -34,11 +34,11 @@ struct Shelf {
     decompressors: Vec<Decompressor>,
 }
 
-/// How many idle compressors a shelf keeps. Most messages are compressed in one call, so few
-/// compressors are in use at a time.
+/// The number of idle compressors that a shelf keeps. Most messages are compressed in one call, so
+/// few compressors are in use at a time.
 const COMPRESSORS: usize = 8;
-/// How many idle decompressors a shelf keeps. Each is in use for as long as a message takes to
-/// arrive.
+/// The number of idle decompressors that a shelf keeps. Each is in use for as long as a message
+/// takes to arrive.
 const DECOMPRESSORS: usize = 16;
 
 impl Shelf {
@@ -47,8 +47,8 @@ impl Shelf {
         Some(self.compressors.remove(at))
     }
 
-    /// Keeps a compressor. Returns the one that has been idle longest if there are too many, as its
-    /// settings may no longer be in use.
+    /// Keeps a compressor. Returns the one that has been idle longest if there are too many,
+    /// because its settings may no longer be in use.
     fn give_compressor(&mut self, compressor: Compressor) -> Option<Compressor> {
         let oldest = (self.compressors.len() >= COMPRESSORS).then(|| self.compressors.remove(0));
         self.compressors.push(compressor);

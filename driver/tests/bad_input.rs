@@ -74,7 +74,7 @@ fn e4_invalid_text_in_an_incomplete_frame_fails_at_once() {
     let mut bad = client_frame(Opcode::Text, &[b'a'; 1000]);
     bad.truncate(100);
     // The last two bytes become leads of three-byte characters. A lead cannot follow a lead, so the
-    // text is invalid whatever follows.
+    // text is invalid regardless of later bytes.
     for byte in bad.iter_mut().rev().take(2) {
         *byte ^= 0x80;
     }

@@ -1,4 +1,4 @@
-//! How the targets read an input: byte by byte from front to back, with zeros after the end. A
+//! The reader of a target's input: byte by byte from front to back, with zeros after the end. A
 //! small change of the input is then a small change of the test, and seeds can be written by hand.
 
 /// The bytes from the fuzzer.

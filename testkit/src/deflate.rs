@@ -58,13 +58,13 @@ impl Pool {
         self.clone()
     }
 
-    /// How many codecs were reused.
+    /// Returns the number of codecs that were reused.
     #[must_use]
     pub fn taken(&self) -> usize {
         *self.taken.lock().unwrap()
     }
 
-    /// How many compressors and decompressors are in the pool.
+    /// Returns the numbers of compressors and decompressors in the pool.
     #[must_use]
     pub fn resting(&self) -> (usize, usize) {
         (self.compressors.lock().unwrap().len(), self.decompressors.lock().unwrap().len())

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long a test waits before it counts as hung. Nothing takes this long.
+/// The time after which a waiting test counts as hung. Nothing takes this long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Polls a condition until it holds, for events that send no notification. `what` names the

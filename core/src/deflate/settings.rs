@@ -12,7 +12,7 @@ use super::backend::Available;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deflate {
-    /// Which messages are compressed. Default: those of 128 bytes or more.
+    /// The rule for which messages are compressed. Default: those of 128 bytes or more.
     pub policy: CompressionPolicy,
     /// The compression level, from 1 (fastest) to 9 (smallest output). Default: 6.
     pub level: u8,

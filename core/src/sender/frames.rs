@@ -19,7 +19,7 @@ pub(super) struct FragmentedMessage {
     coding: Coding,
 }
 
-/// How the payloads of a fragmented message are encoded.
+/// The encoding of the payloads of a fragmented message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
     /// Not at all.

@@ -1,4 +1,4 @@
-//! Ends: every session reports exactly one, whenever and however it comes.
+//! Every session reports exactly one end, in every phase and for every cause.
 
 use std::sync::Arc;
 use std::time::Duration;

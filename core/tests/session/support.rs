@@ -10,7 +10,7 @@ use sockeye_core::session::{Opened, Session, SessionEvent};
 use sockeye_core::{Config, Instant, Message, RecvBuf};
 pub(crate) use sockeye_testkit::frames::mask_keys;
 
-/// How a peer's application reacts to events.
+/// The reaction of a peer's application to events.
 pub(crate) enum App {
     /// Accepts by the default policy, echoes messages, answers requests with their path.
     Echo,

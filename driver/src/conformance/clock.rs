@@ -9,10 +9,10 @@ use crate::conformance::rule::{Breach, Rule};
 use crate::conformance::wake::{PATIENCE, Probe, REPEATS, TURN};
 use crate::runtime::io::Clock;
 
-/// How far ahead the checks set a timer.
+/// The time until the deadlines that the checks set.
 const SOON: Duration = Duration::from_millis(20);
 
-/// How often a timer may wake its task before the deadline.
+/// The number of times that a timer may wake its task before the deadline.
 const EARLY_WAKES: usize = 10;
 
 /// A deadline that no check waits for.

@@ -28,7 +28,7 @@ pub(crate) struct Link<I, C> {
     send_half_waits: bool,
 }
 
-/// How a wait for the peer ended.
+/// The outcome of waiting for the peer.
 #[derive(Debug)]
 pub(crate) enum ReadOutcome {
     /// The buffer holds new bytes.
@@ -39,7 +39,7 @@ pub(crate) enum ReadOutcome {
     End(Option<io::Error>),
 }
 
-/// How far [`Link::poll_drain`] drains the queue.
+/// The point up to which [`Link::poll_drain`] drains the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DrainTo {
     /// Until nothing is queued.

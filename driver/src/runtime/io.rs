@@ -119,7 +119,7 @@ pub trait Io {
     /// its side.
     ///
     /// `buffer` is never empty. Its contents have no meaning, and the call may overwrite all of it,
-    /// whatever it returns. After zero the driver may read again, and must get zero again.
+    /// regardless of its result. After zero the driver may read again, and must get zero again.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ use crate::server::api::port::Port;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Limits;
 
-/// How long aborted connections have, after the grace, to end by themselves.
+/// The time that aborted connections have, after the grace, to end by themselves.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
 /// A server whose ports are open. [`run`](Server::run) accepts their connections.

@@ -26,8 +26,8 @@
 //! # Threads
 //!
 //! Any thread may push, and a push that waits for room writes to the transport itself. So the
-//! transports, clocks, listeners and handlers of a server are `Send`, whatever executor runs its
-//! tasks. [`Runtime`] lists which of them stay on their task all the same. Connections over a
+//! transports, clocks, listeners and handlers of a server are `Send`, with any executor.
+//! [`Runtime`] lists those that nevertheless stay on their task. Connections over a
 //! transport that is not `Send` need no server: accept each with
 //! [`accept_with`](crate::accept_with) in a local task.
 

@@ -1,4 +1,4 @@
-//! Which events a handler gets, and when (E5 to E10). The docs of `Handler` test E1.
+//! The events of a handler and their order (E5 to E10). The docs of `Handler` test E1.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! How a server treats the frames it receives (E2 to E4, O2 to O4, O6).
+//! The frames that a server receives (E2 to E4, O2 to O4, O6).
 
 use sockeye_core::{Config, Frame, Opcode};
 use sockeye_driver::server::Port;

@@ -18,7 +18,7 @@ struct State {
     times_set: usize,
 }
 
-/// When a clock's alarm rings.
+/// The time at which a clock's alarm rings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alarm {
     /// At the deadline.

@@ -14,7 +14,7 @@ pub enum Pending {
     UntilIdle,
 }
 
-/// How a transport fails.
+/// The failure of a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fail {
     /// The peer vanishes: reads reach the end, and written bytes are lost.
@@ -23,7 +23,7 @@ pub enum Fail {
     Error(ErrorKind),
 }
 
-/// How a transport misbehaves. The default behaves well.
+/// The misbehaviour of a transport. The default behaves well.
 #[derive(Debug, Clone, Copy)]
 pub struct Faults {
     /// Whether operations are pending first.

@@ -30,7 +30,7 @@ pub struct Connector(Arc<Mutex<Backlog>>);
 struct Backlog {
     queue: VecDeque<io::Result<Pipe>>,
     server: Option<Waker>,
-    /// When the server accepted each connection or error.
+    /// The times at which the server accepted each connection or error.
     accepted_at: Vec<Instant>,
 }
 

@@ -15,7 +15,7 @@ use crate::report::{bytes, spread};
 
 /// The largest memory of a half-open connection. The server with a thread for each comes closest.
 const MEMORY_LIMIT: u64 = 64 << 10;
-/// How late a connection may be cut off, since the machine may be busy.
+/// The delay with which a connection may be cut off, since the machine may be busy.
 const TOLERANCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {

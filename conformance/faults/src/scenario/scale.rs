@@ -14,9 +14,9 @@ use crate::peer::{PATIENCE, Peer, dial, parse};
 use crate::report::bytes;
 
 const SIZE: usize = 100;
-/// How many bytes may be queued for all readers together: a few messages for each.
+/// The number of bytes that may be queued for all readers together: a few messages for each.
 const MAX_QUEUED: usize = 8 << 20;
-/// How many peers connect at the same time.
+/// The number of peers that connect at the same time.
 const CONCURRENT_CONNECTS: usize = 200;
 
 pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {

@@ -8,7 +8,7 @@ use sockeye_tokio::server::{ConnectionId, PushError, ServerHandle};
 
 use super::app::{App, Member};
 
-/// How long a publisher sleeps before it tries again.
+/// The time that a publisher sleeps before it tries again.
 const RETRY_DELAY: Duration = Duration::from_micros(500);
 
 /// Returns a payload that begins with its number.

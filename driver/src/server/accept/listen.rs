@@ -18,7 +18,7 @@ pub struct ListenOptions {
     /// Whether an IPv6 socket accepts only IPv6 connections (`IPV6_V6ONLY`). By default the system
     /// decides.
     pub only_v6: Option<bool>,
-    /// How many connections may wait to be accepted. By default 1024.
+    /// The number of connections that may wait to be accepted. By default 1024.
     pub backlog: u32,
 }
 

@@ -76,8 +76,8 @@ impl Client {
     }
 
     /// Queues a message like [`push`](Client::push), but first waits while the peer reads too
-    /// slowly, whatever the port's [`SlowReader`](crate::server::SlowReader) policy. Use it to send
-    /// more than fits the queue:
+    /// slowly, regardless of the port's [`SlowReader`](crate::server::SlowReader) policy. Use it to
+    /// send more than fits the queue:
     ///
     /// ```
     /// use sockeye_driver::server::{Client, HandlerResult};

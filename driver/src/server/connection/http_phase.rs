@@ -21,7 +21,7 @@ use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
 use crate::server::registry::settings::Settings;
 
-/// How many pipelined requests are answered before other tasks get a turn.
+/// The number of pipelined requests that are answered before other tasks get a turn.
 const REQUESTS_IN_A_ROW: u32 = 16;
 
 /// The state of a connection that speaks HTTP. It is freed when the WebSocket opens.
@@ -35,7 +35,7 @@ pub(crate) struct HttpPhase<R: Runtime, H> {
     pub(crate) handshake: Slot,
 }
 
-/// How the HTTP phase of a connection ended.
+/// The outcome of the HTTP phase of a connection.
 pub(crate) enum HttpOutcome<R: Runtime> {
     /// A request opened a WebSocket.
     Upgraded(Box<Upgraded<R>>),

@@ -28,13 +28,13 @@ pub enum PushError {
     /// [`Config::high_water_mark`](sockeye_core::Config::high_water_mark) bytes or more wait for
     /// it.
     Backpressure {
-        /// How many bytes wait.
+        /// The number of bytes that wait.
         queued: usize,
     },
     /// The queues of all connections together have reached
     /// [`Limits::max_queued`](crate::server::Limits#structfield.max_queued).
     ServerBackpressure {
-        /// How many bytes wait.
+        /// The number of bytes that wait.
         queued: usize,
     },
     /// The number is not an opcode.

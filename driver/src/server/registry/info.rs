@@ -78,11 +78,12 @@ pub struct Info {
     /// The time of this snapshot. All four times are on the clock of the server's
     /// [`Runtime`](crate::server::Runtime).
     pub taken_at: Instant,
-    /// When the client connected. `info.taken_at.since(info.connected_at)` is how long ago.
+    /// The time at which the client connected. `info.taken_at.since(info.connected_at)` is the age
+    /// of the connection.
     pub connected_at: Instant,
-    /// When bytes last arrived; `None` before the connection became a WebSocket.
+    /// The time at which bytes last arrived; `None` before the connection became a WebSocket.
     pub last_received: Option<Instant>,
-    /// When bytes were last written; `None` before the connection became a WebSocket.
+    /// The time at which bytes were last written; `None` before the connection became a WebSocket.
     pub last_sent: Option<Instant>,
     /// The number of bytes that wait to be written.
     pub queued: usize,

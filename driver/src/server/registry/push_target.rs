@@ -55,7 +55,7 @@ impl Command<'_> {
     }
 }
 
-/// Which side flushes after a waiting push.
+/// The side that flushes after a waiting push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flusher {
     /// The connection's task, as after any push.

@@ -39,7 +39,7 @@ pub(crate) struct SharedLink<I, C> {
     entry: Arc<Entry>,
     /// The task's thread, if the task has one to itself.
     thread: Option<ThreadId>,
-    /// How many queued bytes of this connection the hub has counted.
+    /// The number of queued bytes of this connection that the hub has counted.
     counted: usize,
     /// The waker of the task while it waits. A push takes it, so that many pushes wake it once.
     task: Option<Waker>,
