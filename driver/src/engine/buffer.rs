@@ -65,6 +65,13 @@ impl ReadBuffer {
         self.start = self.start.saturating_add(n).min(self.end);
     }
 
+    /// Consumes `n` bytes, and releases memory before the task returns to its user.
+    #[inline]
+    pub(crate) fn consume_and_release(&mut self, n: usize) {
+        self.consume(n);
+        self.release();
+    }
+
     /// Moves the unread bytes to the front, and returns the space after them for a read.
     ///
     /// The space holds bytes of earlier reads: it is never zeroed again.

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use sockeye_core::{
-    Assembled, Assembler, Event, Incoming, MessageKind, PartialMessage, ProtocolError, Receiver, RecvBuf,
-    Sender, Utf8Stream,
+    Assembled, Assembler, Event, Incoming, MessageKind, MessageRef, PartialMessage, ProtocolError, Receiver,
+    RecvBuf, Sender, Utf8Stream,
 };
 
 use crate::engine::buffer;
@@ -87,12 +87,29 @@ impl Decoder {
         if input.is_empty() {
             return None;
         }
-        // Nearly every message lies whole in the input. It needs no event and no assembler.
-        if self.parts.is_none()
-            && let Some(message) = self.receiver.poll_message(input)
-        {
+        if let Some(message) = self.decode_whole(input) {
             return Some(Decoded::Message(message.into()));
         }
+        self.decode_event(input, hold, sender)
+    }
+
+    /// The first half of [`decode`](Decoder::decode): decodes a message that lies whole in `input`, as
+    /// nearly every message does. It needs no event and no assembler.
+    #[inline(always)]
+    pub(crate) fn decode_whole<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
+        if self.parts.is_some() {
+            return None;
+        }
+        self.receiver.poll_message(input)
+    }
+
+    /// The second half of [`decode`](Decoder::decode): decodes everything else.
+    pub(crate) fn decode_event<'a: 'm, 'm, A: SenderAccess>(
+        &'m mut self,
+        input: &mut RecvBuf<'a>,
+        hold: usize,
+        sender: &mut A,
+    ) -> Option<Decoded<'a, 'm>> {
         let event = self.next_event(input, hold, sender)?;
         Some(self.collect(event, sender))
     }

@@ -45,13 +45,25 @@ impl Reader {
         let mut hold = READ;
         loop {
             let mut view = RecvBuf::new(self.input.unread());
-            while let Some(decoded) = self.decoder.decode(&mut view, hold, link) {
-                let Decoded::Message(message) = decoded else { continue };
-                let delivered = deliver(message, link);
-                let used = view.consumed();
-                self.input.consume(used);
-                self.input.release();
-                return Poll::Ready(Ok(Some(delivered)));
+            while !view.is_empty() {
+                // Deliver the common case at once: a detour over `Decoded` costs a fifth of a small
+                // message's time.
+                if let Some(message) = self.decoder.decode_whole(&mut view) {
+                    let delivered = deliver(message.into(), link);
+                    let used = view.consumed();
+                    self.input.consume_and_release(used);
+                    return Poll::Ready(Ok(Some(delivered)));
+                }
+                match self.decoder.decode_event(&mut view, hold, link) {
+                    None => break,
+                    Some(Decoded::Message(message)) => {
+                        let delivered = deliver(message, link);
+                        let used = view.consumed();
+                        self.input.consume_and_release(used);
+                        return Poll::Ready(Ok(Some(delivered)));
+                    }
+                    Some(Decoded::Control(_) | Decoded::Incomplete) => {}
+                }
             }
             let used = view.consumed();
             self.input.consume(used);
