@@ -20,11 +20,11 @@ use sockeye_core::Instant;
 /// waker; writing, flushing and closing share another one. A spurious wake is allowed, but not an
 /// endless series of them.
 ///
-/// **Before the task sleeps**, everything that was written has been flushed, or
-/// [`poll_flush`](Io::poll_flush) has returned `Pending`. While [`poll_write`](Io::poll_write)
-/// returns `Pending`, the driver does not flush. So a stream with a buffer of its own empties it in
-/// `poll_write` when it is full. A stream whose reads produce bytes to send, like TLS, sends them
-/// in [`poll_read`](Io::poll_read).
+/// **Flushing.** Once everything is written, the driver calls [`poll_flush`](Io::poll_flush) until
+/// it is `Ready`, and always before its task sleeps. While [`poll_write`](Io::poll_write) returns
+/// `Pending`, it does not flush. So a stream with a buffer of its own empties it in `poll_write`
+/// when it is full. A stream whose reads produce bytes to send, like TLS, sends them in
+/// [`poll_read`](Io::poll_read).
 ///
 /// **Errors.** [`Interrupted`](io::ErrorKind::Interrupted) means "call again at once". After any
 /// other error of `poll_write` or `poll_flush`, neither is called again, but reading continues: the
