@@ -191,8 +191,7 @@ fn run_with(is_server_strict: bool, capacity: usize, faults: Faults) -> usize {
         });
     }
     executor.run_with_time();
-    let ops = probe.get().ops;
-    ops
+    probe.get().ops
 }
 
 #[test]
