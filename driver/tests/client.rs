@@ -35,7 +35,7 @@ fn k2_two_connections_and_two_handshakes_share_no_randomness() {
 
 /// The request and every frame carry what the caller drew.
 #[test]
-fn a_client_opens_and_masks_with_the_entropy_of_its_caller() {
+fn k2_a_caller_may_supply_the_nonce_and_the_mask_keys() {
     let mut executor = Executor::new();
     let (near, far) = pipe(1 << 20);
     let url = Url::parse("ws://example.com/").unwrap();
