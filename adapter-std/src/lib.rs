@@ -44,6 +44,23 @@
 //! within [`Config::close_timeout`] ends the connection. The connections of a `Server` are not
 //! affected, because their sockets do not block.
 //!
+//! Libraries that are generic over [`Channel`](protocol::channel::Channel) run over these connections
+//! too. [`block_on`] runs their futures:
+//!
+//! ```no_run
+//! use sockeye_std::protocol::channel::Channel;
+//!
+//! // In the library:
+//! async fn greet<C: Channel>(channel: &mut C) -> Result<(), C::Error> {
+//!     channel.send("hello").await
+//! }
+//!
+//! # fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut ws = sockeye_std::connect("ws://127.0.0.1:9501/")?;
+//! sockeye_std::block_on(greet(&mut ws))?;
+//! # Ok(()) }
+//! ```
+//!
 //! # Features
 //!
 //! | Feature | Default | |
@@ -56,6 +73,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod channel;
 mod clock;
 mod connect;
 mod link;
@@ -84,7 +102,7 @@ pub use sockeye_core::{
     Opcode, Payload, Prepared, ProtocolError, SendError, State, TrySendError,
 };
 pub use sockeye_driver as driver;
-pub use sockeye_driver::{AcceptError, ConnectError, Error, Part};
+pub use sockeye_driver::{AcceptError, ConnectError, Error, Part, block_on};
 pub use split::{RecvHalf, SendHalf};
 pub use stream::{Stream, Untimed};
 pub use websocket::WebSocket;

@@ -238,12 +238,32 @@ where
     /// Returns an error if the code or reason cannot be sent, if the connection is closing already,
     /// or if the stream breaks.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        self.shared.with(|sender| {
-            sender.close(&CloseFrame::new(code, reason))?;
-            run_timers(sender);
-            Ok::<_, SendError>(())
-        })?;
+        self.queue_close(code, reason)?;
         self.flush()
+    }
+
+    pub(crate) fn queue_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.queue_now(|sender| sender.close(&CloseFrame::new(code, reason)))
+    }
+
+    /// Queues with `queue`, without waiting for room.
+    pub(crate) fn queue_now(
+        &mut self,
+        queue: impl FnOnce(&mut Sender) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        self.shared.with(|sender| {
+            let queued = queue(sender);
+            run_timers(sender);
+            queued
+        })
+    }
+
+    /// Waits until the queue is below the high-water mark.
+    pub(crate) fn wait_writable(&mut self) -> Result<(), Error> {
+        while !self.shared.with(|sender| sender.is_writable()) {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// Waits for room in the queue, then queues with `queue`.

@@ -235,9 +235,14 @@ impl<S: Stream> WebSocket<S> {
     /// Returns an error if the code or reason cannot be sent, if the connection is closing already,
     /// or if the stream breaks.
     pub fn begin_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+        self.queue_close(code, reason)?;
+        self.flush()
+    }
+
+    pub(crate) fn queue_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.link.sender.close(&CloseFrame::new(code, reason))?;
         run_timers(&mut self.link.sender);
-        self.flush()
+        Ok(())
     }
 
     /// Closes the connection and returns how it ended.

@@ -100,6 +100,7 @@
 extern crate alloc;
 
 mod assembler;
+pub mod channel;
 mod close;
 mod config;
 mod connection;

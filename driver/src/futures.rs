@@ -86,7 +86,7 @@ impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for WebSocket<I, C> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, payload: P) -> Result<(), Error> {
-        self.queue_message(payload.into())
+        Ok(self.queue_message(payload.into())?)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -116,7 +116,7 @@ impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for SendHalf<I, C> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, payload: P) -> Result<(), Error> {
-        self.queue_message(payload.into())
+        Ok(self.queue_message(payload.into())?)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -26,6 +26,31 @@
 //! reading and queueing belong to the thread. A connection borrows them while they hold something,
 //! so an idle connection owns none.
 //!
+//! # For library authors
+//!
+//! A library that talks over a WebSocket need not name a transport or a clock. Write it over the
+//! trait [`Channel`](sockeye_core::channel::Channel) of the core, which [`WebSocket`] implements. It
+//! then also runs over the blocking connections of `sockeye-std`:
+//!
+//! ```
+//! use sockeye_core::Message;
+//! use sockeye_core::channel::Channel;
+//! use sockeye_driver::{Clock, Error, Io, WebSocket};
+//!
+//! async fn ask<C: Channel>(mut channel: C, question: &str) -> Result<Option<Message>, C::Error> {
+//!     channel.send(question).await?;
+//!     channel.recv().await
+//! }
+//!
+//! async fn ask_any_transport<I: Io, C: Clock>(ws: &mut WebSocket<I, C>) -> Result<(), Error> {
+//!     println!("{:?}", ask(ws, "how are you?").await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The module [`channel`](sockeye_core::channel) explains the traits for halves, blocking
+//! connections, and servers with handlers.
+//!
 //! # Write an adapter
 //!
 //! An adapter brings Sockeye to a runtime or a transport. It contains no rule of the protocol:
@@ -87,6 +112,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod channel;
 mod codec_pool;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -116,6 +142,7 @@ pub use handshake::entropy::Entropy;
 pub use handshake::entropy::{mask_keys, nonce};
 #[cfg(feature = "async-io")]
 pub use runtime::async_io;
+pub use runtime::block_on::block_on;
 pub use runtime::clock::{to_core_instant, to_std_instant};
 pub use runtime::io::{Clock, Io};
 pub use split::{RecvHalf, SendHalf};

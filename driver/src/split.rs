@@ -180,7 +180,7 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
     /// returns.
     pub async fn feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         let mut payload = Some(payload.into());
-        self.queue(|sender| payload.take().map_or(Ok(()), |payload| sender.send(payload))).await
+        poll_fn(|cx| self.poll_feed(cx, &mut payload)).await
     }
 
     /// Queues a message, or returns it if the queue is full, like [`WebSocket::try_feed`].
@@ -298,12 +298,21 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
         lock(&self.link).poll_drain(cx, Half::Send, DrainTo::Empty).map_err(Error::Io)
     }
 
-    #[cfg(feature = "futures")]
-    pub(crate) fn queue_message(&mut self, payload: Payload<'_>) -> Result<(), Error> {
+    /// Polls [`feed`](SendHalf::feed): waits for room and queues, under one lock. Takes the payload
+    /// once it is queued or refused.
+    pub(crate) fn poll_feed(
+        &mut self,
+        cx: &mut Context<'_>,
+        payload: &mut Option<Payload<'_>>,
+    ) -> Poll<Result<(), Error>> {
+        self.poll_queue(cx, |sender| payload.take().map_or(Ok(()), |payload| sender.send(payload)))
+    }
+
+    pub(crate) fn queue_message(&mut self, payload: Payload<'_>) -> Result<(), SendError> {
         let mut link = lock(&self.link);
         let queued = link.sender_with_buffer().send(payload);
         link.after_queue();
-        Ok(queued?)
+        queued
     }
 
     pub(crate) fn queue_close(&mut self, frame: &CloseFrame<'_>) -> Result<(), SendError> {
@@ -318,13 +327,18 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
         &mut self,
         mut queue: impl FnMut(&mut Sender) -> Result<(), SendError>,
     ) -> Result<(), Error> {
-        poll_fn(|cx| {
-            let mut link = lock(&self.link);
-            ready!(poll_ready(&mut link, cx, Half::Send))?;
-            let queued = queue(link.sender_with_buffer());
-            link.after_queue();
-            Poll::Ready(queued.map_err(Error::Send))
-        })
-        .await
+        poll_fn(|cx| self.poll_queue(cx, &mut queue)).await
+    }
+
+    fn poll_queue(
+        &mut self,
+        cx: &mut Context<'_>,
+        queue: impl FnOnce(&mut Sender) -> Result<(), SendError>,
+    ) -> Poll<Result<(), Error>> {
+        let mut link = lock(&self.link);
+        ready!(poll_ready(&mut link, cx, Half::Send))?;
+        let queued = queue(link.sender_with_buffer());
+        link.after_queue();
+        Poll::Ready(queued.map_err(Error::Send))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sockeye_core::deflate::Negotiated;
 use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Connection, Message, MessageKind, MessageRef, OutgoingFrame, Payload,
-    Prepared, SendError, Sender, State,
+    Prepared, Sender, State,
 };
 
 use crate::codec_pool::codec_pool;
@@ -178,7 +178,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// returns.
     pub async fn feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         poll_fn(|cx| self.poll_ready(cx)).await?;
-        self.queue_message(payload.into())
+        Ok(self.queue_message(payload.into())?)
     }
 
     /// Queues a [prepared](Prepared) message, like [`feed`](WebSocket::feed).
@@ -283,11 +283,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     ///
     /// The first poll queues the Close. Call it again to continue waiting.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<CloseInfo, Error> {
-        match self.queue_close(&CloseFrame::new(code, reason)) {
-            Ok(()) | Err(SendError::Closed) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(poll_fn(|cx| self.poll_end(cx)).await)
+        let frame = CloseFrame::new(code, reason);
+        poll_fn(|cx| self.poll_close(cx, &frame)).await
     }
 
     /// Returns whether the connection is open, closing or closed.

@@ -5,6 +5,7 @@
 pub(crate) mod address;
 #[cfg(feature = "async-io")]
 pub mod async_io;
+pub(crate) mod block_on;
 pub(crate) mod clock;
 pub(crate) mod io;
 mod pointers;

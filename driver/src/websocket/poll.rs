@@ -53,18 +53,27 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         self.link.poll_drain(cx, Half::Recv, DrainTo::Empty).map_err(Error::Io)
     }
 
-    /// Receives and discards messages until the connection is over.
-    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<CloseInfo> {
+    /// Polls [`close`](WebSocket::close): queues the Close unless the connection is closing, then
+    /// receives and discards messages until it is over.
+    pub(crate) fn poll_close(
+        &mut self,
+        cx: &mut Context<'_>,
+        frame: &CloseFrame<'_>,
+    ) -> Poll<Result<CloseInfo, Error>> {
+        match self.queue_close(frame) {
+            Ok(()) | Err(SendError::Closed) => {}
+            Err(error) => return Poll::Ready(Err(error.into())),
+        }
         while !matches!(ready!(self.poll_recv_with(cx, |_, _| ())), Ok(None)) {}
-        Poll::Ready(self.close_info().cloned().unwrap_or_else(CloseInfo::unknown))
+        Poll::Ready(Ok(self.close_info().cloned().unwrap_or_else(CloseInfo::unknown)))
     }
 
     pub(crate) fn queue_frame(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
         self.link.sender_with_buffer().send_frame(frame)
     }
 
-    pub(crate) fn queue_message(&mut self, payload: Payload<'_>) -> Result<(), Error> {
-        Ok(self.link.sender_with_buffer().send(payload)?)
+    pub(crate) fn queue_message(&mut self, payload: Payload<'_>) -> Result<(), SendError> {
+        self.link.sender_with_buffer().send(payload)
     }
 
     pub(crate) fn queue_close(&mut self, frame: &CloseFrame<'_>) -> Result<(), SendError> {

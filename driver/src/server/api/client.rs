@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, OutgoingFrame, Payload, Prepared};
 
 use crate::runtime::address::Address;
-use crate::server::api::block_on::block_on;
+use crate::runtime::block_on::block_on;
 use crate::server::api::handle::ServerHandle;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;

@@ -1,6 +1,5 @@
 //! The API for applications: event handlers, handles to push with, and the options of a port.
 
-pub(crate) mod block_on;
 pub mod blocking;
 pub(crate) mod callbacks;
 pub(crate) mod client;

@@ -19,7 +19,7 @@ use crate::server::api::http_request::{self, HttpBodyError};
 use crate::server::api::port::Port;
 use crate::server::log;
 
-pub use crate::server::api::block_on::block_on;
+pub use crate::runtime::block_on::block_on;
 pub use callbacks::{Callbacks, HttpExchange};
 
 /// The events of a server, as plain functions.
