@@ -1,10 +1,11 @@
-//! Code shared by the examples of the adapters.
+//! Code shared by the examples of the adapters, and a library that runs on all of them.
 //!
-//! Each adapter's `chat.rs` is a `main` function around [`chat`]; its `autobahn_server.rs` and
+//! [`json_rpc`] is the model for libraries that are written once, over any adapter. Each adapter's `chat.rs` is a `main` function around [`chat`]; its `autobahn_server.rs` and
 //! `autobahn_client.rs` take their limits from [`Options`].
 #![forbid(unsafe_code)]
 
 pub mod chat;
+pub mod json_rpc;
 mod options;
 
 pub use options::Options;
