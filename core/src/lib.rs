@@ -74,6 +74,9 @@
 //! [`SessionEvent::Ended`]: session::SessionEvent::Ended
 //! [guide]: https://github.com/sockeye-rs/sockeye/blob/main/docs/embedding.md
 //!
+//! Libraries for a subprotocol, such as JSON-RPC, need none of these calls. They use the traits in
+//! [`channel`] and run over the connections of every adapter.
+//!
 //! # Features
 //!
 //! | Feature | Default | |
