@@ -25,12 +25,14 @@ pub struct RecvBuf<'a> {
 impl<'a> RecvBuf<'a> {
     /// Lends `bytes`, as they were read from the transport.
     #[must_use]
+    #[inline]
     pub fn new(bytes: &'a mut [u8]) -> Self {
         RecvBuf { rest: bytes, consumed: 0 }
     }
 
     /// Returns how many bytes have been taken so far.
     #[must_use]
+    #[inline]
     pub fn consumed(&self) -> usize {
         self.consumed
     }
@@ -43,11 +45,13 @@ impl<'a> RecvBuf<'a> {
 
     /// Returns whether all bytes have been taken.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// Takes up to `n` bytes from the front.
+    #[inline]
     pub fn take(&mut self, n: usize) -> &'a mut [u8] {
         let n = n.min(self.rest.len());
         let (front, rest) = core::mem::take(&mut self.rest).split_at_mut(n);

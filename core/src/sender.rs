@@ -238,6 +238,7 @@ impl Sender {
     /// Returns whether the queue has room for a message, like
     /// [`Connection::is_writable`](crate::Connection::is_writable).
     #[must_use]
+    #[inline]
     pub fn is_writable(&self) -> bool {
         self.check_room().is_ok()
     }

@@ -99,6 +99,7 @@ impl Sender {
 
     /// Returns the state of the connection.
     #[must_use]
+    #[inline]
     pub fn state(&self) -> State {
         self.closing.state()
     }
