@@ -64,7 +64,7 @@ impl Reader {
         &mut self,
         link: &mut L,
         until: Option<Instant>,
-        deliver: impl FnOnce(Assembled<'_>, &mut L) -> R,
+        deliver: impl FnOnce(Assembled<'_, '_>, &mut L) -> R,
     ) -> Result<RecvOutcome<R>, Error> {
         let mut has_read = false;
         loop {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::connection::Connection;
 use crate::error::ProtocolError;
-use crate::event::Event;
+use crate::event::{Control, Data, Event};
 use crate::input::RecvBuf;
 use crate::message::{MessageKind, MessageRef};
 use crate::receiver::Receiver;
@@ -16,8 +16,8 @@ mod assembled;
 pub use assembled::{Assembled, Incoming, PartialMessage};
 use assembled::{Buffer, Source};
 
-/// Assembles the [`Data`](Event::Data) events of a connection into whole messages, and checks text
-/// as it arrives (RFC 6455 8.1): invalid text fails the connection even in the middle of a frame.
+/// Assembles the [`Data`] of a connection into whole messages, and checks text as it arrives
+/// (RFC 6455 8.1): invalid text fails the connection even in the middle of a frame.
 ///
 /// A message that is whole in the input is passed on without a copy. Only a message that arrives in
 /// parts is collected. The memory for that grows with what has arrived, not with what a header
@@ -75,7 +75,7 @@ impl Assembler {
     /// Returns an error if the peer broke the protocol or passed a limit, like
     /// [`Connection::poll_event`].
     #[inline]
-    pub fn poll<'a: 'm, 'm>(
+    pub fn poll<'a, 'm>(
         &'m mut self,
         connection: &mut Connection,
         input: &mut RecvBuf<'a>,
@@ -126,7 +126,7 @@ impl Assembler {
     }
 
     /// Returns the whole message in the buffer.
-    pub(crate) fn buffered_message(&mut self) -> Assembled<'_> {
+    pub(crate) fn buffered_message<'a>(&mut self) -> Assembled<'a, '_> {
         Assembled { source: Source::Buffer(&mut self.buffer), compressed: self.compressed }
     }
 
@@ -140,7 +140,7 @@ impl Assembler {
     /// Returns an error if text is not UTF-8, or if a compressed message cannot be inflated or
     /// becomes too big. The caller must fail both halves with it.
     #[inline]
-    pub fn push<'a: 'm, 'm>(
+    pub fn push<'a, 'm>(
         &'m mut self,
         event: Event<'a>,
         receiver: &mut Receiver,
@@ -196,8 +196,19 @@ impl Assembler {
         event: Event<'a>,
         receiver: &mut Receiver,
     ) -> Result<Option<Step<'a>>, ProtocolError> {
-        match event {
-            Event::Data { kind, payload, compressed: true, first, last, .. } => {
+        let data = match event {
+            Event::Data(data) => data,
+            Event::Control(control) => {
+                if matches!(control, Control::Close(_)) {
+                    // A message that the Close interrupts will never be whole.
+                    *self = Assembler::new();
+                }
+                return Ok(Some(Step::Control(control)));
+            }
+        };
+        let ascii = data.ascii();
+        match data {
+            Data { kind, payload, compressed: true, first, last, .. } => {
                 if first {
                     self.begin(kind);
                     self.compressed = true;
@@ -205,26 +216,19 @@ impl Assembler {
                 let inflated = receiver.inflate(payload, last, |part| self.append(part, None));
                 inflated.and_then(|()| self.advance(last)).inspect_err(|_| *self = Assembler::new())
             }
-            Event::Data { kind: MessageKind::Binary, payload, first: true, last: true, .. } => {
+            Data { kind: MessageKind::Binary, payload, first: true, last: true, .. } => {
                 Ok(Some(Step::Whole(MessageRef::Binary(payload))))
             }
-            Event::Data { kind: MessageKind::Text, payload, ascii, first: true, last: true, .. } => {
+            Data { kind: MessageKind::Text, payload, first: true, last: true, .. } => {
                 let text = ascii.map_or_else(|| check_text(payload), Ok)?;
                 Ok(Some(Step::Whole(MessageRef::Text(text))))
             }
-            Event::Data { kind, payload, ascii, first, last, .. } => {
+            Data { kind, payload, first, last, .. } => {
                 if first {
                     self.begin(kind);
                 }
                 let appended = self.append(payload, ascii);
                 appended.and_then(|()| self.advance(last)).inspect_err(|_| *self = Assembler::new())
-            }
-            event => {
-                if matches!(event, Event::Close(_)) {
-                    // A message that the Close interrupts will never be whole.
-                    *self = Assembler::new();
-                }
-                Ok(Some(Step::Control(event)))
             }
         }
     }
@@ -263,11 +267,11 @@ impl Assembler {
     }
 
     #[inline]
-    fn incoming<'a: 'm, 'm>(&'m mut self, step: Step<'a>) -> Incoming<'a, 'm> {
+    fn incoming<'a, 'm>(&'m mut self, step: Step<'a>) -> Incoming<'a, 'm> {
         match step {
             Step::Whole(message) => Incoming::Message(message.into()),
             Step::Buffered => Incoming::Message(self.buffered_message()),
-            Step::Control(event) => Incoming::Control(event),
+            Step::Control(control) => Incoming::Control(control),
         }
     }
 }
@@ -278,5 +282,5 @@ pub(crate) enum Step<'a> {
     Whole(MessageRef<'a>),
     /// A whole message in the buffer.
     Buffered,
-    Control(Event<'a>),
+    Control(Control<'a>),
 }

@@ -56,8 +56,8 @@ impl Connection {
 
     /// Splits the connection, so that one place can receive and another can send.
     ///
-    /// The caller then couples the halves: it must pass every event to [`Sender::react`] and every
-    /// error to [`Sender::fail`].
+    /// The caller then couples the halves: it must pass every control frame to [`Sender::react`]
+    /// and every error to [`Sender::fail`].
     #[must_use]
     pub fn split(self) -> (Receiver, Sender) {
         (self.receiver, self.sender)
@@ -83,13 +83,13 @@ impl Connection {
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// use sockeye_core::{Config, Connection, Event, Frame, Opcode, RecvBuf};
+    /// use sockeye_core::{Config, Connection, Data, Event, RecvBuf};
     ///
     /// let mut connection = Connection::server(Arc::new(Config::new()));
     /// let mut bytes = *b"\x82\x82\0\0\0\0hi"; // masked with zeros
     /// let mut input = RecvBuf::new(&mut bytes);
     /// while let Some(event) = connection.poll_event(&mut input)? {
-    ///     if let Event::Data { payload, first: true, last: true, .. } = event {
+    ///     if let Event::Data(Data { payload, first: true, last: true, .. }) = event {
     ///         connection.send(payload).unwrap();
     ///     }
     /// }
@@ -113,8 +113,8 @@ impl Connection {
         }
         match self.receiver.poll_event(input) {
             Ok(event) => {
-                if let Some(event) = &event {
-                    self.sender.react(event);
+                if let Some(Event::Control(control)) = &event {
+                    self.sender.react(control);
                 }
                 Ok(event)
             }

@@ -134,7 +134,7 @@ pub use close::{CloseCode, CloseFrame, CloseInfo, MAX_CLOSE_REASON, Side};
 pub use config::{Config, Keepalive};
 pub use connection::Connection;
 pub use error::{ProtocolError, SendError, TrySendError};
-pub use event::Event;
+pub use event::{Control, Data, Event};
 pub use frame::{Flags, Frame, InvalidOpcode, MAX_CONTROL_PAYLOAD, Opcode, OutgoingFrame};
 pub use input::RecvBuf;
 pub use mask::apply_mask;

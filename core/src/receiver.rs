@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::config::Config;
 use crate::deflate::Inflater;
 use crate::error::ProtocolError;
-use crate::event::Event;
+use crate::event::{Data, Event};
 use crate::frame::{FrameHeader, Opcode};
 use crate::input::RecvBuf;
 use crate::message::{MessageKind, MessageRef};
@@ -27,9 +27,9 @@ use header::{PartialHeader, message_kind};
 /// It returns the payload of messages as it arrives, unmasked in place, and stores none of it.
 /// Between calls it keeps at most a partial header or a partial control frame (139 bytes).
 ///
-/// It cannot answer. Its caller must pass every event to [`Sender::react`](crate::Sender::react)
-/// and every error to [`Sender::fail`](crate::Sender::fail), which
-/// [`Connection`](crate::Connection) does.
+/// It cannot answer. Its caller must pass every control frame to
+/// [`Sender::react`](crate::Sender::react) and every error to
+/// [`Sender::fail`](crate::Sender::fail), which [`Connection`](crate::Connection) does.
 #[derive(Debug)]
 pub struct Receiver {
     config: Arc<Config>,
@@ -228,9 +228,7 @@ impl Receiver {
     #[inline(always)]
     fn poll<'a>(&mut self, input: &mut RecvBuf<'a>, hold: usize) -> Result<Option<Event<'a>>, ProtocolError> {
         match self.whole_message(input) {
-            Some((kind, payload, ascii)) => {
-                Ok(Some(Event::Data { kind, payload, ascii, compressed: false, first: true, last: true }))
-            }
+            Some((kind, payload, ascii)) => Ok(Some(Event::Data(Data { ascii, ..Data::new(kind, payload) }))),
             // Every read ends like this, so it is checked before the slow path.
             None if input.is_empty() && self.is_open() => Ok(None),
             None => self.step_or_fail(input, hold),

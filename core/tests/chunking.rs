@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
-use sockeye_core::{Config, Event, MessageKind, ProtocolError, RecvBuf, State};
+use sockeye_core::{Config, Data, Event, MessageKind, ProtocolError, RecvBuf, State};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
@@ -58,7 +58,7 @@ fn observe_data<'a>(server: bool, pieces: impl IntoIterator<Item = &'a [u8]>) ->
         let mut bytes = piece.to_vec();
         let mut input = RecvBuf::new(&mut bytes);
         while let Ok(Some(event)) = end.connection.poll_event(&mut input) {
-            let Event::Data { kind, payload, first, last, .. } = event else { continue };
+            let Event::Data(Data { kind, payload, first, last, .. }) = event else { continue };
             assert_eq!(first, open.is_none(), "`first` must mark the start of a message, and nothing else");
             assert!(
                 first || last || !payload.is_empty(),

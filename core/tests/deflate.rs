@@ -6,7 +6,7 @@ mod deflate_support;
 
 use deflate_support::*;
 use sockeye_core::deflate::Deflate;
-use sockeye_core::{Config, Event, Incoming, ProtocolError, RecvBuf};
+use sockeye_core::{Config, Data, Event, Incoming, ProtocolError, RecvBuf};
 use sockeye_testkit::deflate::*;
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
@@ -230,7 +230,7 @@ fn payloads_of_events_can_be_inflated_by_hand() {
         [frame(true, TEXT_START | RSV1, &HELLO[..4]), frame(true, LAST_CONTINUATION, &HELLO[4..])].concat();
     let (mut input, mut inflated) = (RecvBuf::new(&mut bytes), Vec::new());
     while let Some(event) = end.connection.poll_event(&mut input).unwrap() {
-        let Event::Data { payload, compressed: true, last, .. } = event else { panic!("{event:?}") };
+        let Event::Data(Data { payload, compressed: true, last, .. }) = event else { panic!("{event:?}") };
         let take = |part: &[u8]| {
             inflated.extend_from_slice(part);
             Ok(())
@@ -242,7 +242,7 @@ fn payloads_of_events_can_be_inflated_by_hand() {
     let mut bytes = frame(true, TEXT | RSV1, [0x06]);
     let mut input = RecvBuf::new(&mut bytes);
     let event = end.connection.poll_event(&mut input).unwrap();
-    let Some(Event::Data { payload, last, .. }) = event else { panic!("{event:?}") };
+    let Some(Event::Data(Data { payload, last, .. })) = event else { panic!("{event:?}") };
     assert_eq!(end.connection.inflate(payload, last, |_| Ok(())), Err(ProtocolError::InvalidDeflate));
     assert_eq!(end.frames()[0].close_code(), 1007);
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_core::{CloseCode, CloseFrame, Config, Event, ProtocolError, SendError, Sender, State};
+use sockeye_core::{CloseCode, CloseFrame, Config, Control, ProtocolError, SendError, Sender, State};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
@@ -86,14 +86,14 @@ fn a_failed_connection_is_not_clean_even_after_both_closes() {
     // A split sender may process the peer's Close after the fault.
     let mut sender = Sender::server(Arc::new(Config::new()));
     sender.fail(&ProtocolError::InvalidUtf8);
-    sender.react(&Event::Close(CloseFrame::default()));
+    sender.react(&Control::Close(CloseFrame::default()));
     assert!(sender.close_info().is_some_and(|info| !info.clean && info.code == CloseCode::INVALID_PAYLOAD));
     // Or after an abort.
     let mut sender = Sender::server(Arc::new(Config::new()));
     sender.close(&CloseFrame::new(CloseCode::NORMAL, "")).unwrap();
     sender.transmitted(usize::MAX);
     sender.abort();
-    sender.react(&Event::Close(CloseFrame::default()));
+    sender.react(&Control::Close(CloseFrame::default()));
     assert!(sender.close_info().is_some_and(|info| !info.clean));
 }
 

@@ -1,7 +1,9 @@
 //! Receiving (W6-W8, T12) and sending (M2) fragmented messages.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use sockeye_core::{Config, Connection, Event, Frame, Incoming, Opcode, ProtocolError, RecvBuf, SendError};
+use sockeye_core::{
+    Config, Connection, Data, Event, Frame, Incoming, Opcode, ProtocolError, RecvBuf, SendError,
+};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
@@ -103,7 +105,7 @@ fn w8_the_events_of_an_empty_fragmented_message_mark_its_start_and_end() {
     let mut input = RecvBuf::new(&mut bytes);
     let mut brackets = Vec::new();
     while let Some(event) = connection.poll_event(&mut input).unwrap() {
-        if let Event::Data { payload: [], first, last, .. } = event {
+        if let Event::Data(Data { payload: [], first, last, .. }) = event {
             brackets.push((first, last));
         }
     }
@@ -119,7 +121,7 @@ fn a_part_of_a_frame_is_an_event_as_soon_as_it_arrives() {
         let mut piece = piece.to_vec();
         let mut input = RecvBuf::new(&mut piece);
         while let Some(event) = connection.poll_event(&mut input).unwrap() {
-            if let Event::Data { payload, first, last, .. } = event {
+            if let Event::Data(Data { payload, first, last, .. }) = event {
                 seen.push((payload.to_vec(), first, last));
             }
         }

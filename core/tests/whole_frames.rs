@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use sockeye_core::{Config, Event, Message, MessageRef, ProtocolError, Receiver, RecvBuf, Role};
+use sockeye_core::{Config, Data, Event, Message, MessageRef, ProtocolError, Receiver, RecvBuf, Role};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
@@ -15,8 +15,7 @@ fn receiver(server: bool) -> Receiver {
 /// Describes an event without borrowing.
 fn note(event: &Event<'_>) -> String {
     match event {
-        Event::Data { payload, ascii, first, last, kind, .. } => {
-            assert!(ascii.is_none_or(|text| text.as_bytes() == *payload && text.is_ascii()));
+        Event::Data(Data { payload, first, last, kind, .. }) => {
             format!("{kind:?} {payload:02x?} {first} {last}")
         }
         event => format!("{event:?}"),
@@ -86,14 +85,14 @@ fn remaining_input_is_consumed_by_a_poll_without_room() {
     assert_eq!(input.consumed(), 0);
     let event = receiver.poll_event(&mut input).unwrap();
     assert!(
-        matches!(event, Some(Event::Data { payload, first: true, last: false, .. }) if payload.len() == 44)
+        matches!(event, Some(Event::Data(Data { payload, first: true, last: false, .. })) if payload.len() == 44)
     );
     assert!(input.is_empty());
     assert_eq!(receiver.frame_len(b"\x82\x80\0\0\0\0"), None, "the receiver is inside a frame");
     let mut rest = bytes[50..].to_vec();
     let event = receiver.poll_whole_event(&mut RecvBuf::new(&mut rest), 200).unwrap();
     assert!(
-        matches!(event, Some(Event::Data { payload, first: false, last: true, .. }) if payload.len() == 56)
+        matches!(event, Some(Event::Data(Data { payload, first: false, last: true, .. })) if payload.len() == 56)
     );
 }
 
@@ -143,25 +142,6 @@ fn the_fast_path_takes_whole_messages_and_leaves_other_input_to_poll_event() {
         assert_eq!(take(&header(server, BINARY, 3 << 20)), (None, 0, true));
         let (message, _, failed) = take(&frame(server, TEXT, b"\xff"));
         assert_eq!((message, failed), (None, true));
-    }
-}
-
-#[test]
-fn only_text_received_by_a_server_is_reported_as_ascii() {
-    for (server, first, payload, told) in [
-        (true, TEXT, "plain", true),
-        (true, TEXT, "", true),
-        (true, TEXT, "fl\u{f1}", false),
-        (true, BINARY, "plain", false),
-        (false, TEXT, "plain", false),
-    ] {
-        let mut bytes = frame(server, first, payload);
-        let event = receiver(server).poll_event(&mut RecvBuf::new(&mut bytes)).unwrap();
-        let expected = told.then_some(payload);
-        assert!(
-            matches!(event, Some(Event::Data { ascii, .. }) if ascii == expected),
-            "{first:02x} {payload}"
-        );
     }
 }
 

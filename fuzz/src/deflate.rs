@@ -4,8 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use sockeye_core::deflate::{CodecPool, Deflate, Negotiated};
 use sockeye_core::{
-    Assembler, CloseFrame, Config, Connection, Event, Flags, Incoming, MessageKind, MessageRef, Opcode,
-    ProtocolError, RecvBuf, Role, Utf8Stream,
+    Assembler, CloseFrame, Config, Connection, Control, Data, Event, Flags, Incoming, MessageKind,
+    MessageRef, Opcode, ProtocolError, RecvBuf, Role, Utf8Stream,
 };
 use sockeye_testkit::deflate::Pool;
 
@@ -63,12 +63,11 @@ enum Received {
 }
 
 impl Received {
-    fn control(event: &Event<'_>) -> Self {
-        match event {
-            Event::Ping(payload) => Received::Ping(payload.to_vec()),
-            Event::Pong(payload) => Received::Pong(payload.to_vec()),
-            Event::Close(close) => Received::Close(close.clone().into_owned()),
-            Event::Data { .. } => panic!("{event:?} is data"),
+    fn control(control: &Control<'_>) -> Self {
+        match control {
+            Control::Ping(payload) => Received::Ping(payload.to_vec()),
+            Control::Pong(payload) => Received::Pong(payload.to_vec()),
+            Control::Close(close) => Received::Close(close.clone().into_owned()),
         }
     }
 }
@@ -160,7 +159,7 @@ type Step = Result<Option<Option<Received>>, ProtocolError>;
 fn assemble(assembler: &mut Assembler, connection: &mut Connection, input: &mut RecvBuf<'_>) -> Step {
     Ok(match assembler.poll(connection, input)? {
         None => None,
-        Some(Incoming::Control(event)) => Some(Some(Received::control(&event))),
+        Some(Incoming::Control(control)) => Some(Some(Received::control(&control))),
         Some(Incoming::Message(message)) => {
             let compressed = message.is_compressed();
             let message = message.as_ref();
@@ -177,10 +176,10 @@ impl ManualAssembly {
     fn step(&mut self, connection: &mut Connection, input: &mut RecvBuf<'_>, limit: u64) -> Step {
         let (kind, payload, compressed, first, last) = match connection.poll_event(input)? {
             None => return Ok(None),
-            Some(Event::Data { kind, payload, compressed, first, last, .. }) => {
+            Some(Event::Data(Data { kind, payload, compressed, first, last, .. })) => {
                 (kind, payload, compressed, first, last)
             }
-            Some(event) => return Ok(Some(Some(Received::control(&event)))),
+            Some(Event::Control(control)) => return Ok(Some(Some(Received::control(&control)))),
         };
         if first {
             *self = ManualAssembly::default();
@@ -292,12 +291,7 @@ fn check_shared_pool(end: &End, wire: &[u8], seed: u8, alone: &Outcome) {
     let pool = Pool::new().shared();
     let config = Arc::new(Config::new().deflate(Deflate::new()));
     let mut before = ReceivingEnd::new(&End { config, ..*end }, true, Some(&pool));
-    before.push(compressed::frame(
-        end.role,
-        Opcode::Binary,
-        Flags { finish: true, rsv1: true },
-        secret(),
-    ));
+    before.push(compressed::frame(end.role, Opcode::Binary, Flags { finish: true, rsv1: true }, secret()));
     assert_eq!(before.error, Some(ProtocolError::InvalidDeflate));
     let other = &wire[wire.len().min(7 * usize::from(seed))..];
     let mut both = [wire, other]

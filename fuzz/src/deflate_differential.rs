@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use sockeye_core::deflate::{CodecPool, CompressionPolicy, Deflate, Memory, Negotiated};
 use sockeye_core::{
-    Assembler, Config, Connection, Frame, Incoming, MessageKind, Opcode, Payload, Prepared, RecvBuf,
-    Role,
+    Assembler, Config, Connection, Frame, Incoming, MessageKind, Opcode, Payload, Prepared, RecvBuf, Role,
 };
 use sockeye_testkit::deflate::Pool;
 

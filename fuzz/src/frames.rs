@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sockeye_core::{
-    Assembler, CloseFrame, Config, Connection, Event, Flags, Frame, Incoming, MessageKind, MessageRef, Opcode,
-    ProtocolError, Receiver, RecvBuf, Role,
+    Assembler, CloseFrame, Config, Connection, Control, Data, Event, Flags, Frame, Incoming, MessageKind,
+    MessageRef, Opcode, ProtocolError, Receiver, RecvBuf, Role,
 };
 
 use crate::input::{Cut, Input};
@@ -134,25 +134,22 @@ fn receive(role: Role, config: &Arc<Config>, wire: &[u8], cut: Cut, room: usize)
 
 fn record(events: &mut Vec<Received>, event: &Event<'_>) {
     match event {
-        Event::Data { kind, payload, ascii, first, last, .. } => {
-            if let Some(ascii) = ascii {
-                assert!(ascii.is_ascii() && ascii.as_bytes() == *payload && *kind == MessageKind::Text);
+        Event::Data(Data { kind, payload, first, last, .. }) => match events.last_mut() {
+            Some(Received::Data { kind: same, payload: begun, last: ended @ false, .. }) if !first => {
+                assert_eq!(kind, same);
+                begun.extend_from_slice(payload);
+                *ended = *last;
             }
-            match events.last_mut() {
-                Some(Received::Data { kind: same, payload: begun, last: ended @ false, .. }) if !first => {
-                    assert_eq!(kind, same);
-                    begun.extend_from_slice(payload);
-                    *ended = *last;
-                }
-                _ => {
-                    let (payload, first, last) = (payload.to_vec(), *first, *last);
-                    events.push(Received::Data { kind: *kind, payload, first, last });
-                }
+            _ => {
+                let (payload, first, last) = (payload.to_vec(), *first, *last);
+                events.push(Received::Data { kind: *kind, payload, first, last });
             }
+        },
+        Event::Control(Control::Ping(payload)) => events.push(Received::Ping(payload.to_vec())),
+        Event::Control(Control::Pong(payload)) => events.push(Received::Pong(payload.to_vec())),
+        Event::Control(Control::Close(close)) => {
+            events.push(Received::Close(close.clone().into_owned()));
         }
-        Event::Ping(payload) => events.push(Received::Ping(payload.to_vec())),
-        Event::Pong(payload) => events.push(Received::Pong(payload.to_vec())),
-        Event::Close(close) => events.push(Received::Close(close.clone().into_owned())),
     }
 }
 
@@ -179,9 +176,9 @@ fn assemble(role: Role, config: &Arc<Config>, wire: &[u8], cut: Cut) -> Assemble
                     assert!(message.as_bytes().len() as u64 <= config.max_message_size);
                     messages.push(Ok((message.kind(), message.as_bytes().to_vec())));
                 }
-                Ok(Some(Incoming::Control(event))) => {
+                Ok(Some(Incoming::Control(control))) => {
                     let mut events = Vec::new();
-                    record(&mut events, &event);
+                    record(&mut events, &Event::Control(control));
                     messages.extend(events.into_iter().map(Err));
                 }
                 Ok(None) => break,

@@ -8,7 +8,7 @@ use sockeye_core::handshake::client::ClientRequest;
 use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::session::{HttpSettings, Session, SessionEvent};
-use sockeye_core::{CloseCode, Config, Instant, RecvBuf};
+use sockeye_core::{CloseCode, Config, Data, Instant, RecvBuf};
 
 use crate::compressed::settings;
 use crate::input::{Cut, Input};
@@ -161,10 +161,10 @@ impl End {
                 }
                 // The cut of these parts depends on the pieces.
                 SessionEvent::Body(part) => self.log.extend(part.iter().map(|byte| char::from(*byte))),
-                SessionEvent::Part { payload, compressed: false, .. } => {
+                SessionEvent::Part(Data { payload, compressed: false, .. }) => {
                     self.log.extend(payload.iter().map(|byte| char::from(*byte)));
                 }
-                SessionEvent::Part { payload, last, .. } => {
+                SessionEvent::Part(Data { payload, last, .. }) => {
                     let inflated =
                         self.session.connection_mut().expect("open").inflate(payload, last, |_| Ok(()));
                     _ = inflated.inspect_err(|error| _ = write!(self.log, "{error:?} "));

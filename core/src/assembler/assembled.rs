@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::event::Event;
+use crate::event::Control;
 use crate::message::{Message, MessageKind, MessageRef};
 use crate::utf8::Utf8Stream;
 
@@ -33,27 +33,27 @@ impl Buffer {
     }
 }
 
-/// A whole message, which borrows either the input or the buffer of an
-/// [`Assembler`](crate::Assembler).
+/// A whole message, which borrows either the input (`'a`) or the buffer of an
+/// [`Assembler`](crate::Assembler) (`'m`).
 #[derive(Debug)]
-pub struct Assembled<'m> {
-    pub(super) source: Source<'m>,
+pub struct Assembled<'a, 'm> {
+    pub(super) source: Source<'a, 'm>,
     pub(super) compressed: bool,
 }
 
 #[derive(Debug)]
-pub(super) enum Source<'m> {
-    Input(MessageRef<'m>),
+pub(super) enum Source<'a, 'm> {
+    Input(MessageRef<'a>),
     Buffer(&'m mut Buffer),
 }
 
-impl<'m> From<MessageRef<'m>> for Assembled<'m> {
-    fn from(message: MessageRef<'m>) -> Self {
+impl<'a> From<MessageRef<'a>> for Assembled<'a, '_> {
+    fn from(message: MessageRef<'a>) -> Self {
         Assembled { source: Source::Input(message), compressed: false }
     }
 }
 
-impl Assembled<'_> {
+impl<'a> Assembled<'a, '_> {
     /// Borrows the message.
     #[must_use]
     pub fn as_ref(&self) -> MessageRef<'_> {
@@ -61,6 +61,31 @@ impl Assembled<'_> {
             Source::Input(message) => *message,
             Source::Buffer(Buffer::Text(text)) => MessageRef::Text(text),
             Source::Buffer(Buffer::Binary(bytes)) => MessageRef::Binary(bytes),
+        }
+    }
+
+    /// Returns the message with the lifetime of the input if its bytes lie there, and `None` if it
+    /// was merged or inflated. Such a message can be kept while the next ones are taken:
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use sockeye_core::{Assembler, Config, Connection, Incoming, MessageRef, RecvBuf};
+    ///
+    /// let mut connection = Connection::server(Arc::new(Config::new()));
+    /// let (mut assembler, mut kept) = (Assembler::new(), Vec::new());
+    /// let mut bytes = *b"\x82\x81\0\0\0\0a\x82\x81\0\0\0\0b";
+    /// let mut input = RecvBuf::new(&mut bytes);
+    /// while let Some(Incoming::Message(message)) = assembler.poll(&mut connection, &mut input)? {
+    ///     kept.extend(message.in_input());
+    /// }
+    /// assert_eq!(kept, [MessageRef::Binary(b"a"), MessageRef::Binary(b"b")]);
+    /// # Ok::<(), sockeye_core::ProtocolError>(())
+    /// ```
+    #[must_use]
+    pub fn in_input(&self) -> Option<MessageRef<'a>> {
+        match &self.source {
+            Source::Input(message) => Some(*message),
+            Source::Buffer(_) => None,
         }
     }
 
@@ -103,7 +128,7 @@ pub struct PartialMessage {
 #[derive(Debug)]
 pub enum Incoming<'a, 'm> {
     /// A whole message.
-    Message(Assembled<'m>),
+    Message(Assembled<'a, 'm>),
     /// A ping, a pong or a Close.
-    Control(Event<'a>),
+    Control(Control<'a>),
 }

@@ -6,7 +6,7 @@ use alloc::boxed::Box;
 use super::{Receiver, Step};
 use crate::close::CloseFrame;
 use crate::error::ProtocolError;
-use crate::event::Event;
+use crate::event::{Control, Data, Event};
 use crate::frame::Opcode;
 use crate::input::RecvBuf;
 use crate::mask::{advance_key, apply_mask};
@@ -34,7 +34,7 @@ impl Receiver {
             self.message = None;
         }
         let (payload, ascii) = self.unmask(masked, key, kind);
-        Some(Event::Data { kind, payload, ascii, compressed, first, last })
+        Some(Event::Data(Data { kind, payload, ascii, compressed, first, last }))
     }
 
     /// Returns the payload of a control frame when it is complete. It is borrowed if it arrived in
@@ -66,15 +66,15 @@ impl Receiver {
         payload: Cow<'a, [u8]>,
     ) -> Result<Event<'a>, ProtocolError> {
         self.step = Step::Header;
-        Ok(match opcode {
-            Opcode::Ping => Event::Ping(payload),
-            Opcode::Pong => Event::Pong(payload),
+        Ok(Event::Control(match opcode {
+            Opcode::Ping => Control::Ping(payload),
+            Opcode::Pong => Control::Pong(payload),
             _ => {
                 let close = CloseFrame::parse(payload)?;
                 self.step = Step::Closed;
-                Event::Close(close)
+                Control::Close(close)
             }
-        })
+        }))
     }
 
     /// Takes the part of the payload that has arrived. Returns it with the mask key for its first
@@ -108,6 +108,40 @@ impl Receiver {
                 Ok(text) => (text.as_bytes(), Some(text)),
                 Err(bytes) => (bytes, None),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+    use alloc::sync::Arc;
+
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn only_text_received_by_a_server_is_known_to_be_ascii() {
+        let server = |payload: &'static str, first: u8| {
+            let mut bytes = alloc::vec![first, 0x80 | payload.len() as u8, 0, 0, 0, 0];
+            bytes.extend_from_slice(payload.as_bytes());
+            (Role::Server, bytes, payload)
+        };
+        let client = (Role::Client, alloc::vec![0x81, 2, b'h', b'i'], "hi");
+        for ((role, mut bytes, payload), is_known) in [
+            (server("plain", 0x81), true),
+            (server("", 0x81), true),
+            (server("fl\u{f1}", 0x81), false),
+            (server("plain", 0x82), false),
+            (client, false),
+        ] {
+            let mut receiver = Receiver::new(role, Arc::new(Config::new()));
+            let event = receiver.poll_event(&mut RecvBuf::new(&mut bytes)).unwrap();
+            let Some(Event::Data(mut data)) = event else { panic!() };
+            assert_eq!(data.ascii(), is_known.then_some(payload));
+            data.payload = b"replaced";
+            assert_eq!(data.ascii(), None, "the text of another payload");
         }
     }
 }

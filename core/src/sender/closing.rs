@@ -8,7 +8,7 @@ use super::Sender;
 use super::state::ClosingEvent;
 use crate::close::{CloseCode, CloseFrame, CloseInfo, Side};
 use crate::error::{ProtocolError, SendError};
-use crate::event::Event;
+use crate::event::Control;
 use crate::frame::{Flags, Opcode};
 use crate::message::PayloadData;
 use crate::role::State;
@@ -16,20 +16,19 @@ use crate::time::Instant;
 use crate::timers::Due;
 
 impl Sender {
-    /// Responds to an event of the [`Receiver`](crate::Receiver): answers a ping or a Close, and
-    /// takes the round-trip time from a pong.
+    /// Responds to a control frame from the [`Receiver`](crate::Receiver): answers a ping or a
+    /// Close, and takes the round-trip time from a pong.
     #[inline]
-    pub fn react(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Data { .. } => {}
-            Event::Ping(payload) => {
+    pub fn react(&mut self, control: &Control<'_>) {
+        match control {
+            Control::Ping(payload) => {
                 if self.config.auto_pong {
                     // This fails only after a Close has been sent, and then no pong is due.
                     let _ = self.pong(payload);
                 }
             }
-            Event::Pong(payload) => self.timers.pong_received(payload),
-            Event::Close(frame) => self.close_received(frame),
+            Control::Pong(payload) => self.timers.pong_received(payload),
+            Control::Close(frame) => self.close_received(frame),
         }
     }
 

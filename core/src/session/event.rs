@@ -1,16 +1,15 @@
 //! The events of a session.
 
-use alloc::borrow::Cow;
 use core::fmt;
 
 use crate::assembler::Assembled;
-use crate::close::{CloseFrame, CloseInfo};
+use crate::close::CloseInfo;
 use crate::deflate::Negotiated;
 use crate::error::ProtocolError;
+use crate::event::{Control, Data};
 use crate::handshake::client;
 use crate::handshake::server::{Refusal, ServerHandshakeError, Upgrade};
 use crate::http::{BodyError, Request, Response};
-use crate::message::MessageKind;
 
 /// An event of a [`Session`](super::Session).
 ///
@@ -36,29 +35,12 @@ pub enum SessionEvent<'a, 'm> {
     /// The WebSocket is open.
     Open(Opened),
     /// A whole message.
-    Message(Assembled<'m>),
+    Message(Assembled<'a, 'm>),
     /// A part of a message, only with [`with_parts`](super::Session::with_parts). Text is not
     /// validated: use a [`Utf8Stream`](crate::Utf8Stream).
-    Part {
-        /// Text or binary, as the message's first frame says.
-        kind: MessageKind,
-        /// The bytes. If they are `compressed`, pass every such payload, in order, to
-        /// [`Connection::inflate`](crate::Connection::inflate).
-        payload: &'a [u8],
-        /// True if the message arrives compressed (RFC 7692).
-        compressed: bool,
-        /// True if the message begins with this part.
-        first: bool,
-        /// True if the message ends with this part.
-        last: bool,
-    },
-    /// A ping. It has been answered, unless
-    /// [`Config::auto_pong`](crate::Config#structfield.auto_pong) is off.
-    Ping(Cow<'a, [u8]>),
-    /// A pong, solicited or not.
-    Pong(Cow<'a, [u8]>),
-    /// The peer's Close. It has been answered; nothing after it is read.
-    Close(CloseFrame<'a>),
+    Part(Data<'a>),
+    /// A ping, a pong or the peer's Close.
+    Control(Control<'a>),
     /// The peer broke the protocol. A Close with the reason has been queued, and
     /// [`Ended`](SessionEvent::Ended) follows when it has been written.
     Failed(ProtocolError),

@@ -35,7 +35,7 @@ impl Session {
     /// queued, so that a peer that sends without reading cannot make the queue grow.
     ///
     /// The event borrows the input and, for messages that arrived in parts, the session.
-    pub fn poll_event<'a: 'm, 'm>(&'m mut self, input: &mut RecvBuf<'a>) -> Option<SessionEvent<'a, 'm>> {
+    pub fn poll_event<'a, 'm>(&'m mut self, input: &mut RecvBuf<'a>) -> Option<SessionEvent<'a, 'm>> {
         loop {
             match self.step(input) {
                 Step::Event(event) => return Some(event),
@@ -46,7 +46,7 @@ impl Session {
             }
         }
         let Phase::Open(open) = &mut self.phase else { return None };
-        let message: Assembled<'m> = open.assembler.buffered_message();
+        let message: Assembled<'a, 'm> = open.assembler.buffered_message();
         Some(SessionEvent::Message(message))
     }
 
@@ -283,7 +283,7 @@ impl Open {
         Ok(step.map(|step| match step {
             MessageStep::Whole(message) => Step::Whole(message),
             MessageStep::Buffered => Step::Merged,
-            MessageStep::Control(event) => Step::of_event(event),
+            MessageStep::Control(control) => Step::Event(SessionEvent::Control(control)),
         }))
     }
 }
@@ -291,12 +291,8 @@ impl Open {
 impl<'a> Step<'a> {
     fn of_event(event: Event<'a>) -> Self {
         Step::Event(match event {
-            Event::Data { kind, payload, compressed, first, last, .. } => {
-                SessionEvent::Part { kind, payload, compressed, first, last }
-            }
-            Event::Ping(payload) => SessionEvent::Ping(payload),
-            Event::Pong(payload) => SessionEvent::Pong(payload),
-            Event::Close(frame) => SessionEvent::Close(frame),
+            Event::Data(data) => SessionEvent::Part(data),
+            Event::Control(control) => SessionEvent::Control(control),
         })
     }
 }

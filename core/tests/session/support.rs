@@ -7,7 +7,7 @@ use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::{Policy, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::session::{Opened, Session, SessionEvent};
-use sockeye_core::{Config, Instant, Message, RecvBuf};
+use sockeye_core::{Config, Control, Data, Instant, Message, RecvBuf};
 pub(crate) use sockeye_testkit::frames::mask_keys;
 
 /// The reaction of a peer's application to events.
@@ -158,12 +158,16 @@ fn describe(event: SessionEvent<'_, '_>) -> (String, Reaction) {
             let message = message.into_message();
             (format!("message {}", show(&message)), Reaction::Echo(message))
         }
-        SessionEvent::Part { payload, first, last, .. } => {
+        SessionEvent::Part(Data { payload, first, last, .. }) => {
             (format!("part {} {first} {last}", payload.escape_ascii()), Reaction::Nothing)
         }
-        SessionEvent::Ping(payload) => (format!("ping {}", payload.escape_ascii()), Reaction::Nothing),
-        SessionEvent::Pong(payload) => (format!("pong {}", payload.escape_ascii()), Reaction::Nothing),
-        SessionEvent::Close(frame) => {
+        SessionEvent::Control(Control::Ping(payload)) => {
+            (format!("ping {}", payload.escape_ascii()), Reaction::Nothing)
+        }
+        SessionEvent::Control(Control::Pong(payload)) => {
+            (format!("pong {}", payload.escape_ascii()), Reaction::Nothing)
+        }
+        SessionEvent::Control(Control::Close(frame)) => {
             (format!("close {:?} {:?}", frame.code.map(u16::from), frame.reason), Reaction::Nothing)
         }
         SessionEvent::Failed(error) => (format!("failed {error:?}"), Reaction::Nothing),

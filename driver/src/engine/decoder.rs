@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use sockeye_core::{
-    Assembled, Assembler, Event, Incoming, MessageKind, MessageRef, PartialMessage, ProtocolError, Receiver,
-    RecvBuf, Sender, Utf8Stream,
+    Assembled, Assembler, Control, Data, Event, Incoming, MessageKind, MessageRef, PartialMessage,
+    ProtocolError, Receiver, RecvBuf, Sender, Utf8Stream,
 };
 
 use crate::engine::buffer;
@@ -46,9 +46,9 @@ pub trait SenderAccess {
 #[derive(Debug)]
 pub enum Decoded<'a, 'm> {
     /// A whole message.
-    Message(Assembled<'m>),
+    Message(Assembled<'a, 'm>),
     /// A ping, pong or Close, already answered.
-    Control(Event<'a>),
+    Control(Control<'a>),
     /// A piece of a message that is still incomplete, or whose rest is skipped.
     Incomplete,
 }
@@ -78,7 +78,7 @@ impl Decoder {
     /// An incomplete frame of at most `hold` bytes stays in `input`, see
     /// [`Receiver::poll_whole_event`].
     #[inline(always)]
-    pub fn decode<'a: 'm, 'm, A: SenderAccess>(
+    pub fn decode<'a, 'm, A: SenderAccess>(
         &'m mut self,
         input: &mut RecvBuf<'a>,
         hold: usize,
@@ -104,7 +104,7 @@ impl Decoder {
     }
 
     /// The second half of [`decode`](Decoder::decode): decodes everything else.
-    pub(crate) fn decode_event<'a: 'm, 'm, A: SenderAccess>(
+    pub(crate) fn decode_event<'a, 'm, A: SenderAccess>(
         &'m mut self,
         input: &mut RecvBuf<'a>,
         hold: usize,
@@ -139,8 +139,8 @@ impl Decoder {
         match self.receiver.poll_whole_event(input, hold) {
             Ok(event) => {
                 // Data needs no answer: do not lock the other half for it.
-                if let Some(Event::Ping(_) | Event::Pong(_) | Event::Close(_)) = &event {
-                    sender.with_sender(|sender| event.iter().for_each(|event| sender.react(event)));
+                if let Some(Event::Control(control)) = &event {
+                    sender.with_sender(|sender| sender.react(control));
                 }
                 event
             }
@@ -152,12 +152,12 @@ impl Decoder {
     }
 
     /// Adds an event to the message that is being assembled.
-    fn collect<'a: 'm, 'm, A: SenderAccess>(
+    fn collect<'a, 'm, A: SenderAccess>(
         &'m mut self,
         mut event: Event<'a>,
         sender: &mut A,
     ) -> Decoded<'a, 'm> {
-        if let Event::Data { payload, first, last, compressed, .. } = &mut event {
+        if let Event::Data(Data { payload, first, last, compressed, .. }) = &mut event {
             if let Some(PartsState { is_first: true, .. }) = &self.parts {
                 // The caller has seen no part of the message yet, because the bytes that arrived
                 // inflated to nothing. So the message can still be received whole.
@@ -181,7 +181,7 @@ impl Decoder {
         }
         match self.assembler.push(event, &mut self.receiver) {
             Ok(Some(Incoming::Message(message))) => Decoded::Message(message),
-            Ok(Some(Incoming::Control(event))) => Decoded::Control(event),
+            Ok(Some(Incoming::Control(control))) => Decoded::Control(control),
             Ok(None) => Decoded::Incomplete,
             Err(error) => {
                 fail(&mut self.receiver, error, sender);
@@ -192,7 +192,7 @@ impl Decoder {
 
     /// Converts an event into a part if it holds data: inflates it and checks its text.
     fn part<A: SenderAccess>(&mut self, event: Event<'_>, sender: &mut A) -> Option<Part> {
-        let Event::Data { kind, payload, first, last, compressed, .. } = event else { return None };
+        let Event::Data(Data { kind, payload, first, last, compressed, .. }) = event else { return None };
         let PartsState { mut utf8, is_first } = self.parts.take().unwrap_or_default();
         let first = first || is_first;
         let mut data = Vec::new();

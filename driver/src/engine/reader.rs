@@ -37,7 +37,7 @@ impl Reader {
         &mut self,
         link: &mut L,
         cx: &mut Context<'_>,
-        deliver: impl FnOnce(Assembled<'_>, &mut L) -> R,
+        deliver: impl FnOnce(Assembled<'_, '_>, &mut L) -> R,
     ) -> Poll<Result<Option<R>, Error>> {
         // Read a frame that fits the buffer to its end before decoding it, so that it comes out in
         // one piece. But decode what has arrived before the task waits, because a waiting

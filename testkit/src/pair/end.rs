@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use sockeye_core::{
-    Assembler, Config, Connection, Event, Incoming, Instant, Message, ProtocolError, RecvBuf, Side, State,
+    Assembler, Config, Connection, Control, Incoming, Instant, Message, ProtocolError, RecvBuf, Side, State,
 };
 
 use crate::frames::{WireFrame, mask_keys, read_frames};
@@ -73,12 +73,11 @@ impl End {
                         Message::Text(text) => Got::Text(text.into()),
                         Message::Binary(bytes) => Got::Binary(bytes.to_vec()),
                     },
-                    Incoming::Control(Event::Ping(payload)) => Got::Ping(payload.to_vec()),
-                    Incoming::Control(Event::Pong(payload)) => Got::Pong(payload.to_vec()),
-                    Incoming::Control(Event::Close(close)) => {
+                    Incoming::Control(Control::Ping(payload)) => Got::Ping(payload.to_vec()),
+                    Incoming::Control(Control::Pong(payload)) => Got::Pong(payload.to_vec()),
+                    Incoming::Control(Control::Close(close)) => {
                         Got::Close(close.code.map(u16::from), close.reason.into_owned())
                     }
-                    Incoming::Control(event) => panic!("{event:?} is not a control frame"),
                 }),
                 Ok(None) => {
                     assert!(input.is_empty(), "the connection left {input:?} in the input");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use sockeye_core::http::Request;
-use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Event, Frame, Opcode, RecvBuf, State};
+use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Control, Frame, Opcode, RecvBuf, State};
 
 use crate::engine::buffer::READ;
 use crate::engine::decoder::Decoded;
@@ -143,8 +143,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             let message = match decoder.decode(&mut view, *hold, link) {
                 None => break,
                 Some(Decoded::Message(message)) => message,
-                Some(Decoded::Control(event)) => {
-                    if let Some(frame) = forwarded_frame(&event, *forward).filter(|_| !*handler_failed) {
+                Some(Decoded::Control(control)) => {
+                    if let Some(frame) = forwarded_frame(&control, *forward).filter(|_| !*handler_failed) {
                         let outcome = run_handler(link, client, || handler.control(client, &frame)).await;
                         close_if_failed(&**handler, client, link, handler_failed, outcome);
                     }
@@ -236,12 +236,12 @@ fn is_closing_error(failure: &Failure) -> bool {
 }
 
 /// Returns the frame for [`Handler::control`], if the port forwards this kind of control frame.
-fn forwarded_frame<'e>(event: &'e Event<'_>, forward: Forward) -> Option<Frame<'e>> {
-    match event {
-        Event::Ping(payload) if forward.ping => Some(Frame::new(Opcode::Ping, &**payload)),
-        Event::Pong(payload) if forward.pong => Some(Frame::new(Opcode::Pong, &**payload)),
+fn forwarded_frame<'c>(control: &'c Control<'_>, forward: Forward) -> Option<Frame<'c>> {
+    match control {
+        Control::Ping(payload) if forward.ping => Some(Frame::new(Opcode::Ping, &**payload)),
+        Control::Pong(payload) if forward.pong => Some(Frame::new(Opcode::Pong, &**payload)),
         // A Close that could be received can also be encoded.
-        Event::Close(frame) if forward.close => Frame::close(frame).ok(),
+        Control::Close(frame) if forward.close => Frame::close(frame).ok(),
         _ => None,
     }
 }
