@@ -221,7 +221,7 @@ fn a_thousand_messages_go_in_each_direction_at_the_same_time() {
 
     smol::block_on(async {
         let (client, server) = pair(Config::new(), Config::new()).await;
-        let ((client_in, client_out), (server_in, server_out)) = (client.split(), server.split());
+        let ((client_out, client_in), (server_out, server_in)) = (client.split(), server.split());
         let server_sends = smol::spawn(send(server_out));
         let server_receives = smol::spawn(async {
             let mut incoming = receive(server_in).await;

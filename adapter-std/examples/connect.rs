@@ -63,7 +63,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     // Two threads, so that neither direction waits for the other. At the end of the input the
     // sending thread closes; the receiving thread prints everything that arrives before the peer's
     // Close. The program does not wait for the sending thread, which may be blocked on the input.
-    let (mut incoming, outgoing) = ws.split();
+    let (outgoing, mut incoming) = ws.split();
     let wait = Duration::from_millis(args.wait);
     thread::spawn(move || {
         if let Err(error) = send_lines(outgoing, wait) {

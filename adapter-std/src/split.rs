@@ -49,11 +49,11 @@ pub struct SendHalf<S = TcpStream> {
 }
 
 impl<S: Stream> WebSocket<S> {
-    /// Splits the connection, so that one thread can receive while another sends.
+    /// Splits the connection, so that one thread can send while another receives.
     ///
     /// The stream must work through a shared reference, as [`TcpStream`] does.
     #[must_use]
-    pub fn split(self) -> (RecvHalf<S>, SendHalf<S>)
+    pub fn split(self) -> (SendHalf<S>, RecvHalf<S>)
     where
         for<'s> &'s S: Stream,
     {
@@ -62,7 +62,7 @@ impl<S: Stream> WebSocket<S> {
         let read_timeout = std::mem::take(&mut link.transport.read_timeout);
         let shared = Arc::new(Shared::new(link, max_read_wait));
         let link = SharedLink { shared: shared.clone(), read_timeout };
-        (RecvHalf { reader, link, subprotocol, close_timeout }, SendHalf { shared })
+        (SendHalf { shared }, RecvHalf { reader, link, subprotocol, close_timeout })
     }
 }
 

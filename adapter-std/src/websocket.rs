@@ -71,7 +71,7 @@ impl<S: Stream> WebSocket<S> {
         subprotocol: Option<String>,
     ) -> Self {
         connection.set_codec_pool(&shared_codec_pool());
-        let (receiver, sender) = connection.split();
+        let (sender, receiver) = connection.split();
         WebSocket {
             reader: Reader::new(receiver, input),
             link: OwnedLink { sender, transport },

@@ -23,8 +23,8 @@ fn a_thousand_messages_go_in_each_direction_at_the_same_time() {
 
 /// Sends numbered messages and pings while another thread checks the received messages. One end
 /// closes.
-fn both_ways(halves: (RecvHalf, SendHalf), closes: bool) -> thread::JoinHandle<()> {
-    let (mut incoming, mut outgoing) = halves;
+fn both_ways(halves: (SendHalf, RecvHalf), closes: bool) -> thread::JoinHandle<()> {
+    let (mut outgoing, mut incoming) = halves;
     let sending = thread::spawn(move || {
         for i in 0..COUNT {
             match i % 3 {
@@ -60,7 +60,7 @@ fn a_blocked_writer_does_not_block_the_reader() {
     // Without a high-water mark every ping gets its pong.
     let config = Config::new().max_send_size(64 << 20).high_water_mark(usize::MAX);
     let (mut raw, ws) = raw_pair(config);
-    let (mut incoming, mut outgoing) = ws.split();
+    let (mut outgoing, mut incoming) = ws.split();
     let sending = thread::spawn(move || outgoing.send(vec![0; 32 << 20]));
     // The peer does not read, and keeps sending.
     thread::sleep(millis(50));
@@ -87,7 +87,7 @@ fn a_blocked_writer_does_not_block_the_reader() {
 fn an_unanswered_close_ends_a_waiting_reader() {
     let begin = Instant::now();
     let (raw, ws) = raw_pair(Config::new().close_timeout(millis(200)));
-    let (mut incoming, mut outgoing) = ws.split();
+    let (mut outgoing, mut incoming) = ws.split();
     let receiving = thread::spawn(move || incoming.recv());
     thread::sleep(millis(50));
     outgoing.close(CloseCode::NORMAL, "").unwrap();
@@ -100,7 +100,7 @@ fn an_unanswered_close_ends_a_waiting_reader() {
 fn a_blocked_writer_returns_when_the_connection_closes() {
     let config = Config::new().max_send_size(64 << 20).close_timeout(millis(200));
     let (raw, ws) = raw_pair(config);
-    let (mut incoming, mut outgoing) = ws.split();
+    let (mut outgoing, mut incoming) = ws.split();
     let sending = thread::spawn(move || outgoing.send(vec![0; 32 << 20]));
     thread::sleep(millis(50));
     (&raw).write_all(&frame(true, CLOSE, [0x03, 0xE8])).unwrap();
@@ -114,7 +114,7 @@ fn a_blocked_writer_returns_when_the_connection_closes() {
 fn a_blocked_writer_returns_when_the_reader_sees_the_end() {
     let config = Config::new().max_send_size(64 << 20).close_timeout(millis(100));
     let (raw, ws) = raw_pair(config.keepalive(millis(50), millis(50)));
-    let (mut incoming, mut outgoing) = ws.split();
+    let (mut outgoing, mut incoming) = ws.split();
     let sending = thread::spawn(move || outgoing.send(vec![0; 32 << 20]));
     assert!(matches!(incoming.recv(), Err(Error::Abnormal(_))));
     assert!(matches!(sending.join().unwrap(), Err(Error::Io(_))));
@@ -124,7 +124,7 @@ fn a_blocked_writer_returns_when_the_reader_sees_the_end() {
 #[test]
 fn only_halves_of_the_same_connection_can_be_joined() {
     let (client, server) = pair(Config::new(), Config::new());
-    let ((client_in, client_out), (server_in, server_out)) = (client.split(), server.split());
+    let ((client_out, client_in), (server_out, server_in)) = (client.split(), server.split());
     assert!(!client_in.is_pair_of(&server_out));
     let Err((client_in, server_out)) = client_in.join(server_out) else {
         panic!("halves of two connections must not join")

@@ -64,7 +64,7 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
     // Two tasks, so that neither direction waits for the other. At the end of the input the sending
     // task closes; the receiving task prints everything that arrives before the peer's Close.
-    let (mut incoming, mut outgoing) = ws.split();
+    let (mut outgoing, mut incoming) = ws.split();
     let mut lines = read_lines();
     let wait = Duration::from_millis(args.wait);
     let sending = async move {

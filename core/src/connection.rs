@@ -54,19 +54,19 @@ impl Connection {
         }
     }
 
-    /// Splits the connection, so that one place can receive and another can send.
+    /// Splits the connection, so that one place can send and another can receive.
     ///
     /// The caller then couples the halves: it must pass every control frame to [`Sender::react`]
     /// and every error to [`Sender::fail`].
     #[must_use]
-    pub fn split(self) -> (Receiver, Sender) {
-        (self.receiver, self.sender)
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
     }
 
     /// Joins the two halves of one connection. Halves of different connections do not work
     /// together.
     #[must_use]
-    pub fn join(receiver: Receiver, sender: Sender) -> Self {
+    pub fn join(sender: Sender, receiver: Receiver) -> Self {
         Connection { receiver, sender }
     }
 

@@ -9,7 +9,7 @@
 //! fn receives(_: &impl Stream<Item = Result<Message, Error>>) {}
 //! fn sends<P>(_: &impl Sink<P, Error = Error>) {}
 //!
-//! fn both<I: Io, C: Clock>(ws: WebSocket<I, C>) -> (RecvHalf<I, C>, SendHalf<I, C>) {
+//! fn both<I: Io, C: Clock>(ws: WebSocket<I, C>) -> (SendHalf<I, C>, RecvHalf<I, C>) {
 //!     receives(&ws);
 //!     sends::<Message>(&ws);
 //!     sends::<String>(&ws);

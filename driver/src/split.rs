@@ -49,10 +49,10 @@ pub(crate) fn split<I: Io, C: Clock>(
     reader: Reader,
     mut link: Link<I, C>,
     subprotocol: Option<Box<str>>,
-) -> (RecvHalf<I, C>, SendHalf<I, C>) {
+) -> (SendHalf<I, C>, RecvHalf<I, C>) {
     let guard = RecvHalfGuard(link.share().clone());
     let link = Arc::new(Mutex::new(link));
-    (RecvHalf { reader, subprotocol, link: link.clone(), guard }, SendHalf { link })
+    (SendHalf { link: link.clone() }, RecvHalf { reader, subprotocol, link, guard })
 }
 
 impl<I: Io, C: Clock> RecvHalf<I, C> {

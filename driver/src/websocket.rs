@@ -72,7 +72,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
 
     fn with_input(mut connection: Connection, input: ReadBuffer, io: I, clock: C) -> Self {
         connection.set_codec_pool(&codec_pool());
-        let (receiver, sender) = connection.split();
+        let (sender, receiver) = connection.split();
         WebSocket {
             reader: Reader::new(receiver, input),
             link: Link::new(sender, io, clock),
@@ -329,9 +329,10 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         &self.link.io
     }
 
-    /// Splits the connection into two halves, so that one task can receive while another sends.
+    /// Splits the connection into two halves, so that one task can send while another receives. The
+    /// sending half comes first, as in the `split` of the futures crates.
     #[must_use]
-    pub fn split(self) -> (RecvHalf<I, C>, SendHalf<I, C>) {
+    pub fn split(self) -> (SendHalf<I, C>, RecvHalf<I, C>) {
         split(self.reader, self.link, self.subprotocol)
     }
 }

@@ -55,7 +55,7 @@ fn feed_waits_only_while_the_high_water_mark_is_queued() {
         let fed = executor.spawn("feed", async move {
             let (message, next) = (payload(0, 2 * MARK), payload(1, 10));
             if split {
-                let (_recv, mut send) = ws.split();
+                let (mut send, _recv) = ws.split();
                 send.feed(message).await.unwrap();
                 send.feed(next).await.unwrap();
                 send.queued()
@@ -183,7 +183,7 @@ fn keepalive_detects_a_dead_peer_while_a_transport_flush_is_blocked() {
         let mut ws = server(io, &executor.time, config);
         executor.spawn("send", async move {
             if split {
-                let (_recv, mut send) = ws.split();
+                let (mut send, _recv) = ws.split();
                 assert!(send.send(payload(0, MARK)).await.is_err());
             } else {
                 assert!(ws.send(payload(0, MARK)).await.is_err());
@@ -270,7 +270,7 @@ fn try_feed_returns_the_message_while_the_queue_is_full() {
         let returned = executor.spawn("try", async move {
             let text = ByteString::from("kept");
             let refused = if split {
-                let (_recv, mut send) = ws.split();
+                let (mut send, _recv) = ws.split();
                 send.try_feed(payload(0, MARK)).unwrap();
                 send.try_feed(text.clone()).unwrap_err()
             } else {

@@ -251,7 +251,7 @@ fn a_cancelled_begin_close_has_still_queued_the_close() {
 fn cancelled_operations_on_split_halves_lose_nothing() {
     at_every_poll(|canceller, a, mut b, _| async move {
         let canceller = &canceller;
-        let (mut recv, mut send) = a.split();
+        let (mut send, mut recv) = a.split();
         let sending = async move {
             for message in many(6, 150) {
                 canceller.retry(async || send.feed(&message).await).await.unwrap();

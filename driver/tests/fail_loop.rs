@@ -232,7 +232,7 @@ fn split_halves() {
     }
     with_open(|executor, a, b| {
         for ws in [a, b] {
-            let (recv_half, send_half) = ws.split();
+            let (send_half, recv_half) = ws.split();
             executor.spawn("recv", receive(recv_half));
             executor.spawn("send", send(send_half));
         }

@@ -63,7 +63,7 @@ fn a_stream_ends_after_the_error() {
         peer.shut();
         let items = executor.spawn("stream", async move {
             if split {
-                let (recv, _send) = ws.split();
+                let (_send, recv) = ws.split();
                 let mut recv = recv;
                 let items: Vec<_> = (&mut recv).collect().await;
                 assert!(recv.is_terminated());
@@ -82,7 +82,7 @@ fn a_stream_ends_after_the_error() {
 fn a_stream_forwarded_to_its_sink_is_an_echo() {
     on_bad_transports(|mut executor, a, mut b| {
         executor.spawn("echo", async move {
-            let (recv, send) = a.split();
+            let (send, recv) = a.split();
             recv.forward(send).await.unwrap();
         });
         let answers = executor.spawn("b", async move {
@@ -140,7 +140,7 @@ fn closing_a_sink_reports_an_end_that_is_not_clean() {
 #[test]
 fn closing_the_sending_half_writes_a_close_and_ends_the_other_half() {
     on_bad_transports(|mut executor, a, b| {
-        let (recv, mut send) = a.split();
+        let (mut send, recv) = a.split();
         executor.spawn("recv", async move {
             assert!(recv.map(Result::unwrap).collect::<Vec<_>>().await.is_empty());
         });

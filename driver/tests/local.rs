@@ -144,7 +144,7 @@ fn a_connection_needs_no_transport_that_is_send() {
 fn halves_of_a_local_connection_may_live_in_one_task() {
     open(
         async |ws| {
-            let (mut recv, mut send) = ws.split();
+            let (mut send, mut recv) = ws.split();
             send.send("split").await.unwrap();
             assert_eq!(recv.recv().await.unwrap(), Some(Message::from("split")));
             send.close(CloseCode::NORMAL, "").await.unwrap();

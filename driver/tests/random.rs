@@ -253,7 +253,7 @@ proptest! {
         let records: [Shared; 2] = Default::default();
         for (i, (io, plan)) in [(a, plans.0), (b.with(b_faults.1), plans.1)].into_iter().enumerate() {
             let ws = open(i == 0, io, &executor.time, Config::new().high_water_mark(mark));
-            let (recv_half, send_half) = ws.split();
+            let (send_half, recv_half) = ws.split();
             executor.spawn("send", send(send_half, plan, records[i].clone(), 1000 * i));
             executor.spawn("recv", receive(recv_half, records[i].clone()));
         }

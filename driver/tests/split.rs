@@ -32,7 +32,7 @@ fn both_ends_send_and_receive_at_once_through_a_pipe_of_any_size() {
         let config = || Config::new().high_water_mark(100);
         let mut received = Vec::new();
         for (is_server, io) in [(true, a), (false, b)] {
-            let (mut recv, mut send) = open(is_server, io, &executor.time, config()).split();
+            let (mut send, mut recv) = open(is_server, io, &executor.time, config()).split();
             let seed = if is_server { 0 } else { 100 };
             executor.spawn("a sending half", async move {
                 for message in many(seed) {
@@ -62,7 +62,7 @@ fn the_receiving_half_answers_pings_and_delivers_while_the_sending_half_is_block
     for is_server in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(100);
-        let (mut recv, mut send) = open(is_server, io, &executor.time, Config::new()).split();
+        let (mut send, mut recv) = open(is_server, io, &executor.time, Config::new()).split();
         let sent = executor.spawn("send", async move { send.send(payload(0, 50_000)).await.map(|()| send) });
         let received = executor.spawn("recv", async move { (recv.recv().await.unwrap().unwrap(), recv) });
         executor.run_until_idle();
@@ -92,7 +92,7 @@ fn a_close_by_the_sending_half_ends_the_receiving_half() {
     on_bad_transports(|mut executor, capacity, faults| {
         for is_server in [true, false] {
             let (a, b) = pipe_with(capacity, faults);
-            let (mut recv, mut send) = open(is_server, a, &executor.time, Config::new()).split();
+            let (mut send, mut recv) = open(is_server, a, &executor.time, Config::new()).split();
             let b = open(!is_server, b, &executor.time, Config::new());
             executor.spawn("recv", async move {
                 assert!(matches!(recv.recv().await, Ok(None)));
@@ -118,7 +118,7 @@ fn a_close_by_the_sending_half_ends_the_receiving_half() {
 fn a_close_by_the_sending_half_starts_the_close_timeout_of_a_waiting_receiving_half() {
     let mut executor = Executor::new();
     let (io, _peer) = pipe(1000);
-    let (mut recv, mut send) = server(io, &executor.time, Config::new()).split();
+    let (mut send, mut recv) = server(io, &executor.time, Config::new()).split();
     let ended = executor.spawn("recv", async move { recv.recv().await });
     executor.run_until_idle();
     executor.spawn("send", async move { send.close(CloseCode::NORMAL, "").await.unwrap() });
@@ -133,7 +133,7 @@ fn a_close_by_the_sending_half_starts_the_close_timeout_of_a_waiting_receiving_h
 fn a_failed_write_in_the_sending_half_ends_a_waiting_receiving_half() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1000);
-    let (mut recv, mut send) = server(io, &executor.time, Config::new()).split();
+    let (mut send, mut recv) = server(io, &executor.time, Config::new()).split();
     let ended = executor.spawn("recv", async move { recv.recv().await });
     executor.run_until_idle();
     // The peer refuses writes and sends nothing.
@@ -156,7 +156,7 @@ fn a_blocked_sending_half_returns_when_the_connection_ends() {
     for big in [50_000, 500_000] {
         let mut executor = Executor::new();
         let (io, _peer) = pipe(100);
-        let (mut recv, mut send) = server(io, &executor.time, config()).split();
+        let (mut send, mut recv) = server(io, &executor.time, config()).split();
         let received = executor.spawn("recv", async move { recv.recv().await });
         executor.spawn("send", async move {
             let first = send.send(payload(0, big)).await;
@@ -178,7 +178,7 @@ fn a_sending_half_without_its_receiving_half_detects_a_dead_peer() {
     for polls in [0, 1] {
         let mut executor = Executor::new();
         let (io, _peer) = pipe(100);
-        let (mut recv, mut send) = server(io, &executor.time, config()).split();
+        let (mut send, mut recv) = server(io, &executor.time, config()).split();
         executor.spawn("send", async move { assert!(send.send(payload(0, 1000)).await.is_err()) });
         executor.spawn("recv", async move { assert!(poll_at_most(polls, recv.recv()).await.is_none()) });
         executor.run_with_time();
@@ -193,7 +193,7 @@ fn a_waiting_feed_continues_after_the_receiving_half_has_written() {
         let mut executor = Executor::new().backwards(backwards);
         let faults = Faults { pending: Pending::UntilIdle, ..Faults::default() };
         let (io, peer) = pipe_with(1 << 20, faults);
-        let (mut recv, mut send) = server(io, &executor.time, Config::new().high_water_mark(1000)).split();
+        let (mut send, mut recv) = server(io, &executor.time, Config::new().high_water_mark(1000)).split();
         executor.spawn("send", async move {
             for i in 0..10 {
                 send.feed(payload(i, 1000)).await.unwrap();
@@ -215,7 +215,7 @@ fn a_waiting_feed_continues_after_the_receiving_half_has_written() {
 fn the_receiving_half_holds_no_lock_while_it_delivers_a_message() {
     let mut executor = Executor::new();
     let (io, peer) = pipe(1000);
-    let (mut recv, send) = server(io, &executor.time, Config::new()).split();
+    let (send, mut recv) = server(io, &executor.time, Config::new()).split();
     peer.push(&FrameWriter::to(true).text("hi"));
     executor.spawn("recv", async move {
         let state = recv.recv_with(|_| send.state()).await;
@@ -232,12 +232,12 @@ fn joined_halves_are_one_connection_again_and_lose_nothing() {
     let (other, _other_peer) = pipe(100);
     peer.push(&[FrameWriter::to(true).text("one"), FrameWriter::to(true).text("two")].concat());
     executor.spawn("test", async move {
-        let (mut recv, mut send) = server(io, &time, Config::new()).split();
+        let (mut send, mut recv) = server(io, &time, Config::new()).split();
         assert_eq!(recv.recv().await.unwrap(), Some(Message::from("one")));
         send.feed("three").await.unwrap();
         assert_eq!(send.queued(), 7);
         // The halves of two connections cannot be joined.
-        let (_, stranger) = server(other, &time, Config::new()).split();
+        let (stranger, _) = server(other, &time, Config::new()).split();
         let (recv, _) = recv.join(stranger).unwrap_err();
         assert!(recv.is_pair_of(&send));
         let Ok(mut ws) = recv.join(send) else { panic!("they are a pair") };
@@ -253,7 +253,7 @@ fn one_half_works_without_the_other_and_the_transport_closes_with_the_second() {
     for keep_recv in [true, false] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(100_000);
-        let (mut recv, mut send) = server(io, &executor.time, Config::new()).split();
+        let (mut send, mut recv) = server(io, &executor.time, Config::new()).split();
         peer.push(&[FrameWriter::to(true).ping(b"x"), FrameWriter::to(true).text("hi")].concat());
         executor.spawn("test", async move {
             if keep_recv {
@@ -287,7 +287,7 @@ fn the_round_trip_is_known_even_if_the_pong_is_read_at_once() {
         executor.spawn("test", async move {
             let pong = [client_frame(Opcode::Pong, b"p"), FrameWriter::to(true).text("hi")].concat();
             let round_trip = if split {
-                let (mut recv, mut send) = ws.split();
+                let (mut send, mut recv) = ws.split();
                 send.ping(b"p").await.unwrap();
                 time.advance(Duration::from_millis(30));
                 peer.push(&pong);

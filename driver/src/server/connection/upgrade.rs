@@ -83,7 +83,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
         return None;
     };
     let (connection, io, clock, input) = opening.into_open().ok()?;
-    let (receiver, sender) = connection.split();
+    let (sender, receiver) = connection.split();
     let shared =
         SharedLink::new(Link::new(sender, io, clock), hub.clone(), entry.clone(), runtime.own_thread());
     let link = TaskLink::new(shared);
