@@ -304,7 +304,7 @@ async fn on_tokio_halves_are_two_tasks() {
     let address = listener.local_addr().unwrap();
     let serving =
         tokio::spawn(async move { echo(tokio_server(listener.accept().await.unwrap().0).await).await });
-    let (recv, send) = tokio_client(address).await.split();
+    let (send, recv) = tokio_client(address).await.split();
     let writing = tokio::spawn(write_loop(send, queue_of(texts())));
     assert_eq!(tokio::spawn(read_loop(recv)).await.unwrap().unwrap(), texts());
     writing.await.unwrap().unwrap();
@@ -315,7 +315,7 @@ async fn on_tokio_halves_are_two_tasks() {
 fn on_smol_halves_are_two_tasks() {
     smol::block_on(async {
         let (address, serving) = std_listen(|ws| sockeye_std::block_on(echo(ws)));
-        let (recv, send) = smol_client(address).await.split();
+        let (send, recv) = smol_client(address).await.split();
         let writing = smol::spawn(write_loop(send, queue_of(texts())));
         assert_eq!(smol::spawn(read_loop(recv)).await.unwrap(), texts());
         writing.await.unwrap();
@@ -326,7 +326,7 @@ fn on_smol_halves_are_two_tasks() {
 #[test]
 fn on_std_halves_are_two_threads() {
     let (address, serving) = std_listen(|ws| sockeye_std::block_on(echo(ws)));
-    let (recv, send) = std_client(address).split();
+    let (send, recv) = std_client(address).split();
     let (sender, queue) = async_channel::unbounded();
     let writing = std::thread::spawn(move || sockeye_std::block_on(write_loop(send, queue)));
     let reading = std::thread::spawn(move || sockeye_std::block_on(read_loop(recv)));
