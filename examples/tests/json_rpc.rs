@@ -344,6 +344,32 @@ fn on_std_halves_are_two_threads() {
     serving.join().unwrap().unwrap();
 }
 
+/// Queues more than the high-water mark and receives nothing meanwhile.
+async fn feed_all<C: Channel>(mut channel: C) -> Result<(), C::Error> {
+    for text in texts() {
+        channel.feed(text).await?;
+    }
+    channel.flush().await?;
+    assert!(channel.close(CloseCode::NORMAL, "done").await?.clean);
+    Ok(())
+}
+
+#[test]
+fn a_feed_above_the_high_water_mark_waits_on_every_adapter() {
+    let (address, serving) = std_listen(|ws| sockeye_std::block_on(read_loop(ws)));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async { feed_all(tokio_client(address).await).await }).unwrap();
+    assert_eq!(serving.join().unwrap().unwrap(), texts());
+
+    let (address, serving) = std_listen(|ws| sockeye_std::block_on(read_loop(ws)));
+    smol::block_on(async { feed_all(smol_client(address).await).await }).unwrap();
+    assert_eq!(serving.join().unwrap().unwrap(), texts());
+
+    let (address, serving) = std_listen(|ws| sockeye_std::block_on(read_loop(ws)));
+    sockeye_std::block_on(feed_all(std_client(address))).unwrap();
+    assert_eq!(serving.join().unwrap().unwrap(), texts());
+}
+
 #[test]
 fn a_generic_future_is_send_exactly_if_its_channel_is() {
     fn assert_send<T: Send>(_: &T) {}
