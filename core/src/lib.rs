@@ -57,8 +57,8 @@
 #![doc = include_str!("../examples/echo.rs")]
 //! ```
 //!
-//! The [guide for embedders][guide] has complete programs for an event loop, a device without
-//! `std`, HTTP libraries and HTTP/2.
+//! The [guide for embedders][guide] has complete programs for an event loop, a simulator, a device
+//! without `std`, HTTP libraries, HTTP/2 and TLS.
 //!
 //! # The parts beneath a session
 //!

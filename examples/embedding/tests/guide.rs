@@ -1,12 +1,14 @@
 //! The guide shows code that CI runs.
 
 const GUIDE: &str = include_str!("../../../docs/embedding.md");
-const PROGRAMS: [&str; 5] = [
+const PROGRAMS: [&str; 7] = [
     include_str!("../../../core/examples/echo.rs"),
     include_str!("../src/bin/axum.rs"),
     include_str!("../src/bin/http2.rs"),
     include_str!("../src/bin/hyper.rs"),
     include_str!("../src/bin/mio.rs"),
+    include_str!("../src/bin/simulator.rs"),
+    include_str!("../src/bin/tls.rs"),
 ];
 
 #[test]
