@@ -58,7 +58,7 @@
 //! ```
 //!
 //! The [guide for embedders][guide] has complete programs for an event loop, a simulator, a device
-//! without `std`, HTTP libraries, HTTP/2 and TLS.
+//! without `std`, HTTP libraries, HTTP/2, TLS and C.
 //!
 //! # The parts beneath a session
 //!

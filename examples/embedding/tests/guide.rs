@@ -1,8 +1,9 @@
 //! The guide shows code that CI runs.
 
 const GUIDE: &str = include_str!("../../../docs/embedding.md");
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 8] = [
     include_str!("../../../core/examples/echo.rs"),
+    include_str!("../../c/echo.c"),
     include_str!("../src/bin/axum.rs"),
     include_str!("../src/bin/http2.rs"),
     include_str!("../src/bin/hyper.rs"),
