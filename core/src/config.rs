@@ -63,8 +63,11 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// The time for the closing handshake and the end of the transport after it. Default: 10 s.
     pub close_timeout: Duration,
-    /// The time without received bytes after which the connection is closed with 1001. Default:
-    /// none.
+    /// The time without traffic after which the connection is closed with 1001. Default: none.
+    ///
+    /// Traffic is bytes in either direction: those that arrive, and queued ones that the transport
+    /// takes. A peer that only reads is not idle. A transport takes bytes for a dead peer too, until
+    /// its buffers are full; [`keepalive`](Config#structfield.keepalive) detects such a peer.
     ///
     /// The connection checks four times within the timeout, so it closes at most a quarter of the
     /// timeout late, and never early.
@@ -78,13 +81,23 @@ pub struct Config {
     pub deflate: Option<Deflate>,
 }
 
-/// Keepalive pings: one every `interval`. The connection fails with 1008 if no bytes arrive within
-/// `timeout` after a ping.
+/// Keepalive pings: one every `interval`. The connection fails with 1008 if the peer does not show
+/// within `timeout` after a ping that it is alive.
+///
+/// Either of these shows it:
+///
+/// - Bytes arrive, of the pong or of anything else.
+/// - The transport takes queued bytes that had to wait. It has room again, so the peer has taken
+///   some. Thus a peer that reads slowly stays connected, although a long queue delays the ping.
+///
+/// Bytes that the transport takes at once show nothing: it buffers them even if the peer is dead.
+/// These buffers delay a ping too, but the connection cannot see how much they hold. Choose a
+/// `timeout` in which a slow peer reads their content, a few megabytes for TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keepalive {
     /// The time between two pings. Less than a millisecond counts as a millisecond.
     pub interval: Duration,
-    /// The time within which bytes must arrive after a ping.
+    /// The time after a ping within which the peer must show that it is alive.
     pub timeout: Duration,
 }
 
@@ -143,8 +156,8 @@ impl Config {
         queued >= self.high_water_mark.max(1)
     }
 
-    /// Sets [`keepalive`](Config#structfield.keepalive): a ping every `interval`, and bytes from
-    /// the peer within `timeout` after it.
+    /// Sets [`keepalive`](Config#structfield.keepalive): a ping every `interval`, and a sign
+    /// of life from the peer within `timeout` after it.
     #[must_use]
     pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
         self.keepalive = Some(Keepalive { interval, timeout });

@@ -208,6 +208,9 @@ impl Sender {
     #[inline]
     pub fn transmitted(&mut self, n: usize) {
         self.outbox.transmitted(n);
+        if n > 0 {
+            self.timers.handle_transmitted(self.outbox.is_empty());
+        }
         self.queue_pending_pong();
         self.end_if_drained();
     }

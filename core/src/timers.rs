@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::config::Config;
 use crate::time::{Deadline, Instant};
 
-/// The number of checks for input within an idle timeout.
+/// The number of checks for traffic within an idle timeout.
 const IDLE_CHECKS: u8 = 4;
 
 /// The shortest ping interval. A shorter one would keep the caller busy with nothing else.
@@ -21,9 +21,10 @@ pub(crate) struct Timers {
     ping: Deadline,
     pong: Deadline,
     close: Deadline,
-    received_since_idle_check: bool,
-    received_since_ping: bool,
-    /// Idle checks in a row that found no input.
+    active_since_idle_check: bool,
+    alive_since_ping: bool,
+    backlog: Backlog,
+    /// Idle checks in a row that found no traffic.
     quiet_checks: u8,
     next_ping: u32,
     outstanding_payload: u32,
@@ -45,15 +46,31 @@ enum Outstanding {
     Answered,
 }
 
+/// Whether queued bytes wait for the transport.
+///
+/// A transport takes bytes into its own buffers even if the peer is dead. But once these are full,
+/// it takes more only when the peer has taken some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backlog {
+    /// No: the transport has taken every byte that it was offered.
+    None,
+    /// The transport has left some bytes in the queue, at a time not known yet. It may be about to
+    /// take them.
+    Left,
+    /// Time has passed since the transport left bytes in the queue. If it takes them now, the peer
+    /// has made room.
+    Waiting,
+}
+
 /// The action that a deadline requires.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     Nothing,
     /// Send a keepalive ping with this number.
     Ping(u32),
-    /// Close the connection: no bytes arrived within the idle timeout.
+    /// Close the connection: no bytes moved in either direction within the idle timeout.
     Idle,
-    /// Fail the connection: no bytes arrived after a ping.
+    /// Fail the connection: the peer has not shown that it is alive after a ping.
     Unanswered,
     /// End the connection: the closing handshake, or the end of the transport after it, took too
     /// long.
@@ -69,8 +86,9 @@ impl Timers {
             pong: Deadline::OFF,
             close: Deadline::OFF,
             // The peer has just completed the opening handshake, so it is alive.
-            received_since_idle_check: true,
-            received_since_ping: true,
+            active_since_idle_check: true,
+            alive_since_ping: true,
+            backlog: Backlog::None,
             quiet_checks: 0,
             next_ping: 0,
             outstanding_payload: 0,
@@ -82,8 +100,18 @@ impl Timers {
 
     #[inline]
     pub(crate) fn handle_received(&mut self) {
-        self.received_since_idle_check = true;
-        self.received_since_ping = true;
+        self.active_since_idle_check = true;
+        self.alive_since_ping = true;
+    }
+
+    /// Notes that the transport has taken queued bytes, and whether it has left any.
+    #[inline]
+    pub(crate) fn handle_transmitted(&mut self, is_drained: bool) {
+        self.active_since_idle_check = true;
+        if self.backlog == Backlog::Waiting {
+            self.alive_since_ping = true;
+        }
+        self.backlog = if is_drained { Backlog::None } else { Backlog::Left };
     }
 
     pub(crate) fn ping_sent(&mut self, payload: &[u8]) {
@@ -110,7 +138,7 @@ impl Timers {
             Some(_) if !protected && !self.close.is_set() => Deadline::start(),
             _ => Deadline::OFF,
         };
-        (self.received_since_idle_check, self.quiet_checks) = (true, 0);
+        (self.active_since_idle_check, self.quiet_checks) = (true, 0);
     }
 
     pub(crate) fn round_trip(&self) -> Option<Duration> {
@@ -137,6 +165,9 @@ impl Timers {
         if matches!(self.outstanding, Outstanding::Unstamped | Outstanding::Answered) {
             return Some(Instant::EPOCH);
         }
+        if self.backlog == Backlog::Left && self.pong.is_set() && !self.alive_since_ping {
+            return Some(Instant::EPOCH);
+        }
         [self.idle_check, self.ping, self.pong, self.close].into_iter().filter_map(Deadline::poll).min()
     }
 
@@ -148,6 +179,9 @@ impl Timers {
                 self.outstanding = Outstanding::None;
             }
             _ => {}
+        }
+        if self.backlog == Backlog::Left {
+            self.backlog = Backlog::Waiting;
         }
         if self.close.handle(now, config.close_timeout) {
             return Due::CloseTimeout;
@@ -168,14 +202,14 @@ impl Timers {
             return false;
         }
         self.idle_check = Deadline::at(now + step);
-        let received = core::mem::take(&mut self.received_since_idle_check);
-        self.quiet_checks = if received { 0 } else { self.quiet_checks.saturating_add(1) };
+        let active = core::mem::take(&mut self.active_since_idle_check);
+        self.quiet_checks = if active { 0 } else { self.quiet_checks.saturating_add(1) };
         self.quiet_checks >= IDLE_CHECKS
     }
 
     fn keep_alive(&mut self, now: Instant, interval: Duration, timeout: Duration) -> Due {
-        if self.pong.is_set() && (self.received_since_ping || self.pong.handle(now, timeout)) {
-            if !self.received_since_ping {
+        if self.pong.is_set() && (self.alive_since_ping || self.pong.handle(now, timeout)) {
+            if !self.alive_since_ping {
                 return Due::Unanswered;
             }
             self.pong = Deadline::OFF;
@@ -189,7 +223,7 @@ impl Timers {
             // The peer can still answer the last ping in time. Another ping would show nothing new.
             return Due::Nothing;
         }
-        self.received_since_ping = false;
+        self.alive_since_ping = false;
         self.pong = Deadline::at(now + timeout);
         self.next_ping = self.next_ping.wrapping_add(1);
         Due::Ping(self.next_ping)

@@ -91,15 +91,93 @@ fn o7_a_connection_that_receives_a_byte_now_and_then_is_never_idle() {
 }
 
 #[test]
-fn o7_sending_is_no_sign_of_life() {
+fn o7_a_connection_on_which_bytes_are_written_now_and_then_is_never_idle() {
     let mut end = End::server(Config::new().idle_timeout(secs(8)));
-    end.advance_to(0);
-    for n in 1..20 {
-        end.advance_to(n * SECOND / 2);
+    for n in 0..100 {
+        assert_eq!(left_open(&mut end, n * 7 * SECOND, (n + 1) * 7 * SECOND), None);
         end.connection.send("x").unwrap();
         end.write(usize::MAX);
     }
-    assert_eq!(left_open(&mut end, 10 * SECOND, 10 * SECOND), Some(10 * SECOND));
+    // Queued bytes that the transport does not take are no traffic.
+    let last = 700 * SECOND;
+    for n in 0..16 {
+        end.connection.send("x").unwrap();
+        assert_eq!(left_open(&mut end, last + n * SECOND / 2, last + n * SECOND / 2), None);
+    }
+    let left = left_open(&mut end, last + 8 * SECOND, u64::MAX).unwrap();
+    assert!((last + 8 * SECOND..=last + 10 * SECOND).contains(&left), "{left}");
+    assert_eq!(end.ended(), (false, 1001, true));
+}
+
+/// Lets the peer read `rate` bytes a second, in ten steps, from `from` until `until`. Returns when
+/// the connection stopped being open.
+fn read_slowly(end: &mut End, rate: usize, from: u64, until: u64) -> Option<u64> {
+    let mut now = from;
+    while now < until {
+        end.write(rate / 10);
+        if let Some(left) = left_open(end, now, now + SECOND / 10) {
+            return Some(left);
+        }
+        now += SECOND / 10;
+    }
+    None
+}
+
+#[test]
+fn o7_a_peer_that_reads_slowly_is_alive() {
+    // The ping is sent after 2 MB, or not at all, because the queue is full.
+    for mark in [64 << 10, 4 << 20] {
+        for server in [true, false] {
+            let config = Config::new().idle_timeout(secs(2)).keepalive(secs(1), secs(1));
+            let mut end = End::of(server, config.high_water_mark(mark));
+            end.advance_to(0);
+            end.connection.send(vec![0; 2_000_000]).unwrap();
+            assert_eq!(read_slowly(&mut end, 300_000, 0, 66 * SECOND / 10), None);
+            assert!(end.connection.queued() < 100_000);
+        }
+    }
+}
+
+#[test]
+fn o7_a_peer_that_stops_reading_in_the_middle_is_ended_in_time() {
+    for server in [true, false] {
+        let config = Config::new().keepalive(secs(5), secs(2)).close_timeout(secs(3));
+        let mut end = End::of(server, config);
+        end.advance_to(0);
+        end.connection.send(vec![0; 2_000_000]).unwrap();
+        assert_eq!(read_slowly(&mut end, 300_000, 0, 52 * SECOND / 10), None);
+        // The bytes taken after the ping at 5 s answered that one, but not the next.
+        assert_eq!(left_open(&mut end, 52 * SECOND / 10, 20 * SECOND), Some(12 * SECOND));
+        assert_eq!(end.ended(), (false, 1008, true));
+        end.advance_to(15 * SECOND);
+        assert!(end.is_closed());
+    }
+}
+
+#[test]
+fn o7_bytes_that_the_transport_takes_at_once_do_not_answer_a_ping() {
+    let mut end = End::server(Config::new().keepalive(secs(20), secs(5)));
+    end.advance_to(0);
+    end.advance_to(20 * SECOND);
+    for n in 0..10 {
+        end.connection.send("x").unwrap();
+        end.write(usize::MAX);
+        end.advance_to(20 * SECOND + n * SECOND / 2);
+    }
+    assert_eq!(left_open(&mut end, 25 * SECOND, 25 * SECOND), Some(25 * SECOND));
+}
+
+#[test]
+fn o7_bytes_that_the_transport_takes_in_several_writes_at_once_do_not_answer_a_ping() {
+    let mut end = End::server(Config::new().keepalive(secs(20), secs(5)));
+    end.advance_to(0);
+    end.advance_to(20 * SECOND);
+    for n in 0..10 {
+        end.connection.send("some bytes").unwrap();
+        while !end.write(3).is_empty() {}
+        end.advance_to(20 * SECOND + n * SECOND / 2);
+    }
+    assert_eq!(left_open(&mut end, 25 * SECOND, 25 * SECOND), Some(25 * SECOND));
 }
 
 #[test]

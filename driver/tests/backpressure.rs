@@ -196,24 +196,32 @@ fn keepalive_detects_a_dead_peer_while_a_transport_flush_is_blocked() {
 
 #[test]
 fn keepalive_does_not_mistake_a_slow_peer_for_a_dead_one() {
-    for op in ["feed", "flush", "recv_with"] {
+    for op in ["feed", "flush", "recv_with", "recv", "split"] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(10);
-        let config = config().keepalive(Duration::from_secs(2), Duration::from_secs(2));
+        let config = config()
+            .keepalive(Duration::from_secs(2), Duration::from_secs(2))
+            .idle_timeout(Duration::from_secs(5));
         let mut ws = server(io, &executor.time, config);
         let done = executor.spawn(op, async move {
             ws.feed(payload(0, 2 * MARK)).await.unwrap();
             match op {
                 "feed" => ws.feed("more").await.map(|()| true).unwrap(),
                 "flush" => ws.flush().await.map(|()| true).unwrap(),
-                _ => ws.recv_with(|_, _| ()).await.unwrap().is_some(),
+                "recv_with" => ws.recv_with(|_, _| ()).await.unwrap().is_some(),
+                "recv" => ws.recv().await.unwrap().is_some(),
+                _ => {
+                    let (mut send, mut recv) = ws.split();
+                    let (received, sent) = futures_lite::future::zip(recv.recv(), send.flush()).await;
+                    sent.is_ok() && received.unwrap().is_some()
+                }
             }
         });
         // The peer reads ten bytes a second.
         for _ in 0..300 {
             let _ = peer.take(10);
             executor.pass(Duration::from_secs(1));
-            if op == "recv_with" && peer.unread_by_peer() == 0 {
+            if ["recv_with", "recv", "split"].contains(&op) && peer.unread_by_peer() == 0 {
                 peer.push(&client_frame(Opcode::Text, b"hi"));
             }
         }

@@ -192,11 +192,6 @@ impl<I: Io, C: Clock> Link<I, C> {
             if half == Half::Send && self.is_other_receiving(cx.waker()) {
                 return Poll::Pending;
             }
-            if self.write_side.was_unblocked() {
-                // No task reads from the peer meanwhile, but accepting bytes again is a sign of
-                // life too.
-                self.sender.handle_received();
-            }
             ready!(self.poll_timer(cx));
             if half == Half::Send {
                 self.after_queue();

@@ -17,8 +17,6 @@ pub(crate) struct WriteSide {
     is_closed: bool,
     /// The latest write found the transport blocked. The transport will wake the task that wrote.
     is_blocked: bool,
-    /// The latest write found a blocked transport accepting bytes again.
-    was_unblocked: bool,
     /// The reason why queued bytes were lost. Both halves of a connection report it.
     error: Option<io::ErrorKind>,
 }
@@ -33,7 +31,6 @@ impl WriteSide {
         cx: &mut Context<'_>,
         sender: &mut Sender,
     ) -> Poll<io::Result<()>> {
-        self.was_unblocked = false;
         let result = self.poll_write_and_flush(io, cx, sender);
         if let Poll::Ready(result) = &result {
             self.needs_flush = false;
@@ -62,7 +59,7 @@ impl WriteSide {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => {
                     self.needs_flush = true;
-                    self.was_unblocked |= std::mem::take(&mut self.is_blocked);
+                    self.is_blocked = false;
                     sender.transmitted(n);
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -85,11 +82,6 @@ impl WriteSide {
     #[cfg(feature = "server")]
     pub(crate) fn is_blocked(&self) -> bool {
         self.is_blocked
-    }
-
-    /// Returns true if the latest write found a blocked transport accepting bytes again.
-    pub(crate) fn was_unblocked(&self) -> bool {
-        self.was_unblocked
     }
 
     /// Returns the error that ended writing, if one did.
