@@ -172,10 +172,12 @@ impl Reader {
                     self.is_eof = true;
                     link.with(Sender::handle_eof);
                 }
-                Ok(_) if link.with(|sender| sender.ignores_input()) => {}
+                Ok(n) if link.with(|sender| sender.ignores_input()) => {
+                    link.with(|sender| sender.handle_received(n));
+                }
                 Ok(n) => {
                     self.input.filled(n);
-                    link.with(Sender::handle_received);
+                    link.with(|sender| sender.handle_received(n));
                     return ReadOutcome::Bytes;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -56,8 +56,8 @@ impl Connection {
 
     /// Splits the connection, so that one place can send and another can receive.
     ///
-    /// The caller then couples the halves: it must pass every control frame to [`Sender::react`]
-    /// and every error to [`Sender::fail`].
+    /// The caller then couples the halves: it must pass every control frame to [`Sender::react`],
+    /// every error to [`Sender::fail`], and the size of every read to [`Sender::handle_received`].
     #[must_use]
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
@@ -103,13 +103,13 @@ impl Connection {
     /// code has been queued. From then on every call discards its input and returns the same error.
     #[inline]
     pub fn poll_event<'a>(&mut self, input: &mut RecvBuf<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
+        if !input.is_empty() {
+            self.sender.handle_received(input.remaining().len());
+        }
         // The receiver does not know of an abort, an unanswered ping or a timeout.
         if self.sender.ignores_input() && self.receiver.is_open() {
             input.take_all();
             return Ok(None);
-        }
-        if !input.is_empty() {
-            self.sender.handle_received();
         }
         match self.receiver.poll_event(input) {
             Ok(event) => {
@@ -153,8 +153,10 @@ impl Connection {
     /// queue is empty, and either a server has completed the closing handshake or the connection
     /// has failed (RFC 6455 7.1.1, 7.1.7).
     ///
-    /// Then continue to read and discard until the input ends, so that the peer can read what was
-    /// written, and call [`handle_eof`](Connection::handle_eof).
+    /// Then continue to read until the input ends, so that the peer can read what was written, and
+    /// call [`handle_eof`](Connection::handle_eof). The connection discards the input. It is
+    /// [`State::Closed`] without that end after [`Config::close_timeout`], or if the peer sends more
+    /// than 8 MiB.
     #[must_use]
     pub fn wants_shutdown(&self) -> bool {
         self.sender.wants_shutdown()
@@ -381,13 +383,13 @@ impl Connection {
             return None;
         }
         let message = self.receiver.poll_message(input)?;
-        self.sender.handle_received();
+        self.sender.handle_received(0);
         Some(message)
     }
 
     /// Notes that bytes have arrived, although none of them have been taken yet.
     pub(crate) fn handle_received(&mut self) {
-        self.sender.handle_received();
+        self.sender.handle_received(0);
     }
 
     /// Queues the HTTP head that ends the opening handshake, before the first frame.

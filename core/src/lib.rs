@@ -108,6 +108,7 @@ mod close;
 mod config;
 mod connection;
 pub mod deflate;
+mod discard;
 mod error;
 mod event;
 mod frame;

@@ -9,6 +9,7 @@ use core::time::Duration;
 use crate::close::{CloseFrame, CloseInfo, Side};
 use crate::config::Config;
 use crate::deflate::{Deflate, Deflater, Negotiated};
+use crate::discard::DiscardBudget;
 use crate::error::{SendError, TrySendError};
 use crate::frame::{Flags, Opcode, OutgoingFrame, check_control};
 use crate::message::{MessageKind, Payload, PayloadData};
@@ -47,6 +48,7 @@ pub struct Sender {
     closing: Closing,
     close_info: Option<Box<CloseInfo>>,
     deflater: Option<Box<Deflater>>,
+    discard_budget: DiscardBudget,
 }
 
 impl Sender {
@@ -73,6 +75,7 @@ impl Sender {
             closing: Closing::default(),
             close_info: None,
             deflater: None,
+            discard_budget: DiscardBudget::default(),
         }
     }
 
@@ -197,10 +200,16 @@ impl Sender {
 
     // Notifications.
 
-    /// Notifies the sender that bytes have arrived, which shows that the peer is alive.
+    /// Notifies the sender that `bytes` bytes have arrived, which shows that the peer is alive.
+    ///
+    /// After the peer's Close or a failure all input is discarded. A peer that sends more than
+    /// 8 MiB then ends the connection: its state is [`State::Closed`].
     #[inline]
-    pub fn handle_received(&mut self) {
+    pub fn handle_received(&mut self, bytes: usize) {
         self.timers.handle_received();
+        if self.closing.discards_input() {
+            self.handle_discarded(bytes);
+        }
     }
 
     /// Removes the first `n` bytes of [`poll_transmit`](Sender::poll_transmit), which have been

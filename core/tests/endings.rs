@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_core::{CloseCode, CloseFrame, Config, Control, ProtocolError, SendError, Sender, State};
+use sockeye_core::{
+    CloseCode, CloseFrame, Config, Control, ProtocolError, RecvBuf, SendError, Sender, State,
+};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
@@ -323,4 +325,73 @@ fn a_write_error_after_the_end_sets_no_deadline() {
     connection.abort();
     connection.handle_write_error();
     assert_eq!((connection.state(), connection.poll_timeout()), (State::Closed, None));
+}
+
+/// Ways in which input comes to be discarded.
+const DISCARDING: [fn(&mut End, bool); 4] = [
+    |end, server| {
+        end.feed(&frame(server, 0x83, "")).unwrap_err();
+    },
+    |end, _| end.connection.fail(ProtocolError::InvalidUtf8),
+    |end, server| end.feed(&frame(server, CLOSE, "")).unwrap(),
+    |end, server| {
+        end.connection.close(CloseCode::NORMAL, "").unwrap();
+        end.feed(&frame(server, CLOSE, "")).unwrap();
+    },
+];
+
+#[test]
+fn t50_a_peer_that_keeps_sending_after_the_end_is_discarded_within_bounds_of_bytes() {
+    for server in [true, false] {
+        for (chunk, reads) in [(1 << 20, false), (64 << 10, false), (64 << 10, true)] {
+            for discard in DISCARDING {
+                let mut end = End::of(server, Config::new());
+                discard(&mut end, server);
+                if reads {
+                    end.write(usize::MAX);
+                }
+                let mut sent = 0;
+                while !end.is_closed() {
+                    let _ = end.feed(&vec![0; chunk]);
+                    sent += chunk;
+                    assert!(sent <= (8 << 20) + chunk, "the connection is {:?}", end.connection.state());
+                }
+                assert!(sent > 8 << 20);
+                assert_eq!((end.got.iter().filter(|got| !matches!(got, Got::Close(..))).count()), 0);
+                assert_eq!((end.connection.queued(), end.connection.poll_timeout()), (0, None));
+            }
+        }
+    }
+}
+
+#[test]
+fn t50_a_peer_that_sends_the_rest_of_a_large_message_can_read_why_it_was_refused() {
+    let mut end = End::server(Config::new());
+    let message = frame(true, BINARY, vec![0; 7 << 20]);
+    let (begin, rest) = message.split_at(1000);
+    assert!(matches!(end.feed(begin), Err(ProtocolError::FrameTooBig { .. })));
+    for part in rest.chunks(64 << 10) {
+        end.feed(part).unwrap_err();
+    }
+    assert_eq!(end.frames()[0].close_code(), 1009);
+    // All that was in one buffer with the fault is discarded, and the Close is not.
+    let mut end = End::server(Config::new());
+    let mut bytes = [frame(true, 0x83, ""), vec![0; 20 << 20]].concat();
+    let mut input = RecvBuf::new(&mut bytes);
+    while !input.is_empty() {
+        end.connection.poll_event(&mut input).unwrap_err();
+    }
+    assert_eq!(end.frames()[0].close_code(), 1002);
+}
+
+#[test]
+fn t50_messages_that_arrive_while_this_end_waits_for_a_close_are_not_counted() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new());
+        end.connection.close(CloseCode::NORMAL, "").unwrap();
+        for _ in 0..20 {
+            end.feed(&frame(server, BINARY, vec![0; 1 << 20])).unwrap();
+        }
+        assert_eq!((end.got.len(), end.is_closed()), (20, false));
+    }
 }

@@ -105,3 +105,35 @@ fn w12_a_frame_above_the_limit_is_refused_at_its_header() {
         assert_eq!(close_code(&written), 1009);
     }
 }
+
+#[test]
+fn t50_a_peer_that_keeps_sending_after_a_failure_is_dropped_within_bounds_of_bytes() {
+    // After a failure, and after the closing handshake.
+    for (first, expected) in [(0x83, Some(ProtocolError::ReservedOpcode(3))), (CLOSE, None)] {
+        for parts in [false, true] {
+            let mut executor = Executor::new();
+            let (io, peer) = pipe(1 << 20);
+            let probe = io.probe();
+            let mut ws = server(io, &executor.time, Config::new());
+            let ended = executor.spawn("server", async move {
+                let end = if parts { ws.recv_part().await.map(|_| ()) } else { ws.recv().await.map(|_| ()) };
+                match end {
+                    Ok(()) => None,
+                    Err(Error::Protocol(error)) => Some(error),
+                    Err(error) => panic!("{error:?}"),
+                }
+            });
+            peer.push(&frame(true, first, ""));
+            let mut sent = 0;
+            while !ended.is_finished() {
+                peer.push(&[0; 64 << 10]);
+                sent += 64 << 10;
+                executor.run_until_idle();
+                assert!(sent <= 9 << 20, "{} reads", probe.get().reads);
+            }
+            assert!(sent > 8 << 20);
+            assert_eq!(ended.take(), expected);
+            assert_eq!(executor.time.armed(), 0);
+        }
+    }
+}

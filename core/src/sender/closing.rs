@@ -186,6 +186,14 @@ impl Sender {
         }
     }
 
+    /// Counts input that is discarded, and ends the connection when the peer has sent too much.
+    #[inline(never)]
+    pub(super) fn handle_discarded(&mut self, bytes: usize) {
+        if bytes > 0 && !self.discard_budget.spend(bytes) {
+            self.end();
+        }
+    }
+
     fn end(&mut self) {
         self.discard_queue();
         self.closing.handle(ClosingEvent::End);

@@ -116,6 +116,13 @@ impl Closing {
         self.handshake == Handshake::Failed || self.has_ended()
     }
 
+    /// Returns whether input is discarded, here or by the receiver: the peer has sent a Close, or
+    /// the connection has failed.
+    #[inline]
+    pub(super) fn discards_input(self) -> bool {
+        matches!(self.handshake, Handshake::Received | Handshake::Both) || self.ignores_input()
+    }
+
     /// Returns whether this endpoint must close its side of the transport when the queue is empty.
     pub(super) fn wants_shutdown(self, role: Role) -> bool {
         match (self.handshake, self.transport) {
@@ -236,6 +243,8 @@ mod tests {
                 assert_eq!(closing.state(), state, "{closing:?}");
                 assert_eq!(closing.can_send(), is_up && !has_sent, "{closing:?}");
                 assert_eq!(closing.ignores_input(), has_failed || has_ended, "{closing:?}");
+                let discards = has_failed || has_ended || matches!(handshake, Received | Both);
+                assert_eq!(closing.discards_input(), discards, "{closing:?}");
                 let must_shut_down = has_failed || !is_up;
                 assert_eq!(closing.wants_shutdown(Role::Client), must_shut_down, "{closing:?}");
                 let must_shut_down = must_shut_down || handshake == Both;

@@ -2,27 +2,24 @@
 
 use core::time::Duration;
 
+use crate::discard::DiscardBudget;
 use crate::time::Deadline;
 use crate::{Instant, RecvBuf};
 
 /// The time that the peer has to close its side once the last response has been written.
 const MAX_TIME: Duration = Duration::from_secs(2);
-/// The limit in bytes on discarded input before the session ends.
-///
-/// A client that is refused during an upload may read the response only after the upload.
-const MAX_INPUT: usize = 8 << 20;
 
 /// The phase in which input is discarded until the transport ends, within limits on time and size.
 /// Closing a socket with unread input would reset the connection and destroy the response (RFC 9112
 /// section 9.6).
 pub(super) struct Linger {
     deadline: Deadline,
-    budget: usize,
+    budget: DiscardBudget,
 }
 
 impl Linger {
     pub(super) fn new() -> Self {
-        Linger { deadline: Deadline::start(), budget: MAX_INPUT }
+        Linger { deadline: Deadline::start(), budget: DiscardBudget::default() }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -43,10 +40,6 @@ impl Linger {
     /// Takes all input. Returns false when the peer has sent too much of it.
     pub(super) fn discard(&mut self, input: &mut RecvBuf<'_>) -> bool {
         let taken = input.take_all().len();
-        match self.budget.checked_sub(taken) {
-            Some(budget) => self.budget = budget,
-            None => return false,
-        }
-        true
+        taken == 0 || self.budget.spend(taken)
     }
 }

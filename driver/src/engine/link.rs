@@ -97,10 +97,13 @@ impl<I: Io, C: Clock> Link<I, C> {
                     self.is_eof = true;
                     self.sender.handle_eof();
                 }
-                Poll::Ready(Ok(_)) if self.sender.ignores_input() => self.reads_in_a_row += 1,
+                Poll::Ready(Ok(n)) if self.sender.ignores_input() => {
+                    self.reads_in_a_row += 1;
+                    self.sender.handle_received(n);
+                }
                 Poll::Ready(Ok(n)) => {
                     self.reads_in_a_row += 1;
-                    self.sender.handle_received();
+                    self.sender.handle_received(n);
                     input.filled(n);
                     return Poll::Ready(ReadOutcome::Bytes);
                 }
