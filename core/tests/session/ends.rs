@@ -81,6 +81,25 @@ fn a_refused_peer_is_discarded_within_bounds_of_bytes() {
 }
 
 #[test]
+fn t50_a_failed_peer_is_discarded_within_bounds_of_bytes() {
+    // A frame with a reserved opcode, and a Close.
+    for end in [&b"\x83\x80\0\0\0\0"[..], b"\x88\x80\0\0\0\0"] {
+        let mut server = End::server(Config::new());
+        server.receive(UPGRADE);
+        server.receive(end);
+        server.write_all();
+        let mebibyte = vec![0; 1 << 20];
+        for _ in 0..7 {
+            server.receive(&mebibyte);
+            assert_eq!(server.ended, 0);
+        }
+        server.receive(&mebibyte);
+        server.receive(&mebibyte);
+        assert_eq!((server.ended, server.session.poll_timeout()), (1, None));
+    }
+}
+
+#[test]
 fn a_refused_peer_is_discarded_within_bounds_of_time() {
     let mut server = End::server(Config::new());
     server.receive(b"nonsense\r\n\r\n");
