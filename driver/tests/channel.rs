@@ -54,7 +54,7 @@ fn cancelled_futures_of_a_channel_lose_nothing() {
 #[test]
 fn cancelled_futures_of_halves_lose_nothing() {
     at_every_poll(|canceller, a, b, _| async move {
-        let (recv, mut to_a) = b.split();
+        let (mut to_a, recv) = b.split();
         let sending = async {
             send(&mut to_a, &canceller).await;
             // The first poll queues the Close, and the receiving half writes it.
