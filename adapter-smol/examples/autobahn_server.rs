@@ -13,7 +13,7 @@ use smol::channel::{self, Receiver};
 use smol::future::{self, FutureExt};
 use smol::net::{TcpListener, TcpStream};
 use smol::{Executor, Timer};
-use sockeye_examples::Options;
+use sockeye_examples::{Options, chain};
 use sockeye_smol::protocol::deflate::Deflate;
 use sockeye_smol::{AcceptError, Config, Origins, Policy, Upgrade};
 
@@ -89,7 +89,7 @@ async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
     let mut ws = match result.await {
         Ok(ws) => ws,
         Err(AcceptError::Io(_)) => return,
-        Err(error) => return eprintln!("the opening handshake failed: {error}"),
+        Err(error) => return eprintln!("the opening handshake failed: {}", chain(&error)),
     };
     loop {
         match ws.recv().await {
@@ -99,7 +99,7 @@ async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
                 }
             }
             Ok(None) => return,
-            Err(error) => return eprintln!("{error}"),
+            Err(error) => return eprintln!("{}", chain(&error)),
         }
     }
 }

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     match smol::block_on(run(&Args::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", sockeye_examples::chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -75,7 +75,7 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     };
     smol::spawn(async {
         if let Err(error) = sending.await {
-            eprintln!("cannot send: {error}");
+            eprintln!("cannot send: {}", sockeye_examples::chain(&error));
         }
     })
     .detach();

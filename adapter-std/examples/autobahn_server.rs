@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use sockeye_examples::Options;
+use sockeye_examples::{Options, chain};
 use sockeye_std::protocol::deflate::Deflate;
 use sockeye_std::{AcceptError, Config, Origins, Policy, Upgrade};
 
@@ -60,7 +60,7 @@ fn echo(stream: TcpStream, config: Arc<Config>, policy: &Policy) {
     let mut ws = match result {
         Ok(ws) => ws,
         Err(AcceptError::Io(_)) => return,
-        Err(error) => return eprintln!("the opening handshake failed: {error}"),
+        Err(error) => return eprintln!("the opening handshake failed: {}", chain(&error)),
     };
     loop {
         match ws.recv() {
@@ -70,7 +70,7 @@ fn echo(stream: TcpStream, config: Arc<Config>, policy: &Policy) {
                 }
             }
             Ok(None) => return,
-            Err(error) => return eprintln!("{error}"),
+            Err(error) => return eprintln!("{}", chain(&error)),
         }
     }
 }

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", sockeye_examples::chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -67,7 +67,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let wait = Duration::from_millis(args.wait);
     thread::spawn(move || {
         if let Err(error) = send_lines(outgoing, wait) {
-            eprintln!("cannot send: {error}");
+            eprintln!("cannot send: {}", sockeye_examples::chain(&*error));
         }
     });
     while let Some(message) = incoming.recv()? {

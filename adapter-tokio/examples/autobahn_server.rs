@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Parser;
-use sockeye_examples::Options;
+use sockeye_examples::{Options, chain};
 use sockeye_tokio::protocol::deflate::Deflate;
 use sockeye_tokio::{AcceptError, Config, Origins, Policy, Upgrade};
 use tokio::net::{TcpListener, TcpStream};
@@ -63,7 +63,7 @@ async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
     let mut ws = match result.await {
         Ok(ws) => ws,
         Err(AcceptError::Io(_)) => return,
-        Err(error) => return eprintln!("the opening handshake failed: {error}"),
+        Err(error) => return eprintln!("the opening handshake failed: {}", chain(&error)),
     };
     loop {
         match ws.recv().await {
@@ -73,7 +73,7 @@ async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
                 }
             }
             Ok(None) => return,
-            Err(error) => return eprintln!("{error}"),
+            Err(error) => return eprintln!("{}", chain(&error)),
         }
     }
 }

@@ -40,7 +40,7 @@ async fn main() -> ExitCode {
     match run(&Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", sockeye_examples::chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -76,7 +76,7 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     };
     tokio::spawn(async {
         if let Err(error) = sending.await {
-            eprintln!("cannot send: {error}");
+            eprintln!("cannot send: {}", sockeye_examples::chain(&error));
         }
     });
     while let Some(message) = incoming.recv().await? {

@@ -52,7 +52,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Io(error) => write!(f, "the transport broke: {error}"),
+            Error::Io(_) => f.write_str("the transport broke"),
             Error::Protocol(error) => error.fmt(f),
             Error::Abnormal(info) => write!(f, "the connection ended without a closing handshake: {info}"),
             Error::Send(error) => error.fmt(f),
@@ -64,9 +64,10 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Io(error) => Some(error),
-            Error::Protocol(error) => Some(error),
+            // These show the text of the error that they wrap, so its source is theirs.
+            Error::Protocol(error) => error.source(),
+            Error::Send(error) => error.source(),
             Error::Abnormal(_) => None,
-            Error::Send(error) => Some(error),
         }
     }
 }

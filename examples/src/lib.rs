@@ -10,6 +10,17 @@ mod options;
 
 pub use options::Options;
 
+/// Returns the text of an error and of its causes.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let (mut text, mut source) = (error.to_string(), error.source());
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 /// The examples of the repository's README are tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -186,10 +186,10 @@ pub enum AcceptError {
 impl fmt::Display for AcceptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AcceptError::Io(error) => write!(f, "the transport broke in the opening handshake: {error}"),
+            AcceptError::Io(_) => f.write_str("the transport broke in the opening handshake"),
             AcceptError::Handshake(error) => error.fmt(f),
             AcceptError::Refused(refusal) => {
-                write!(f, "the request was refused with {}: {refusal}", refusal.status())
+                write!(f, "the request was refused with {}", refusal.status())
             }
             AcceptError::Rejected(status) => write!(f, "the application refused the request with {status}"),
             AcceptError::Subprotocol(error) => error.fmt(f),
@@ -201,10 +201,11 @@ impl std::error::Error for AcceptError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             AcceptError::Io(error) => Some(error),
-            AcceptError::Handshake(error) => Some(error),
+            // Two show the text of the error that they wrap, so its source is theirs.
+            AcceptError::Handshake(error) => error.source(),
             AcceptError::Refused(refusal) => Some(refusal),
             AcceptError::Rejected(_) => None,
-            AcceptError::Subprotocol(error) => Some(error),
+            AcceptError::Subprotocol(error) => error.source(),
         }
     }
 }

@@ -106,7 +106,7 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConnectError::Io(error) => write!(f, "cannot connect: {error}"),
+            ConnectError::Io(_) => f.write_str("cannot connect"),
             ConnectError::Url(error) => error.fmt(f),
             ConnectError::Tls => {
                 f.write_str("this function does not speak TLS; connect a TLS stream and open the WebSocket over it with `client`")
@@ -120,9 +120,10 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             ConnectError::Io(error) => Some(error),
-            ConnectError::Url(error) => Some(error),
+            // These show the text of the error that they wrap, so its source is theirs.
+            ConnectError::Url(error) => error.source(),
             ConnectError::Tls => None,
-            ConnectError::Handshake(error) => Some(error),
+            ConnectError::Handshake(error) => error.source(),
         }
     }
 }

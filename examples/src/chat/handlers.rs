@@ -33,7 +33,7 @@ impl Handler for Chat {
     }
 
     fn failed(&self, client: &Client, failure: &Failure) {
-        eprintln!("{}: {failure}", client.peer());
+        eprintln!("{}: {}", client.peer(), crate::chain(failure));
     }
 }
 
@@ -62,6 +62,6 @@ impl blocking::Handler for Chat {
     }
 
     fn failed(&self, client: &Client, failure: &Failure) {
-        eprintln!("{}: {failure}", client.peer());
+        eprintln!("{}: {}", client.peer(), crate::chain(failure));
     }
 }

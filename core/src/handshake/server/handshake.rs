@@ -152,14 +152,18 @@ impl ServerHandshakeError {
                 return None;
             }
         };
-        Some(Response::text(status, format!("{self}\n")))
+        let text = match self {
+            ServerHandshakeError::Head(error) => format!("{self}: {error}\n"),
+            _ => format!("{self}\n"),
+        };
+        Some(Response::text(status, text))
     }
 }
 
 impl fmt::Display for ServerHandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ServerHandshakeError::Head(error) => write!(f, "bad request: {error}"),
+            ServerHandshakeError::Head(_) => f.write_str("bad request"),
             ServerHandshakeError::TimedOut { received } => {
                 write!(f, "the request was not complete in time; received {received} bytes")
             }

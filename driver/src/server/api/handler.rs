@@ -224,6 +224,17 @@ impl Refused {
     }
 }
 
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.response {
+            Some(response) => write!(f, "the connection was refused with {}", response.status()),
+            None => f.write_str("the connection was refused"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// The failure of a [`Handler`]'s method.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -240,6 +251,16 @@ impl fmt::Display for Failure {
             Failure::Error(error) => error.fmt(f),
             Failure::Panic(Some(message)) => write!(f, "the handler panicked: {message}"),
             Failure::Panic(None) => f.write_str("the handler panicked"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            // It shows the text of the error that it wraps, so its source is that error's.
+            Failure::Error(error) => error.source(),
+            Failure::Panic(_) => None,
         }
     }
 }

@@ -74,7 +74,7 @@ impl fmt::Display for HttpBodyError {
         match self {
             HttpBodyError::Body(error) => error.fmt(f),
             HttpBodyError::TimedOut => f.write_str("the body did not arrive in time"),
-            HttpBodyError::Io(error) => write!(f, "the transport broke while the body was read: {error}"),
+            HttpBodyError::Io(_) => f.write_str("the transport broke while the body was read"),
         }
     }
 }
@@ -82,7 +82,8 @@ impl fmt::Display for HttpBodyError {
 impl std::error::Error for HttpBodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            HttpBodyError::Body(error) => Some(error),
+            // It shows the text of the error that it wraps, so its source is that error's.
+            HttpBodyError::Body(error) => error.source(),
             HttpBodyError::TimedOut => None,
             HttpBodyError::Io(error) => Some(error),
         }

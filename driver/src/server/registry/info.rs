@@ -18,6 +18,14 @@ impl ConnectionId {
     pub const fn as_u64(self) -> u64 {
         self.0
     }
+
+    /// Converts a number from [`as_u64`](ConnectionId::as_u64) back to the id. Commands to an id
+    /// that no connection has return
+    /// [`PushError::UnknownConnection`](crate::server::PushError::UnknownConnection).
+    #[must_use]
+    pub const fn from_u64(id: u64) -> Self {
+        ConnectionId(id)
+    }
 }
 
 impl fmt::Display for ConnectionId {
