@@ -1,8 +1,8 @@
 //! Masking for WebSocket (RFC 6455 5.3): exclusive or with a four-byte key. Masking twice restores
 //! the original.
 //!
-//! This crate holds all the `unsafe` of Sockeye, which is two lines, and is small enough to be
-//! audited. The loops are plain safe code, written for the compiler's vectoriser. One unsafe line
+//! This crate holds all the `unsafe` of Sockeye's crates, which is two lines, and is small enough to
+//! be audited. The loops are plain safe code, written for the compiler's vectoriser. One unsafe line
 //! calls the loop that is compiled for AVX2, once the processor is known to have it. That is 2.5
 //! times as fast on 64 KiB as the loop for every x86-64. The other converts bytes that the loop has
 //! just seen to be ASCII into text, which saves a second pass.
