@@ -5,11 +5,12 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use sockeye_core::deflate::Negotiated;
+use sockeye_core::deflate::shared_codec_pool;
 use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Config, Connection, Message, MessageKind, MessageRef, OutgoingFrame,
     Payload, Prepared, SendError, Sender, State,
 };
-use sockeye_driver::{Error, Part, shared_codec_pool};
+use sockeye_driver::{Error, Part};
 
 use crate::clock;
 use crate::link::{OwnedLink, run_timers};

@@ -81,7 +81,7 @@
 //!
 //! | Feature | Default | |
 //! |---|---|---|
-//! | `std` | yes | detects the processor's SIMD at run time; nothing else of the standard library is used |
+//! | `std` | yes | detects the processor's SIMD at run time, and reuses codecs of [`deflate`] per thread; nothing else of the standard library is used |
 //! | `deflate` | yes | permessage-deflate with miniz_oxide: `no_std`, no `unsafe`; see [`deflate`] |
 //! | `zlib-rs` | | permessage-deflate with zlib-rs: faster, and its memory shrinks with the window; needs `std` |
 //! | `http` | | conversions from and to the types of the `http` crate, for hyper, axum and others; needs `std` |
@@ -101,6 +101,8 @@
 )]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod assembler;
 pub mod channel;

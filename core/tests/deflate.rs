@@ -181,10 +181,10 @@ fn the_window_does_not_depend_on_the_decompressor() {
     let block: Vec<u8> = (0..600u32).map(|i| (i * 7 % 251) as u8).collect();
     let stored = [&[0x00, 0x58, 0x02, 0xa7, 0xfd][..], &block, &[0x00]].concat();
     let far = [0x0a, 0x07, 0xa6, 0x2b, 0x00, 0x00];
-    for pool in [Some(Pool::new()), None] {
+    for pool in [Pool::new().shared(), no_pool()] {
         for bits in [9, 10, 15] {
             let mut end = deflating(true, Deflate::new().peer_window_bits(bits));
-            pool.iter().for_each(|pool| end.connection.set_codec_pool(&pool.shared()));
+            end.connection.set_codec_pool(&pool);
             end.feed(&frame(true, BINARY | RSV1, &stored)).unwrap();
             match end.feed(&frame(true, BINARY | RSV1, far)) {
                 Ok(()) => {
@@ -201,10 +201,10 @@ fn no_reference_reaches_beyond_a_final_block() {
     // "Hello" in a final block; then an "A" and four bytes from ten bytes back.
     let (last, far) = ([0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], [0x72, 0x04, 0xb1, 0x00, 0x00]);
     for bits in [9, 15] {
-        for pool in [Some(Pool::new()), None] {
+        for pool in [Pool::new().shared(), no_pool()] {
             let new = || {
                 let mut end = deflating(true, Deflate::new().peer_window_bits(bits));
-                pool.iter().for_each(|pool| end.connection.set_codec_pool(&pool.shared()));
+                end.connection.set_codec_pool(&pool);
                 end
             };
             let mut end = new();
@@ -264,4 +264,19 @@ fn a_pooled_decompressor_reveals_nothing_of_its_previous_connection() {
         }
     }
     assert!(pool.taken() > 0);
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn connections_use_the_pool_of_the_thread_by_default() {
+    use sockeye_core::deflate::codec_pool;
+
+    // A new thread, because this one may have run another test.
+    let test = std::thread::spawn(|| {
+        assert!(codec_pool().take_decompressor().is_none());
+        let mut end = deflating(true, Deflate::new());
+        end.feed(&frame(true, TEXT | RSV1, HELLO)).unwrap();
+        assert!(codec_pool().take_decompressor().is_some());
+    });
+    test.join().unwrap();
 }

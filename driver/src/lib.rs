@@ -29,8 +29,8 @@
 //! # For library authors
 //!
 //! A library that talks over a WebSocket need not name a transport or a clock. Write it over the
-//! trait [`Channel`](sockeye_core::channel::Channel) of the core, which [`WebSocket`] implements. It
-//! then also runs over the blocking connections of `sockeye-std`:
+//! trait [`Channel`](sockeye_core::channel::Channel) of the core, which [`WebSocket`] implements.
+//! It then also runs over the blocking connections of `sockeye-std`:
 //!
 //! ```
 //! use sockeye_core::Message;
@@ -113,7 +113,6 @@
 #![forbid(unsafe_code)]
 
 mod channel;
-mod codec_pool;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod engine;
@@ -130,7 +129,6 @@ pub mod tuning;
 mod websocket;
 mod writer;
 
-pub use codec_pool::{codec_pool, shared_codec_pool};
 pub use engine::decoder::{Decoded, Decoder, Part, SenderAccess};
 pub use error::Error;
 pub use handshake::accept::{AcceptError, PendingUpgrade, accept_with, read_upgrade};

@@ -9,7 +9,6 @@ use sockeye_core::{
     Prepared, Sender, State,
 };
 
-use crate::codec_pool::codec_pool;
 use crate::engine::buffer::ReadBuffer;
 use crate::engine::decoder::Part;
 use crate::engine::link::Link;
@@ -70,8 +69,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         Ok(websocket)
     }
 
-    fn with_input(mut connection: Connection, input: ReadBuffer, io: I, clock: C) -> Self {
-        connection.set_codec_pool(&codec_pool());
+    fn with_input(connection: Connection, input: ReadBuffer, io: I, clock: C) -> Self {
         let (sender, receiver) = connection.split();
         WebSocket {
             reader: Reader::new(receiver, input),

@@ -93,3 +93,26 @@ impl CodecPool for Pool {
         self.decompressors.lock().unwrap().push(decompressor);
     }
 }
+
+/// Returns a pool that keeps no codec, so that every message gets a new one.
+#[must_use]
+pub fn no_pool() -> Arc<dyn CodecPool> {
+    Arc::new(NoPool)
+}
+
+#[derive(Debug)]
+struct NoPool;
+
+impl CodecPool for NoPool {
+    fn take_compressor(&self, _: &CompressorSettings) -> Option<Compressor> {
+        None
+    }
+
+    fn give_compressor(&self, _: Compressor) {}
+
+    fn take_decompressor(&self) -> Option<Decompressor> {
+        None
+    }
+
+    fn give_decompressor(&self, _: Decompressor) {}
+}

@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use std::thread::ThreadId;
 
 use sockeye_core::Instant;
-use sockeye_core::deflate::CodecPool;
+use sockeye_core::deflate::{CodecPool, shared_codec_pool};
 use sockeye_driver::async_io::{AsyncIoClock, AsyncIoListener, AsyncIoStream, block_on};
 use sockeye_driver::server::{Accepted, Listener, Runtime};
-use sockeye_driver::{Clock, Io, shared_codec_pool};
+use sockeye_driver::{Clock, Io};
 
 /// The threads of a server: one for each connection and one for each port.
 #[derive(Debug, Clone, Default)]

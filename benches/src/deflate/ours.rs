@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sockeye_core::deflate::{self, CompressionPolicy, Deflate};
 use sockeye_core::{Assembler, Config, Incoming, RecvBuf};
-use sockeye_driver::{WebSocket, codec_pool};
+use sockeye_driver::WebSocket;
 
 use super::{Connection, Settings, Text};
 use crate::Memory;
@@ -25,8 +25,7 @@ struct Core<'t> {
 struct Driver<'t>(WebSocket<Memory<'t>, Still>);
 
 pub(super) fn core(memory: Memory<'_>, settings: Settings) -> Box<dyn Connection + '_> {
-    let mut connection = connection(settings, Deflate::new());
-    connection.set_codec_pool(&codec_pool());
+    let connection = connection(settings, Deflate::new());
     Box::new(Core { connection, assembler: Assembler::new(), memory, buffer: vec![0; READ], unread: 0..0 })
 }
 

@@ -21,8 +21,9 @@ impl Connection {
         }
     }
 
-    /// Sets the pool that compressors and decompressors come from. Without a pool, each message
-    /// creates its own.
+    /// Sets the pool that compressors and decompressors come from. With the feature `std` the
+    /// default is [`codec_pool`](crate::deflate::codec_pool); without it, the default is none, and
+    /// each message creates its own.
     pub fn set_codec_pool(&mut self, pool: &Arc<dyn CodecPool>) {
         if let Some(inflater) = self.receiver.inflater() {
             inflater.set_pool(Arc::clone(pool));

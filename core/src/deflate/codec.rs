@@ -49,8 +49,8 @@ pub struct Decompressor {
 
 /// A pool of codecs that no message needs at the moment.
 ///
-/// The adapters provide one. A program that drives the core itself may have one for each thread.
-/// Without a pool, each message creates a new codec.
+/// With the feature `std`, connections use [`codec_pool`](super::codec_pool) by default. Without a
+/// pool, each message creates a new codec.
 ///
 /// Codecs are not cleared when they are returned, but before their next use.
 pub trait CodecPool: Send + Sync + fmt::Debug {

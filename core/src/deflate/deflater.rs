@@ -45,7 +45,7 @@ impl Deflater {
             history: History::new(history),
             messages_sent: 0,
             owner: None,
-            pool: None,
+            pool: super::default_pool(),
         }
     }
 

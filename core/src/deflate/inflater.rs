@@ -51,7 +51,7 @@ impl Inflater {
             messages_received: 0,
             owner: None,
             inflated: 0,
-            pool: None,
+            pool: super::default_pool(),
         }
     }
 

@@ -35,8 +35,10 @@
 //! takeover, 9.8 with windows of 12 bits and 37.7 with the defaults. Of the latter, 32 KiB are the
 //! window that the peer may refer back to.
 //!
-//! Compressors and decompressors come from a [`CodecPool`] for the length of one message. A
-//! decompressor takes 50 KiB.
+//! Compressors and decompressors come from a [`CodecPool`] for the length of one message. With the
+//! feature `std` each thread has one, which connections use by default; without it,
+//! [`Connection::set_codec_pool`](crate::Connection::set_codec_pool) sets one. A decompressor takes
+//! 50 KiB.
 //!
 //! A pooled compressor is primed with the connection's history. The receiver cannot tell, because a
 //! sender may always look back less far than the window allows. Compared with one compressor for
@@ -60,11 +62,23 @@ mod history;
 mod inflater;
 mod negotiation;
 mod params;
+#[cfg(feature = "std")]
+mod pool;
 mod settings;
 
 pub use codec::{CodecPool, Compressor, CompressorSettings, Decompressor};
 pub use negotiation::{Context, InvalidAnswer, Negotiated, accept, offer, verify};
+#[cfg(feature = "std")]
+pub use pool::{codec_pool, shared_codec_pool};
 pub use settings::{CompressionPolicy, Deflate, Memory};
 
 pub(crate) use deflater::{Deflater, deflate_once};
+
+/// Returns the pool of a connection that has been given none.
+fn default_pool() -> Option<alloc::sync::Arc<dyn CodecPool>> {
+    #[cfg(feature = "std")]
+    return Some(codec_pool());
+    #[cfg(not(feature = "std"))]
+    None
+}
 pub(crate) use inflater::Inflater;

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread::ThreadId;
 
-use sockeye_core::deflate::CodecPool;
+use sockeye_core::deflate::{CodecPool, codec_pool};
 
-use crate::codec_pool::codec_pool;
 use crate::runtime::address::Address;
 use crate::runtime::io::{Clock, Io};
 
@@ -150,7 +149,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
     /// Returns the pool of the connections' codecs. By default it keeps them per thread. A runtime
     /// that runs each connection on its own thread returns
-    /// [`shared_codec_pool`](crate::shared_codec_pool) instead.
+    /// [`shared_codec_pool`](sockeye_core::deflate::shared_codec_pool) instead.
     fn codec_pool(&self) -> Arc<dyn CodecPool> {
         codec_pool()
     }

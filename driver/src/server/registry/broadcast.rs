@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use sockeye_core::{Payload, Prepared};
 
-use crate::codec_pool::codec_pool;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::Command;
 use crate::server::registry::settings::Settings;
+use sockeye_core::deflate::codec_pool;
 
 /// The result of a [broadcast](crate::server::ServerHandle::broadcast), as numbers of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -56,7 +56,7 @@ fn main() -> io::Result<()> {
         let ready: HashSet<_> = events.iter().map(|event| event.token()).collect();
         while let Ok((mut stream, _)) = listener.accept() {
             poll.registry().register(&mut stream, next, Interest::READABLE | Interest::WRITABLE)?;
-            let session = Session::server(config.clone()).with_codec_pool(sockeye_driver::codec_pool());
+            let session = Session::server(config.clone());
             peers.insert(next, (stream, session, Vec::new()));
             next.0 += 1;
         }

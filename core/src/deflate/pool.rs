@@ -1,17 +1,15 @@
 //! Pools of codecs that are idle between messages.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use std::cell::RefCell;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
-use sockeye_core::deflate::{CodecPool, Compressor, CompressorSettings, Decompressor};
+use super::{CodecPool, Compressor, CompressorSettings, Decompressor};
 
-use crate::lock::lock;
-
-/// Returns a pool that keeps codecs per thread, for runtimes that run many connections on few
-/// threads.
-///
-/// [`WebSocket`](crate::WebSocket) uses it on its own. Pass it to
-/// [`Connection::set_codec_pool`](sockeye_core::Connection::set_codec_pool) to use it elsewhere.
+/// Returns a pool that keeps codecs per thread, for programs that run many connections on few
+/// threads. Connections use it until
+/// [`Connection::set_codec_pool`](crate::Connection::set_codec_pool) sets another one.
 #[must_use]
 pub fn codec_pool() -> Arc<dyn CodecPool> {
     static POOL: LazyLock<Arc<PerThread>> = LazyLock::new(|| Arc::new(PerThread));
@@ -20,6 +18,14 @@ pub fn codec_pool() -> Arc<dyn CodecPool> {
 
 /// Returns a pool that the whole process shares, for programs that run each connection on its own
 /// thread.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use sockeye_core::{Config, Connection, deflate};
+///
+/// let mut connection = Connection::server(Arc::new(Config::new()));
+/// connection.set_codec_pool(&deflate::shared_codec_pool());
+/// ```
 #[must_use]
 pub fn shared_codec_pool() -> Arc<dyn CodecPool> {
     static POOL: LazyLock<Arc<Shared>> = LazyLock::new(Arc::default);
@@ -65,7 +71,7 @@ impl Shelf {
     }
 }
 
-thread_local! {
+std::thread_local! {
     static SHELF: RefCell<Shelf> = RefCell::default();
 }
 
@@ -75,7 +81,7 @@ struct PerThread;
 impl PerThread {
     /// Calls `f` with the thread's shelf. Returns `None` while the thread exits.
     fn with<R>(f: impl FnOnce(&mut Shelf) -> R) -> Option<R> {
-        SHELF.try_with(|shelf| f(&mut shelf.borrow_mut())).ok()
+        SHELF.try_with(|shelf| shelf.try_borrow_mut().ok().map(|mut shelf| f(&mut shelf))).ok()?
     }
 }
 
@@ -102,7 +108,8 @@ struct Shared(Mutex<Shelf>);
 
 impl Shared {
     fn with<R>(&self, f: impl FnOnce(&mut Shelf) -> R) -> R {
-        f(&mut lock(&self.0))
+        // A panic leaves the shelf usable: each step leaves it whole.
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
