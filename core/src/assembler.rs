@@ -64,7 +64,6 @@ impl Assembler {
     /// while let Some(incoming) = assembler.poll(&mut connection, &mut input)? {
     ///     if let Incoming::Message(message) = incoming {
     ///         assert_eq!(message.as_ref(), MessageRef::Text("Hello"));
-    ///         connection.send(message.as_ref()).unwrap();
     ///     }
     /// }
     /// # Ok::<(), sockeye_core::ProtocolError>(())

@@ -78,8 +78,8 @@ impl Connection {
     /// A ping or a Close has been answered when this returns; the answer is in the queue, see
     /// [`poll_transmit`](Connection::poll_transmit).
     ///
-    /// The event borrows the bytes of `input` and not the connection, so this is an echo without a
-    /// copy:
+    /// The event borrows the bytes of `input` and not the connection, so its payload can be sent
+    /// without a copy:
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -88,13 +88,12 @@ impl Connection {
     /// let mut connection = Connection::server(Arc::new(Config::new()));
     /// let mut bytes = *b"\x82\x82\0\0\0\0hi"; // masked with zeros
     /// let mut input = RecvBuf::new(&mut bytes);
-    /// while let Some(event) = connection.poll_event(&mut input)? {
-    ///     if let Event::Data(Data { payload, first: true, last: true, .. }) = event {
-    ///         connection.send(payload).unwrap();
-    ///     }
+    /// let event = connection.poll_event(&mut input)?;
+    /// if let Some(Event::Data(Data { payload, first: true, last: true, .. })) = event {
+    ///     connection.send(payload)?;
     /// }
     /// assert_eq!(connection.poll_transmit().unwrap().first(), b"\x82\x02hi");
-    /// # Ok::<(), sockeye_core::ProtocolError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! An example of a C interface to `sockeye-core`. The header `include/sockeye.h` documents it.
 //!
-//! C passes pointers, so this crate needs `unsafe`. Every block turns one pointer of the caller into a
-//! reference; the rest is safe code.
+//! C passes pointers, so this crate needs `unsafe`. Every block turns pointers of the caller into
+//! references; the rest is safe code.
 
 use std::ptr;
 use std::slice;
@@ -57,7 +57,7 @@ unsafe fn borrow<'a>(handle: *mut Handle) -> &'a mut Handle {
 ///
 /// # Safety
 ///
-/// `bytes` points to `len` bytes that nobody changes meanwhile; it may be null if `len` is 0.
+/// `bytes` points to `len` bytes that do not change meanwhile; it may be null if `len` is 0.
 unsafe fn borrow_bytes<'a>(bytes: *const u8, len: usize) -> &'a [u8] {
     if len == 0 {
         return &[];
