@@ -117,6 +117,14 @@ impl fmt::Debug for CloseCode {
 }
 
 /// The contents of a Close frame. A frame without a payload has no code and an empty reason.
+///
+/// ```
+/// use sockeye_core::{CloseCode, CloseFrame};
+///
+/// let frame = CloseFrame::new(CloseCode::GOING_AWAY, "restarting");
+/// assert_eq!((frame.status(), &*frame.reason), (CloseCode::GOING_AWAY, "restarting"));
+/// assert_eq!(CloseFrame::default().status(), CloseCode::NO_STATUS);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CloseFrame<'a> {
     /// The status code, if the frame carries one.

@@ -93,6 +93,13 @@ pub struct Config {
 /// Bytes that the transport takes at once show nothing: it buffers them even if the peer is dead.
 /// These buffers delay a ping too, but the connection cannot see how much they hold. Choose a
 /// `timeout` in which a slow peer reads their content, a few megabytes for TCP.
+///
+/// ```
+/// use std::time::Duration;
+/// use sockeye_core::Config;
+///
+/// let config = Config::new().keepalive(Duration::from_secs(20), Duration::from_secs(30));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keepalive {
     /// The time between two pings. Less than a millisecond counts as a millisecond.

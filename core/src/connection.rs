@@ -1,7 +1,6 @@
 //! A connection after its opening handshake.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::close::{CloseCode, CloseFrame, CloseInfo};
@@ -19,6 +18,7 @@ use crate::sender::Sender;
 use crate::time::Instant;
 
 mod deflate;
+mod memory;
 
 /// An open WebSocket connection without a transport.
 ///
@@ -30,6 +30,25 @@ mod deflate;
 /// *notify* the connection of something that happened outside. A bare verb *commands*. Asking is
 /// cheap; ask again after every notification and command. The [crate documentation](crate) shows
 /// the loop that drives a connection.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use sockeye_core::{Assembler, Config, Connection, Incoming, RecvBuf};
+///
+/// let config = Arc::new(Config::new());
+/// let mut server = Connection::server(config.clone());
+/// // The keys must come from a secure random generator.
+/// let mut client = Connection::client(config, Box::new(|| [1, 2, 3, 4]));
+///
+/// server.send("hello")?;
+/// let mut sent = server.poll_transmit().unwrap().first().to_vec();
+/// server.transmitted(sent.len());
+///
+/// let (mut assembler, mut input) = (Assembler::new(), RecvBuf::new(&mut sent));
+/// let Some(Incoming::Message(message)) = assembler.poll(&mut client, &mut input)? else { panic!() };
+/// assert_eq!(message.as_ref().as_text(), Some("hello"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     receiver: Receiver,
@@ -353,21 +372,6 @@ impl Connection {
     /// are sent either way.
     pub fn set_protected(&mut self, protected: bool) {
         self.sender.set_protected(protected);
-    }
-
-    // Memory.
-
-    /// Lends an empty buffer for the queue, so that one buffer can serve many connections. `buffer`
-    /// is called only if the connection has none. Take it back with
-    /// [`reclaim_buffer`](Connection::reclaim_buffer).
-    #[inline]
-    pub fn lend_buffer(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
-        self.sender.lend_buffer(buffer);
-    }
-
-    /// Takes the queue's buffer back if the queue is empty. An idle connection then owns no memory.
-    pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
-        self.sender.reclaim_buffer()
     }
 
     pub(crate) fn receiver(&mut self) -> &mut Receiver {

@@ -13,6 +13,15 @@ use core::fmt;
 ///   poll_event             └─ Event ─┘^ remaining .
 /// ```
 ///
+/// ```
+/// use sockeye_core::RecvBuf;
+///
+/// let mut bytes = *b"GET / HTTP/1.1";
+/// let mut input = RecvBuf::new(&mut bytes);
+/// assert_eq!(input.take(4), b"GET ");
+/// assert_eq!((input.consumed(), input.remaining()), (4, &b"/ HTTP/1.1"[..]));
+/// ```
+///
 /// An open connection takes everything and keeps a partial frame itself, so the buffer can be
 /// reused for the next read when the `RecvBuf` [`is_empty`](RecvBuf::is_empty). A handshake stops
 /// after its head and leaves the frames that follow for the connection.

@@ -187,6 +187,13 @@ impl fmt::Debug for MessageRef<'_> {
 ///
 /// Strings, slices, vectors, [`Bytes`], [`ByteString`] and messages convert to it. A server does not
 /// copy a large payload that owns its data.
+///
+/// ```
+/// use sockeye_core::{Bytes, MessageKind, Payload};
+///
+/// assert_eq!(Payload::from("text").kind(), MessageKind::Text);
+/// assert_eq!(Payload::from(Bytes::from_static(b"bytes")).kind(), MessageKind::Binary);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Payload<'a> {
     pub(crate) kind: MessageKind,

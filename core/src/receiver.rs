@@ -30,6 +30,17 @@ use header::{PartialHeader, message_kind};
 /// It cannot answer. Its caller must pass every control frame to
 /// [`Sender::react`](crate::Sender::react) and every error to
 /// [`Sender::fail`](crate::Sender::fail), which [`Connection`](crate::Connection) does.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use sockeye_core::{Config, Data, Event, MessageKind, Receiver, RecvBuf, Role};
+///
+/// let mut receiver = Receiver::new(Role::Client, Arc::new(Config::new()));
+/// let mut bytes = *b"\x81\x02hi";
+/// let event = receiver.poll_event(&mut RecvBuf::new(&mut bytes))?;
+/// assert_eq!(event, Some(Event::Data(Data::new(MessageKind::Text, b"hi"))));
+/// # Ok::<(), sockeye_core::ProtocolError>(())
+/// ```
 #[derive(Debug)]
 pub struct Receiver {
     config: Arc<Config>,

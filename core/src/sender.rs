@@ -36,6 +36,19 @@ use state::Closing;
 ///
 /// It also drives the closing handshake and enforces the deadlines, because both end in sending a
 /// frame.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use sockeye_core::{Config, Control, Sender};
+///
+/// let mut sender = Sender::server(Arc::new(Config::new()));
+/// sender.send("hi")?;
+/// sender.react(&Control::Ping(b"!"[..].into()));
+/// let queued: Vec<u8> = sender.poll_transmit().unwrap().slices().flatten().copied().collect();
+/// assert_eq!(queued, b"\x81\x02hi\x8a\x01!");
+/// sender.transmitted(queued.len());
+/// # Ok::<(), sockeye_core::SendError>(())
+/// ```
 pub struct Sender {
     config: Arc<Config>,
     /// `Some` in a client; a server does not mask what it sends.

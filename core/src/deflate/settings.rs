@@ -9,6 +9,15 @@ use super::backend::Available;
 /// `window_bits` and `context_takeover` apply to what this end sends, `peer_window_bits` and
 /// `peer_context_takeover` to what it receives. The role decides which of them is the `server_` and
 /// which the `client_` parameter of RFC 7692 7.1.
+///
+/// ```
+/// use sockeye_core::deflate::{CompressionPolicy, Deflate, Memory};
+///
+/// let settings = Deflate::new()
+///     .policy(CompressionPolicy::Above(512))
+///     .window_bits(12)
+///     .memory(Memory::History(1 << 10));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deflate {

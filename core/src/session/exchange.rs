@@ -8,6 +8,13 @@ use crate::{Instant, RecvBuf};
 
 /// The settings with which a [`Session`](super::Session) serves plain HTTP. Every field has a
 /// setter of the same name.
+///
+/// ```
+/// use std::time::Duration;
+/// use sockeye_core::session::HttpSettings;
+///
+/// let settings = HttpSettings::default().max_body_size(64 << 10).body_timeout(Duration::from_secs(5));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpSettings {

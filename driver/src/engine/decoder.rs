@@ -14,6 +14,7 @@ const COMPRESSED_PART: usize = 1 << 10;
 
 /// A piece of a message, as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Part {
     /// Whether the message is text or binary.
     pub kind: MessageKind,
