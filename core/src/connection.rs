@@ -9,7 +9,7 @@ use crate::error::{ProtocolError, SendError, TrySendError};
 use crate::event::Event;
 use crate::frame::OutgoingFrame;
 use crate::input::RecvBuf;
-use crate::message::{MessageRef, Payload};
+use crate::message::Payload;
 use crate::outbox::Transmit;
 use crate::prepared::Prepared;
 use crate::receiver::Receiver;
@@ -18,6 +18,7 @@ use crate::sender::Sender;
 use crate::time::Instant;
 
 mod deflate;
+mod internal;
 mod memory;
 
 /// An open WebSocket connection without a transport.
@@ -372,31 +373,5 @@ impl Connection {
     /// are sent either way.
     pub fn set_protected(&mut self, protected: bool) {
         self.sender.set_protected(protected);
-    }
-
-    pub(crate) fn receiver(&mut self) -> &mut Receiver {
-        &mut self.receiver
-    }
-
-    /// Takes a message that is whole in one frame at the front of `input`, like
-    /// [`Receiver::poll_message`].
-    #[inline(always)]
-    pub(crate) fn poll_message<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
-        if self.sender.ignores_input() {
-            return None;
-        }
-        let message = self.receiver.poll_message(input)?;
-        self.sender.handle_received(0);
-        Some(message)
-    }
-
-    /// Notes that bytes have arrived, although none of them have been taken yet.
-    pub(crate) fn handle_received(&mut self) {
-        self.sender.handle_received(0);
-    }
-
-    /// Queues the HTTP head that ends the opening handshake, before the first frame.
-    pub(crate) fn queue_head(&mut self, head: &[u8]) {
-        self.sender.queue_head(head);
     }
 }

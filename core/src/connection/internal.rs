@@ -1,0 +1,34 @@
+//! What the assembler and the session need of a connection.
+
+use super::Connection;
+use crate::input::RecvBuf;
+use crate::message::MessageRef;
+use crate::receiver::Receiver;
+
+impl Connection {
+    pub(crate) fn receiver(&mut self) -> &mut Receiver {
+        &mut self.receiver
+    }
+
+    /// Takes a message that is whole in one frame at the front of `input`, like
+    /// [`Receiver::poll_message`].
+    #[inline(always)]
+    pub(crate) fn poll_message<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
+        if self.sender.ignores_input() {
+            return None;
+        }
+        let message = self.receiver.poll_message(input)?;
+        self.sender.handle_received(0);
+        Some(message)
+    }
+
+    /// Notes that bytes have arrived, although none of them have been taken yet.
+    pub(crate) fn handle_received(&mut self) {
+        self.sender.handle_received(0);
+    }
+
+    /// Queues the HTTP head that ends the opening handshake, before the first frame.
+    pub(crate) fn queue_head(&mut self, head: &[u8]) {
+        self.sender.queue_head(head);
+    }
+}
