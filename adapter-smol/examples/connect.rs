@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     match smol::block_on(run(&Args::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", sockeye_examples::chain(&*error));
+            print_error(&*error);
             ExitCode::FAILURE
         }
     }
@@ -75,7 +75,7 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     };
     smol::spawn(async {
         if let Err(error) = sending.await {
-            eprintln!("cannot send: {}", sockeye_examples::chain(&error));
+            print_error(&error);
         }
     })
     .detach();
@@ -107,5 +107,15 @@ fn read_lines() -> Receiver<String> {
 fn explain(error: &ConnectError) {
     if let ConnectError::Handshake(ClientHandshakeError::Refused(response)) = error {
         eprint!("{}", String::from_utf8_lossy(response.content()));
+    }
+}
+
+/// Prints an error and its causes.
+fn print_error(error: &dyn Error) {
+    eprintln!("{error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("caused by: {cause}");
+        source = cause.source();
     }
 }

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", sockeye_examples::chain(&*error));
+            print_error(&*error);
             ExitCode::FAILURE
         }
     }
@@ -67,7 +67,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let wait = Duration::from_millis(args.wait);
     thread::spawn(move || {
         if let Err(error) = send_lines(outgoing, wait) {
-            eprintln!("cannot send: {}", sockeye_examples::chain(&*error));
+            print_error(&*error);
         }
     });
     while let Some(message) = incoming.recv()? {
@@ -91,5 +91,15 @@ fn send_lines(mut outgoing: SendHalf, wait: Duration) -> Result<(), Box<dyn Erro
 fn explain(error: &ConnectError) {
     if let ConnectError::Handshake(ClientHandshakeError::Refused(response)) = error {
         eprint!("{}", String::from_utf8_lossy(response.content()));
+    }
+}
+
+/// Prints an error and its causes.
+fn print_error(error: &dyn Error) {
+    eprintln!("{error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("caused by: {cause}");
+        source = cause.source();
     }
 }

@@ -40,7 +40,7 @@ async fn main() -> ExitCode {
     match run(&Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", sockeye_examples::chain(&*error));
+            print_error(&*error);
             ExitCode::FAILURE
         }
     }
@@ -76,7 +76,7 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     };
     tokio::spawn(async {
         if let Err(error) = sending.await {
-            eprintln!("cannot send: {}", sockeye_examples::chain(&error));
+            print_error(&error);
         }
     });
     while let Some(message) = incoming.recv().await? {
@@ -107,5 +107,15 @@ fn read_lines() -> Receiver<String> {
 fn explain(error: &ConnectError) {
     if let ConnectError::Handshake(ClientHandshakeError::Refused(response)) = error {
         eprint!("{}", String::from_utf8_lossy(response.content()));
+    }
+}
+
+/// Prints an error and its causes.
+fn print_error(error: &dyn Error) {
+    eprintln!("{error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("caused by: {cause}");
+        source = cause.source();
     }
 }
