@@ -166,6 +166,7 @@ impl<'a> MessageRef<'a> {
 
     /// Copies the message.
     #[must_use]
+    #[inline]
     pub fn to_message(self) -> Message {
         match self {
             MessageRef::Text(text) => Message::Text(ByteString::from(text)),

@@ -98,6 +98,7 @@ impl<'a> Assembled<'a, '_> {
     /// Converts to an owned message. This copies a message that is whole in the input, and moves
     /// one that arrived in parts.
     #[must_use]
+    #[inline]
     pub fn into_message(self) -> Message {
         match self.source {
             Source::Input(message) => message.to_message(),
