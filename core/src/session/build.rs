@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::{HttpSettings, Open, Phase, Session};
+use super::{Delivery, HttpSettings, Open, Phase, Session};
 use crate::deflate::CodecPool;
 use crate::handshake::client::ClientRequest;
 use crate::handshake::server::ServerHandshake;
@@ -47,7 +47,7 @@ impl Session {
             date: None,
             pool: None,
             http: None,
-            in_parts: false,
+            delivery: Delivery::default(),
             eof: false,
         }
     }
@@ -72,7 +72,20 @@ impl Session {
     /// messages that are too long to hold.
     #[must_use]
     pub fn with_parts(mut self) -> Self {
-        self.in_parts = true;
+        self.delivery.in_parts = true;
+        self
+    }
+
+    /// Takes messages even while
+    /// [`Config::high_water_mark`](crate::Config#structfield.high_water_mark) bytes or more wait to
+    /// be written. A send can then return [`Backpressure`](crate::SendError::Backpressure).
+    ///
+    /// Without this, two ends that both send large amounts unprompted can wait for each other: each
+    /// reads only once the other has read. With it, the application must bound what it queues for a
+    /// peer that does not read.
+    #[must_use]
+    pub fn with_reads_while_full(mut self) -> Self {
+        self.delivery.while_full = true;
         self
     }
 

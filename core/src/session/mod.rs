@@ -111,8 +111,7 @@ pub struct Session {
     pool: Option<Arc<dyn CodecPool>>,
     /// The settings of plain HTTP. Without them, plain HTTP is refused.
     http: Option<Box<HttpSettings>>,
-    /// Whether to deliver parts instead of whole messages.
-    in_parts: bool,
+    delivery: Delivery,
     /// Whether the transport has ended. The phase handles this after the remaining input.
     eof: bool,
 }
@@ -137,6 +136,15 @@ enum Phase {
     Lingering(Linger),
     /// The session is over.
     Ended { reported: bool },
+}
+
+/// How the session delivers messages.
+#[derive(Clone, Copy, Default)]
+struct Delivery {
+    /// Whether to deliver parts instead of whole messages.
+    in_parts: bool,
+    /// Whether to take messages while the queue has no room for an answer.
+    while_full: bool,
 }
 
 /// A failure to report: of the opening handshake, or of the body of a request.

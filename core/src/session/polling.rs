@@ -3,7 +3,9 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use super::{BodyFailure, Failure, HttpSettings, Open, OpenError, Phase, Session, SessionEvent, exchange};
+use super::{
+    BodyFailure, Delivery, Failure, HttpSettings, Open, OpenError, Phase, Session, SessionEvent, exchange,
+};
 use crate::assembler::{Assembled, Step as MessageStep};
 use crate::event::Event;
 use crate::handshake::{client, server};
@@ -168,7 +170,7 @@ impl Session {
             }
             Phase::Deciding => Step::Pending,
             Phase::Exchange(_) => self.step_exchange(input),
-            Phase::Open(open) => open.step(input, self.eof, self.in_parts),
+            Phase::Open(open) => open.step(input, self.eof, self.delivery),
             Phase::Lingering(linger) => {
                 let within_bounds = linger.discard(input);
                 if !within_bounds || (self.eof && self.unsent.is_none()) {
@@ -224,7 +226,7 @@ impl Session {
 }
 
 impl Open {
-    fn step<'a>(&mut self, input: &mut RecvBuf<'a>, eof: bool, in_parts: bool) -> Step<'a> {
+    fn step<'a>(&mut self, input: &mut RecvBuf<'a>, eof: bool, delivery: Delivery) -> Step<'a> {
         if let Some(opened) = self.opened.take() {
             return Step::Event(SessionEvent::Open(*opened));
         }
@@ -240,12 +242,12 @@ impl Open {
         if input.is_empty() {
             return self.handle_end_of_input(eof);
         }
-        if state == State::Open && !self.connection.is_writable() {
+        if state == State::Open && !delivery.while_full && !self.connection.is_writable() {
             // The input is not processed yet, but it shows that the peer is alive.
             self.connection.handle_received();
             return Step::Pending;
         }
-        let polled = if in_parts {
+        let polled = if delivery.in_parts {
             self.connection.poll_event(input).map(|event| event.map(Step::of_event))
         } else {
             self.poll_message(input)

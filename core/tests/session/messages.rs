@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_core::session::Session;
-use sockeye_core::{Config, Connection};
+use sockeye_core::{Config, Connection, SendError};
 
 use super::support::*;
 
@@ -89,4 +89,16 @@ fn input_that_waits_for_room_is_delivered_before_the_end() {
     server.write_all();
     server.poll();
     assert_eq!(server.log.last().unwrap(), "ended Some((1006, false))");
+}
+
+#[test]
+fn a_session_can_read_while_its_queue_is_full() {
+    let config = Arc::new(Config::new().high_water_mark(1000));
+    let session = Session::opened(Connection::server(config.clone()), config);
+    let mut server = End::new(session.with_reads_while_full(), App::Silent);
+    server.session.send(vec![0; 2000]).unwrap();
+    server.receive(&[message(1200), message(200)].concat());
+    assert_eq!(server.log(), ["message of 1200 bytes", "message of 200 bytes"]);
+    let full = server.session.send("no room");
+    assert!(matches!(full, Err(SendError::Backpressure { .. })), "{full:?}");
 }
