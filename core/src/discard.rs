@@ -2,14 +2,15 @@
 
 /// The limit in bytes on discarded input.
 ///
-/// A peer that is refused during an upload may read the answer only after the upload.
+/// It leaves room for an upload: a peer that is refused in the middle of one may not read the
+/// answer until it has sent the rest.
 const MAX_DISCARDED: u32 = 8 << 20;
 
 /// The number of bytes that may still be discarded.
 ///
-/// An endpoint that is done reads on until the transport ends, because closing a socket with unread
-/// input would reset the connection and destroy what the peer has not read yet. A peer that sends
-/// without end must not keep it busy.
+/// An endpoint that is done continues to read until the transport ends. Closing a socket with
+/// unread input would reset the connection, and the peer would lose what it has not read yet. The
+/// budget ends this for a peer that never stops sending.
 #[derive(Debug)]
 pub(crate) struct DiscardBudget(u32);
 
@@ -20,9 +21,10 @@ impl Default for DiscardBudget {
 }
 
 impl DiscardBudget {
-    /// Takes `bytes` off the budget. Returns false if it was used up before.
+    /// Subtracts `bytes` from the budget. Returns false if the budget was already used up.
     ///
-    /// The input that uses it up is still within bounds, however long it is: it has been received.
+    /// Input that exceeds the rest of the budget is still allowed, because it has already been
+    /// received.
     pub(crate) fn spend(&mut self, bytes: usize) -> bool {
         let is_left = self.0 > 0;
         self.0 = self.0.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));

@@ -13,7 +13,8 @@ use sockeye_testkit::pair::*;
 
 const BOOLS: [bool; 2] = [false, true];
 
-/// Returns a message. All of them have much in common, so a compressor refers back a lot.
+/// Returns the `n`th message. The messages resemble each other, so a compressor often refers back
+/// to earlier ones.
 fn message(n: usize) -> Vec<u8> {
     let line = format!("{n}: the same words as in all of the other messages, and {}; ", n * n);
     line.repeat(2 + n % 4).into_bytes()
@@ -25,7 +26,7 @@ struct Relay {
     incoming: Pair,
     /// The sink is the client.
     outgoing: Pair,
-    /// The source's frames that have been relayed.
+    /// The number of the source's frames that have been relayed.
     relayed: usize,
     /// The messages that the sink must get.
     expected: Vec<Got>,
@@ -34,7 +35,7 @@ struct Relay {
 impl Relay {
     fn new(source: Deflate, outgoing: Deflate) -> Self {
         let config = |deflate| Config::new().deflate(deflate);
-        // Parts keep the source's messages in several frames.
+        // The fragment size splits the source's messages into several frames.
         let incoming = deflating_pair(config(Deflate::new()), config(source).fragment_size(20_usize));
         let outgoing = deflating_pair(config(outgoing), config(Deflate::new()));
         Relay { incoming, outgoing, relayed: 0, expected: Vec::new() }
@@ -45,8 +46,8 @@ impl Relay {
         target.unwrap().can_relay(&source.unwrap())
     }
 
-    /// The source sends a message. The relay forwards its frames as they arrive if `as_is`;
-    /// otherwise it sends the inflated message.
+    /// Sends a message from the source. The relay forwards its frames unchanged if `as_is`, and
+    /// sends the inflated message otherwise.
     fn forward(&mut self, message: &[u8], as_is: bool) {
         self.incoming.client.connection.send(message).unwrap();
         self.incoming.drive();
@@ -63,7 +64,7 @@ impl Relay {
         self.expected.push(Got::Binary(message.to_vec()));
     }
 
-    /// The relay sends a message of its own.
+    /// Sends a message that the relay itself produced.
     fn send(&mut self, message: &[u8], compress: bool) {
         self.outgoing.server.connection.send(Payload::from(message).compress(compress)).unwrap();
         self.expected.push(Got::Binary(message.to_vec()));

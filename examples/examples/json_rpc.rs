@@ -37,7 +37,7 @@ impl Service for Calculator {
     }
 }
 
-/// Serves one connection, on any adapter. First it calls the client.
+/// Serves one connection, on any adapter. Calls the client first, to ask for its name.
 async fn serve<C: Channel>(channel: C) -> Result<(), AnyError> {
     let mut peer = Peer::new(channel, Calculator::default());
     let name = peer.call("name", Value::Null).await?;

@@ -172,7 +172,7 @@ fn a_boxed_channel_hides_the_adapter() {
     check_log(&serving.join().unwrap().unwrap());
 }
 
-/// A transport that must stay on its thread, as those of thread-per-core runtimes must.
+/// A transport that must stay on its thread, like the transports of thread-per-core runtimes.
 #[derive(Debug)]
 struct NotSend<I>(I, PhantomData<Rc<()>>);
 
@@ -222,7 +222,8 @@ fn a_transport_that_is_not_send_runs_on_an_executor_of_one_thread() {
     }));
 }
 
-/// A handler that pushes the answers of one dispatcher, which keeps nothing of a single client.
+/// A handler that pushes the answers of one dispatcher for all clients. The dispatcher has no state
+/// that belongs to a single client.
 #[derive(Default)]
 struct RpcHandler(Mutex<Dispatcher<Calculator>>);
 
@@ -285,7 +286,7 @@ async fn echo<C: Channel>(mut channel: C) -> Result<(), C::Error> {
     Ok(())
 }
 
-/// Returns messages that exceed the high-water mark together.
+/// Returns messages that together exceed the high-water mark.
 fn texts() -> Vec<String> {
     (0..200).map(|n| format!("{n} {}", "x".repeat(2000))).collect()
 }
@@ -393,7 +394,7 @@ fn a_message_that_cannot_be_sent_leaves_the_channel_open() {
     let (url, request) = request(address);
     let config = Arc::new(Config::new().max_send_size(10));
     let mut ws = sockeye_std::connect_with(&url, request, config).unwrap().0;
-    /// Generic, so that the methods are those of the traits.
+    /// Generic, so that the calls resolve to the traits' methods.
     async fn run<C: Channel<Error = Error>>(ws: &mut C) {
         assert!(ws.send("longer than ten").await.unwrap_err().is_recoverable());
         assert!(ws.close(CloseCode::NO_STATUS, "").await.unwrap_err().is_recoverable());

@@ -1,4 +1,4 @@
-//! The traits for references and boxes.
+//! The traits, implemented for mutable references and boxes.
 
 use alloc::boxed::Box;
 use core::task::{Context, Poll};

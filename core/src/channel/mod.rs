@@ -54,15 +54,16 @@
 //!   `split`. Write the loop that reads over [`RecvMessage`], the one that writes over
 //!   [`SendMessage`], and connect the two with a queue such as `async-channel`.
 //!
-//! A third way works over async connections only: one task that polls
-//! [`poll_recv`](RecvMessage::poll_recv) and its own queue in turn. While a receive waits, it
+//! A third way works over async connections only: one task polls
+//! [`poll_recv`](RecvMessage::poll_recv) and its own queue in turn. A receive that waits also
 //! writes everything that has been queued.
 //!
 //! # Servers with handlers
 //!
 //! The `server` modules call a handler for each message, and their `Client` is a handle that sends
-//! and never receives. It is not a channel. To serve both, keep the library's logic apart from
-//! waiting: a struct with a function from one incoming message to its answers.
+//! and never receives. It is not a channel. To support channels and handlers, keep the library's
+//! logic apart from waiting: write a struct with a function that maps one incoming message to its
+//! answers.
 //!
 //! ```
 //! use sockeye_core::MessageRef;
@@ -107,7 +108,8 @@ pub mod future;
 /// both sends and receives.
 pub trait ErrorType {
     /// Why an operation failed. A [`SendError`] concerns one message only: unless it is
-    /// [`SendError::Closed`], the channel remains usable. After any other error it has ended.
+    /// [`SendError::Closed`], the channel remains usable. Any other error means that the channel
+    /// has ended.
     type Error: error::Error + From<SendError> + Send + Sync + 'static;
 }
 
@@ -212,7 +214,8 @@ pub trait SendMessage: ErrorType {
     ///
     /// Returns an error if the message cannot be sent. Then nothing is queued. On a sending half,
     /// [`SendError::Backpressure`] is possible even after `poll_ready`: the receiving half may have
-    /// queued answers to pings in between. [`poll_feed`](SendMessage::poll_feed) waits again then.
+    /// queued answers to pings in between. [`poll_feed`](SendMessage::poll_feed) handles this: it
+    /// waits again.
     fn start_send(&mut self, payload: Payload<'_>) -> Result<(), SendError>;
 
     /// Queues a Close. No message can be queued after it.
@@ -230,8 +233,8 @@ pub trait SendMessage: ErrorType {
     /// Returns an error if the transport broke.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>>;
 
-    /// Waits for room and queues the message. It takes the payload once it is queued or refused,
-    /// and returns `Ready` at once if there is none.
+    /// Waits for room and queues the message. Takes the payload out of the `Option` when the
+    /// message is queued or refused. Returns `Ready` at once if the `Option` is `None`.
     ///
     /// # Errors
     ///
@@ -279,8 +282,8 @@ pub trait SendMessage: ErrorType {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: while it waits, the message is not queued, and once it is queued, the future
-    /// returns.
+    /// Cancel safe: the future returns as soon as the message is queued, so a cancelled call has
+    /// queued nothing.
     fn feed<'a, 'p>(&'a mut self, payload: impl Into<Payload<'p>>) -> Feed<'a, 'p, Self>
     where
         Self: Sized,
@@ -304,8 +307,8 @@ pub trait SendMessage: ErrorType {
         Flush::new(self)
     }
 
-    /// Sends a Close and returns when it has been written. The receiving side then receives the
-    /// messages that the peer sent before its own Close, and the end.
+    /// Sends a Close and returns when it has been written. The receiving side then returns the
+    /// messages that the peer sent before its own Close, and after them the end.
     ///
     /// # Errors
     ///

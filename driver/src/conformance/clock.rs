@@ -21,8 +21,7 @@ const FAR: Duration = Duration::from_secs(3600);
 /// Checks that a clock keeps the [contract of `Clock`](Clock#contract).
 ///
 /// `clock` returns a new clock, like [`Runtime::clock`](crate::server::Runtime::clock): all of them
-/// must share an epoch. `pass` lets at least as much time pass, on these clocks, as it is asked
-/// for.
+/// must share an epoch. `pass` waits until at least the given time has passed on these clocks.
 ///
 /// # Errors
 ///
@@ -56,7 +55,7 @@ pub async fn check_clock<C: Clock>(
     alarm(timer, pass).await
 }
 
-/// Time moves forward, and two clocks agree about it.
+/// Checks that time moves forward and that two clocks agree about it.
 async fn now<P: AsyncFnMut(Duration)>(
     one: &impl Clock,
     other: &impl Clock,
@@ -73,7 +72,7 @@ async fn now<P: AsyncFnMut(Duration)>(
     Rule::Now.require(moved >= SOON / 2, format_args!("it moved by {moved:?} while {SOON:?} passed"))
 }
 
-/// Polls the timer. It must not be ready before the deadline.
+/// Polls the timer. Reports a breach if it is ready before the deadline.
 fn poll(clock: &mut impl Clock, probe: &Probe, deadline: Instant) -> Result<Poll<()>, Breach> {
     let polled = clock.poll_until(&mut probe.context(), deadline);
     let now = clock.now();
@@ -133,7 +132,7 @@ async fn latest_waker<P: AsyncFnMut(Duration)>(clock: &mut impl Clock, pass: &mu
 }
 
 async fn replace<P: AsyncFnMut(Duration)>(clock: &mut impl Clock, pass: &mut P) -> Result<(), Breach> {
-    // A sooner deadline.
+    // An earlier deadline.
     set(clock, FAR)?;
     let (deadline, probe) = set(clock, SOON)?;
     fires(clock, &probe, deadline, Rule::Replace, pass).await?;
@@ -155,7 +154,7 @@ async fn passed<P: AsyncFnMut(Duration)>(clock: &mut impl Clock, pass: &mut P) -
 
 async fn cancel<P: AsyncFnMut(Duration)>(clock: &mut impl Clock, pass: &mut P) -> Result<(), Breach> {
     for _ in 0..REPEATS {
-        // An executor may wake a task that has polled too often. It does not after a pause.
+        // An executor may wake a task that has polled too often. The pause prevents that.
         pass(TURN).await;
         let (deadline, probe) = set(clock, SOON)?;
         clock.cancel();

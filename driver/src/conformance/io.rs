@@ -20,7 +20,7 @@ const FILL: [u8; 16 << 10] = [b'f'; 16 << 10];
 ///
 /// `connect` returns a connected pair, and is called about ten times. The first of the two is
 /// checked; the second is its peer. If the two differ, such as the client's and the server's end of
-/// TLS, check the pair both ways. `pass` lets time pass.
+/// TLS, check the pair in both orders. `pass` waits until the given time has passed.
 ///
 /// # Errors
 ///
@@ -52,7 +52,8 @@ pub async fn check_io<I: Io, P: Io>(
     peer_gone(connect().await, pass).await
 }
 
-/// A flush of nothing is ready, and a flushed byte arrives although the sender is not polled again.
+/// Checks that a flush of nothing is ready, and that a flushed byte arrives although the sender is
+/// not polled again.
 async fn flush<P: AsyncFnMut(Duration)>(
     (mut io, mut peer): (impl Io, impl Io),
     pass: &mut P,
@@ -63,7 +64,7 @@ async fn flush<P: AsyncFnMut(Duration)>(
     receive_byte(&mut peer, Rule::Flush, pass).await
 }
 
-/// A pending read wakes the latest of its wakers.
+/// Checks that a pending read wakes the latest of its wakers.
 async fn read_wakers<P: AsyncFnMut(Duration)>(
     (mut io, mut peer): (impl Io, impl Io),
     pass: &mut P,
@@ -81,7 +82,7 @@ async fn read_wakers<P: AsyncFnMut(Duration)>(
     receive_byte(&mut io, Rule::ReadWakes, pass).await
 }
 
-/// Polls a read while the peer has sent nothing.
+/// Polls a read while the peer has sent nothing. Reports a breach if it is ready.
 fn expect_pending(io: &mut impl Io, probe: &Probe) -> Result<(), Breach> {
     let pending = poll_read(io, probe, &mut [0; 8])?.is_pending();
     Rule::Bytes.require(pending, "`poll_read` returned, but the peer has sent nothing")
@@ -90,7 +91,7 @@ fn expect_pending(io: &mut impl Io, probe: &Probe) -> Result<(), Breach> {
 /// Polls a read with three wakers and returns the last, which the read must wake.
 fn pending_read(io: &mut impl Io) -> Result<Probe, Breach> {
     let mut latest = Probe::new();
-    // A transport may be pending once although it could finish, and wake at once.
+    // A transport may return `Pending` once and wake the task at once, although it could finish.
     for _ in 0..3 {
         latest = Probe::new();
         expect_pending(io, &latest)?;
@@ -98,8 +99,8 @@ fn pending_read(io: &mut impl Io) -> Result<Probe, Breach> {
     Ok(latest)
 }
 
-/// Writes until the transport is full. Returns the waker that it must wake, or `None` if it does
-/// not become full. With `renew`, each poll has a waker of its own.
+/// Writes until the transport is full. Returns the waker that the transport must wake, or `None` if
+/// it never becomes full. With `renew`, each poll has its own waker.
 async fn fill<P: AsyncFnMut(Duration)>(
     io: &mut impl Io,
     renew: bool,
@@ -124,8 +125,8 @@ async fn fill<P: AsyncFnMut(Duration)>(
     Ok(None)
 }
 
-/// Reads everything that arrives, until `woken` is woken and `io` accepts a byte. Returns false if
-/// that does not happen.
+/// Reads everything that arrives at `peer` until `io` wakes `woken` and accepts a byte. Returns
+/// false if that does not happen.
 async fn is_writable<P: AsyncFnMut(Duration)>(
     io: &mut impl Io,
     woken: &Probe,
@@ -151,7 +152,7 @@ async fn is_writable<P: AsyncFnMut(Duration)>(
     Ok(false)
 }
 
-/// A pending write wakes the latest of its wakers when the peer has read.
+/// Checks that a pending write wakes the latest of its wakers when the peer has read.
 async fn write_wakers<P: AsyncFnMut(Duration)>(
     (mut io, mut peer): (impl Io, impl Io),
     pass: &mut P,
@@ -163,7 +164,7 @@ async fn write_wakers<P: AsyncFnMut(Duration)>(
     Rule::WriteWaker.require(is_writable(&mut io, &latest, &mut peer, pass).await?, found)
 }
 
-/// A pending read and a pending write each wake their own waker.
+/// Checks that a pending read and a pending write each wake their own waker.
 async fn separate_wakers<P: AsyncFnMut(Duration)>(
     (mut io, mut peer): (impl Io, impl Io),
     pass: &mut P,
@@ -183,7 +184,7 @@ async fn separate_wakers<P: AsyncFnMut(Duration)>(
     Rule::SeparateWakers.require(woken, "a read has replaced the waker of a write")
 }
 
-/// A read that waits does not wake its task again and again.
+/// Checks that a pending read does not wake its task again and again.
 async fn no_spinning<P: AsyncFnMut(Duration)>(
     (mut io, _peer): (impl Io, impl Io),
     pass: &mut P,
@@ -199,7 +200,8 @@ async fn no_spinning<P: AsyncFnMut(Duration)>(
     Err(Rule::NoSpinning.breach(format_args!("a read woke its task {REPEATS} times while nothing arrived")))
 }
 
-/// Closing sends what was written and the end. The other direction stays open.
+/// Checks that closing sends what was written and then the end, and that the other direction stays
+/// open.
 async fn close<P: AsyncFnMut(Duration)>(
     (mut io, mut peer): (impl Io, impl Io),
     pass: &mut P,
@@ -217,7 +219,7 @@ async fn close<P: AsyncFnMut(Duration)>(
     receive_byte(&mut io, Rule::HalfClose, pass).await
 }
 
-/// The peer's end wakes a pending read, which returns zero from then on.
+/// Checks that a pending read wakes when the peer closes, and that reads return zero from then on.
 async fn eof<P: AsyncFnMut(Duration)>(
     (mut io, mut peer): (impl Io, impl Io),
     pass: &mut P,
@@ -236,7 +238,8 @@ async fn eof<P: AsyncFnMut(Duration)>(
     receive_byte(&mut peer, Rule::Flush, pass).await
 }
 
-/// A peer that is dropped wakes a pending read and a pending write, and both end.
+/// Checks that dropping the peer wakes a pending read and a pending write, that reading ends, and
+/// that writing fails.
 async fn peer_gone<P: AsyncFnMut(Duration)>(
     (mut io, peer): (impl Io, impl Io),
     pass: &mut P,
@@ -252,7 +255,7 @@ async fn peer_gone<P: AsyncFnMut(Duration)>(
     if let Ok(n) = read.await? {
         Rule::PeerGone.require(n == 0, format_args!("`poll_read` returned {n}"))?;
     }
-    // The transport may accept some bytes before it notices.
+    // The transport may accept some bytes before it notices that the peer has gone.
     for _ in 0..REPEATS {
         let write =
             complete(pass, Rule::PeerGone, "`poll_write`", |cx| io.poll_write(cx, &[IoSlice::new(&FILL)]));

@@ -1,8 +1,8 @@
 //! Checks that an [`Io`](crate::Io) or a [`Clock`](crate::Clock) keeps its contract.
 //!
 //! The author of an adapter runs [`check_io`] and [`check_clock`] in a test. Both take a function
-//! that lets time pass, because a check must wait for wake-ups that may not come. In an adapter it
-//! is the `sleep` of its runtime; in a simulation it moves the clock.
+//! that lets time pass, because a check must wait for wake-ups that may not come. An adapter passes
+//! the `sleep` of its runtime; a simulation passes a function that moves its clock.
 //!
 //! ```
 //! # use std::io;
@@ -19,8 +19,8 @@
 //! }
 //! ```
 //!
-//! A check that passes takes less than a second. One that finds a breach may take some seconds: it
-//! waits for a wake-up that does not come.
+//! A check that passes takes less than a second. A check that fails may take some seconds, because
+//! it waits for a wake-up that does not come.
 
 mod clock;
 mod io;

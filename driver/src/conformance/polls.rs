@@ -1,4 +1,4 @@
-//! Single operations of a transport, with the checks of what they return.
+//! Single operations of a transport, with checks of the results.
 
 use std::io::IoSlice;
 use std::task::Poll;

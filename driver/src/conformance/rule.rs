@@ -1,4 +1,4 @@
-//! The rules, and the error that names the broken one.
+//! The rules, and the error that names the rule that was broken.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub enum Rule {
     WriteWaker,
     /// Reading and writing keep a waker each.
     SeparateWakers,
-    /// A pending operation does not wake its task without end.
+    /// A pending operation does not wake its task again and again without progress.
     NoSpinning,
     /// Once `poll_flush` has returned `Ready`, the written bytes reach the peer without another
     /// call.
@@ -33,7 +33,8 @@ pub enum Rule {
     Close,
     /// Reading remains possible after `poll_close`.
     HalfClose,
-    /// `poll_read` returns zero when the peer has closed its side, and wakes its task for that.
+    /// `poll_read` returns zero when the peer has closed its side. If it was pending, it wakes its
+    /// task.
     Eof,
     /// `poll_read` returns zero again after it has returned zero.
     EofStays,
@@ -53,7 +54,7 @@ pub enum Rule {
     Replace,
     /// A deadline that has passed is `Ready`, or wakes the task, at once.
     Passed,
-    /// A timer that was cancelled or dropped does not wake.
+    /// A timer that was cancelled or dropped does not wake its task.
     Cancel,
 }
 
@@ -108,7 +109,7 @@ impl Rule {
     }
 }
 
-/// A breach of the contract: the rule, and what the check has found.
+/// A breach of the contract: the rule that was broken, and the observation of the check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breach {
     rule: Rule,

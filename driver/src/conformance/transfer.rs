@@ -13,8 +13,8 @@ use crate::tuning::WRITE_SLICES;
 /// The number of bytes sent in each direction.
 const TRANSFER: usize = 20_000;
 
-/// Many bytes arrive intact in both directions, with writes of many slices and reads of all
-/// sizes.
+/// Checks that many bytes arrive intact in both directions, with writes of many slices and reads of
+/// all sizes.
 pub(super) async fn transfer<P: AsyncFnMut(Duration)>(
     (mut io, mut peer): (impl Io, impl Io),
     pass: &mut P,
@@ -23,7 +23,8 @@ pub(super) async fn transfer<P: AsyncFnMut(Duration)>(
     send_all(&mut peer, &mut io, Rule::ReadWakes, pass).await
 }
 
-/// Sends a transfer. `undelivered` is the rule that is broken if the last bytes do not arrive.
+/// Transfers all bytes in one direction. `undelivered` is the rule that is broken if the last bytes
+/// do not arrive.
 async fn send_all<P: AsyncFnMut(Duration)>(
     from: &mut impl Io,
     to: &mut impl Io,
@@ -68,7 +69,7 @@ async fn send_all<P: AsyncFnMut(Duration)>(
         reads |= reader.take_wake();
         idle = if progress { 0 } else { idle + 1 };
         if idle > PATIENCE {
-            // Nothing woke either end. Find out which one should have been.
+            // Nothing woke either end. Find out which of them should have been woken.
             if poll_read(to, &Probe::new(), &mut [0])?.is_ready() {
                 return Err(Rule::ReadWakes.breach("bytes have arrived, but nothing woke the reader"));
             }
@@ -77,7 +78,7 @@ async fn send_all<P: AsyncFnMut(Duration)>(
             }
             return Err(undelivered.breach(format_args!("{written} bytes were written, {read} arrived")));
         }
-        // An end may wake its task without progress. That must not keep time from passing.
+        // An end may wake its task without progress. Let time pass even then.
         if !progress && (!(writes || reads) || idle % 8 == 0) {
             pass(TURN).await;
         }
@@ -97,7 +98,8 @@ fn cut(bytes: &[u8]) -> Vec<IoSlice<'_>> {
     .collect()
 }
 
-/// Returns the byte at this place of a transfer. It differs from its neighbours and repeats late.
+/// Returns the byte at `place` in a transfer. Neighbouring bytes differ, and the sequence does not
+/// repeat soon.
 fn byte_at(place: usize) -> u8 {
     (place ^ place >> 8 ^ place >> 16).wrapping_mul(167) as u8
 }

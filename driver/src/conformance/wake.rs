@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::conformance::rule::{Breach, Rule};
 
-/// The length of a turn in which nothing happens.
+/// The time that a check lets pass before it looks again.
 pub(super) const TURN: Duration = Duration::from_millis(1);
 
-/// The number of turns in which nothing happens after which a check gives up.
+/// The number of turns without progress after which a check gives up.
 pub(super) const PATIENCE: usize = 2000;
 
 /// The limit on how often in a row an operation may be interrupted, or wake its task without
@@ -43,12 +43,12 @@ impl Probe {
         Context::from_waker(&self.waker)
     }
 
-    /// Returns true if it was woken since the last call.
+    /// Returns true if the waker was woken since the last call.
     pub(super) fn take_wake(&self) -> bool {
         self.wakes.0.swap(0, Ordering::SeqCst) > 0
     }
 
-    /// Lets time pass until this is woken. Returns false if nothing wakes it.
+    /// Lets time pass until the waker is woken. Returns false if nothing wakes it.
     pub(super) async fn is_woken(&self, pass: &mut impl AsyncFnMut(Duration)) -> bool {
         for _ in 0..PATIENCE {
             if self.take_wake() {
@@ -60,7 +60,7 @@ impl Probe {
     }
 }
 
-/// Polls an operation, again if it is interrupted.
+/// Polls an operation. Polls it again whenever it is interrupted.
 pub(super) fn poll_again<T>(
     mut poll: impl FnMut() -> Poll<io::Result<T>>,
 ) -> Result<Poll<io::Result<T>>, Breach> {
@@ -73,8 +73,8 @@ pub(super) fn poll_again<T>(
     Err(Rule::Works.breach(format_args!("an operation was interrupted {REPEATS} times in a row")))
 }
 
-/// Polls an operation whenever it wakes, until it is ready. Reports a breach of `rule` if it never
-/// is.
+/// Polls an operation whenever it wakes its task, until it is ready. Reports a breach of `rule` if
+/// that never happens.
 pub(super) async fn complete<T>(
     pass: &mut impl AsyncFnMut(Duration),
     rule: Rule,

@@ -21,9 +21,9 @@ use sockeye_core::Instant;
 /// endless series of them.
 ///
 /// **Flushing.** Once everything is written, the driver calls [`poll_flush`](Io::poll_flush) until
-/// it is `Ready`, and always before its task sleeps. While [`poll_write`](Io::poll_write) returns
-/// `Pending`, it does not flush. So a stream with a buffer of its own empties it in `poll_write`
-/// when it is full. A stream whose reads produce bytes to send, like TLS, sends them in
+/// it is `Ready`, and always before its task sleeps. The driver does not flush while
+/// [`poll_write`](Io::poll_write) returns `Pending`. So a stream that buffers must empty a full
+/// buffer in `poll_write`. A stream whose reads produce bytes to send, like TLS, sends them in
 /// [`poll_read`](Io::poll_read).
 ///
 /// **Errors.** [`Interrupted`](io::ErrorKind::Interrupted) means "call again at once". After any
@@ -151,9 +151,9 @@ pub trait Io {
     /// Closes this end's side for writing, after it has flushed what was written. Reading remains
     /// possible, and the driver reads until the peer closes too.
     ///
-    /// From the first call on nothing is written. Once it has returned `Ready`, with or without an
-    /// error, it is not called again. If the transport broke or the connection was dropped, it may
-    /// not be called at all: dropping the stream must close both sides.
+    /// The driver writes nothing after the first call. Once the call has returned `Ready`, with or
+    /// without an error, the driver does not repeat it. If the transport broke or the connection was
+    /// dropped, the driver may never call it: dropping the stream must close both sides.
     ///
     /// # Errors
     ///
@@ -167,18 +167,19 @@ pub trait Io {
 ///
 /// The feature `conformance` checks these rules.
 ///
-/// **Epoch.** The driver compares the instants of a clock only with one another, so the epoch is
-/// the clock's own: the start of the process, of a simulation, of the page. All clocks of one
+/// **Epoch.** The driver compares the instants of a clock only with one another, so a clock may
+/// choose its epoch: the start of the process, of a simulation, of the page. All clocks of one
 /// [`Runtime`](crate::server::Runtime) share an epoch, because [`Info`](crate::server::Info) shows
-/// the times of connections side by side. [`to_core_instant`](crate::to_core_instant) is for clocks
-/// that count with [`std::time::Instant`].
+/// the times of connections side by side. Clocks that use [`std::time::Instant`] convert it with
+/// [`to_core_instant`](crate::to_core_instant).
 ///
-/// **The timer** is set by [`poll_until`](Clock::poll_until), and is off once that returned `Ready`
-/// or [`cancel`](Clock::cancel) was called. Dropping the clock cancels it. Most connections have no
-/// deadline most of the time, so the timer should take memory only while it is set.
+/// **The timer.** [`poll_until`](Clock::poll_until) sets the timer. The timer is off once
+/// `poll_until` has returned `Ready` or [`cancel`](Clock::cancel) was called. Dropping the clock
+/// cancels it. Most connections have no deadline most of the time, so the timer should take memory
+/// only while it is set.
 ///
 /// **Threads.** A [`WebSocket`](crate::WebSocket) polls its clock on the thread of its task. A
-/// server does so on the thread of any push that waits for room too. That thread may lie outside
+/// server also polls it on the thread of any push that waits for room. That thread may lie outside
 /// the runtime: a clock that needs the runtime's context to create a timer keeps a handle to it.
 ///
 /// # Examples
@@ -244,7 +245,7 @@ pub trait Clock {
     fn cancel(&mut self);
 }
 
-/// Flushes `io`, again if it is interrupted.
+/// Flushes `io`. Retries whenever the call is interrupted.
 pub(crate) fn poll_flush<I: Io>(io: &mut I, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     loop {
         match io.poll_flush(cx) {

@@ -26,11 +26,12 @@ use crate::runtime::io::{Clock, Io};
 ///   and set the clock, under a lock and never at the same time as the task.
 /// - The last push to hold the connection may drop both.
 ///
-/// A transport that is not `Send` cannot be in a server. Accept its connections with
+/// A server cannot use a transport that is not `Send`. Accept such connections with
 /// [`accept_with`](crate::accept_with) and drive each [`WebSocket`](crate::WebSocket) in a local
-/// task: nothing there needs `Send`.
+/// task, which needs no `Send`.
 ///
-/// **Cloning** is cheap: each connection has a clone. All clones start tasks on the same runtime.
+/// **Cloning.** A clone must be cheap, because each connection has one. All clones start tasks on
+/// the same runtime.
 ///
 /// # Examples
 ///
@@ -95,12 +96,12 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
     /// Returns a clock whose timer is not set. All clocks of a runtime share an epoch.
     ///
-    /// Any thread may call it, also one outside the runtime:
-    /// [`ServerHandle::info`](crate::server::ServerHandle::info) does.
+    /// Any thread may call this, including threads outside the runtime:
+    /// [`ServerHandle::info`](crate::server::ServerHandle::info) calls it on its caller's thread.
     fn clock(&self) -> Self::Clock;
 
-    /// Spawns a task that runs `future` to its end. The server calls it on its own tasks only: in
-    /// [`Server::run`](crate::server::Server::run) and in the task of each port.
+    /// Spawns a task that runs `future` to its end. The server calls this only from its own tasks:
+    /// in [`Server::run`](crate::server::Server::run) and in the task of each port.
     ///
     /// The future catches the panics of handlers. A runtime that drops it early ends the
     /// connection, without a Close.
@@ -111,8 +112,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// dropped.
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> io::Result<()>;
 
-    /// Returns the thread of the calling task, if each task runs on its own thread, which a handler
-    /// may block.
+    /// Returns the current thread, if each task runs on its own thread and a handler may block that
+    /// thread.
     ///
     /// A push from another thread then writes to the transport at once. The connection's own thread
     /// may be busy for a long time, and waking it takes longer than writing. By default it returns
@@ -127,8 +128,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Returns an error if the runtime cannot register the socket, for instance because it does not
-    /// run on this thread.
+    /// Returns an error if the runtime cannot register the socket, for instance because the runtime
+    /// does not run on this thread.
     fn listen(&self, socket: std::net::TcpListener) -> io::Result<Self::Listener> {
         drop(socket);
         Err(io::ErrorKind::Unsupported.into())
@@ -206,7 +207,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 /// }
 /// ```
 pub trait Listener {
-    /// The type of its connections.
+    /// The type of the connections that it accepts.
     type Io;
 
     /// Waits for the next connection. While it returns `Pending`, it keeps the waker of the latest
@@ -214,9 +215,9 @@ pub trait Listener {
     ///
     /// # Errors
     ///
-    /// Returns an error if a connection could not be accepted. The listener is polled again: at
-    /// once if the kind of the error is about one connection (aborted, refused, reset, interrupted,
-    /// timed out), otherwise after a pause that grows from 5 ms to 1 s.
+    /// Returns an error if a connection could not be accepted. The server then polls the listener
+    /// again: at once if the error concerns only that connection (its kind is aborted, refused,
+    /// reset, interrupted or timed out), otherwise after a pause that grows from 5 ms to 1 s.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted<Self::Io>>>;
 }
 

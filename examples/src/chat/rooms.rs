@@ -1,5 +1,5 @@
 //! The rooms: their people, their history, and a limit on everything that comes from a client. This
-//! module knows no sockets.
+//! module does not depend on sockets.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -16,7 +16,7 @@ const MAX_ROOMS: usize = 100;
 const MAX_PEOPLE: usize = 200;
 const MAX_HISTORY: usize = 100;
 
-/// All rooms. A connection is known by its id: a `ConnectionId` in a server, a number in the tests.
+/// All rooms. An id stands for a connection: a `ConnectionId` in a server, a number in the tests.
 #[derive(Debug)]
 pub(crate) struct Rooms<Id> {
     rooms: HashMap<String, Room<Id>>,

@@ -1,4 +1,4 @@
-//! What a message means, without waiting.
+//! Interprets messages and calls the service. Nothing here waits.
 
 use std::fmt;
 
@@ -46,7 +46,7 @@ impl fmt::Display for RpcError {
 
 impl std::error::Error for RpcError {}
 
-/// A message of the other end, after its method has been called.
+/// A message from the other end. If it names a method, the method has been called.
 #[derive(Debug, PartialEq)]
 pub enum Incoming {
     /// A request, or a message that is not valid.
@@ -83,7 +83,7 @@ struct Fields {
     error: Option<RpcError>,
 }
 
-/// Tells `null` from a field that is missing.
+/// Distinguishes a field that is `null` from a missing one.
 fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(value).map(Some)
 }

@@ -1,8 +1,8 @@
 //! JSON-RPC 2.0 over any WebSocket connection: the model for a library that is written once.
 //!
 //! [`Peer`] is generic over the core's [`Channel`], so it runs on tokio, smol and threads, over
-//! transports that are `Send` or not. It waits only for the channel. What a message means is decided
-//! by [`Dispatcher`], which never waits, so a server's handler can use it without a channel.
+//! transports that are `Send` or not. It waits only for the channel. [`Dispatcher`] interprets the
+//! messages. It never waits, so a server's handler can use it without a channel.
 //!
 //! Batches are not supported: a peer that sends one gets the error "Invalid Request".
 
@@ -64,7 +64,7 @@ impl<C: Channel, S: Service> Peer<C, S> {
         Err(CallError::Closed(self.channel.close_info()))
     }
 
-    /// Calls a method of the other end that returns nothing, and does not wait for it.
+    /// Notifies the other end: calls a method without a response, and does not wait for it.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl<C: Channel, S: Service> Peer<C, S> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the connection ended before.
+    /// Returns an error if the Close cannot be sent.
     pub async fn close(mut self) -> Result<CloseInfo, C::Error> {
         self.channel.close(CloseCode::NORMAL, "").await
     }
