@@ -11,12 +11,14 @@ use super::backend::Available;
 /// which the `client_` parameter of RFC 7692 7.1.
 ///
 /// ```
+/// # #[cfg(feature = "_deflate")] {
 /// use sockeye_core::deflate::{CompressionPolicy, Deflate, Memory};
 ///
 /// let settings = Deflate::new()
 ///     .policy(CompressionPolicy::Above(512))
 ///     .window_bits(12)
 ///     .memory(Memory::History(1 << 10));
+/// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
