@@ -19,7 +19,7 @@ pub use sockeye_driver::async_io::{AsyncIoListener as SmolListener, AsyncIoStrea
 ///
 /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 /// let handler = Callbacks::on_message(|client, message| async move { client.push(message) });
-/// // Runs on the threads of `smol::spawn`, whose number the variable `SMOL_THREADS` sets.
+/// // Runs on the threads of `smol::spawn`. The variable `SMOL_THREADS` sets their number.
 /// Server::bind("127.0.0.1:9501", handler)?.run().await?;
 ///
 /// // Runs on another executor.

@@ -31,7 +31,8 @@ pub fn accept<S: Stream>(stream: S) -> Result<WebSocket<S>, AcceptError> {
 
 /// Accepts a WebSocket if `decide` accepts the request.
 ///
-/// `decide` returns the contents of the 101 response, or the response that refuses. It may block.
+/// `decide` returns the contents of the 101 response, or a response that refuses the request. It
+/// may block.
 ///
 /// ```no_run
 /// # use std::sync::Arc;
@@ -85,7 +86,7 @@ pub fn read_upgrade<S: Stream>(stream: S, config: Arc<Config>) -> Result<Pending
             OpeningEvent::Open(_) => {}
         }
     };
-    // The peer may be gone already. The caller needs to know what was wrong with the request.
+    // Ignore an error here: the caller needs to know what was wrong with the request.
     let _ = opening.finish();
     Err(error.into())
 }
@@ -128,8 +129,8 @@ impl<S: Stream> PendingUpgrade<S> {
         }
     }
 
-    /// Sends a response that refuses the request, and closes the stream once the client had time to
-    /// read it. The status must not be 101.
+    /// Sends a response that refuses the request, and closes the stream once the client has had
+    /// time to read it. The status must not be 101.
     ///
     /// # Errors
     ///

@@ -21,7 +21,7 @@ pub(crate) struct Reader {
     is_eof: bool,
     /// The caller knows how the connection ended.
     end_reported: bool,
-    /// Reads that are left before the next attempt to write, which was blocked last time.
+    /// The number of reads before the next attempt to write, after an attempt that was blocked.
     reads_before_write: u8,
 }
 
@@ -58,8 +58,8 @@ impl Reader {
         Reader { decoder, input, is_eof: false, end_reported: false, reads_before_write: 0 }
     }
 
-    /// Waits for the next message, until `until` at most, and passes it to `deliver` together with
-    /// the link.
+    /// Waits for the next message, no longer than until `until`, and passes it to `deliver`
+    /// together with the link.
     pub(crate) fn message<L: Link, R>(
         &mut self,
         link: &mut L,
@@ -154,8 +154,8 @@ impl Reader {
                 Timers::Next(deadline) => deadline,
             };
             if self.is_eof {
-                // Only the queue keeps the connection open. Do not read: it would return EOF at
-                // once, again and again.
+                // Only the queue keeps the connection open. Do not read: every read would return
+                // EOF at once.
                 if is_past(until) {
                     return ReadOutcome::TimedOut;
                 }
@@ -181,7 +181,7 @@ impl Reader {
                     return ReadOutcome::Bytes;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Without a timeout the socket must be non-blocking, and reading again would be a
+                // If no timeout is set, the socket is non-blocking, and reading again would be a
                 // busy loop.
                 Err(error) if is_timeout(&error) && timeout.is_some() => {
                     self.reads_before_write = 0;

@@ -23,7 +23,8 @@ fn run(server: Server) -> (ServerHandle, SocketAddr, JoinHandle<()>) {
     (handle, address, std::thread::spawn(move || server.run().unwrap()))
 }
 
-/// Sends a line for each event, and waits in a handler until it is released.
+/// A handler that reports each event as a line. One of its messages makes it wait until the test
+/// releases it.
 struct Reporter(Mutex<Sender<String>>, Mutex<mpsc::Receiver<()>>);
 
 impl Reporter {
@@ -45,7 +46,7 @@ impl Handler for Reporter {
                 for _ in 0..1000 {
                     client.send_blocking(vec![0; 50_000])?;
                 }
-                // The queue may be full still, and a push would be refused.
+                // The queue may still be full, and then a push would be refused.
                 client.send_blocking(message)?;
                 return Ok(());
             }

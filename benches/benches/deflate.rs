@@ -1,7 +1,7 @@
 //! permessage-deflate: compressed messages that a server receives, and messages that it compresses.
 //!
 //! An iteration of `inflate` is 256 KiB of messages, and one of `deflate` is one message. Compare
-//! their throughput.
+//! their throughputs, not their times.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sockeye_benches::deflate::{LIBRARIES, Settings, Text};

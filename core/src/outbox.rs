@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-/// Shared payloads of at most this many bytes are copied, because that is cheaper than a segment of
-/// their own.
+/// Shared payloads of at most this many bytes are copied, because that is cheaper than a separate
+/// segment.
 const COPY_LIMIT: usize = 4 << 10;
 
 /// A buffer with a larger capacity is freed when it has been written, unless it is lent.
@@ -163,7 +163,8 @@ impl Outbox {
         shared.push(bytes);
     }
 
-    /// Takes an empty buffer for the bytes that are queued next, if the queue has none.
+    /// Borrows the buffer that `buffer` returns for the bytes that are queued next, unless the
+    /// queue already has a buffer.
     #[inline]
     pub(crate) fn lend(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
         if self.buffer.capacity() == 0 {
@@ -173,7 +174,7 @@ impl Outbox {
         }
     }
 
-    /// Returns the buffer if the queue is empty.
+    /// Gives the buffer back if the queue is empty.
     pub(crate) fn reclaim(&mut self) -> Option<Vec<u8>> {
         if !self.is_empty() || self.buffer.capacity() == 0 {
             return None;

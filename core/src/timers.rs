@@ -8,7 +8,7 @@ use crate::time::{Deadline, Instant};
 /// The number of checks for traffic within an idle timeout.
 const IDLE_CHECKS: u8 = 4;
 
-/// The shortest ping interval. A shorter one would keep the caller busy with nothing else.
+/// The shortest ping interval. With a shorter one, the caller would do nothing but send pings.
 const MIN_PING_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The timers of a connection.
@@ -24,7 +24,7 @@ pub(crate) struct Timers {
     active_since_idle_check: bool,
     alive_since_ping: bool,
     backlog: Backlog,
-    /// Idle checks in a row that found no traffic.
+    /// The number of idle checks in a row that found no traffic.
     quiet_checks: u8,
     next_ping: u32,
     outstanding_payload: u32,
@@ -35,7 +35,7 @@ pub(crate) struct Timers {
     round_trip: u64,
 }
 
-/// The latest ping, which the round-trip time is measured with.
+/// The state of the latest ping, which measures the round-trip time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outstanding {
     None,
@@ -104,7 +104,7 @@ impl Timers {
         self.alive_since_ping = true;
     }
 
-    /// Notes that the transport has taken queued bytes, and whether it has left any.
+    /// Records that the transport has taken queued bytes: all of them if `is_drained`.
     #[inline]
     pub(crate) fn handle_transmitted(&mut self, is_drained: bool) {
         self.active_since_idle_check = true;
@@ -119,7 +119,7 @@ impl Timers {
         self.outstanding_payload = fingerprint(payload);
     }
 
-    /// Sets the time of a ping that has none yet.
+    /// Sets the time of the latest ping if it has none yet.
     pub(crate) fn stamp_ping(&mut self, now: Instant) {
         if self.outstanding == Outstanding::Unstamped {
             (self.outstanding, self.sent_at) = (Outstanding::Sent, now);
@@ -132,7 +132,8 @@ impl Timers {
         }
     }
 
-    /// Turns the idle timeout off, or on again. The time before does not count.
+    /// Turns the idle timeout off if `protected`, otherwise on again. Time before the call does not
+    /// count as idle.
     pub(crate) fn set_protected(&mut self, protected: bool, config: &Config) {
         self.idle_check = match config.idle_timeout {
             Some(_) if !protected && !self.close.is_set() => Deadline::start(),
@@ -145,7 +146,7 @@ impl Timers {
         (self.round_trip != u64::MAX).then_some(Duration::from_nanos(self.round_trip))
     }
 
-    /// Turns every timer off but the close timeout, which starts unless it is running.
+    /// Turns off every timer except the close timeout, which starts unless it is running.
     pub(crate) fn start_closing(&mut self) {
         self.idle_check = Deadline::OFF;
         self.ping = Deadline::OFF;
@@ -230,7 +231,8 @@ impl Timers {
     }
 }
 
-/// FNV-1a. It only has to tell the pong of the latest ping from the pongs of earlier ones.
+/// Hashes a payload with FNV-1a. The hash only distinguishes the pong of the latest ping from the
+/// pongs of earlier ones.
 fn fingerprint(payload: &[u8]) -> u32 {
     payload.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

@@ -179,7 +179,7 @@ fn check_answer(lines: &[String], server: &Deflate) {
         (_, Some(None)) | (None, Some(_)) => panic!("{lines:?} / {text}"),
     }
     // The server uses the parameters of its answer. They are within its settings, except that it
-    // cannot limit a client that did not offer it.
+    // cannot limit the window of a client that did not offer `client_max_window_bits`.
     let own = (answer.server_max_window_bits.unwrap_or(15), !answer.server_no_context_takeover);
     let peer = (answer.client_max_window_bits.flatten().unwrap_or(15), !answer.client_no_context_takeover);
     assert_eq!((pair(negotiated.own), pair(negotiated.peer)), (own, peer), "{lines:?} / {text}");

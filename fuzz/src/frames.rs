@@ -1,4 +1,4 @@
-//! Any bytes as frames. Their meaning must not depend on how they are cut.
+//! Receives any bytes as frames. The result must not depend on how the bytes are cut into pieces.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ fn config(choices: u8) -> Config {
         .auto_pong(choices & 0x40 == 0)
 }
 
-/// Checks by the frames on the wire that every complete message was within the limits.
+/// Checks, with the frames on the wire, that every complete message was within the limits.
 fn check_limits(config: &Config, mut wire: &[u8], outcome: &Outcome) {
     let whole = |events: &&Received| matches!(events, Received::Data { last: true, .. });
     let (mut left, mut size, mut frames) = (outcome.events.iter().filter(whole).count(), 0, 0);
@@ -196,7 +196,7 @@ fn assemble(role: Role, config: &Arc<Config>, wire: &[u8], cut: Cut) -> Assemble
     (messages, error, answers.collect())
 }
 
-/// Checks that `Frame::unpack`, which knows no connection, and a receiver agree on each single
+/// Checks that `Frame::unpack`, which has no connection, agrees with a receiver on each single
 /// frame.
 fn check_unpack(role: Role, wire: &[u8]) {
     let config = Arc::new(Config::new().max_frame_size(u64::MAX).max_message_size(u64::MAX));
@@ -226,7 +226,7 @@ fn check_unpack(role: Role, wire: &[u8]) {
     }
 }
 
-/// Returns whether no connection may carry a frame that `unpack` returned.
+/// Returns true if a frame that `unpack` returned is invalid on every connection.
 fn can_never_be_valid(frame: &Frame<'_>) -> bool {
     let Flags { finish, rsv1 } = frame.flags;
     match frame.opcode {

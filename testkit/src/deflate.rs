@@ -24,7 +24,7 @@ pub fn agree(server: &Deflate, client: &Deflate) -> (Negotiated, Negotiated) {
     (at_server, at_client)
 }
 
-/// Two ends with these configurations, which must contain settings for compression.
+/// Returns two ends with these configurations, which must contain settings for compression.
 #[must_use]
 pub fn deflating_pair(server: Config, client: Config) -> Pair {
     let agreed = agree(&server.deflate.clone().unwrap(), &client.deflate.clone().unwrap());
@@ -36,8 +36,8 @@ pub fn deflating_pair(server: Config, client: Config) -> Pair {
     pair
 }
 
-/// A pool that counts. It returns the codec given last, even one made for other settings: the core
-/// must not use that.
+/// A pool that counts. It hands out the codec that it received last, even if that was made for other
+/// settings. The core must not use such a codec.
 #[derive(Debug, Default)]
 pub struct Pool {
     compressors: Mutex<Vec<Compressor>>,
@@ -46,7 +46,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// An empty pool.
+    /// Returns an empty pool.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()

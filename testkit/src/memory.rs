@@ -1,4 +1,4 @@
-//! An allocator that counts, to test how much memory a connection takes.
+//! An allocator that counts bytes, to test how much memory a connection takes.
 //!
 //! ```
 //! use sockeye_testkit::memory::{self, CountingAllocator};
@@ -24,21 +24,23 @@ thread_local! {
 
 static LIVE_IN_PROCESS: AtomicIsize = AtomicIsize::new(0);
 
-/// Counts the live bytes of each thread and of the process, on top of the system's allocator.
+/// An allocator that counts the live bytes of each thread and of the process, and uses the system's
+/// allocator.
 #[derive(Debug)]
 pub struct CountingAllocator {
     grows_in_place: bool,
 }
 
 impl CountingAllocator {
-    /// Counts both blocks while a growing block is copied: the worst case.
+    /// Creates an allocator that counts the old and the new block while a growing block is copied,
+    /// which is the worst case.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a static needs a const fn")]
     pub const fn new() -> Self {
         CountingAllocator { grows_in_place: false }
     }
 
-    /// Counts a growing block once.
+    /// Creates an allocator that counts a growing block once.
     #[must_use]
     pub const fn growing_in_place() -> Self {
         CountingAllocator { grows_in_place: true }
@@ -57,7 +59,7 @@ pub fn peak() -> isize {
     PEAK.get()
 }
 
-/// Starts a new peak at the bytes that are live now.
+/// Resets the peak to the number of bytes that are live now.
 pub fn reset_peak() {
     PEAK.set(LIVE.get());
 }
@@ -68,8 +70,8 @@ pub fn live_in_process() -> isize {
     LIVE_IN_PROCESS.load(Ordering::Relaxed)
 }
 
-/// Runs `work` and returns how many bytes it left live, how many were live at most, and its result.
-/// Bytes that were live before do not count.
+/// Runs `work` and returns three values: how many bytes it left live, how many were live at the
+/// peak, and its result. Bytes that were live before do not count.
 pub fn measure<T>(work: impl FnOnce() -> T) -> (isize, isize, T) {
     let before = live();
     reset_peak();

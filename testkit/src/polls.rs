@@ -20,7 +20,7 @@ pub async fn poll_at_most<T>(polls: usize, future: impl Future<Output = T>) -> O
     .await
 }
 
-/// Waits until the task is woken. A waker that a dropped future left behind counts.
+/// Waits until the task is woken. A wake through the waker of a dropped future counts too.
 pub async fn until_woken() {
     let mut waited = false;
     poll_fn(|_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }).await;

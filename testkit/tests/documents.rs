@@ -1,4 +1,4 @@
-//! Keeps the documents true: what they link to exists, and each package carries its licences.
+//! Keeps the documents true: the targets of their links exist, and each package has its licences.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Returns the anchor of a heading, as the web view of a repository makes it.
+/// Returns the anchor that the web view of a repository generates for a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.collect::<String>().trim().to_lowercase().replace(' ', "-")

@@ -29,7 +29,7 @@ fn rows() -> BTreeMap<String, BTreeSet<Test>> {
     rows
 }
 
-/// Returns the rows in front of a test's name: `h3` and `t8` for `h3_t8_it_works`.
+/// Returns the rows at the start of a test's name: `h3` and `t8` for `h3_t8_it_works`.
 fn prefixes(name: &str) -> Vec<&str> {
     let is_row = |part: &&str| {
         let mut chars = part.chars();

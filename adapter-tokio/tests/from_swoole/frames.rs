@@ -107,7 +107,7 @@ async fn the_compressing_server_compresses_if_it_was_negotiated() {
     assert_eq!(soon(ws.recv()).await.unwrap(), Some(Message::from("Hello Hello Hello Hello")));
 }
 
-/// Answers each message with whether it arrived compressed.
+/// A handler that echoes each message, prefixed with whether it arrived compressed.
 struct Reporter;
 
 impl Handler for Reporter {

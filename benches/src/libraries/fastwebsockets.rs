@@ -1,4 +1,4 @@
-//! fastwebsockets. It has no way to put several messages into one write.
+//! fastwebsockets, which cannot combine several messages into one write.
 
 use std::hint::black_box;
 

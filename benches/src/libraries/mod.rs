@@ -1,4 +1,4 @@
-//! The libraries. Each is driven as its own documentation does it, and all do the same work.
+//! The libraries. Each is used as its own documentation shows, and all do the same work.
 
 mod fastwebsockets;
 mod ours;

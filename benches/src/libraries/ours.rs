@@ -71,13 +71,13 @@ fn prepare(encode: &Encode) -> Option<Prepared> {
     encode.prepared.then(|| Prepared::new(payload(encode)))
 }
 
-/// Reads and passes on `count` messages, and writes what they queued once for each read.
+/// Reads `count` messages and passes them to `each`. After each read, writes what is queued.
 fn drive(mut memory: Memory<'_>, count: u64, mut each: impl FnMut(&mut Connection, MessageRef<'_>)) -> u64 {
     let (mut connection, mut assembler) = (server(), Assembler::new());
     let mut buffer = vec![0; READ];
     let (mut messages, mut bytes) = (0, 0);
     while messages < count {
-        // An error means to wait for the next batch.
+        // An error means that the next batch is not available yet.
         let Ok(n) = memory.read(&mut buffer) else { continue };
         let mut input = RecvBuf::new(&mut buffer[..n]);
         while messages < count

@@ -41,7 +41,7 @@ impl Process {
         Ok(Process { stdin: child.stdin.take(), child, lines, pid })
     }
 
-    /// Reads the next line that it writes.
+    /// Reads the next line of the child's standard output.
     pub(crate) async fn line(&mut self) -> io::Result<String> {
         let line = tokio::time::timeout(Duration::from_secs(300), self.lines.next_line()).await??;
         line.ok_or_else(|| io::Error::other("the child process has ended"))
@@ -53,7 +53,8 @@ impl Process {
         stdin.flush().await
     }
 
-    /// Closes its standard input and waits for its end. Returns whether it exited successfully.
+    /// Closes the child's standard input and waits until the child exits. Returns true if it exited
+    /// successfully.
     pub(crate) async fn end(mut self) -> io::Result<bool> {
         drop(self.stdin.take());
         Ok(within(self.child.wait()).await?.success())
@@ -68,7 +69,7 @@ impl Process {
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) process: Process,
-    /// The address of a port with a request handler, which has compression on.
+    /// The address of a port with a request handler and compression.
     pub(crate) http: SocketAddr,
     /// The address of a port without a request handler.
     pub(crate) plain: SocketAddr,
@@ -121,8 +122,8 @@ impl Server {
         self.ask("stats").await
     }
 
-    /// Polls the counters until `condition` holds or the time is over. Returns the last ones and
-    /// the time taken.
+    /// Polls the counters until `condition` holds or `patience` has passed. Returns the latest
+    /// counters and the time taken.
     pub(crate) async fn wait_until(
         &mut self,
         patience: Duration,
@@ -163,8 +164,8 @@ impl Server {
     /// Returns the CPU time used so far.
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
         let stat = self.process.proc("stat")?;
-        // utime and stime are fields 14 and 15. Count from the end of the name, which may contain
-        // spaces.
+        // utime and stime are fields 14 and 15. Count from the end of the program's name, because
+        // the name may contain spaces.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks: u64 =
             fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
@@ -177,7 +178,7 @@ impl Server {
         line.split_whitespace().next().unwrap_or_default().parse().map_err(io::Error::other)
     }
 
-    /// Ends the server. Returns whether it exited successfully.
+    /// Ends the server. Returns true if it exited successfully.
     pub(crate) async fn end(self) -> io::Result<bool> {
         self.process.end().await
     }

@@ -26,7 +26,7 @@ impl Linger {
         self.deadline.poll()
     }
 
-    /// Starts the time that follows the last response.
+    /// Restarts the deadline, because the last response has been written.
     pub(super) fn response_written(&mut self) {
         self.deadline = Deadline::start();
     }

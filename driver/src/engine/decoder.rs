@@ -94,8 +94,8 @@ impl Decoder {
         self.decode_event(input, hold, sender)
     }
 
-    /// The first half of [`decode`](Decoder::decode): decodes a message that lies whole in `input`, as
-    /// nearly every message does. It needs no event and no assembler.
+    /// Does the first half of [`decode`](Decoder::decode): decodes a message that lies whole in
+    /// `input`, as nearly every message does. It needs no event and no assembler.
     #[inline(always)]
     pub(crate) fn decode_whole<'a>(&mut self, input: &mut RecvBuf<'a>) -> Option<MessageRef<'a>> {
         if self.parts.is_some() {
@@ -104,7 +104,7 @@ impl Decoder {
         self.receiver.poll_message(input)
     }
 
-    /// The second half of [`decode`](Decoder::decode): decodes everything else.
+    /// Does the second half of [`decode`](Decoder::decode): decodes everything else.
     pub(crate) fn decode_event<'a, 'm, A: SenderAccess>(
         &'m mut self,
         input: &mut RecvBuf<'a>,
@@ -220,7 +220,7 @@ impl Decoder {
     }
 
     /// Returns what [`decode`](Decoder::decode) has collected of an incomplete message, as its
-    /// first part. The rest follows from [`decode_part`](Decoder::decode_part).
+    /// first part. [`decode_part`](Decoder::decode_part) returns the other parts.
     pub fn take_partial_message(&mut self) -> Option<Part> {
         let PartialMessage { kind, bytes, utf8, compressed, .. } = self.assembler.take_partial()?;
         self.parts = Some(PartsState { utf8, is_first: false });

@@ -84,7 +84,7 @@ impl<I: Io, C: Clock> Link<I, C> {
             }
             if self.reads_in_a_row >= READS_IN_A_ROW {
                 self.reads_in_a_row = 0;
-                // A peer that never pauses must not hold off the deadlines.
+                // Check the deadline even if the peer never pauses.
                 let _ = self.poll_timer(cx);
                 cx.waker().wake_by_ref();
                 return Poll::Ready(ReadOutcome::Yield);
@@ -135,7 +135,7 @@ impl<I: Io, C: Clock> Link<I, C> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<io::Result<usize>> {
-        // After EOF only writing remains to be done. Another read would return EOF at once.
+        // After EOF only writing remains. Another read would return EOF at once.
         if self.is_eof { Poll::Pending } else { self.io.poll_read(cx, input.space()) }
     }
 

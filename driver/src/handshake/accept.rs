@@ -100,8 +100,8 @@ pub async fn accept_with<I: Io, C: Clock>(
             Ok(accept) => pending.accept(&accept).await,
             Err(response) => {
                 let status = response.status();
-                // Ignore an error here: the request is refused, whether the client reads that or
-                // not.
+                // Ignore an error here: the request is refused even if the client cannot read the
+                // response.
                 let _ = pending.reject(&response).await;
                 Err(AcceptError::Rejected(status))
             }
@@ -151,7 +151,7 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
     }
 
     /// Refuses the request with `response`, which may have any status but 101. Closes the transport
-    /// once the client had time to read the response.
+    /// once the client has had time to read the response.
     ///
     /// # Errors
     ///
@@ -201,7 +201,8 @@ impl std::error::Error for AcceptError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             AcceptError::Io(error) => Some(error),
-            // Two show the text of the error that they wrap, so its source is theirs.
+            // `Handshake` and `Subprotocol` display the error that they wrap, so the next source is
+            // the source of that error.
             AcceptError::Handshake(error) => error.source(),
             AcceptError::Refused(refusal) => Some(refusal),
             AcceptError::Rejected(_) => None,

@@ -23,7 +23,7 @@ use crate::server::api::port::Port;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Limits;
 
-/// The time that aborted connections have, after the grace, to end by themselves.
+/// The additional time, after the grace period, in which aborted connections may still end.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
 /// A server whose ports are open. [`run`](Server::run) accepts their connections.
@@ -50,7 +50,7 @@ type StartAcceptLoop<R> = Box<dyn FnOnce(R, Arc<Hub>) -> Pin<Box<dyn Future<Outp
 ///     Ok(Server::builder()
 ///         .limits(Limits::new().max_connections(10_000).max_queued(256 << 20))
 ///         .listen("0.0.0.0:9501", Port::new(echo))?
-///         // Only local clients reach this port. It broadcasts to the connections of both.
+///         // Only local clients reach this port. It broadcasts to the connections of both ports.
 ///         .listen("127.0.0.1:9502", Port::new(news).slow_reader(SlowReader::Drop))?
 ///         .build())
 /// }
@@ -63,7 +63,7 @@ pub struct ServerBuilder<R> {
 impl<R: Runtime + Default> Server<R> {
     /// Opens a server with one port and default options.
     ///
-    /// If a name has several addresses, the server listens on the first one that it can.
+    /// If a name has several addresses, the server listens on the first address that works.
     ///
     /// # Errors
     ///
@@ -109,8 +109,8 @@ impl<R: Runtime> Server<R> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the server at once: it accepts no more connections, and aborts
-    /// those that it has.
+    /// Dropping the future ends the server at once: the server accepts no more connections, and
+    /// aborts the existing ones.
     pub async fn run(self) -> io::Result<()> {
         let Server { runtime, hub, accept_loops, .. } = self;
         let stop = StopOnDrop(hub.clone());
@@ -178,9 +178,10 @@ impl<R: Runtime> ServerBuilder<R> {
         self
     }
 
-    /// Listens on a TCP port from now on. Clients that connect wait for [`run`](Server::run).
+    /// Listens on a TCP port. Clients can connect at once, but wait until [`run`](Server::run)
+    /// accepts them.
     ///
-    /// If a name has several addresses, the server listens on the first one that it can.
+    /// If a name has several addresses, the server listens on the first address that works.
     ///
     /// # Errors
     ///
@@ -212,8 +213,8 @@ impl<R: Runtime> ServerBuilder<R> {
 
     /// Listens on a Unix socket at this path.
     ///
-    /// A socket that an earlier server left there is removed first. This server leaves its own
-    /// socket there when it ends.
+    /// A socket file that an earlier server left there is removed first. This server leaves its own
+    /// socket file there when it ends.
     ///
     /// # Errors
     ///
@@ -233,7 +234,7 @@ impl<R: Runtime> ServerBuilder<R> {
 
     /// Accepts connections from any listener of the runtime's type.
     ///
-    /// [`addresses`](Server::addresses) returns `address` for it.
+    /// [`addresses`](Server::addresses) includes `address` for this listener.
     #[must_use]
     pub fn listen_with<H: Handler>(mut self, listener: R::Listener, address: Address, port: Port<H>) -> Self {
         self.server.add_port(address, listener, port);

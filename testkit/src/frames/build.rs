@@ -75,14 +75,14 @@ pub fn server_frame(opcode: Opcode, data: &[u8]) -> Vec<u8> {
     FrameWriter::to(false).frame(opcode, true, data)
 }
 
-/// Builds the frames of one role.
+/// A builder for the frames of one role.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameWriter {
     to_server: bool,
 }
 
 impl FrameWriter {
-    /// A writer for the peer of a server (`to_server`), or of a client.
+    /// Creates a writer for the peer of a server (`to_server`), or of a client.
     #[must_use]
     pub fn to(to_server: bool) -> Self {
         FrameWriter { to_server }

@@ -3,7 +3,7 @@ use sockeye_core::{Flags, Frame, Opcode};
 use super::build::{length, xor};
 use super::{CLOSE, RSV1};
 
-/// A frame found on the wire, unmasked.
+/// A frame that was read from the wire, with its payload unmasked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireFrame {
     /// FIN, the reserved bits and the opcode.

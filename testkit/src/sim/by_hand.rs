@@ -1,4 +1,5 @@
-//! The end of a pipe that the test itself holds. It acts at once, without a task.
+//! Operations on the end of a pipe that the test itself holds. Most of them act at once, without a
+//! task.
 
 use std::io;
 
@@ -18,7 +19,7 @@ impl Pipe {
         }
     }
 
-    /// Waits for input and reads it. Returns nothing at the end of the input.
+    /// Waits for input and reads it. Returns an empty vector at the end of the input.
     pub async fn read_some(&mut self) -> io::Result<Vec<u8>> {
         let mut some = vec![0; 1000];
         let n = std::future::poll_fn(|cx| self.poll_read(cx, &mut some)).await?;
@@ -26,7 +27,7 @@ impl Pipe {
         Ok(some)
     }
 
-    /// Writes at once, above the capacity if necessary.
+    /// Writes at once, even beyond the capacity.
     pub fn push(&self, bytes: &[u8]) {
         let mut tx = self.tx.lock().unwrap();
         tx.bytes.extend(bytes);
@@ -70,21 +71,21 @@ impl Pipe {
         wake(&mut tx.reader);
     }
 
-    /// Makes every write of the peer fail. The other direction stays as it is.
+    /// Makes every write of the peer fail. The other direction keeps working.
     #[must_use]
     pub fn refuse_writes(self) -> Self {
         self.rx.lock().unwrap().gone = true;
         self
     }
 
-    /// Resets the connection: the peer reads what was written and then an error.
+    /// Resets the connection: the peer reads what was written, and then gets an error.
     pub fn reset(&self) {
         let mut tx = self.tx.lock().unwrap();
         tx.reset = true;
         wake(&mut tx.reader);
     }
 
-    /// Whether the peer has closed its writing side.
+    /// Returns true if the peer has closed its writing side.
     #[must_use]
     pub fn is_shut(&self) -> bool {
         self.rx.lock().unwrap().end

@@ -5,7 +5,7 @@ use sockeye_core::Config;
 
 use super::{Executor, Faults, Pending, Ws, open, pipe_with, poll_at_most, until_woken};
 
-/// Returns capacities and faults of transports that return `Pending` as often as possible.
+/// Returns the capacities and faults of transports that often return `Pending`.
 fn waiting_transports() -> Vec<(usize, Faults)> {
     let first = Faults { pending: Pending::First, ..Faults::default() };
     vec![
@@ -18,8 +18,8 @@ fn waiting_transports() -> Vec<(usize, Faults)> {
     ]
 }
 
-/// Runs `test` for both roles over many transports. The [`Canceller`] allows one poll more from run
-/// to run, until it cancels nothing.
+/// Runs `test` for both roles over several transports. Each run allows an operation more polls
+/// before the [`Canceller`] drops it, until a run in which nothing is cancelled.
 pub fn at_every_poll<F: Future<Output = ()> + 'static>(test: impl Fn(Canceller, Ws, Ws, bool) -> F) {
     for is_server in [true, false] {
         for (capacity, faults) in waiting_transports() {
@@ -45,7 +45,7 @@ pub fn at_every_poll<F: Future<Output = ()> + 'static>(test: impl Fn(Canceller, 
     }
 }
 
-/// Drops operations after a number of polls.
+/// A helper that drops operations after a number of polls.
 #[derive(Debug, Clone)]
 pub struct Canceller {
     polls: usize,
@@ -53,7 +53,7 @@ pub struct Canceller {
 }
 
 impl Canceller {
-    /// Polls `future` to its end or cancels it: then returns `None`.
+    /// Polls `future` to its end, or cancels it and returns `None`.
     pub async fn once<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let output = poll_at_most(self.polls, future).await;
         if output.is_none() {
@@ -62,8 +62,8 @@ impl Canceller {
         output
     }
 
-    /// Repeats `operation` until it finishes. After each cancellation, waits until a waker that the
-    /// operation left behind wakes the task.
+    /// Repeats `operation` until it finishes. After each cancellation, waits until something wakes
+    /// the task through a waker that the cancelled operation had registered.
     pub async fn retry<T>(&self, mut operation: impl AsyncFnMut() -> T) -> T {
         loop {
             match self.once(operation()).await {

@@ -38,7 +38,7 @@ pub struct TestClock {
 }
 
 impl Time {
-    /// Time that starts at [`Instant::EPOCH`].
+    /// Returns a time that starts at [`Instant::EPOCH`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::clock::Time;
 
-/// The default limit of polls. A test that reaches it spins.
+/// The default limit on polls. A test that exceeds it counts as spinning.
 const LIMIT: usize = 400_000;
 
 thread_local! {
@@ -17,8 +17,8 @@ thread_local! {
     static NEXT_ID: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Wakes `waker` when no task can run, unless it is cancelled before. Returns the number to cancel
-/// it with.
+/// Wakes `waker` when no task can run, unless that is cancelled first. Returns the id for
+/// [`cancel_idle_wake`].
 pub(super) fn wake_when_idle(waker: &Waker) -> usize {
     let id = NEXT_ID.replace(NEXT_ID.get() + 1);
     IDLE_WAKERS.with_borrow_mut(|wakers| wakers.push((id, waker.clone())));
@@ -35,7 +35,7 @@ fn wake_one_when_idle() -> bool {
     waker.map(Waker::wake).is_some()
 }
 
-/// Takes the output of a task.
+/// A handle to a task, which takes the task's output.
 #[derive(Debug)]
 pub struct Handle<T>(Rc<RefCell<Option<T>>>);
 
@@ -50,7 +50,7 @@ impl<T> Handle<T> {
         self.0.take().expect("the task has finished")
     }
 
-    /// Whether the task has finished and its output was not taken.
+    /// Returns true if the task has finished and its output was not taken.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.borrow().is_some()
@@ -72,7 +72,7 @@ impl Wake for Woken {
     }
 }
 
-/// Spawns tasks on an executor while it runs.
+/// A handle that spawns tasks on an executor while the executor runs.
 #[derive(Clone, Default)]
 pub struct Spawner(Arc<Mutex<Vec<Spawned>>>);
 
@@ -115,7 +115,7 @@ impl std::fmt::Debug for Spawner {
 }
 
 impl Executor {
-    /// An executor without tasks.
+    /// Creates an executor without tasks.
     #[must_use]
     pub fn new() -> Self {
         IDLE_WAKERS.with_borrow_mut(Vec::clear);
@@ -129,7 +129,7 @@ impl Executor {
         }
     }
 
-    /// Polls the task that was spawned last first, if `backwards`.
+    /// Sets whether tasks are polled in reverse order, the most recently spawned task first.
     #[must_use]
     pub fn backwards(mut self, backwards: bool) -> Self {
         self.backwards = backwards;
@@ -248,7 +248,7 @@ impl Executor {
         }
     }
 
-    /// Runs all tasks to their end. When no task can run, wakes all of them for no reason.
+    /// Runs all tasks to their end. When no task can run, wakes all of them spuriously.
     pub fn run_with_spurious_wakes(&mut self) {
         loop {
             self.run_until_idle();
@@ -259,7 +259,7 @@ impl Executor {
         }
     }
 
-    /// Lets time pass in 100 steps, so that tasks can set their alarms again.
+    /// Lets time pass in 100 steps, so that tasks can set new alarms in between.
     pub fn pass(&mut self, time: Duration) {
         self.run_until_idle();
         for _ in 0..100 {

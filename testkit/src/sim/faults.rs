@@ -1,10 +1,10 @@
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Whether operations return `Pending` although they could finish.
+/// When operations return `Pending` although they could finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pending {
-    /// They do not.
+    /// Never.
     #[default]
     Never,
     /// The first poll of every operation is pending and wakes the task at once.
@@ -23,10 +23,10 @@ pub enum Fail {
     Error(ErrorKind),
 }
 
-/// The misbehaviour of a transport. The default behaves well.
+/// The misbehaviour of a transport. With the default, it behaves well.
 #[derive(Debug, Clone, Copy)]
 pub struct Faults {
-    /// Whether operations are pending first.
+    /// When operations return `Pending` although they could finish.
     pub pending: Pending,
     /// The maximum number of bytes of one read or write.
     pub chunk: usize,
@@ -53,16 +53,16 @@ impl Default for Faults {
     }
 }
 
-/// Counts what one end of a pipe has done.
+/// The record of what one end of a pipe has done.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Operations, except those that were made pending or interrupted.
+    /// The number of operations, except those that were made pending or interrupted.
     pub ops: usize,
-    /// Reads.
+    /// The number of reads.
     pub reads: usize,
-    /// Reads that returned the end of the input.
+    /// The number of reads that returned the end of the input.
     pub(super) ends: usize,
-    /// Writes that took bytes.
+    /// The number of writes that took bytes.
     pub writes: usize,
     /// Whether the end was closed.
     pub closed: bool,
@@ -70,18 +70,18 @@ pub struct Stats {
     pub failed: bool,
     /// Every byte written.
     pub log: Vec<u8>,
-    /// For each operation that is pending on purpose: the number of its idle wake.
+    /// The id of the idle wake, for each operation that was made pending.
     pub(super) made_pending: [Option<usize>; 4],
     pub(super) interrupted: [bool; 4],
     pub(super) buffer: Vec<u8>,
 }
 
-/// Observes one end of a pipe.
+/// An observer of one end of a pipe.
 #[derive(Debug, Clone)]
 pub struct Probe(pub(super) Arc<Mutex<Stats>>);
 
 impl Probe {
-    /// Returns the counts. The pipe is locked while the guard lives.
+    /// Returns the record. The pipe is locked while the guard lives.
     pub fn get(&self) -> MutexGuard<'_, Stats> {
         self.0.lock().unwrap()
     }

@@ -46,32 +46,32 @@ use crate::frames::mask_keys;
 /// A connection under test.
 pub type Ws = WebSocket<Pipe, TestClock>;
 
-/// An open server's end.
+/// Returns the server's end of an open connection.
 #[must_use]
 pub fn server(io: Pipe, time: &Time, config: Config) -> Ws {
     WebSocket::new(Connection::server(Arc::new(config)), &[], io, time.clock())
 }
 
-/// An open client's end.
+/// Returns the client's end of an open connection.
 #[must_use]
 pub fn client(io: Pipe, time: &Time, config: Config) -> Ws {
     WebSocket::new(Connection::client(Arc::new(config), mask_keys()), &[], io, time.clock())
 }
 
-/// An open end of either role.
+/// Returns an end of an open connection, in either role.
 #[must_use]
 pub fn open(is_server: bool, io: Pipe, time: &Time, config: Config) -> Ws {
     if is_server { server(io, time, config) } else { client(io, time, config) }
 }
 
-/// Returns bytes that differ from place to place and from seed to seed, so that a test notices when
-/// they are cut or mixed up.
+/// Returns bytes that vary with their position and the seed, so that a test notices when they are
+/// cut or mixed up.
 #[must_use]
 pub fn payload(seed: usize, len: usize) -> Vec<u8> {
     (0..len).map(|i| (i.wrapping_mul(31).wrapping_add(seed.wrapping_mul(101)) >> 2) as u8).collect()
 }
 
-/// Receives until the connection ends. Returns the messages and how it ended.
+/// Receives until the connection ends. Returns the messages and how the connection ended.
 ///
 /// # Panics
 ///

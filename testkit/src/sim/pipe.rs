@@ -26,9 +26,10 @@ pub(super) struct Channel {
 
 /// One end of an in-memory transport that misbehaves as its [`Faults`] say.
 ///
-/// It keeps the contract of polling strictly: it wakes only the last waker, and no waker after the
+/// It follows the polling contract strictly: it wakes only the last waker, and no waker after the
 /// operation has finished. Like a TCP socket, a pipe that is dropped with unread bytes resets the
-/// connection, and so does a write after that. The peer then loses the bytes that it has not read.
+/// connection, and so does a write after the reader was dropped. The end that remains then loses
+/// the bytes that it has not read.
 #[derive(Debug)]
 pub struct Pipe {
     pub(super) rx: Arc<Mutex<Channel>>,
@@ -37,13 +38,13 @@ pub struct Pipe {
     pub(super) stats: Arc<Mutex<Stats>>,
 }
 
-/// Two ends of a transport that holds `capacity` bytes in each direction.
+/// Returns two ends of a transport that holds `capacity` bytes in each direction.
 #[must_use]
 pub fn pipe(capacity: usize) -> (Pipe, Pipe) {
     pipe_with(capacity, Faults::default())
 }
 
-/// Two ends of a transport; the first end has the faults.
+/// Returns two ends of a transport. The first end has the faults.
 #[must_use]
 pub fn pipe_with(capacity: usize, faults: Faults) -> (Pipe, Pipe) {
     let channel = || Arc::new(Mutex::new(Channel { capacity, ..Channel::default() }));
@@ -113,7 +114,8 @@ impl Pipe {
         }
     }
 
-    /// Notes that the operation is pending already: its next poll is not made pending first.
+    /// Records that the operation is pending anyway, so that its next poll is not made pending
+    /// again.
     fn would_block(&self, op: Op) {
         if self.faults.pending != Pending::Never {
             self.stats.lock().unwrap().made_pending[op as usize] = Some(usize::MAX);

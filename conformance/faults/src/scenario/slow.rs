@@ -38,14 +38,14 @@ struct Read {
 }
 
 impl Read {
-    /// Whether the numbers start at 0, with none missing and none twice.
+    /// Returns true if the numbers start at 0 and no number is missing or repeated.
     fn is_complete(&self) -> bool {
         self.numbers.iter().copied().eq(0..self.numbers.len() as u64)
     }
 }
 
 impl Scene {
-    /// Starts the server and the peers. The kernel's buffers are small, so that they fill up soon.
+    /// Starts the server and the peers. Small kernel buffers make the queues fill up soon.
     async fn start(
         context: &Context<'_>,
         options: &[&str],
@@ -118,8 +118,8 @@ async fn read(mut peer: Peer, until: u64) -> io::Result<Read> {
     Ok(read)
 }
 
-/// `SlowReader::Error`: the publisher gets an error, and waits for some peers but not for the
-/// others.
+/// `SlowReader::Error`: the publisher gets an error. It then waits for the peers at `/wait`, but not
+/// for those at `/stuck`.
 async fn error(context: &mut Context<'_>) -> io::Result<()> {
     let (count, readers, messages) = context.size((200, 20, 300), (1000, 100, 1000));
     let mut scene = Scene::start(context, &[], (count, readers), messages, "/wait").await?;

@@ -16,12 +16,12 @@ pub enum ClientHandshakeError {
     /// The response was not complete within
     /// [`Config::handshake_timeout`](crate::Config::handshake_timeout).
     TimedOut {
-        /// The bytes that arrived.
+        /// The number of bytes that arrived.
         received: usize,
     },
     /// The server closed the connection before its response was complete.
     Eof {
-        /// The bytes that arrived.
+        /// The number of bytes that arrived.
         received: usize,
     },
     /// This `ClientHandshake` has already returned its outcome.
@@ -32,7 +32,7 @@ pub enum ClientHandshakeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadResponse {
-    /// The head is not valid HTTP/1, or passes a limit.
+    /// The head is not valid HTTP/1, or exceeds a limit.
     Head(HeadError),
     /// The 101 is not HTTP/1.1.
     HttpVersion,

@@ -80,8 +80,8 @@ impl PartsHandshake {
         &self.headers
     }
 
-    /// Verifies the response, and returns the connection. The body of a 2xx response to an Extended
-    /// CONNECT, and the bytes after a 101, are its transport.
+    /// Verifies the response, and returns the connection. Its transport is the body of the 2xx
+    /// response to an Extended CONNECT, or the bytes after a 101.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use crate::server::registry::settings::{Forward, Settings, SlowReader};
 
 /// The handler of one port, and the options of its connections.
 ///
-/// Each setter states its default.
+/// Each setter states its default, most of them in parentheses.
 #[derive(Debug)]
 pub struct Port<H> {
     pub(crate) handler: Arc<H>,

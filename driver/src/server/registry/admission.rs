@@ -9,12 +9,12 @@ use crate::runtime::address::Address;
 use crate::server::registry::counts::Counts;
 use crate::server::registry::hub::Hub;
 
-/// The number of refused connections that may be sent a 503 at a time. Any more are closed without
-/// one.
+/// The number of refused connections that may be sent a 503 at a time. Further connections are
+/// closed without a response.
 const REFUSALS: usize = 256;
 
 impl Hub {
-    /// Reserves a slot of each limit for a new connection; `None` if one limit is reached.
+    /// Reserves a slot of each limit for a new connection. Returns `None` if a limit is reached.
     pub(crate) fn admit(self: &Arc<Self>, peer: &Address) -> Option<Admission> {
         let connection = Slot::take(self, |counts| &counts.connections, self.limits.max_connections)?;
         let handshake = Slot::take(self, |counts| &counts.handshakes, self.limits.max_handshakes)?;
@@ -37,7 +37,7 @@ impl Hub {
         Some(Admission { connection, handshake, address })
     }
 
-    /// Counts an accept loop while it runs.
+    /// Counts an accept loop until the slot is dropped.
     pub(crate) fn count_port(self: &Arc<Self>) -> Option<Slot> {
         Slot::take(self, |counts| &counts.ports, usize::MAX)
     }
@@ -47,7 +47,7 @@ impl Hub {
         self.counts.ports.load(Ordering::Acquire) == 0 && self.connections() == 0
     }
 
-    /// Reserves a slot for sending a 503; `None` if all are taken.
+    /// Reserves a slot for sending a 503. Returns `None` if all are taken.
     pub(crate) fn reserve_refusal(self: &Arc<Self>) -> Option<Slot> {
         Slot::take(self, |counts| &counts.refusals, REFUSALS)
     }
@@ -61,7 +61,7 @@ pub(crate) struct Admission {
     pub(crate) address: Option<AddressSlot>,
 }
 
-/// A guard: it counts one of something that is limited, while it lives.
+/// A guard that occupies one slot of a limit while it lives.
 #[derive(Debug)]
 pub(crate) struct Slot {
     hub: Arc<Hub>,
@@ -85,7 +85,7 @@ impl Drop for Slot {
     }
 }
 
-/// A guard: it counts one connection of an IP address, while it lives.
+/// A guard that counts one connection of an IP address while it lives.
 #[derive(Debug)]
 pub(crate) struct AddressSlot {
     hub: Arc<Hub>,

@@ -24,7 +24,7 @@ pub struct Broadcast {
     pub failed: usize,
 }
 
-/// Pushes a message that it encodes once for each port, because ports compress differently.
+/// Encodes a message once for each port, because ports compress differently, and pushes it.
 pub(crate) fn encode_and_push(entries: impl Iterator<Item = Arc<Entry>>, payload: &Payload<'_>) -> Broadcast {
     let mut prepared: Vec<(Arc<Settings>, Prepared)> = Vec::new();
     let mut report = Broadcast::default();

@@ -62,14 +62,14 @@ pub enum SlowReader {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest number of connections at a time. Any more are refused with 503. By default there
-    /// is no limit but that of the system.
+    /// The largest number of connections at a time. Further ones are refused with 503. By default
+    /// only the system limits the number.
     pub max_connections: usize,
-    /// The largest number of connections at a time whose first request has not been answered. Any
-    /// more are refused with 503. By default there is no limit.
+    /// The largest number of connections at a time whose first request has not been answered.
+    /// Further ones are refused with 503. By default there is no limit.
     pub max_handshakes: usize,
-    /// The largest number of connections at a time from one IP address. Any more are refused with
-    /// 503. By default there is no limit.
+    /// The largest number of connections at a time from one IP address. Further ones are refused
+    /// with 503. By default there is no limit.
     pub max_per_address: usize,
     /// The largest number of bytes that wait to be written on all connections together.
     /// [`SlowReader`] decides what happens to a push that would exceed it. By default only the

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::peer::{CLOSE, parse};
 
-/// The answer to the usual request for an upgrade, `{101}` in the text of a script that sends
-/// `{upgrade}`.
+/// The answer to the usual upgrade request. The text of a script that sends `{upgrade}` abbreviates
+/// this answer to `{101}`.
 const USUAL_101: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
