@@ -7,11 +7,11 @@ use sockeye_testkit::frames::put_frame;
 use crate::RawDeflate;
 use crate::json::json;
 
-/// The least total size of the messages, so large that neither caches nor branch predictors can
-/// learn them.
+/// The smallest total size of the messages. It is so large that neither caches nor branch
+/// predictors can learn them.
 const LAP: usize = 256 << 10;
 
-/// "Per-Message Compressed" (RFC 7692 6), beside the opcode.
+/// The "Per-Message Compressed" bit (RFC 7692 6), in the same byte as the opcode.
 const RSV1: u8 = 0x40;
 
 /// The contents of a payload.
@@ -114,14 +114,14 @@ impl Traffic {
         &self.wire[self.start..][..self.ends[count - 1]]
     }
 
-    /// Makes the messages, which are the same in every run.
+    /// Generates the messages, which are the same in every run.
     #[must_use]
     pub fn new(shape: Shape) -> Self {
         Self::with_wire(shape, None)
     }
 
-    /// Makes the same messages, compressed at level 6 on the wire. No message refers back beyond
-    /// the first one, so a connection can read the wire repeatedly.
+    /// Generates the same messages, compressed at level 6 on the wire. No message refers back
+    /// beyond the first one, so a connection can read the wire repeatedly.
     #[must_use]
     pub fn deflated(shape: Shape, takeover: bool) -> Self {
         Self::with_wire(shape, Some(RawDeflate::new(6, takeover)))
@@ -169,7 +169,7 @@ impl Traffic {
 
     /// Returns a copy of the traffic that begins `by` bytes into its memory. The speed of copying
     /// depends on the relative alignment of the addresses, by a factor of three, so each round uses
-    /// another one.
+    /// a different alignment.
     #[must_use]
     pub fn moved(&self, by: usize) -> Self {
         let mut wire = vec![0; by];

@@ -215,8 +215,8 @@ impl Sender {
 
     /// Notifies the sender that `bytes` bytes have arrived, which shows that the peer is alive.
     ///
-    /// After the peer's Close or a failure, all input is discarded. If the peer then sends more than
-    /// 8 MiB, the connection ends: its state becomes [`State::Closed`].
+    /// After the peer's Close or a failure, all input is discarded. If the peer then sends more
+    /// than 8 MiB, the connection ends: its state becomes [`State::Closed`].
     #[inline]
     pub fn handle_received(&mut self, bytes: usize) {
         self.timers.handle_received();

@@ -1,4 +1,4 @@
-//! The provided functions of the channel traits, over a channel that does what the test says.
+//! The provided functions of the channel traits, over a scripted channel.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -34,9 +34,9 @@ struct Script {
     has_room: bool,
     can_write: bool,
     is_closing: bool,
-    /// What the polls of a receive return. After the last one they return `Pending`.
+    /// The results of the next polls of a receive. Later polls return `Pending`.
     received: VecDeque<Result<Option<Message>, Error>>,
-    /// What was queued, as text.
+    /// The queued messages and Closes, as text.
     queued: Vec<String>,
 }
 

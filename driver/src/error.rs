@@ -22,8 +22,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns the error to report when a connection has ended, or `None` if it closed cleanly. The
-    /// peer's fault comes before the transport's.
+    /// Returns the error to report when a connection has ended, or `None` if it closed cleanly. A
+    /// fault of the peer takes precedence over a broken transport.
     ///
     /// `failure` is [`Decoder::failure`](crate::Decoder::failure), `transport` the error that broke
     /// the transport, and `info` is [`Sender::close_info`](sockeye_core::Sender::close_info).
@@ -64,7 +64,8 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Io(error) => Some(error),
-            // These show the text of the error that they wrap, so its source is theirs.
+            // These display the error that they wrap, so the next source is the source of that
+            // error.
             Error::Protocol(error) => error.source(),
             Error::Send(error) => error.source(),
             Error::Abnormal(_) => None,

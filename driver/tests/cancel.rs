@@ -1,8 +1,8 @@
 //! Cancelling any future at any point loses nothing and repeats nothing.
 //!
 //! Each operation runs on transports that are pending at every point. It is dropped after its n-th
-//! poll and begun again, for every small n and then in growing steps, until n is so large that it
-//! completes first.
+//! poll and begun again, for every small n and then in growing steps, until n is so large that the
+//! operation completes before it is dropped.
 
 use sockeye_core::{CloseCode, Frame, Message, MessageKind, Opcode};
 use sockeye_testkit::frames::*;
@@ -175,7 +175,7 @@ fn cancelled_pings_and_frames_are_sent_once_if_the_queue_has_room() {
                 Frame::new(Opcode::Continuation, "two ".as_bytes()).finish(false),
                 Frame::new(Opcode::Continuation, "three".as_bytes()),
             ];
-            // Together they stay below the mark, so the first poll queues each.
+            // Together they stay below the mark, so the first poll of each call queues its frame.
             for frame in &frames {
                 if let Some(sent) = canceller.once(a.send_frame(frame)).await {
                     sent.unwrap();

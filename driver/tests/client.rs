@@ -33,7 +33,7 @@ fn k2_two_connections_and_two_handshakes_share_no_randomness() {
     assert_ne!(nonce(), nonce());
 }
 
-/// The request and every frame carry what the caller drew.
+/// The request carries the caller's nonce, and every frame one of the caller's keys.
 #[test]
 fn k2_a_caller_may_supply_the_nonce_and_the_mask_keys() {
     let mut executor = Executor::new();

@@ -36,8 +36,8 @@ pub fn deflating_pair(server: Config, client: Config) -> Pair {
     pair
 }
 
-/// A pool that counts. It hands out the codec that it received last, even if that was made for other
-/// settings. The core must not use such a codec.
+/// A pool that counts. It hands out the codec that it received last, even if that was made for
+/// other settings. The core must not use such a codec.
 #[derive(Debug, Default)]
 pub struct Pool {
     compressors: Mutex<Vec<Compressor>>,

@@ -200,8 +200,8 @@ impl Sender {
         self.timers.stop();
     }
 
-    /// Discards the queue. The end is not clean then, because this endpoint's Close may be in the
-    /// queue.
+    /// Discards the queue. If bytes are lost, the end is not clean, because they may contain this
+    /// endpoint's Close.
     fn discard_queue(&mut self) {
         if !self.outbox.is_empty() {
             self.outbox.discard();

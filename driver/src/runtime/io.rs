@@ -152,8 +152,8 @@ pub trait Io {
     /// possible, and the driver reads until the peer closes too.
     ///
     /// The driver writes nothing after the first call. Once the call has returned `Ready`, with or
-    /// without an error, the driver does not repeat it. If the transport broke or the connection was
-    /// dropped, the driver may never call it: dropping the stream must close both sides.
+    /// without an error, the driver does not repeat it. If the transport broke or the connection
+    /// was dropped, the driver may never call it: dropping the stream must close both sides.
     ///
     /// # Errors
     ///

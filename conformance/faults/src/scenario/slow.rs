@@ -118,8 +118,8 @@ async fn read(mut peer: Peer, until: u64) -> io::Result<Read> {
     Ok(read)
 }
 
-/// `SlowReader::Error`: the publisher gets an error. It then waits for the peers at `/wait`, but not
-/// for those at `/stuck`.
+/// `SlowReader::Error`: the publisher gets an error. It then waits for the peers at `/wait`, but
+/// not for those at `/stuck`.
 async fn error(context: &mut Context<'_>) -> io::Result<()> {
     let (count, readers, messages) = context.size((200, 20, 300), (1000, 100, 1000));
     let mut scene = Scene::start(context, &[], (count, readers), messages, "/wait").await?;

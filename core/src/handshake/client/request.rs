@@ -97,8 +97,8 @@ impl ClientRequest {
     /// Starts a handshake by Extended CONNECT (RFC 8441), which another HTTP library carries over
     /// HTTP/2. The `:protocol` of its request is `websocket`.
     ///
-    /// `masks` is as for [`start`](ClientRequest::start): HTTP/2 does not change that a client
-    /// masks.
+    /// `masks` is as for [`start`](ClientRequest::start): a client also masks its frames over
+    /// HTTP/2.
     #[must_use]
     pub fn start_extended_connect(self, masks: MaskKeys, config: Arc<Config>) -> PartsHandshake {
         self.into_parts(None, masks, config)

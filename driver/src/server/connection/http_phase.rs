@@ -48,8 +48,8 @@ pub(crate) enum HttpOutcome<R: Runtime> {
 impl<R: Runtime, H: Handler> HttpPhase<R, H> {
     /// Answers requests until one of them opens a WebSocket or the connection ends.
     ///
-    /// The future is boxed: the future of a task is always as large as its largest state, and this
-    /// state does not last.
+    /// The future is boxed: the future of a task is always as large as its largest state, and the
+    /// state of this phase is not needed once the WebSocket is open.
     pub(crate) fn run(self) -> Pin<Box<dyn Future<Output = HttpOutcome<R>> + Send>> {
         Box::pin(async move {
             let (client, hub) = (self.client.clone(), self.hub.clone());
