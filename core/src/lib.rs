@@ -102,6 +102,7 @@
 
 extern crate alloc;
 #[cfg(feature = "std")]
+#[macro_use]
 extern crate std;
 
 mod assembler;

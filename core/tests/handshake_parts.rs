@@ -94,6 +94,38 @@ fn h17_parts_are_validated_like_bytes() {
 }
 
 #[test]
+fn h17_t6_no_part_of_a_request_can_move_the_boundary_to_the_next() {
+    let cases = [
+        ("https", "example.com/admin?", "/public", HeadError::InvalidHost),
+        ("https", "a@b", "/", HeadError::InvalidHost),
+        ("http://evil", "example.com", "/", HeadError::Target),
+        ("https", "example.com", "public", HeadError::Target),
+        ("https", "example.com", "/a b", HeadError::Target),
+        ("https", "example.com", "/a\r\nX: y", HeadError::Target),
+    ];
+    for (scheme, authority, path, error) in cases {
+        let parsed = Request::from_extended_connect(scheme, authority, path, [("a", "b")]);
+        assert_eq!(parsed.err(), Some(error), "{scheme} {authority} {path}");
+    }
+    for target in ["/a b", "/a\r\nX: y", "/\0", "/\x7f"] {
+        let parsed = Request::from_parts("GET", target, Version::Http11, [("host", "a")]);
+        assert_eq!(parsed.err(), Some(HeadError::Target), "{target:?}");
+    }
+}
+
+#[test]
+fn h17_http_2_has_no_upgrade() {
+    let fields = [
+        ("upgrade", "websocket"),
+        ("connection", "upgrade"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let request = Request::from_parts("GET", "https://a/", Version::Http2, fields).unwrap();
+    assert_eq!(Upgrade::new(request).unwrap_err().reason(), Refusal::NotWebSocket);
+}
+
+#[test]
 fn h17_limits_that_another_library_applied_do_not_apply_again() {
     let long = "a".repeat(100_000);
     let fields = (0..500).map(|_| ("cookie", long.as_str())).chain([("host", "a")]);

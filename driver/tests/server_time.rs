@@ -81,6 +81,24 @@ fn h5_the_body_timeout_starts_when_the_body_is_read() {
 }
 
 #[test]
+fn h5_a_client_that_resets_in_its_body_or_before_its_response_is_forgotten() {
+    let requests: [&[u8]; 2] = [
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n1",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ];
+    for request in requests {
+        let mut world = World::new(Config::new());
+        let pipe = world.connector.connect(10, Faults::default());
+        world.send(&pipe, request);
+        assert_eq!(world.server.connections().len(), 1);
+        pipe.reset();
+        // A blocked write may not notice the reset. Its deadline applies then.
+        world.wait(30_000);
+        assert_eq!(world.server.connections(), [], "{}", request.escape_ascii());
+    }
+}
+
+#[test]
 fn h5_a_client_that_does_not_read_the_100_is_closed_at_the_body_timeout() {
     let mut world = World::new(Config::new());
     let get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";

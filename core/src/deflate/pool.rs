@@ -71,7 +71,7 @@ impl Shelf {
     }
 }
 
-std::thread_local! {
+thread_local! {
     static SHELF: RefCell<Shelf> = RefCell::default();
 }
 

@@ -85,8 +85,13 @@ impl Request {
         path: &str,
         fields: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self, HeadError> {
-        if !path.starts_with('/') {
+        // Check the parts, because a delimiter in one would move the boundary to the next.
+        let is_http = ["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme));
+        if !is_http || !path.starts_with('/') {
             return Err(HeadError::Target);
+        }
+        if Authority::parse(authority.as_bytes()).is_none() {
+            return Err(HeadError::InvalidHost);
         }
         let target = alloc::format!("{scheme}://{authority}{path}");
         Request::from_parts("CONNECT", &target, Version::Http2, fields)
@@ -226,7 +231,7 @@ impl Request {
 /// of CONNECT and OPTIONS), is ASCII (RFC 3986 2: "a URI is composed from a limited set of
 /// characters"), and has no fragment, which clients never send.
 fn is_target(method: &str, target: &str) -> bool {
-    if !target.is_ascii() || target.contains('#') {
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) || target.contains('#') {
         return false;
     }
     match method {

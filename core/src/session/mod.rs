@@ -40,7 +40,7 @@ use crate::deflate::CodecPool;
 use crate::handshake::{client, server};
 use crate::outbox::Transmit;
 use crate::time::Deadline;
-use crate::{Config, Connection, Instant};
+use crate::{Config, Connection, Instant, State};
 
 use exchange::Exchange;
 use linger::Linger;
@@ -159,6 +159,8 @@ struct Open {
     assembler: Assembler,
     /// The content of [`SessionEvent::Open`], until it is reported.
     opened: Option<Box<Opened>>,
+    /// The length of the input that waited for room at the last poll.
+    waiting: usize,
     /// Whether [`SessionEvent::Failed`] has been reported.
     failure_reported: bool,
     /// Whether [`SessionEvent::Ended`] has been reported.
@@ -234,6 +236,17 @@ impl Session {
         }
     }
 
+    /// Returns true once the session takes no further request or message: it sends its last
+    /// response, waits for the peer to read that, or has ended.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        match &self.phase {
+            Phase::Lingering(_) | Phase::Ended { .. } => true,
+            Phase::Open(open) => open.connection.state() == State::Closed,
+            _ => false,
+        }
+    }
+
     /// Returns the open connection, or `None` before the opening handshake is complete.
     #[must_use]
     pub fn connection(&self) -> Option<&Connection> {
@@ -266,7 +279,14 @@ impl Session {
 
 impl Open {
     fn new(connection: Connection, opened: Option<Box<Opened>>) -> Self {
-        Open { connection, assembler: Assembler::new(), opened, failure_reported: false, end_reported: false }
+        Open {
+            connection,
+            assembler: Assembler::new(),
+            opened,
+            waiting: 0,
+            failure_reported: false,
+            end_reported: false,
+        }
     }
 }
 

@@ -99,6 +99,8 @@ impl Session {
         let response = self.dated(response);
         let Phase::Exchange(exchange) = &mut self.phase else { return };
         let (response, keeps_alive) = exchange.finish(response, is_last);
+        // A failure of the body that has not been reported is no news after the response.
+        self.failure = None;
         self.write_response(response);
         self.phase =
             if keeps_alive { Phase::Idle(Deadline::start()) } else { Phase::Lingering(Linger::new()) };

@@ -104,14 +104,17 @@ impl Session {
         self.eof = true;
     }
 
-    /// Reports that writing to the transport has failed. Input may still arrive, so keep reading
-    /// until the end of the transport.
+    /// Reports that writing to the transport has failed.
+    ///
+    /// An open WebSocket and a client's handshake may still receive input, so keep reading until the
+    /// end of the transport. In any other phase the session ends, because it could only respond.
     pub fn handle_write_error(&mut self) {
         self.unsent = None;
         match &mut self.phase {
             Phase::Open(open) => open.connection.handle_write_error(),
             Phase::Connecting(handshake) => handshake.transmitted(usize::MAX),
-            _ => {}
+            Phase::Ended { .. } => {}
+            _ => self.end(),
         }
     }
 
@@ -243,10 +246,14 @@ impl Open {
             return self.handle_end_of_input(eof);
         }
         if state == State::Open && !delivery.while_full && !self.connection.is_writable() {
-            // The input is not processed yet, but it shows that the peer is alive.
-            self.connection.handle_received();
+            // New input shows that the peer is alive, though it is not processed yet.
+            let waiting = input.remaining().len();
+            if waiting > core::mem::replace(&mut self.waiting, waiting) {
+                self.connection.handle_received();
+            }
             return Step::Pending;
         }
+        self.waiting = 0;
         let polled = if delivery.in_parts {
             self.connection.poll_event(input).map(|event| event.map(Step::of_event))
         } else {

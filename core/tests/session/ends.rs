@@ -117,3 +117,14 @@ fn a_session_is_small() {
     let size = std::mem::size_of::<Session>();
     assert!(size <= 384, "{size} bytes");
 }
+
+#[test]
+fn a_write_error_ends_a_session_that_could_only_respond() {
+    let get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut server =
+        End::new(Session::server(Arc::new(Config::new())).with_http(HttpSettings::new()), App::Echo);
+    server.receive(&[&get[..], get].concat());
+    server.session.handle_write_error();
+    server.poll();
+    assert_eq!(server.log(), ["request GET /", "ended None"], "the second request cannot be answered");
+}

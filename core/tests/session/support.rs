@@ -7,7 +7,7 @@ use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::{Policy, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::session::{Opened, Session, SessionEvent};
-use sockeye_core::{Config, Control, Data, Instant, Message, RecvBuf};
+use sockeye_core::{Config, Control, Data, Instant, Message, RecvBuf, SendError};
 pub(crate) use sockeye_testkit::frames::mask_keys;
 
 /// The reaction of a peer's application to events.
@@ -195,7 +195,10 @@ fn react(
         (App::Hold, Reaction::Upgrade(upgrade)) => *held = Some(upgrade),
         (_, Reaction::Upgrade(upgrade)) => session.decide(upgrade, &Policy::new()),
         (_, Reaction::Answer(response)) => session.respond(response),
-        (App::Echo, Reaction::Echo(message)) => session.send(message).unwrap(),
+        (App::Echo, Reaction::Echo(message)) => {
+            let sent = session.send(message);
+            assert!(matches!(sent, Ok(()) | Err(SendError::Closed)), "{sent:?}");
+        }
         (App::Echo, Reaction::Respond(path)) => {
             let response = responses.pop().unwrap_or_else(|| Response::text(200, path));
             session.respond(response);

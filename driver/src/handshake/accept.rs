@@ -146,7 +146,7 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
                 break opened.subprotocol().map(str::to_owned);
             }
         };
-        opening.flush(Some(deadline)).await?;
+        opening.flush(deadline).await?;
         Ok(WebSocket::opened(opening, subprotocol)?)
     }
 

@@ -65,8 +65,10 @@ async fn client_inline<I: Io, C: Clock>(
     config: Arc<Config>,
     entropy: Entropy,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
+    let timeout = config.handshake_timeout;
     let session = Session::client(request, entropy.nonce, entropy.mask_keys, config);
     let mut opening = Opening::new(session, io, clock);
+    let deadline = opening.now() + timeout;
     let (subprotocol, response) = loop {
         match opening.next_event().await? {
             OpeningEvent::Open(Opened::Client { response, subprotocol, .. }) => {
@@ -84,7 +86,7 @@ async fn client_inline<I: Io, C: Clock>(
         }
     };
     // The server may respond before it has read the whole request.
-    opening.flush(None).await?;
+    opening.flush(deadline).await?;
     Ok((WebSocket::opened(opening, subprotocol)?, response))
 }
 

@@ -214,22 +214,14 @@ impl<I: Io, C: Clock> Opening<I, C> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes everything that is queued. Returns an error if the transport fails or `deadline`
-    /// passes. Without a `deadline`, the session's own deadlines apply.
-    pub(crate) async fn flush(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+    /// Writes and flushes everything that is queued. Returns an error if the transport fails or
+    /// `deadline` passes.
+    pub(crate) async fn flush(&mut self, deadline: Instant) -> io::Result<()> {
         poll_fn(|cx| {
-            loop {
-                if self.poll_write(cx).is_ready() {
-                    return Poll::Ready(self.write_error.take().map_or(Ok(()), Err));
-                }
-                match deadline {
-                    None => ready!(self.poll_timer(cx)),
-                    Some(deadline) => {
-                        ready!(poll_deadline(&mut self.clock, cx, deadline));
-                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                    }
-                }
+            if self.poll_write(cx).is_ready() {
+                return Poll::Ready(self.write_error.take().map_or(Ok(()), Err));
             }
+            poll_deadline(&mut self.clock, cx, deadline).map(|_| Err(io::ErrorKind::TimedOut.into()))
         })
         .await?;
         self.clock.cancel();
@@ -239,6 +231,10 @@ impl<I: Io, C: Clock> Opening<I, C> {
     /// Waits until the session has ended: the last response has been written, and the peer has had
     /// time to read it.
     pub(crate) async fn finish(mut self) -> io::Result<()> {
+        if !self.session.is_ending() {
+            // No response is owed: a request that arrives now would wait without end.
+            self.session.abort();
+        }
         while !matches!(self.next_event().await?, OpeningEvent::Ended) {}
         self.write_error.map_or(Ok(()), Err)
     }

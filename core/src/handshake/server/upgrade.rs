@@ -102,6 +102,10 @@ fn check(request: &Request) -> Result<(), Refusal> {
         check_subprotocols(headers)?;
         return check_extensions(headers);
     }
+    // RFC 9113 8.6: HTTP/2 has no Upgrade and no 101.
+    if request.version() == Version::Http2 {
+        return Err(Refusal::NotWebSocket);
+    }
     // "An |Upgrade| header field containing the value "websocket", treated as an ASCII
     // case-insensitive value."
     if !headers.contains_token("upgrade", "websocket") {

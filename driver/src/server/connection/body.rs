@@ -26,6 +26,16 @@ pub(crate) enum Failure {
     Transport,
 }
 
+impl Failure {
+    fn error(&self) -> HttpBodyError {
+        match self {
+            Failure::Body(BodyFailure::Body(error)) => HttpBodyError::Body(*error),
+            Failure::Body(_) => HttpBodyError::TimedOut,
+            Failure::Transport => HttpBodyError::Io(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
 impl<'o, I: Io, C: Clock> Body<'o, I, C> {
     pub(crate) fn new(opening: &'o mut Opening<I, C>) -> Self {
         Body { opening, is_read: false, failure: None }
@@ -35,6 +45,10 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
         if self.is_read {
             return Poll::Ready(Ok(()));
         }
+        // The session reports a failure once. Another call must not wait for it.
+        if let Some(failure) = &self.failure {
+            return Poll::Ready(Err(failure.error()));
+        }
         loop {
             return Poll::Ready(match ready!(self.opening.poll_event(cx)) {
                 Ok(OpeningEvent::BodyEnd) => {
@@ -42,11 +56,7 @@ impl<'o, I: Io, C: Clock> Body<'o, I, C> {
                     Ok(())
                 }
                 Ok(OpeningEvent::BodyFailed(failure)) => {
-                    self.failure = Some(Failure::Body(failure));
-                    Err(match failure {
-                        BodyFailure::Body(error) => HttpBodyError::Body(error),
-                        _ => HttpBodyError::TimedOut,
-                    })
+                    Err(self.failure.insert(Failure::Body(failure)).error())
                 }
                 Ok(OpeningEvent::Ended) => Err(self.broken(io::ErrorKind::UnexpectedEof.into())),
                 Ok(_) => continue,

@@ -1,5 +1,7 @@
 //! Plain HTTP on a WebSocket port: one request and its response at a time.
 
+use std::time::Duration;
+
 use sockeye_core::handshake::server::Refusal;
 use sockeye_core::http::{Request, Response};
 
@@ -22,11 +24,12 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     request: Request,
     handshake: &mut Option<Slot>,
 ) -> bool {
+    let timeout = client.entry().port.body_timeout;
     // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member other than
     // 100-continue MAY respond with a 417 (Expectation Failed) status code".
     if request.headers().tokens("expect").any(|token| !token.eq_ignore_ascii_case("100-continue")) {
         let refused = Response::text(417, "the only supported expectation is 100-continue\n");
-        return respond(opening, refused, true).await;
+        return respond(opening, refused, true, timeout).await;
     }
     opening.body.clear();
     let mut body = Body::new(opening);
@@ -34,7 +37,10 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     let answer = guarded(|| handler.request(client, &mut http_request)).await;
     let failed = body.failure.take();
     let (response, is_last) = match (answer, failed) {
-        (_, Some(Failure::Transport)) => return false,
+        (_, Some(Failure::Transport)) => {
+            opening.session.abort();
+            return false;
+        }
         (Err(_), Some(Failure::Body(failure))) => (failure.response(), true),
         (Ok(Some(response)), _) => (response, client.server().is_shutting_down()),
         (Ok(None), _) => (Refusal::NotWebSocket.into(), true),
@@ -47,15 +53,26 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     *handshake = None;
     // A body that has arrived, but that the handler did not ask for, need not end the connection.
     opening.take_arrived_body();
-    respond(opening, response, is_last).await
+    respond(opening, response, is_last, timeout).await
 }
 
 /// Writes a response. Returns false if the connection ends with it.
-async fn respond<I: Io, C: Clock>(opening: &mut Opening<I, C>, response: Response, is_last: bool) -> bool {
+async fn respond<I: Io, C: Clock>(
+    opening: &mut Opening<I, C>,
+    response: Response,
+    is_last: bool,
+    timeout: Duration,
+) -> bool {
     if is_last {
         opening.session.respond_last(response);
     } else {
         opening.session.respond(response);
     }
-    opening.flush(None).await.is_ok() && !opening.session.wants_shutdown()
+    // One deadline for writing and flushing: a transport that buffers accepts bytes that its peer
+    // has not read.
+    let deadline = opening.now() + timeout;
+    if opening.flush(deadline).await.is_err() {
+        opening.session.abort();
+    }
+    !opening.session.is_ending()
 }

@@ -59,7 +59,7 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                 Some(Ok(Ok(()))) => {}
                 Some(Ok(Err(refused))) => {
                     if let Some(response) = refused.response {
-                        let session = dated_session(self.client.entry().port.config.clone());
+                        let session = http_session(&self.runtime, &self.client.entry().port);
                         let mut opening = Opening::new(session, self.io, self.runtime.clock());
                         opening.session.reject(response);
                         // Ignore an error here: the connection ends in any case.

@@ -111,7 +111,7 @@ async fn send_response<I: Io, C: Clock>(
     else {
         return None;
     };
-    opening.flush(Some(deadline)).await.ok()?;
+    opening.flush(deadline).await.ok()?;
     Some((request, subprotocol))
 }
 
