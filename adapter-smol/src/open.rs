@@ -51,7 +51,8 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebS
 
 /// Accepts a WebSocket if `decide` accepts the request.
 ///
-/// `decide` returns the contents of the 101 response, or the response that refuses. It may wait.
+/// `decide` returns the contents of the 101 response, or a response that refuses the request. It
+/// may wait.
 ///
 /// ```no_run
 /// # use std::sync::Arc;

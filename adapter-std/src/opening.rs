@@ -62,7 +62,7 @@ impl<S: Stream> Opening<S> {
             if self.session.wants_shutdown() {
                 self.shut_down();
                 if !self.transport.has_timeouts {
-                    // A read could block without end, so the peer gets no time to read.
+                    // A read could block forever, so the peer gets no time to read the response.
                     return Ok(OpeningEvent::Ended);
                 }
             }

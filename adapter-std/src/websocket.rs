@@ -129,8 +129,8 @@ impl<S: Stream> WebSocket<S> {
     /// # Ok(()) }
     /// ```
     ///
-    /// Before it reads, it waits until the queue has room for an answer. So a peer that sends but
-    /// does not read is not read from either.
+    /// It first waits until the queue has room for an answer. So it stops reading from a peer that
+    /// does not read its answers.
     ///
     /// # Errors
     ///

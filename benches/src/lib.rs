@@ -1,7 +1,7 @@
 //! The shared parts of the benchmarks, which compare Sockeye with other WebSocket libraries.
 //!
 //! Every library reads the same bytes from the same in-memory stream and does the same work: it
-//! makes whole messages, checks text and counts bytes. The README says how to run and read the
+//! assembles whole messages, checks text and counts bytes. The README says how to run and read the
 //! benchmarks.
 
 mod cpu;

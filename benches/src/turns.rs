@@ -25,7 +25,7 @@ pub fn medians<Row, Stage>(
     for round in 0..ROUNDS {
         let stage = stage(round);
         for i in 0..rows.len() {
-            // The order changes, so that no library always follows the same one.
+            // The order changes, so that no library always runs after the same other one.
             let at = (i + round) % rows.len();
             times[at].push(run(&mut rows[at], &stage, counts[at]).as_nanos() as f64 / counts[at] as f64);
         }

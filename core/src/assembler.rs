@@ -71,7 +71,7 @@ impl Assembler {
     ///
     /// # Errors
     ///
-    /// Returns an error if the peer broke the protocol or passed a limit, like
+    /// Returns an error if the peer broke the protocol or exceeded a limit, like
     /// [`Connection::poll_event`].
     #[inline]
     pub fn poll<'a, 'm>(

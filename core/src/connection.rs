@@ -118,8 +118,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Returns an error if the peer broke the protocol or passed a limit. A Close with the error's
-    /// code has been queued. From then on every call discards its input and returns the same error.
+    /// Returns an error if the peer broke the protocol or exceeded a limit. A Close with the
+    /// error's code has been queued. From then on every call discards its input and returns the
+    /// same error.
     #[inline]
     pub fn poll_event<'a>(&mut self, input: &mut RecvBuf<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
         if !input.is_empty() {

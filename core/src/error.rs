@@ -1,4 +1,4 @@
-//! Errors, by whose fault they are.
+//! Errors, separated by fault.
 
 use core::fmt;
 
@@ -6,7 +6,8 @@ use crate::close::CloseCode;
 use crate::message::Payload;
 use crate::utf8::InvalidUtf8;
 
-/// The peer broke the protocol or passed a limit, so the connection has failed (RFC 6455 7.1.7).
+/// The way in which the peer broke the protocol or exceeded a limit, so that the connection has
+/// failed (RFC 6455 7.1.7).
 ///
 /// The connection sends a Close with [`close_code`](ProtocolError::close_code), discards all
 /// further input, and returns the same error from then on.

@@ -1,4 +1,4 @@
-//! What the peer sent.
+//! Events: the messages and control frames that the peer sent.
 
 use alloc::borrow::Cow;
 

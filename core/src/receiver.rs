@@ -109,7 +109,7 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// Returns an error if the peer broke the protocol or passed a limit. From then on every call
+    /// Returns an error if the peer broke the protocol or exceeded a limit. From then on every call
     /// discards its input and returns the same error.
     #[inline]
     pub fn poll_event<'a>(&mut self, input: &mut RecvBuf<'a>) -> Result<Option<Event<'a>>, ProtocolError> {

@@ -75,8 +75,7 @@ impl Deadline {
     }
 
     pub(crate) fn at(instant: Instant) -> Self {
-        // Both ends of the range have a meaning of their own; the nearest instant takes their
-        // place.
+        // Both ends of the range are reserved, so the nearest instants replace them.
         Deadline(instant.0.clamp(1, u64::MAX.wrapping_sub(1)))
     }
 

@@ -176,8 +176,8 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: while it waits, the message is not queued, and once it is queued, the future
-    /// returns.
+    /// Cancel safe: the future returns as soon as the message is queued, so a cancelled call has
+    /// queued nothing.
     pub async fn feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         let mut payload = Some(payload.into());
         poll_fn(|cx| self.poll_feed(cx, &mut payload)).await

@@ -71,8 +71,8 @@ fn k2_a_caller_may_supply_the_nonce_and_the_mask_keys() {
     assert_eq!(far.take_all(), expected);
 }
 
-/// A server's frames: a message in three fragments with a ping and a pong in between, and its
-/// Close.
+/// Returns a server's frames: a message in three fragments with a ping and a pong in between, and
+/// its Close.
 fn said() -> Vec<u8> {
     let wire = FrameWriter::to(false);
     [

@@ -1,4 +1,4 @@
-//! What the driver promises to transports: `Io` documents it.
+//! The driver's promises to transports, which `Io` documents.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use sockeye_driver::tuning::WRITE_SLICES;
 use sockeye_driver::{Clock, Io, WebSocket, accept_with, client};
 use sockeye_testkit::sim::*;
 
-/// How the latest call of an operation ended.
+/// The outcome of the latest call of an operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 enum Last {
     #[default]

@@ -133,7 +133,7 @@ impl ReceivingEnd {
                     assert!(input.is_empty());
                     match self.error.replace(error) {
                         Some(before) => assert_eq!(error, before),
-                        // Inflating on after a failure must not panic.
+                        // Another call to inflate after a failure must not panic.
                         None => _ = self.connection.inflate(b"\xf2\x48\xcd", true, |_| Ok(())),
                     }
                     break;

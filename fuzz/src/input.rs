@@ -43,7 +43,7 @@ impl<'d> Input<'d> {
         self.take(n)
     }
 
-    /// Returns such bytes as text.
+    /// Returns up to 127 bytes as text. The first byte says how many.
     pub(crate) fn text(&mut self) -> String {
         String::from_utf8_lossy(self.bytes()).into_owned()
     }

@@ -10,9 +10,9 @@ pub(crate) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takeover {
     None,
-    /// The last 32 KiB of the stream, which a block with BFINAL ends.
+    /// The last 32 KiB of the stream. A block with BFINAL ends the stream.
     Stream,
-    /// This many bytes of the messages, with the same end.
+    /// This many of the last bytes of the messages, but none before a block with BFINAL.
     History(usize),
 }
 

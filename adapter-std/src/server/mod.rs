@@ -51,7 +51,7 @@ pub struct Server {
 
 impl Server {
     /// Returns a server with one port, and defaults for everything else. If the name has several
-    /// addresses, the server listens on the first one that it can.
+    /// addresses, the server listens on the first address that works.
     ///
     /// # Errors
     ///
@@ -116,8 +116,8 @@ impl ServerBuilder {
     }
 
     /// Starts to listen on a TCP port. Clients that connect wait until the server
-    /// [runs](Server::run). If the name has several addresses, the server listens on the first one
-    /// that it can.
+    /// [runs](Server::run). If the name has several addresses, the server listens on the first
+    /// address that works.
     ///
     /// # Errors
     ///

@@ -117,7 +117,7 @@ impl Library {
     /// Creates work that receives the traffic.
     ///
     /// One repetition is the whole traffic: a library may inflate everything that one read
-    /// returned, so a shorter turn would pay for the following ones.
+    /// returned, so a shorter turn would also pay for messages of the turns after it.
     #[must_use]
     pub fn inflate<'t>(&self, traffic: &'t Traffic, settings: Settings) -> Work<'t> {
         let mut connection = (self.open)(Memory::new(traffic), settings);

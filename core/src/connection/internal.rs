@@ -1,4 +1,4 @@
-//! What the assembler and the session need of a connection.
+//! The methods of a connection that only the assembler and the session use.
 
 use super::Connection;
 use crate::input::RecvBuf;
@@ -22,7 +22,7 @@ impl Connection {
         Some(message)
     }
 
-    /// Notes that bytes have arrived, although none of them have been taken yet.
+    /// Records that bytes have arrived, although none of them has been consumed yet.
     pub(crate) fn handle_received(&mut self) {
         self.sender.handle_received(0);
     }

@@ -168,7 +168,7 @@ impl Response {
     }
 
     /// Returns whether [`content`](Response::content) is only a part of the body, because the body
-    /// passed the limit, was malformed, or was cut off by the end of the connection or by the
+    /// exceeded the limit, was malformed, or was cut off by the end of the connection or by the
     /// timeout.
     #[must_use]
     pub fn is_truncated(&self) -> bool {

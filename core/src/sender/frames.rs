@@ -64,7 +64,7 @@ impl Sender {
         self.check_new_message(payload.as_bytes().len())
     }
 
-    /// Compresses the payload, if it is to be compressed, and queues it.
+    /// Queues the payload, compressed if the policy or the caller requests it.
     #[inline]
     pub(super) fn write_payload(&mut self, payload: Payload<'_>) {
         let size = payload.as_bytes().len();

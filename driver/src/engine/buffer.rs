@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-/// The size of one read: 64 KiB of payload with its header. A larger buffer falls out of the cache,
-/// a smaller one costs more system calls.
+/// The size of one read: 64 KiB of payload with its header. A larger buffer would not stay in the
+/// cache, and a smaller one would cost more system calls.
 pub(crate) const READ: usize = (64 << 10) + 64;
 
 /// A frame that lacks at least this many bytes is read to its end and no further. So the next frame
@@ -65,7 +65,7 @@ impl ReadBuffer {
         self.start = self.start.saturating_add(n).min(self.end);
     }
 
-    /// Consumes `n` bytes, and releases memory before the task returns to its user.
+    /// Consumes `n` bytes, and releases memory before control returns to the application.
     #[inline]
     pub(crate) fn consume_and_release(&mut self, n: usize) {
         self.consume(n);
@@ -118,7 +118,7 @@ impl ReadBuffer {
     }
 
     /// Returns the memory to the thread and keeps no more than the unread bytes need. Call before
-    /// the task waits or returns to its user.
+    /// the task waits or control returns to the application.
     #[inline]
     pub(crate) fn release(&mut self) {
         if self.bytes.len() >= READ && self.end - self.start <= MOVE {

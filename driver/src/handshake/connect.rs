@@ -122,7 +122,8 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             ConnectError::Io(error) => Some(error),
-            // These show the text of the error that they wrap, so its source is theirs.
+            // These display the error that they wrap, so the next source is the source of that
+            // error.
             ConnectError::Url(error) => error.source(),
             ConnectError::Tls => None,
             ConnectError::Handshake(error) => error.source(),

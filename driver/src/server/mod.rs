@@ -16,7 +16,7 @@
 //! everything in the queue at once. The only queue is the core's, and no channel leads to it.
 //! Pushes that are made during the opening handshake wait in `EarlyPushes` until the 101 is sent.
 //!
-//! The modules are layers, and each imports only those before it: `registry` (the connections that
+//! The modules are layers, and each imports only earlier ones: `registry` (the connections that
 //! the server knows, and the path of a push to each), `api` (the types that applications use),
 //! `connection` (the task), `accept` (listening sockets and the accept loop), `lifecycle` (the
 //! whole server).
@@ -27,9 +27,9 @@
 //!
 //! Any thread may push, and a push that waits for room writes to the transport itself. So the
 //! transports, clocks, listeners and handlers of a server are `Send`, with any executor.
-//! [`Runtime`] lists those that nevertheless stay on their task. Connections over a
-//! transport that is not `Send` need no server: accept each with
-//! [`accept_with`](crate::accept_with) in a local task.
+//! [`Runtime`] states which of their methods only one task calls. Connections over a transport that
+//! is not `Send` need no server: accept each with [`accept_with`](crate::accept_with) in a local
+//! task.
 
 mod accept;
 mod api;

@@ -71,8 +71,8 @@ fn o8_connections_from_one_address_are_limited() {
     expect_full(server.connect());
 }
 
-/// The limit holds for a whole process and would break the other tests, so the test runs again in a
-/// process of its own. A shell sets the limit there.
+/// The limit holds for a whole process and would break the other tests. So the test runs itself in
+/// a separate process, in which a shell has set the limit.
 #[cfg(unix)]
 #[test]
 fn o8_without_file_descriptors_open_connections_work_and_accepting_resumes_later() {

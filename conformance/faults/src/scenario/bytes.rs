@@ -24,8 +24,8 @@ use crate::child::Server;
 use crate::peer::{CLOSE, PATIENCE, dial, masked, within};
 use file::{File, Script, Step};
 
-/// An answer counts as complete after this long without a byte. One that differs from the expected
-/// answer is tried once more with the longer time.
+/// An answer counts as complete after this long without a byte. A script whose answer differs from
+/// the expected one runs once more with the longer time.
 const SILENCES: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(3)];
 /// Long enough for the server to read the bytes sent before.
 const PAUSE: Duration = Duration::from_millis(60);

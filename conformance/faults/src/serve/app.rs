@@ -120,7 +120,7 @@ impl Blocking for Served {
             let waited_for = waited_for == "/wait";
             lock(&self.app.members).push(Member { client: client.clone(), waited_for });
         }
-        // Count last: a peer that waits for this number relies on what is above.
+        // Count last: a peer that waits for this count expects the steps above to be done.
         self.app.count("opened");
         self.app.fail_if_asked(client, request.path(), "open")?;
         Ok(pushed?)

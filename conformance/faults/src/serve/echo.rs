@@ -10,7 +10,7 @@ use sockeye_tokio::{Config, Policy, Upgrade};
 
 use crate::Adapter;
 
-/// Echoes on every connection, on threads of its own, until the process ends.
+/// Echoes on every connection, on separate threads, until the process ends.
 pub(super) fn start(adapter: Adapter, listener: TcpListener, config: Config) -> io::Result<()> {
     let (config, policy) = (Arc::new(config), Arc::new(super::policy()?));
     match adapter {

@@ -123,12 +123,12 @@ pub enum ServerHandshakeError {
     Head(HeadError),
     /// The request was not complete within [`Config::handshake_timeout`].
     TimedOut {
-        /// The bytes of the head that arrived.
+        /// The number of bytes of the head that arrived.
         received: usize,
     },
     /// The client closed the connection before its request was complete.
     Eof {
-        /// The bytes of the head that arrived.
+        /// The number of bytes of the head that arrived.
         received: usize,
     },
     /// This `ServerHandshake` has already returned its request.

@@ -13,7 +13,7 @@ use crate::http::Authority;
 /// A browser lets a script on any page open a WebSocket to any server, sends the user's cookies
 /// with the request, and names the page in `Origin`. The server has to check it. Other clients send
 /// no `Origin`, or one of their choice, so every variant accepts a request without it: this check
-/// protects users of browsers, it does not authenticate clients.
+/// protects users of browsers, but does not authenticate clients.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Origins {
     /// Any page may connect.

@@ -258,7 +258,8 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // It shows the text of the error that it wraps, so its source is that error's.
+            // This variant displays the error that it wraps, so the next source is the source of
+            // that error.
             Failure::Error(error) => error.source(),
             Failure::Panic(_) => None,
         }

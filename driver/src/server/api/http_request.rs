@@ -82,7 +82,8 @@ impl fmt::Display for HttpBodyError {
 impl std::error::Error for HttpBodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // It shows the text of the error that it wraps, so its source is that error's.
+            // This variant displays the error that it wraps, so the next source is the source of
+            // that error.
             HttpBodyError::Body(error) => error.source(),
             HttpBodyError::TimedOut => None,
             HttpBodyError::Io(error) => Some(error),

@@ -46,8 +46,8 @@ pub(crate) fn report_failure<H: Handler>(handler: &H, client: &Client, failure: 
     let _ = catch_panic(|| handler.failed(client, failure));
 }
 
-/// Turns a panic of a connection's task into the end of that task. Some executors would otherwise
-/// end with it.
+/// Turns a panic of a connection's task into the end of that task. Otherwise the panic would end
+/// some executors.
 pub(crate) fn isolate_panics(task: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send {
     // Boxed: a future that is moved into another one takes up its size twice.
     let mut task = Box::pin(task);

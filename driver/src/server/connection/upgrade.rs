@@ -115,8 +115,8 @@ async fn send_response<I: Io, C: Clock>(
     Some((request, subprotocol))
 }
 
-/// Asks the application, or the port's policy, whether to accept a request. Returns the response to
-/// a refused one as the error.
+/// Asks the application, or the port's policy, whether to accept a request. If not, returns the
+/// response that refuses it as the error.
 async fn decide<H: Handler>(handler: &H, client: &Client, upgrade: &Upgrade) -> Result<Acceptance, Response> {
     let failed = |failure| {
         report_failure(handler, client, &failure);

@@ -220,7 +220,8 @@ impl Entry {
         }
     }
 
-    /// The application decides on a handshake: keeps pushes from here on until the 101 is sent.
+    /// Begins the handshake phase, because the application decides on a request: from here on,
+    /// keeps pushes until the 101 is sent.
     pub(crate) fn begin_handshake(&self) {
         let early = Box::new(EarlyPushes::new(Sender::server(self.port.config.clone())));
         let mut phase = lock(&self.phase);
@@ -228,7 +229,7 @@ impl Entry {
         *phase = Phase::Handshake(waker, early);
     }
 
-    /// The handshake failed: drops the pushes that waited for it.
+    /// Drops the pushes that waited for the handshake, because it failed.
     pub(crate) fn fail_handshake(&self) {
         self.set_status(Status::HandshakeFailed);
         let mut phase = lock(&self.phase);
@@ -243,8 +244,8 @@ impl Entry {
         drop(old);
     }
 
-    /// The 101 has been sent: delivers the pushes that waited for it, then lets others through.
-    /// Returns the deferred functions.
+    /// Begins the open phase, because the 101 has been sent: delivers the pushes that waited for
+    /// it, then lets others through. Returns the deferred functions.
     pub(crate) fn open(&self, target: Arc<dyn PushTarget>, subprotocol: Option<String>) -> Vec<Deferred> {
         if let Some(subprotocol) = subprotocol {
             let _ = self.subprotocol.set(subprotocol.into_boxed_str());
@@ -265,7 +266,7 @@ impl Entry {
         deferred
     }
 
-    /// The connection has ended: drops the entry's reference to its transport.
+    /// Drops the entry's reference to the transport, because the connection has ended.
     pub(crate) fn end(&self) {
         if self.status.load(Ordering::Acquire) == Status::Active.as_u8() {
             self.set_status(Status::Closing);

@@ -240,8 +240,8 @@ fn a_message_that_ends_without_an_empty_block_is_corrupt() {
     }
 }
 
-/// Returns a block with dynamic codes whose end-of-block code is completed by the ones of the tail:
-/// by the first `end` of them, or if `late`, by the `end` of them that follow the first three.
+/// Returns a block with dynamic codes. Its end-of-block code lacks `end` one-bits, which the tail
+/// supplies: the first ones of the tail or, if `late`, those after the first three.
 fn completed_by_the_tail(last: bool, end: usize, late: bool) -> Vec<u8> {
     // The code for lengths: 17 (zeros) is 0, and 0 to 15 have five bits. The lengths of the
     // literals: 1, 2 and so on, and the last one twice.
