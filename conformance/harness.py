@@ -22,7 +22,7 @@ ROOT = os.path.dirname(HERE)
 TARGET = os.path.join(ROOT, "target", "conformance")
 ADAPTERS = ("tokio", "smol", "std")
 
-# What section 9 of Autobahn|Testsuite needs: 16 MiB frames, 65,536 fragments in a message.
+# The limits that section 9 of Autobahn|Testsuite needs: 16 MiB frames, 65,536 fragments in a message.
 RAISED_LIMITS = ["--max-frame", str(16 << 20), "--max-message", str(64 << 20), "--max-fragments", "100000"]
 
 

@@ -1,5 +1,5 @@
-"""permessage-deflate (RFC 7692) for either end: the rules of its parameters, connections that compress with zlib and check
-every bit that comes back, and test messages.
+"""permessage-deflate (RFC 7692) for either end: the rules of its parameters, test messages, and connections that compress with
+zlib and check every bit of the answers.
 """
 
 import json

@@ -82,7 +82,7 @@ def expected_offer(bits, takeover):
 
 
 def windows(report, client, log, full):
-    """Gives every answer to the offers of clients with all settings, and talks over each connection."""
+    """Sends every answer to the offers of clients with all settings, and talks over each connection."""
     for bits, takeover in itertools.product(WINDOWS, (True, False)):
         options = ["--compress", "--window-bits", str(bits), *([] if takeover else ["--no-context-takeover"])]
         offer = expected_offer(bits, takeover)

@@ -6,7 +6,7 @@ inflater checks every distance.
 
 
 class Corrupt(Exception):
-    """Not a deflate stream, or a distance to before its beginning."""
+    """The error for bytes that are not a deflate stream, or a distance that reaches before its beginning."""
 
 
 def code_of(lengths):

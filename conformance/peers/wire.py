@@ -1,4 +1,4 @@
-"""A WebSocket peer on a plain socket: it builds and reads frames by its own code, by RFC 6455."""
+"""A WebSocket peer on a plain socket. It builds and reads frames with its own code, written from RFC 6455."""
 
 import re
 import socket

@@ -142,7 +142,7 @@ mod tests {
     fn answer(message: &str) -> Value {
         match Dispatcher(Echo).handle(message.as_bytes()) {
             Incoming::Request { answer } => serde_json::from_str(&answer).unwrap(),
-            other => panic!("no answer but {other:?}"),
+            other => panic!("{other:?} is not an answer"),
         }
     }
 
