@@ -92,6 +92,7 @@ fn h5_a_client_that_resets_in_its_body_or_before_its_response_is_forgotten() {
         world.send(&pipe, request);
         assert_eq!(world.server.connections().len(), 1);
         pipe.reset();
+        world.wait(1);
         // A blocked write may not notice the reset. Its deadline applies then.
         world.wait(30_000);
         assert_eq!(world.server.connections(), [], "{}", request.escape_ascii());
