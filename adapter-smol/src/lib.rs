@@ -39,8 +39,8 @@
 //! the I/O loop and the documentation of [`WebSocket`], and [`protocol`] the protocol. This
 //! crate re-exports everything that an application needs from both.
 //!
-//! Libraries for a subprotocol, such as JSON-RPC, run over these connections and over blocking ones:
-//! see [`protocol::channel`].
+//! Libraries for a subprotocol, such as JSON-RPC, run over these connections and over blocking
+//! ones: see [`protocol::channel`].
 //!
 //! Every operation is cancel safe and works in `future::or`, for instance with a timer.
 //!

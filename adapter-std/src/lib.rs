@@ -44,8 +44,8 @@
 //! within [`Config::close_timeout`] ends the connection. The connections of a `Server` are not
 //! affected, because their sockets do not block.
 //!
-//! Libraries that are generic over [`Channel`](protocol::channel::Channel) run over these connections
-//! too. [`block_on`] runs their futures:
+//! Libraries that are generic over [`Channel`](protocol::channel::Channel) run over these
+//! connections too. [`block_on`] runs their futures:
 //!
 //! ```no_run
 //! use sockeye_std::protocol::channel::Channel;

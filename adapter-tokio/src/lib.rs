@@ -37,8 +37,8 @@
 //! documentation of [`WebSocket`], and [`protocol`] the protocol. This crate re-exports everything
 //! that an application needs from both.
 //!
-//! Libraries for a subprotocol, such as JSON-RPC, run over these connections and over blocking ones:
-//! see [`protocol::channel`].
+//! Libraries for a subprotocol, such as JSON-RPC, run over these connections and over blocking
+//! ones: see [`protocol::channel`].
 //!
 //! Every operation is cancel safe and works in `select!` and `timeout`.
 //!

@@ -66,8 +66,8 @@ pub struct Config {
     /// The time without traffic after which the connection is closed with 1001. Default: none.
     ///
     /// Traffic is bytes in either direction: those that arrive, and queued ones that the transport
-    /// takes. A peer that only reads is not idle. A transport takes bytes for a dead peer too, until
-    /// its buffers are full; [`keepalive`](Config#structfield.keepalive) detects such a peer.
+    /// takes. A peer that only reads is not idle. A transport takes bytes for a dead peer too,
+    /// until its buffers are full; [`keepalive`](Config#structfield.keepalive) detects such a peer.
     ///
     /// The connection checks four times within the timeout, so it closes at most a quarter of the
     /// timeout late, and never early.

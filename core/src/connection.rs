@@ -174,8 +174,8 @@ impl Connection {
     /// has failed (RFC 6455 7.1.1, 7.1.7).
     ///
     /// Then continue to read until the input ends, so that the peer can read what was written, and
-    /// call [`handle_eof`](Connection::handle_eof). The connection discards the input. It is
-    /// [`State::Closed`] without that end after [`Config::close_timeout`], or if the peer sends more
+    /// call [`handle_eof`](Connection::handle_eof). The connection discards the input. Even without
+    /// that end, it is [`State::Closed`] after [`Config::close_timeout`], or if the peer sends more
     /// than 8 MiB.
     #[must_use]
     pub fn wants_shutdown(&self) -> bool {

@@ -91,7 +91,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-// Neither a peer's bytes nor a wrong call may cause a panic. These lints deny the ways to write one.
+// Neither a peer's bytes nor a wrong call may cause a panic. These lints deny every way to write
+// one.
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,

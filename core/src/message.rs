@@ -186,8 +186,8 @@ impl fmt::Debug for MessageRef<'_> {
 
 /// A message to be sent, which borrows or owns its data.
 ///
-/// Strings, slices, vectors, [`Bytes`], [`ByteString`] and messages convert to it. A server does not
-/// copy a large payload that owns its data.
+/// Strings, slices, vectors, [`Bytes`], [`ByteString`] and messages convert to it. A server does
+/// not copy a large payload that owns its data.
 ///
 /// ```
 /// use sockeye_core::{Bytes, MessageKind, Payload};

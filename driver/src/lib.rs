@@ -55,8 +55,8 @@
 //!
 //! An adapter brings Sockeye to a runtime or a transport. It contains no rule of the protocol:
 //!
-//! 1. Implement [`Io`] for the streams of the runtime and [`Clock`] for its timers. Each trait states
-//!    its contract and shows an implementation.
+//! 1. Implement [`Io`] for the streams of the runtime and [`Clock`] for its timers. Each trait
+//!    states its contract and shows an implementation.
 //! 2. Run the checks of the module `conformance` on both in a test (feature `conformance`).
 //! 3. Wrap [`accept_with`], [`read_upgrade`] and [`client_with`] in functions that take a stream:
 //!

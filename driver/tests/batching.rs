@@ -4,7 +4,7 @@ use sockeye_core::{CloseCode, Config, Message, MessageKind, Opcode, Prepared};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
-/// Ten messages of a client, in one piece.
+/// Returns ten messages of a client, in one piece.
 fn ten() -> Vec<u8> {
     (0..10).flat_map(|i| client_frame(Opcode::Binary, &payload(i, 100))).collect()
 }

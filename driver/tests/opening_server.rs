@@ -25,7 +25,7 @@ async fn accept(io: Pipe, time: Time) -> Opened {
     .await
 }
 
-/// Transports that make the handshake wait.
+/// Returns the capacities and faults of transports that make the handshake wait.
 fn bad_transports() -> Vec<(usize, Faults)> {
     let first = Faults { pending: Pending::First, ..Faults::default() };
     vec![

@@ -1,5 +1,5 @@
-//! A library that is written once runs over every connection: `json_rpc` on tokio, smol and threads,
-//! with a transport that is not `Send`, and in a server's handler.
+//! A library that is written once runs over every connection: `json_rpc` on tokio, smol and
+//! threads, with a transport that is not `Send`, and in a server's handler.
 
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;

@@ -68,8 +68,8 @@ impl Session {
         self
     }
 
-    /// Delivers messages as [`SessionEvent::Part`](super::SessionEvent::Part) while they arrive, for
-    /// messages that are too long to hold.
+    /// Delivers messages as [`SessionEvent::Part`](super::SessionEvent::Part) while they arrive,
+    /// for messages that are too long to hold.
     #[must_use]
     pub fn with_parts(mut self) -> Self {
         self.delivery.in_parts = true;

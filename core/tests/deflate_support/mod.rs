@@ -12,13 +12,13 @@ pub(crate) fn always() -> Deflate {
     Deflate::new().policy(CompressionPolicy::Always)
 }
 
-/// An end with these settings. Its peer has the defaults.
+/// Returns an end with these settings. Its peer has the defaults.
 pub(crate) fn deflating(server: bool, settings: Deflate) -> End {
     deflating_with(server, Config::new().max_send_size(u64::MAX).deflate(settings))
 }
 
-/// An end with this configuration, which must contain settings for compression. Its peer has the
-/// defaults.
+/// Returns an end with this configuration, which must contain settings for compression. Its peer
+/// has the defaults.
 pub(crate) fn deflating_with(server: bool, config: Config) -> End {
     let settings = config.deflate.clone().unwrap();
     let (at_server, at_client) = match server {

@@ -13,7 +13,7 @@ fn open(config: Config) -> End {
     End::new(Session::opened(Connection::server(config.clone()), config), App::Echo)
 }
 
-/// A binary message of `len` bytes, masked with zeros.
+/// Returns a binary message of `len` bytes, masked with zeros.
 fn message(len: u16) -> Vec<u8> {
     let mut bytes = vec![0x82, 0xfe];
     bytes.extend(len.to_be_bytes());

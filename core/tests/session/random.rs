@@ -44,7 +44,7 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
     prop::collection::vec(call, 0..200)
 }
 
-/// Valid traffic of a client, with one byte changed at `at`.
+/// Returns valid traffic of a client, with the byte at `at` changed.
 fn traffic(at: usize, to: u8) -> Vec<u8> {
     let mut bytes = [
         b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -215,8 +215,8 @@ pub unsafe extern "C" fn sockeye_close(handle: *mut Handle, code: u16) -> bool {
 ///
 /// # Safety
 ///
-/// `handle` comes from [`sockeye_server`], has not been freed, and no other thread uses it. `len` points
-/// to a `size_t`.
+/// `handle` comes from [`sockeye_server`], has not been freed, and no other thread uses it. `len`
+/// points to a `size_t`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sockeye_poll_transmit(handle: *mut Handle, len: *mut usize) -> *const u8 {
     // SAFETY: the caller passes a session, and a pointer to its variable.
@@ -230,8 +230,8 @@ pub unsafe extern "C" fn sockeye_poll_transmit(handle: *mut Handle, len: *mut us
 ///
 /// # Safety
 ///
-/// `handle` comes from [`sockeye_server`], has not been freed, and no other thread uses it. `data` points
-/// to `len` bytes, which may be those of the event.
+/// `handle` comes from [`sockeye_server`], has not been freed, and no other thread uses it. `data`
+/// points to `len` bytes, which may be those of the event.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sockeye_send(
     handle: *mut Handle,
@@ -239,8 +239,8 @@ pub unsafe extern "C" fn sockeye_send(
     data: *const u8,
     len: usize,
 ) -> bool {
-    // SAFETY: the caller passes a session, and `len` bytes. They may lie in the session's message, which
-    // nothing here changes.
+    // SAFETY: the caller passes a session, and `len` bytes. They may lie in the session's message,
+    // which nothing here changes.
     let (handle, data) = unsafe { (borrow(handle), borrow_bytes(data, len)) };
     if !is_text {
         return handle.session.send(data).is_ok();

@@ -3,11 +3,11 @@
 //! - `Available`: the proof that a backend is compiled in. Settings carry it, so without a backend
 //!   they cannot be created.
 //! - `Encoder`: raw deflate (RFC 1951), in parts. Each part ends on a byte boundary with the empty
-//!   stored block, whose last four bytes are `00 00 ff ff`. No distance reaches beyond the encoder's
-//!   window, or before the history it was reset with.
+//!   stored block, whose last four bytes are `00 00 ff ff`. No distance reaches beyond the
+//!   encoder's window, or before the history it was reset with.
 //! - `Decoder`: raw inflate into any amount of room, and a check that a message ends where a block
-//!   ends. RFC 7692 7.2.3.4 allows a message to have blocks with BFINAL. Another stream, which cannot
-//!   refer back, begins at the next byte boundary after such a block.
+//!   ends. RFC 7692 7.2.3.4 allows a message to have blocks with BFINAL. Another stream, which
+//!   cannot refer back, begins at the next byte boundary after such a block.
 
 #[cfg(all(feature = "deflate", any(not(feature = "zlib-rs"), test)))]
 mod miniz;

@@ -84,7 +84,7 @@ impl Upgrade {
     /// # Errors
     ///
     /// Returns [`SubprotocolNotOffered`] if the client did not offer the chosen subprotocol. The
-    /// error returns the `Upgrade`, which still has to be answered.
+    /// error holds the `Upgrade`, which still has to be answered.
     pub fn accept(self, accept: &Accept, config: Arc<Config>) -> Result<Accepted, SubprotocolNotOffered> {
         let mut accepted = self.accept_parts(accept, config)?;
         accepted.connection.queue_head(&accepted.response.encode());
