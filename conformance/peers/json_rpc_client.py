@@ -1,4 +1,4 @@
-"""Calls the example `json_rpc` with the client of websockets for Python, and is called by it.
+"""Calls the example `json_rpc` with the client of websockets for Python, and answers the calls of the example.
 
 python json_rpc_client.py URL
 

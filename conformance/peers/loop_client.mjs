@@ -11,7 +11,7 @@ import WebSocket from 'ws';
 
 const [url, certificate] = process.argv.slice(2);
 const options = { perMessageDeflate: false, ...(certificate && { ca: readFileSync(certificate) }) };
-// Far less than the 10 s of a closing handshake that one end does not notice.
+// Far less than 10 s, which a closing handshake takes if one end does not notice it.
 const prompt = 3000;
 // The first one alone exceeds the high-water mark of 64 KiB, and the short ones do together.
 const messages = ['a'.repeat(70_000), 'hi', 'b'.repeat(200_000), ...Array(60).fill('c'.repeat(2000)), '', 'd'.repeat(1 << 20)];

@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed
 
 URL = sys.argv[1]
 TLS = {"ssl": ssl.create_default_context(cafile=sys.argv[2])} if len(sys.argv) > 2 else {}
-# Far less than the 10 s of a closing handshake that one end does not notice.
+# Far less than 10 s, which a closing handshake takes if one end does not notice it.
 PROMPT = 3.0
-# The first one alone exceeds the high-water mark of 64 KiB, and each run of short ones does after it.
+# The first one alone exceeds the high-water mark of 64 KiB, and so does each run of short ones after it.
 MESSAGES = [b"a" * 70_000, "hi", "b" * 200_000, *["c" * 2000] * 60, b"", b"d" * (1 << 20), "end"]
 
 
