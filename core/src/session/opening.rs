@@ -99,7 +99,7 @@ impl Session {
         let response = self.dated(response);
         let Phase::Exchange(exchange) = &mut self.phase else { return };
         let (response, keeps_alive) = exchange.finish(response, is_last);
-        // A failure of the body that has not been reported is no news after the response.
+        // After the response, a failure of the body need not be reported any more.
         self.failure = None;
         self.write_response(response);
         self.phase =

@@ -246,7 +246,7 @@ impl Open {
             return self.handle_end_of_input(eof);
         }
         if state == State::Open && !delivery.while_full && !self.connection.is_writable() {
-            // New input shows that the peer is alive, though it is not processed yet.
+            // New input shows that the peer is alive, even if it is not processed yet.
             let waiting = input.remaining().len();
             if waiting > core::mem::replace(&mut self.waiting, waiting) {
                 self.connection.handle_received();

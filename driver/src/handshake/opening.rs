@@ -232,7 +232,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
     /// time to read it.
     pub(crate) async fn finish(mut self) -> io::Result<()> {
         if !self.session.is_ending() {
-            // No response is owed: a request that arrives now would wait without end.
+            // No response is due, so a request that arrives now would wait forever.
             self.session.abort();
         }
         while !matches!(self.next_event().await?, OpeningEvent::Ended) {}
