@@ -100,6 +100,20 @@ fn h5_a_client_that_resets_in_its_body_or_before_its_response_is_forgotten() {
 }
 
 #[test]
+fn h5_a_response_that_waits_in_a_buffering_transport_has_the_same_deadline() {
+    let mut world = World::new(Config::new());
+    let faults = Faults { buffer: 1 << 20, ..Faults::default() };
+    let pipe = world.connector.connect(10, faults);
+    world.send(&pipe, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    world.wait(29_999);
+    assert_eq!(world.server.connections().len(), 1);
+    world.wait(1);
+    // Closing the transport may block as well, for two seconds at most.
+    world.wait(2_000);
+    assert_eq!(world.server.connections(), []);
+}
+
+#[test]
 fn h5_a_client_that_does_not_read_the_100_is_closed_at_the_body_timeout() {
     let mut world = World::new(Config::new());
     let get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -190,6 +190,8 @@ impl Io for Pipe {
         rx.reader = None;
         if rx.bytes.is_empty() {
             if rx.reset {
+                // Like Linux: a reset is reported once, and later reads return EOF.
+                (rx.reset, rx.end) = (false, true);
                 return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
             }
             if rx.end {
