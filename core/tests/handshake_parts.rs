@@ -171,7 +171,7 @@ fn h17_a_refused_extended_connect_gets_no_field_that_http_2_forbids() {
 }
 
 #[test]
-fn h17_t7_origins_are_held_against_the_authority_of_an_extended_connect() {
+fn h17_t7_the_origin_of_an_extended_connect_is_compared_with_its_authority() {
     let policy = Policy::new().origins(Origins::default());
     for (origin, allowed) in [("https://example.com:8443", true), ("https://evil.example", false)] {
         let upgrade = Upgrade::new(extended(&[("sec-websocket-version", "13"), ("origin", origin)])).unwrap();

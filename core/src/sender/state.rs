@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_of_states_allows_what_it_should() {
+    fn every_pair_of_states_permits_the_listed_calls() {
         for (handshake, _) in HANDSHAKE {
             for (transport, _) in TRANSPORT {
                 let closing = Closing { handshake, transport };

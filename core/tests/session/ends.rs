@@ -66,7 +66,7 @@ fn an_abort_ends_the_session_in_every_phase() {
 }
 
 #[test]
-fn a_refused_peer_is_discarded_within_bounds_of_bytes() {
+fn the_input_of_a_refused_peer_is_limited_in_bytes() {
     let mut server = End::server(Config::new());
     server.receive(b"nonsense\r\n\r\n");
     server.write_all();
@@ -100,7 +100,7 @@ fn t50_a_failed_peer_is_discarded_within_bounds_of_bytes() {
 }
 
 #[test]
-fn a_refused_peer_is_discarded_within_bounds_of_time() {
+fn the_input_of_a_refused_peer_is_limited_in_time() {
     let mut server = End::server(Config::new());
     server.receive(b"nonsense\r\n\r\n");
     server.write_all();

@@ -64,7 +64,7 @@ fn a_body_is_delivered_as_it_arrives() {
 }
 
 #[test]
-fn a_body_that_was_not_read_costs_the_connection() {
+fn a_connection_ends_if_the_body_of_a_request_was_not_read() {
     let mut server = http_server(App::Echo);
     server.receive(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n");
     let written = server.write_all();
@@ -172,7 +172,7 @@ fn a_connection_waits_for_its_next_request_and_then_gives_the_head_its_own_time(
 }
 
 #[test]
-fn a_client_that_does_not_read_its_responses_is_not_listened_to() {
+fn further_requests_wait_until_the_client_reads_its_responses() {
     let mut server = http_server(App::Echo);
     server.receive(&[GET, GET].concat());
     assert_eq!(server.log(), ["request GET /page"]);

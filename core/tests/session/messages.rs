@@ -36,7 +36,7 @@ fn a_message_is_taken_only_while_there_is_room_for_an_answer() {
 }
 
 #[test]
-fn input_that_waits_for_room_shows_that_the_peer_lives() {
+fn new_input_that_waits_for_room_counts_as_activity() {
     let mut server = open(Config::new().high_water_mark(10).idle_timeout(Duration::from_secs(4)));
     server.at(Duration::ZERO);
     server.receive(&message(200));
