@@ -60,7 +60,7 @@ pub enum Incoming {
     Response {
         /// The id of the call.
         id: u64,
-        /// What the method returned.
+        /// The result of the method.
         result: Result<Value, RpcError>,
     },
 }

@@ -51,7 +51,7 @@ enum Entry {
 struct World {
     now: Instant,
     random: Random,
-    /// What happens next, by time and then in the order of planning.
+    /// The planned steps, by time and then in the order of planning.
     agenda: BTreeMap<(Instant, u64), (usize, Entry)>,
     planned: u64,
     /// The client of link `n` is end `2 * n`, and its server is the next one.
