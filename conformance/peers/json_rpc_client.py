@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 
 from websockets.asyncio.client import connect
 
+import checks
+
 URL = sys.argv[1]
 
 
@@ -101,15 +103,4 @@ CHECKS = [
 ]
 
 
-async def main():
-    for name, body in CHECKS:
-        try:
-            await asyncio.wait_for(body(), 20)
-            print(f"ok\t{name}", flush=True)
-        except Exception as error:  # any error is the result of the check
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            print(f"not ok\t{name}\t{reason}", flush=True)
-    print(f"done\t{len(CHECKS)}", flush=True)
-
-
-asyncio.run(main())
+asyncio.run(checks.run(CHECKS))

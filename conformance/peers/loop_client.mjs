@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import WebSocket from 'ws';
+import { check, printDone } from './checks.mjs';
 
 const [url, certificate] = process.argv.slice(2);
 const options = { perMessageDeflate: false, ...(certificate && { ca: readFileSync(certificate) }) };
@@ -16,7 +17,6 @@ const prompt = 3000;
 // The first one alone exceeds the high-water mark of 64 KiB, and the short ones do together.
 const messages = ['a'.repeat(70_000), 'hi', 'b'.repeat(200_000), ...Array(60).fill('c'.repeat(2000)), '', 'd'.repeat(1 << 20)];
 const opened = [];
-let done = 0;
 
 async function open() {
   const socket = new WebSocket(url, options);
@@ -28,21 +28,6 @@ async function open() {
   socket.closed = new Promise((resolve) => socket.on('close', (code) => resolve(code)));
   await once(socket, 'open');
   return socket;
-}
-
-async function check(name, body) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error('no answer within 20 s')), 20_000);
-  });
-  try {
-    await Promise.race([body(), late]);
-    console.log(`ok\t${name}`);
-  } catch (error) {
-    console.log(`not ok\t${name}\t${String(error.message).replaceAll(/\s+/g, ' ').slice(0, 300)}`);
-  }
-  clearTimeout(timer);
-  done += 1;
 }
 
 await check('messages above the mark, pipelined, and a close in the same run of bytes', async () => {
@@ -84,4 +69,4 @@ await check('50 connections at a time', async () => {
 });
 
 for (const socket of opened) socket.terminate();
-console.log(`done\t${done}`);
+printDone();

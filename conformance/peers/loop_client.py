@@ -14,6 +14,8 @@ import time
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+import checks
+
 URL = sys.argv[1]
 TLS = {"ssl": ssl.create_default_context(cafile=sys.argv[2])} if len(sys.argv) > 2 else {}
 # Far less than 10 s, which a closing handshake takes if one end does not notice it.
@@ -90,15 +92,4 @@ CHECKS = [
 ]
 
 
-async def main():
-    for name, body in CHECKS:
-        try:
-            await asyncio.wait_for(body(), 20)
-            print(f"ok\t{name}", flush=True)
-        except Exception as error:  # any error is the result of the check
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            print(f"not ok\t{name}\t{reason}", flush=True)
-    print(f"done\t{len(CHECKS)}", flush=True)
-
-
-asyncio.run(main())
+asyncio.run(checks.run(CHECKS))

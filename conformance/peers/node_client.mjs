@@ -7,25 +7,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import WebSocket from 'ws';
+import { check, printDone } from './checks.mjs';
 
 const [url, known, compression] = process.argv.slice(2);
 const compress = compression === 'compress';
-let done = 0;
-
-async function check(name, body) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error('no answer within 20 s')), 20_000);
-  });
-  try {
-    await Promise.race([body(), late]);
-    console.log(`ok\t${name}`);
-  } catch (error) {
-    console.log(`not ok\t${name}\t${String(error.message).replaceAll(/\s+/g, ' ').slice(0, 300)}`);
-  }
-  clearTimeout(timer);
-  done += 1;
-}
 
 const opened = [];
 
@@ -229,4 +214,4 @@ await check('a message of exactly the limit', async () => {
 });
 
 for (const socket of opened) socket.terminate();
-console.log(`done\t${done}`);
+printDone();

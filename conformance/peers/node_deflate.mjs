@@ -9,6 +9,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import WebSocket, { WebSocketServer } from 'ws';
+import { check, printDone } from './checks.mjs';
 
 const [role, url] = process.argv.slice(2);
 const windows = [8, 9, 12, 15];
@@ -26,26 +27,10 @@ const combinations = windows.flatMap((serverMaxWindowBits) =>
     ),
   ),
 );
-let done = 0;
 
 function nameOf({ serverMaxWindowBits, clientMaxWindowBits, serverNoContextTakeover, clientNoContextTakeover }) {
   const kept = (off) => (off ? '' : ' kept');
   return `server ${serverMaxWindowBits}${kept(serverNoContextTakeover)}, client ${clientMaxWindowBits}${kept(clientNoContextTakeover)}`;
-}
-
-async function check(name, body) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error('no answer within 20 s')), 20_000);
-  });
-  try {
-    await Promise.race([body(), late]);
-    console.log(`ok\t${name}`);
-  } catch (error) {
-    console.log(`not ok\t${name}\t${String(error.message).replaceAll(/\s+/g, ' ').slice(0, 300)}`);
-  }
-  clearTimeout(timer);
-  done += 1;
 }
 
 function noise(size, seed) {
@@ -129,7 +114,7 @@ if (role === 'client') {
       await talk(socket);
     });
   }
-  console.log(`done\t${done}`);
+  printDone();
 } else {
   const server = createServer();
   server.on('upgrade', async (request, stream, head) => {
@@ -144,7 +129,7 @@ if (role === 'client') {
       socket.close(1000);
       await socket.closed;
       if (pathname === '/updateReports') {
-        console.log(`done\t${done}`);
+        printDone();
         server.close();
       }
     } else {

@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+import checks
+
 URL, KNOWN, COMPRESSION = sys.argv[1:4]
 COMPRESS = COMPRESSION == "compress"
 SIZES = [0, 1, 125, 126, 65535, 65536, 1 << 20]
@@ -200,20 +202,4 @@ async def exactly_the_limit():
         await echoes(connection, data_of(2 << 20))
 
 
-def reason_of(error):
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
-
-
-async def main():
-    for name, body in CHECKS:
-        try:
-            await asyncio.wait_for(body(), 20)
-            print(f"ok\t{name}", flush=True)
-        except Exception as error:  # any error is the result of the check
-            print(f"not ok\t{name}\t{reason_of(error)}", flush=True)
-    print(f"done\t{len(CHECKS)}", flush=True)
-
-
-asyncio.run(main())
+asyncio.run(checks.run(CHECKS))

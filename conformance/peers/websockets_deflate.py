@@ -21,6 +21,8 @@ from websockets.extensions.permessage_deflate import (
     ServerPerMessageDeflateFactory,
 )
 
+import checks
+
 ROLE, *REST = sys.argv[1:]
 # websockets cannot send with a window of 8 bits.
 SERVER, CLIENT = ((9, 12, 15), (8, 9, 12, 15)) if ROLE == "server" else ((8, 9, 12, 15), (9, 12, 15))
@@ -33,7 +35,6 @@ COMBINATIONS = [
     }
     for server, client, server_off, client_off in itertools.product(SERVER, CLIENT, (False, True), (False, True))
 ]
-DONE = 0
 
 JSON = json.dumps([{"id": i, "river": ("Tana", "Teno", "Tay")[i % 3], "up": i % 2 > 0} for i in range(4000)])
 MESSAGES = [
@@ -87,17 +88,10 @@ async def talk(connection):
 
 
 async def check(combination, body):
-    global DONE
     kept = {off: "" if combination[off] else " kept" for off in combination if off.endswith("takeover")}
     name = f"server {combination['server_max_window_bits']}{kept['server_no_context_takeover']}, "
     name += f"client {combination['client_max_window_bits']}{kept['client_no_context_takeover']}"
-    try:
-        await asyncio.wait_for(body, 20)
-        print(f"ok\t{name}", flush=True)
-    except Exception as error:  # any error is the result of the check
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        print(f"not ok\t{name}\t{reason}", flush=True)
-    DONE += 1
+    await checks.check(name, body)
 
 
 async def client(url):
@@ -110,7 +104,7 @@ async def client(url):
 
     for combination in COMBINATIONS:
         await check(combination, one(combination))
-    print(f"done\t{DONE}", flush=True)
+    checks.print_done()
 
 
 class InTurn(ServerPerMessageDeflateFactory):
@@ -131,7 +125,7 @@ async def server():
     async def handle(connection):
         path = connection.request.path
         if path.startswith("/runCase"):
-            await check(COMBINATIONS[DONE], talk(connection))
+            await check(COMBINATIONS[checks.done], talk(connection))
             return
         if path == "/getCaseCount":
             await connection.send(str(len(COMBINATIONS)))
@@ -143,7 +137,7 @@ async def server():
     async with serve(handle, "127.0.0.1", 0, **options) as listener:
         print(f"listening on ws://127.0.0.1:{listener.sockets[0].getsockname()[1]}", flush=True)
         await finished.wait()
-    print(f"done\t{DONE}", flush=True)
+    checks.print_done()
 
 
 asyncio.run(client(*REST) if ROLE == "client" else server())

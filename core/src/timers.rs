@@ -14,7 +14,7 @@ const MIN_PING_INTERVAL: Duration = Duration::from_millis(1);
 /// The timers of a connection.
 ///
 /// An event does not read a clock: it sets a flag, and the connection asks for the time at once.
-/// The next [`handle_timeout`](Timers::handle_timeout) gives the event its timestamp.
+/// The next [`handle_timeout`](Timers::handle_timeout) notes the time of the event.
 #[derive(Debug)]
 pub(crate) struct Timers {
     idle_check: Deadline,

@@ -8,8 +8,8 @@ use crate::frame::OutgoingFrame;
 use crate::message::Payload;
 use crate::prepared::Prepared;
 
-/// Before [`SessionEvent::Open`](super::SessionEvent::Open) all of these return
-/// [`SendError::NotOpen`].
+/// Before [`SessionEvent::Open`](super::SessionEvent::Open) all of these except
+/// [`abort`](Session::abort) return [`SendError::NotOpen`].
 impl Session {
     /// Queues a message. See [`Connection::send`].
     ///
