@@ -62,6 +62,10 @@ pub struct Config {
     /// The time for the whole opening handshake, even if the peer keeps sending. Default: 10 s.
     pub handshake_timeout: Duration,
     /// The time for the closing handshake and the end of the transport after it. Default: 10 s.
+    ///
+    /// The application learns of the end when the closing handshake is complete. What is left is
+    /// the end of the transport. A client waits for it for at most 250 ms, and an endpoint that has
+    /// failed the connection for at most two seconds.
     pub close_timeout: Duration,
     /// The time without traffic after which the connection is closed with 1001. Default: none.
     ///

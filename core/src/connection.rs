@@ -175,11 +175,25 @@ impl Connection {
     ///
     /// Then continue to read until the input ends, so that the peer can read what was written, and
     /// call [`handle_eof`](Connection::handle_eof). The connection discards the input. Even without
-    /// that end, it is [`State::Closed`] after [`Config::close_timeout`], or if the peer sends more
-    /// than 8 MiB.
+    /// that end, it is [`State::Closed`] after [`Config::close_timeout`], two seconds after a
+    /// failure, or if the peer sends more than 8 MiB. A client does not close its side after the
+    /// closing handshake: it waits 250 ms for the server to do so, then it is [`State::Closed`].
     #[must_use]
     pub fn wants_shutdown(&self) -> bool {
         self.sender.wants_shutdown()
+    }
+
+    /// Returns whether the connection is over for the application: the closing handshake is
+    /// complete or the connection has failed, and everything is written; or the state is
+    /// [`State::Closed`].
+    ///
+    /// No message arrives from then on, and [`close_info`](Connection::close_info) is final unless
+    /// the transport breaks. Only the end of the transport is left, and the peer may delay that for
+    /// [`Config::close_timeout`]. So report the end to the application now, and close the transport
+    /// afterwards.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.sender.is_finished()
     }
 
     /// Returns how the connection ended or is ending; `None` while it is open.

@@ -1,4 +1,9 @@
-//! The bound on input that is read only to be discarded.
+//! The bounds on input that is read only to be discarded.
+
+use core::time::Duration;
+
+/// The time for which an endpoint that has sent its last word to a peer at fault discards input.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// The limit in bytes on discarded input.
 ///

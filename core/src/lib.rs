@@ -36,7 +36,9 @@
 //!    [`poll_timeout`](session::Session::poll_timeout) returns. An instant in the past means "now".
 //! 4. **The end.** When [`wants_shutdown`](session::Session::wants_shutdown) returns true, close
 //!    this side of the transport and continue to read. When the input ends, call
-//!    [`handle_eof`](session::Session::handle_eof). After [`SessionEvent::Ended`], drop both.
+//!    [`handle_eof`](session::Session::handle_eof). After [`SessionEvent::Ended`], drop both. The
+//!    peer may delay that end. [`is_finished`](session::Session::is_finished) returns true as soon
+//!    as the closing handshake is complete.
 //!
 //! The core keeps these promises:
 //!

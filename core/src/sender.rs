@@ -234,7 +234,9 @@ impl Sender {
             self.timers.handle_transmitted(self.outbox.is_empty());
         }
         self.queue_pending_pong();
-        self.end_if_drained();
+        if self.state() != State::Open {
+            self.check_end();
+        }
     }
 
     // Questions.

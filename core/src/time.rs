@@ -79,6 +79,11 @@ impl Deadline {
         Deadline(instant.0.clamp(1, u64::MAX.wrapping_sub(1)))
     }
 
+    /// Brings a running deadline forward to `instant`, unless it is earlier already.
+    pub(crate) fn shorten(&mut self, instant: Instant) {
+        self.0 = self.0.min(Deadline::at(instant).0);
+    }
+
     pub(crate) fn is_set(self) -> bool {
         self != Deadline::OFF
     }

@@ -29,6 +29,7 @@ pub(crate) struct Timers {
     next_ping: u32,
     outstanding_payload: u32,
     outstanding: Outstanding,
+    lingering: Lingering,
     /// The time at which the outstanding ping was sent, unless it is unstamped.
     sent_at: Instant,
     /// In nanoseconds; `u64::MAX` before the first pong.
@@ -62,6 +63,15 @@ enum Backlog {
     Waiting,
 }
 
+/// Whether only the end of the input is left to wait for, which shortens the close timeout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lingering {
+    No,
+    /// Since a time not known yet.
+    Unstamped,
+    Since,
+}
+
 /// The action that a deadline requires.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
@@ -93,6 +103,7 @@ impl Timers {
             next_ping: 0,
             outstanding_payload: 0,
             outstanding: Outstanding::None,
+            lingering: Lingering::No,
             sent_at: Instant::EPOCH,
             round_trip: u64::MAX,
         }
@@ -156,14 +167,24 @@ impl Timers {
         }
     }
 
+    /// Shortens the close timeout, because only the end of the input is left to wait for. The next
+    /// [`handle_timeout`](Timers::handle_timeout) passes the length.
+    pub(crate) fn start_lingering(&mut self) {
+        if self.lingering == Lingering::No {
+            self.lingering = Lingering::Unstamped;
+        }
+    }
+
     pub(crate) fn stop(&mut self) {
         self.start_closing();
         self.close = Deadline::OFF;
-        self.outstanding = Outstanding::None;
+        (self.outstanding, self.lingering) = (Outstanding::None, Lingering::Since);
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        if matches!(self.outstanding, Outstanding::Unstamped | Outstanding::Answered) {
+        if matches!(self.outstanding, Outstanding::Unstamped | Outstanding::Answered)
+            || self.lingering == Lingering::Unstamped
+        {
             return Some(Instant::EPOCH);
         }
         if self.backlog == Backlog::Left && self.pong.is_set() && !self.alive_since_ping {
@@ -172,7 +193,9 @@ impl Timers {
         [self.idle_check, self.ping, self.pong, self.close].into_iter().filter_map(Deadline::poll).min()
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant, config: &Config) -> Due {
+    /// `linger` limits the time for which the connection waits for the end of the input, once only
+    /// that is left.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, config: &Config, linger: Option<Duration>) -> Due {
         match self.outstanding {
             Outstanding::Unstamped => self.stamp_ping(now),
             Outstanding::Answered => {
@@ -184,7 +207,15 @@ impl Timers {
         if self.backlog == Backlog::Left {
             self.backlog = Backlog::Waiting;
         }
-        if self.close.handle(now, config.close_timeout) {
+        let mut is_late = self.close.handle(now, config.close_timeout);
+        if self.lingering == Lingering::Unstamped {
+            self.lingering = Lingering::Since;
+            if let Some(linger) = linger {
+                self.close.shorten(now + linger);
+                is_late |= self.close.handle(now, config.close_timeout);
+            }
+        }
+        if is_late {
             return Due::CloseTimeout;
         }
         if config.idle_timeout.is_some_and(|timeout| self.is_idle(now, timeout)) {

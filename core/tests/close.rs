@@ -269,3 +269,43 @@ fn close_codes_display_their_names() {
         assert_eq!(CloseCode::from(code).to_string(), name);
     }
 }
+
+#[test]
+fn e13_a_connection_is_finished_when_the_closing_handshake_is_complete_and_written() {
+    for server in [true, false] {
+        for peer_began in [true, false] {
+            let mut end = End::of(server, Config::new());
+            assert!(!end.connection.is_finished());
+            if !peer_began {
+                end.connection.close(CloseCode::NORMAL, "").unwrap();
+                end.write(usize::MAX);
+                assert!(!end.connection.is_finished(), "the peer has not answered");
+            }
+            end.feed(&close(server, 1000, "")).unwrap();
+            if peer_began {
+                end.write(1);
+                assert!(!end.connection.is_finished(), "the answer has not been written");
+                end.write(usize::MAX);
+            }
+            // The transport has not ended.
+            assert!(end.connection.is_finished());
+            assert_eq!((end.connection.state(), end.ended().0), (State::Closing, true));
+        }
+    }
+}
+
+#[test]
+fn e13_a_connection_without_a_closing_handshake_is_finished_when_it_has_failed_or_ended() {
+    for server in [true, false] {
+        let mut end = End::of(server, Config::new());
+        assert!(end.feed(&frame(server, 0x83, "")).is_err());
+        assert!(!end.connection.is_finished(), "the Close has not been written");
+        end.write(usize::MAX);
+        assert!(end.connection.is_finished() && !end.is_closed());
+        for end_it in [|end: &mut End| end.connection.handle_eof(), |end: &mut End| end.connection.abort()] {
+            let mut end = End::of(server, Config::new());
+            end_it(&mut end);
+            assert!(end.connection.is_finished() && end.is_closed());
+        }
+    }
+}

@@ -192,8 +192,7 @@ fn after_a_write_error_nothing_is_written_and_the_peer_s_data_is_still_delivered
         assert_eq!((end.connection.state(), end.ended()), (State::Closing, (false, 1006, false)));
         assert!(end.connection.poll_transmit().is_none() && end.connection.wants_shutdown());
         assert_eq!(end.connection.send("more"), Err(SendError::Closed));
-        end.feed(&[frame(server, TEXT, "rest"), frame(server, PING, ""), frame(server, CLOSE, "")].concat())
-            .unwrap();
+        end.feed(&[frame(server, TEXT, "rest"), frame(server, PING, "")].concat()).unwrap();
         assert_eq!(end.got[0], Got::Text("rest".into()));
         assert_eq!((end.connection.queued(), end.ended()), (0, (false, 1006, false)));
         end.advance_to(1);
@@ -201,6 +200,41 @@ fn after_a_write_error_nothing_is_written_and_the_peer_s_data_is_still_delivered
         assert!(!end.is_closed());
         end.connection.handle_eof();
         assert!(end.is_closed() && end.connection.poll_timeout().is_none());
+    }
+}
+
+#[test]
+fn a_write_error_ends_the_connection_when_no_input_can_change_the_end() {
+    let fates: [fn(&mut End, bool); 5] = [
+        |end, _| {
+            end.connection.handle_eof();
+            end.connection.handle_write_error();
+        },
+        |end, server| {
+            end.feed(&frame(server, CLOSE, "")).unwrap();
+            end.connection.handle_write_error();
+        },
+        |end, server| {
+            end.connection.handle_write_error();
+            end.feed(&frame(server, CLOSE, "")).unwrap();
+        },
+        |end, server| {
+            end.feed(&frame(server, 0x83, "")).unwrap_err();
+            end.connection.handle_write_error();
+        },
+        |end, server| {
+            end.connection.handle_write_error();
+            end.feed(&frame(server, 0x83, "")).unwrap_err();
+        },
+    ];
+    for server in [true, false] {
+        for fate in fates {
+            let mut end = End::of(server, Config::new());
+            end.connection.send("lost").unwrap();
+            fate(&mut end, server);
+            assert!(end.is_closed() && !end.ended().0);
+            assert_eq!(end.connection.poll_timeout(), None);
+        }
     }
 }
 
@@ -264,16 +298,36 @@ fn t26_a_peer_that_never_answers_our_close_is_abandoned_after_the_close_timeout(
 
 #[test]
 fn t26_a_peer_that_never_ends_the_transport_is_abandoned_after_the_close_timeout() {
-    for server in [true, false] {
-        let mut end = End::of(server, Config::new().close_timeout(Duration::from_secs(5)));
+    // A client waits for the server, but not for long (RFC 6455 5.5.1).
+    for (server, timeout, end_at) in [(true, 5_000, 5_000), (false, 5_000, 250), (false, 50, 50)] {
+        let mut end = End::of(server, Config::new().close_timeout(Duration::from_millis(timeout)));
         end.advance_to(7);
         end.feed(&frame(server, CLOSE, "")).unwrap();
         end.write(usize::MAX);
         end.advance_to(7);
-        end.advance_to(5_000_000_006);
+        end.advance_to(end_at * 1_000_000 + 6);
         assert!(!end.is_closed());
-        end.advance_to(5_000_000_007);
+        end.advance_to(end_at * 1_000_000 + 7);
         assert_eq!((end.is_closed(), end.ended()), (true, (true, 1005, false)));
+    }
+}
+
+#[test]
+fn t26_a_peer_at_fault_that_never_ends_the_transport_is_abandoned_after_two_seconds() {
+    for server in [true, false] {
+        for (timeout, end_at) in [(5_000, 2_000), (1_000, 1_000)] {
+            let mut end = End::of(server, Config::new().close_timeout(Duration::from_millis(timeout)));
+            end.feed(&frame(server, 0x83, "")).unwrap_err();
+            // The time begins when the Close has been written.
+            end.write(1);
+            end.advance_to(7);
+            end.write(usize::MAX);
+            end.advance_to(7);
+            end.advance_to(end_at * 1_000_000 + 6);
+            assert!(end.connection.is_finished() && !end.is_closed());
+            end.advance_to(end_at * 1_000_000 + 7);
+            assert_eq!((end.is_closed(), end.ended()), (true, (false, 1002, true)));
+        }
     }
 }
 

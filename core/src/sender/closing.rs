@@ -47,7 +47,7 @@ impl Sender {
         self.record_end(Side::Peer, CloseCode::ABNORMAL, "");
         self.closing.handle(ClosingEvent::Eof);
         self.timers.start_closing();
-        self.end_if_drained();
+        self.check_end();
     }
 
     /// Notifies the sender that the transport takes no more bytes, like
@@ -61,12 +61,14 @@ impl Sender {
         self.discard_queue();
         self.closing.handle(ClosingEvent::WriteError);
         self.timers.start_closing();
+        self.check_end();
     }
 
     /// Notifies the sender of the current time, like
     /// [`Connection::handle_timeout`](crate::Connection::handle_timeout).
     pub fn handle_timeout(&mut self, now: Instant) {
-        match self.timers.handle_timeout(now, &self.config) {
+        let linger = self.closing.max_linger(self.role());
+        match self.timers.handle_timeout(now, &self.config, linger) {
             Due::Nothing => {}
             Due::Ping(number) => {
                 // A full queue does not fail the connection. If the peer stays silent, the timeout
@@ -83,7 +85,7 @@ impl Sender {
                 // The peer is unresponsive: write the Close if possible, and skip the handshake.
                 self.fail_with(CloseCode::POLICY_VIOLATION, "no answer to a ping");
                 self.closing.handle(ClosingEvent::Eof);
-                self.end_if_drained();
+                self.check_end();
             }
             Due::CloseTimeout => self.end(),
         }
@@ -119,6 +121,13 @@ impl Sender {
         self.closing.wants_shutdown(self.role()) && self.outbox.is_empty()
     }
 
+    /// Returns whether the connection is over for the application, like
+    /// [`Connection::is_finished`](crate::Connection::is_finished).
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.closing.is_decided() && self.outbox.is_empty()
+    }
+
     /// Returns how the connection ended or is ending; `None` while it is open.
     #[must_use]
     pub fn close_info(&self) -> Option<&CloseInfo> {
@@ -149,6 +158,7 @@ impl Sender {
             self.write_close(&echo.payload().unwrap_or_default());
         }
         self.update_clean();
+        self.check_end();
     }
 
     fn fail_with(&mut self, code: CloseCode, reason: &str) {
@@ -163,6 +173,7 @@ impl Sender {
         self.closing.handle(ClosingEvent::Fail);
         self.timers.start_closing();
         self.update_clean();
+        self.check_end();
     }
 
     /// Records which side ended the connection, and why. Only the first call has an effect.
@@ -178,11 +189,16 @@ impl Sender {
         }
     }
 
-    /// Ends the connection if the input has ended and the queue is empty: nothing is left to do.
-    #[inline]
-    pub(super) fn end_if_drained(&mut self) {
-        if self.closing.is_eof() && self.outbox.is_empty() {
+    /// Ends the connection if nothing is left to do or to wait for. Limits the wait for the end of
+    /// the input if only that is left.
+    pub(super) fn check_end(&mut self) {
+        if !self.outbox.is_empty() {
+            return;
+        }
+        if self.closing.is_exhausted() || self.closing.has_ended() {
             self.end();
+        } else if self.closing.max_linger(self.role()).is_some() {
+            self.timers.start_lingering();
         }
     }
 

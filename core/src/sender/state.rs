@@ -20,16 +20,32 @@
 //!                WriteError    Eof    End
 //!   Up           WriteBroken   Eof    Ended
 //!   WriteBroken  -             Eof    Ended
-//!   Eof          WriteBroken   -      Ended
+//!   Eof          Ended         -      Ended
 //!   Ended        -             -      -
 //! ```
 //!
-//! Nothing changes after the transport has ended.
+//! Nothing changes after the transport has ended. It also ends when nothing else can change:
+//!
+//! - After `Eof`, when the queue is empty.
+//! - After a write error, when the peer has sent its Close or the connection has failed: whatever
+//!   else arrives is discarded.
 //!
 //! The sender answers a Close at once. The pair of `Received` and `Up` therefore lasts only while
 //! the answer is encoded; `Received` stays if the transport no longer takes the answer.
 
+use core::time::Duration;
+
+use crate::discard::LINGER;
 use crate::role::{Role, State};
+
+/// The time that a client waits for the server to close TCP, after the closing handshake.
+///
+/// "The server MUST close the underlying TCP connection immediately; the client SHOULD wait for the
+/// server to close the connection but MAY close the connection at any time" (RFC 6455 5.5.1). The
+/// server learns of the handshake's completion half a round trip after the client, and its FIN
+/// takes another half. This is enough for that on nearly every path, and short enough that a
+/// server that keeps its socket open does not hold up the application.
+const SERVER_CLOSE_WAIT: Duration = Duration::from_millis(250);
 
 /// The closing handshake and the transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,7 +97,7 @@ pub(super) enum ClosingEvent {
     WriteError,
     /// The input has ended.
     Eof,
-    /// The connection was aborted, its time is up, or its queue is empty after `Eof`.
+    /// The connection was aborted, its time is up, or nothing else can change.
     End,
 }
 
@@ -135,17 +151,38 @@ impl Closing {
         }
     }
 
+    /// Returns whether no input can change how the connection ends: the closing handshake is
+    /// complete, or the connection has failed or ended.
+    #[inline]
+    pub(super) fn is_decided(self) -> bool {
+        matches!(self.handshake, Handshake::Both | Handshake::Failed) || self.has_ended()
+    }
+
+    /// Returns whether nothing is left to do or to wait for, given that the queue is empty.
+    pub(super) fn is_exhausted(self) -> bool {
+        match self.transport {
+            Transport::Up | Transport::Ended => false,
+            Transport::Eof => true,
+            Transport::WriteBroken => self.discards_input(),
+        }
+    }
+
+    /// Returns the time for which an endpoint that has written everything waits for the end of the
+    /// input; `None` if only the close timeout limits that.
+    pub(super) fn max_linger(self, role: Role) -> Option<Duration> {
+        match (self.handshake, self.transport) {
+            (Handshake::Both, Transport::Up) if role == Role::Client => Some(SERVER_CLOSE_WAIT),
+            (Handshake::Failed, Transport::Up) => Some(LINGER),
+            _ => None,
+        }
+    }
+
     /// Returns whether the closing handshake is complete; `None` if that can no longer change.
     pub(super) fn is_clean(self) -> Option<bool> {
         match self.transport {
             Transport::Up | Transport::Eof => Some(self.handshake == Handshake::Both),
             Transport::WriteBroken | Transport::Ended => None,
         }
-    }
-
-    #[inline]
-    pub(super) fn is_eof(self) -> bool {
-        self.transport == Transport::Eof
     }
 
     #[inline]
@@ -170,7 +207,8 @@ impl Handshake {
 impl Transport {
     fn after(self, event: ClosingEvent) -> Self {
         match (self, event) {
-            (Transport::Up | Transport::Eof, ClosingEvent::WriteError) => Transport::WriteBroken,
+            (Transport::Up, ClosingEvent::WriteError) => Transport::WriteBroken,
+            (Transport::Eof, ClosingEvent::WriteError) => Transport::Ended,
             (Transport::Up | Transport::WriteBroken, ClosingEvent::Eof) => Transport::Eof,
             (_, ClosingEvent::End) => Transport::Ended,
             (unchanged, _) => unchanged,
@@ -199,7 +237,7 @@ mod tests {
     const TRANSPORT: [(Transport, [Transport; 3]); 4] = [
         (Up, [WriteBroken, Eof, Ended]),
         (WriteBroken, [WriteBroken, Eof, Ended]),
-        (Eof, [WriteBroken, Eof, Ended]),
+        (Eof, [Ended, Eof, Ended]),
         (Ended, [Ended, Ended, Ended]),
     ];
 
@@ -249,6 +287,14 @@ mod tests {
                 assert_eq!(closing.wants_shutdown(Role::Client), must_shut_down, "{closing:?}");
                 let must_shut_down = must_shut_down || handshake == Both;
                 assert_eq!(closing.wants_shutdown(Role::Server), must_shut_down, "{closing:?}");
+                let is_decided = has_failed || has_ended || handshake == Both;
+                assert_eq!(closing.is_decided(), is_decided, "{closing:?}");
+                let is_exhausted = transport == Eof || transport == WriteBroken && discards;
+                assert_eq!(closing.is_exhausted(), is_exhausted, "{closing:?}");
+                let linger = (has_failed && is_up).then_some(LINGER);
+                assert_eq!(closing.max_linger(Role::Server), linger, "{closing:?}");
+                let linger = if handshake == Both && is_up { Some(SERVER_CLOSE_WAIT) } else { linger };
+                assert_eq!(closing.max_linger(Role::Client), linger, "{closing:?}");
                 let can_change = matches!(transport, Up | Eof);
                 assert_eq!(closing.is_clean(), can_change.then_some(handshake == Both), "{closing:?}");
             }

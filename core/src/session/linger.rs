@@ -2,12 +2,9 @@
 
 use core::time::Duration;
 
-use crate::discard::DiscardBudget;
+use crate::discard::{DiscardBudget, LINGER};
 use crate::time::Deadline;
 use crate::{Instant, RecvBuf};
-
-/// The time that the peer has to close its side once the last response has been written.
-const MAX_TIME: Duration = Duration::from_secs(2);
 
 /// The phase in which input is discarded until the transport ends, within limits on time and size.
 /// Closing a socket with unread input would reset the connection and destroy the response (RFC 9112
@@ -32,9 +29,9 @@ impl Linger {
     }
 
     /// Returns true when the time is up: `write_timeout`, if given, while the response waits to be
-    /// written; otherwise [`MAX_TIME`].
+    /// written; otherwise [`LINGER`].
     pub(super) fn handle_timeout(&mut self, now: Instant, write_timeout: Option<Duration>) -> bool {
-        self.deadline.handle(now, write_timeout.unwrap_or(MAX_TIME))
+        self.deadline.handle(now, write_timeout.unwrap_or(LINGER))
     }
 
     /// Takes all input. Returns false when the peer has sent too much of it.

@@ -236,6 +236,22 @@ impl Session {
         }
     }
 
+    /// Returns true once the session is over for the application: no event but
+    /// [`SessionEvent::Ended`] follows, and everything has been written.
+    ///
+    /// Only the end of the transport is left, and the peer may delay that, see
+    /// [`Connection::is_finished`]. Report the end to the application now, and keep the session
+    /// until [`SessionEvent::Ended`].
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        match &self.phase {
+            Phase::Open(open) => self.unsent.is_none() && open.connection.is_finished(),
+            Phase::Lingering(_) => self.unsent.is_none() && self.failure.is_none(),
+            Phase::Ended { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Returns true once the session takes no further request or message: it sends its last
     /// response, waits for the peer to read that, or has ended.
     #[must_use]
