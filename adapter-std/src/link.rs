@@ -31,6 +31,9 @@ pub(crate) trait Link {
     /// side when that is due.
     fn write(&mut self) -> io::Result<WriteOutcome>;
 
+    /// Returns true if this end's side of the stream is closed.
+    fn is_shut_down(&self) -> bool;
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
@@ -85,6 +88,10 @@ impl<S: Stream> Link for OwnedLink<S> {
         let Transport { stream, is_shut_down, has_timeouts, .. } = &mut self.transport;
         after_write(&mut self.sender, is_shut_down, *has_timeouts, &result, || stream.shutdown_write());
         result
+    }
+
+    fn is_shut_down(&self) -> bool {
+        self.transport.is_shut_down
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sockeye_core::handshake::server::Upgrade;
 use sockeye_core::session::{OpenError, Opened, Session, SessionEvent};
 use sockeye_core::{Config, Instant, RecvBuf};
+use sockeye_driver::end_of_input;
 
 use crate::clock::{is_timeout, now};
 use crate::read_buffer::ReadBuffer;
@@ -101,7 +102,7 @@ impl<S: Stream> Opening<S> {
         let transport = &mut self.transport;
         let timeout = self.session.poll_timeout().map(|deadline| deadline.since(now()));
         transport.read_timeout.set(&transport.stream, timeout)?;
-        match transport.stream.read(self.input.space()) {
+        match end_of_input(transport.stream.read(self.input.space())) {
             Ok(0) => {
                 self.is_eof = true;
                 self.session.handle_eof();

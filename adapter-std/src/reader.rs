@@ -2,15 +2,20 @@
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
-use sockeye_core::{Assembled, Instant, Receiver, RecvBuf, Sender};
+use sockeye_core::{Assembled, Instant, Receiver, RecvBuf, Sender, State};
 use sockeye_driver::tuning::READS_IN_A_ROW;
-use sockeye_driver::{Decoded, Decoder, Error, Part, SenderAccess};
+use sockeye_driver::{Decoded, Decoder, Error, Part, SenderAccess, end_of_input};
 
 use crate::clock::{is_timeout, now};
 use crate::link::{Link, Timers, WriteOutcome, run_timers};
 use crate::read_buffer::ReadBuffer;
 use crate::transport::WRITE_TURN;
+
+/// How long a connection that is over waits for input that has arrived already. It only reads in
+/// order to discard.
+const LAST_READ: Duration = Duration::from_millis(1);
 
 /// The reading side: the decoder and the bytes that it has not decoded yet.
 #[derive(Debug)]
@@ -143,16 +148,24 @@ impl Reader {
     fn wait_for_input<L: Link>(&mut self, link: &mut L, until: Option<Instant>) -> ReadOutcome {
         loop {
             // Ignore write errors here. The read reports them after delivering the remaining input.
-            let is_blocked = self.reads_before_write > 0 || matches!(link.write(), Ok(WriteOutcome::Blocked));
+            let written = if self.reads_before_write > 0 { Ok(WriteOutcome::Blocked) } else { link.write() };
+            let is_blocked = matches!(written, Ok(WriteOutcome::Blocked));
             self.reads_before_write = match self.reads_before_write {
                 0 if is_blocked => READS_IN_A_ROW,
                 reads => reads.saturating_sub(1),
             };
-            let deadline = match link.with(run_timers) {
+            let (timers, is_clean) = link.with(|sender| (run_timers(sender), is_cleanly_finished(sender)));
+            let deadline = match timers {
                 Timers::Closed => return ReadOutcome::End(None),
                 Timers::Ran => continue,
                 Timers::Next(deadline) => deadline,
             };
+            // The closing handshake is complete, and the end of the peer's side is not waited for.
+            // But read what has arrived: dropping a socket with unread input would reset the
+            // connection, and the peer might lose this end's Close.
+            let is_over = is_clean && link.is_shut_down();
+            // The other thread is writing this end's Close.
+            let is_ending = matches!(written, Ok(WriteOutcome::OtherThread)) && link.with(is_closing);
             if self.is_eof {
                 // Only the queue keeps the connection open. Do not read: every read would return
                 // EOF at once.
@@ -163,16 +176,18 @@ impl Reader {
                 continue;
             }
             let deadline = [deadline, until].into_iter().flatten().min();
-            let turn = is_blocked.then_some(WRITE_TURN);
+            let turn = (is_blocked || is_ending).then_some(WRITE_TURN);
+            let turn = if is_over { Some(LAST_READ) } else { turn };
             let timeout = [deadline.map(|deadline| deadline.since(now())), turn, link.max_read_wait()];
             let timeout = timeout.into_iter().flatten().min();
             let result = link.set_read_timeout(timeout).and_then(|()| link.read(self.input.space()));
+            let result = end_of_input(result);
             match result {
                 Ok(0) => {
                     self.is_eof = true;
                     link.with(Sender::handle_eof);
                 }
-                Ok(n) if link.with(|sender| sender.ignores_input()) => {
+                Ok(n) if is_over || link.with(|sender| sender.ignores_input()) => {
                     link.with(|sender| sender.handle_received(n));
                 }
                 Ok(n) => {
@@ -183,6 +198,10 @@ impl Reader {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // If no timeout is set, the socket is non-blocking, and reading again would be a
                 // busy loop.
+                Err(error) if is_timeout(&error) && is_over => {
+                    link.with(Sender::handle_eof);
+                    return ReadOutcome::End(None);
+                }
                 Err(error) if is_timeout(&error) && timeout.is_some() => {
                     self.reads_before_write = 0;
                     if is_past(until) {
@@ -203,6 +222,16 @@ impl Reader {
             }
         }
     }
+}
+
+/// Returns true if the closing handshake is complete, everything is written, and this end must
+/// close its side.
+fn is_cleanly_finished(sender: &mut Sender) -> bool {
+    sender.wants_shutdown() && sender.is_finished() && sender.close_info().is_some_and(|info| info.clean)
+}
+
+fn is_closing(sender: &mut Sender) -> bool {
+    sender.state() != State::Open
 }
 
 fn is_past(until: Option<Instant>) -> bool {

@@ -194,6 +194,10 @@ where
         self.shared.write(false)
     }
 
+    fn is_shut_down(&self) -> bool {
+        self.shared.lock().is_shut_down
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         io::Read::read(&mut &self.shared.stream, buffer)
     }

@@ -84,6 +84,10 @@ impl<S: Stream> WebSocket<S> {
     /// Receives the next message. Returns `None` once the connection has closed cleanly, or after
     /// an error.
     ///
+    /// The end of the closing handshake is the end: a server does not wait until the client closes
+    /// its side of the stream, and a client waits for the server for at most 250 ms (RFC 6455
+    /// 7.1.1).
+    ///
     /// # Errors
     ///
     /// Returns an error, once, if the connection ends in any other way: the peer broke the protocol
@@ -248,8 +252,9 @@ impl<S: Stream> WebSocket<S> {
 
     /// Closes the connection and returns how it ended.
     ///
-    /// Sends a Close and discards messages until the peer's Close has arrived and the stream has
-    /// ended, for [`Config::close_timeout`] at most. [`CloseInfo::clean`] says whether the peer
+    /// Sends a Close and discards messages until the connection is over, as
+    /// [`recv`](WebSocket::recv) defines it, for [`Config::close_timeout`] at most.
+    /// [`CloseInfo::clean`] says whether the peer
     /// answered. If the connection is closing already, this only waits for the end.
     ///
     /// # Errors

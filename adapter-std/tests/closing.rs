@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Instant;
 
 use sockeye_std::protocol::Side;
-use sockeye_std::{CloseCode, Config, Error, ProtocolError, State};
+use sockeye_std::{ClientRequest, CloseCode, Config, Error, ProtocolError, State};
 use sockeye_testkit::frames::{CLOSE, frame};
-use support::{millis, pair, raw_pair, read_frame};
+use support::{millis, pair, raw_pair, read_frame, url};
 
 #[test]
 fn the_client_closes_and_both_ends_know_why() {
@@ -61,11 +61,48 @@ fn the_server_closes_tcp_first() {
     raw.write_all(&frame(true, CLOSE, [0x03, 0xE8])).unwrap();
     assert_eq!(read_frame(&mut raw), (0x88, vec![0x03, 0xE8]));
     assert_eq!(raw.read(&mut [0]).unwrap(), 0);
-    // The server waits until the client closes its side.
-    thread::sleep(millis(50));
-    assert!(!serving.is_finished());
-    drop(raw);
     assert_eq!(serving.join().unwrap().unwrap(), None);
+}
+
+#[test]
+fn e13_a_receive_ends_with_the_closing_handshake_though_the_peer_keeps_its_socket_open() {
+    // Only a test that fails waits this long.
+    let config = || Config::new().close_timeout(millis(600_000));
+    let close = frame(true, CLOSE, [0x03, 0xE8]);
+    let (mut raw, mut ws) = raw_pair(config());
+    raw.write_all(&[close.clone(), vec![0; 1000]].concat()).unwrap();
+    assert_eq!(ws.recv().unwrap(), None);
+    assert!(ws.state() == State::Closed && ws.close_info().unwrap().clean);
+    drop(ws);
+    assert_eq!(read_frame(&mut raw), (0x88, vec![0x03, 0xE8]), "the Close is not lost in a reset");
+
+    let (mut raw, mut ws) = raw_pair(config());
+    raw.write_all(&close).unwrap();
+    assert!(ws.close(CloseCode::NORMAL, "").unwrap().clean);
+
+    let (mut raw, ws) = raw_pair(config());
+    let (mut send, mut recv) = ws.split();
+    send.close(CloseCode::NORMAL, "").unwrap();
+    raw.write_all(&close).unwrap();
+    assert_eq!(recv.recv().unwrap(), None);
+    assert!(recv.close_info().unwrap().clean && send.state() == State::Closed);
+}
+
+#[test]
+fn e13_a_client_waits_for_the_server_to_close_tcp_but_not_for_long() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = url(listener.local_addr().unwrap());
+    let connecting = thread::spawn(move || {
+        let config = Config::new().close_timeout(millis(600_000));
+        let (mut ws, _) = sockeye_std::connect_with(&url, ClientRequest::new(&url), config.into()).unwrap();
+        assert_eq!(ws.recv().unwrap(), None);
+        assert!(ws.close_info().unwrap().clean);
+    });
+    let ws = sockeye_std::accept(listener.accept().unwrap().0).unwrap();
+    let mut raw = ws.get_ref().try_clone().unwrap();
+    raw.write_all(&frame(false, CLOSE, [0x03, 0xE8])).unwrap();
+    connecting.join().unwrap();
+    drop(ws);
 }
 
 #[test]

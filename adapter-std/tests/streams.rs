@@ -4,9 +4,11 @@
 
 mod support;
 
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use sockeye_std::{ClientRequest, CloseCode, Config, Error, Received, Stream, Untimed, Url};
 use support::millis;
@@ -68,4 +70,54 @@ fn a_nonblocking_socket_is_an_error_and_not_a_busy_loop() {
     ws.get_ref().set_nonblocking(true).unwrap();
     assert!(matches!(ws.recv(), Err(Error::Io(_))));
     drop((serving.join().unwrap(), keep));
+}
+
+/// A stream that reports the end of the input as TLS does if the peer sent no `close_notify`.
+struct WithoutCloseNotify(UnixStream);
+
+impl Read for WithoutCloseNotify {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            n => Ok(n),
+        }
+    }
+}
+
+impl Write for WithoutCloseNotify {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Stream for WithoutCloseNotify {
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_write_timeout(timeout)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.shutdown_write()
+    }
+}
+
+#[test]
+fn w13_a_peer_that_vanishes_causes_the_same_error_over_tls_as_over_tcp() {
+    let (client, server) = UnixStream::pair().unwrap();
+    let serving = thread::spawn(move || {
+        let mut ws = sockeye_std::accept(WithoutCloseNotify(server)).unwrap();
+        (ws.recv(), ws.recv())
+    });
+    let url = Url::parse("ws://localhost/").unwrap();
+    drop(sockeye_std::client(client, ClientRequest::new(&url), Arc::default()).unwrap());
+    let (first, second) = serving.join().unwrap();
+    assert!(matches!(first, Err(Error::Abnormal(info)) if info.code == CloseCode::ABNORMAL));
+    assert_eq!(second.unwrap(), None);
 }

@@ -142,6 +142,8 @@ pub use handshake::entropy::{mask_keys, nonce};
 pub use runtime::async_io;
 pub use runtime::block_on::block_on;
 pub use runtime::clock::{to_core_instant, to_std_instant};
+#[doc(hidden)]
+pub use runtime::io::end_of_input;
 pub use runtime::io::{Clock, Io};
 pub use split::{RecvHalf, SendHalf};
 pub use websocket::WebSocket;

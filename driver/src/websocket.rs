@@ -85,6 +85,9 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// Waits for the next message. Returns `None` once the connection is over, after a complete
     /// closing handshake or after an error.
     ///
+    /// The end of the handshake is the end: a server does not wait until the client closes its side
+    /// of the transport, and a client waits for the server for at most 250 ms (RFC 6455 7.1.1).
+    ///
     /// # Errors
     ///
     /// Returns an error, once, if the connection ended in any other way: the peer violated the
@@ -269,9 +272,10 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// Closes the connection and returns how it ended. [`CloseInfo::clean`] says whether the peer
     /// completed the closing handshake.
     ///
-    /// It sends a Close and discards messages until the peer's Close has arrived and the transport
-    /// has ended, for at most [`Config::close_timeout`](sockeye_core::Config::close_timeout). If
-    /// the connection is closing already, it only waits for the end.
+    /// It sends a Close and discards messages until the connection is over, as
+    /// [`recv`](WebSocket::recv) defines it, for at most
+    /// [`Config::close_timeout`](sockeye_core::Config::close_timeout). If the connection is closing
+    /// already, it only waits for the end.
     ///
     /// # Errors
     ///

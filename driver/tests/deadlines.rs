@@ -1,10 +1,12 @@
 //! Deadlines on a virtual clock, and how connections end.
 
+use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sockeye_core::{CloseCode, Config, Connection, Message, Opcode, ProtocolError, Side};
-use sockeye_driver::{Error, WebSocket};
+use sockeye_core::{CloseCode, Config, Connection, Message, Opcode, ProtocolError, Side, State};
+use sockeye_driver::{Error, Io, WebSocket};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
@@ -197,8 +199,8 @@ fn a_flood_cannot_delay_the_close_timeout() {
 }
 
 #[test]
-fn the_server_closes_the_transport_first_and_the_client_waits_for_it() {
-    for is_server in [true, false] {
+fn w10_the_server_closes_the_transport_first_and_the_client_waits_for_it() {
+    for (is_server, peer_ends) in [(true, true), (true, false), (false, true), (false, false)] {
         let mut executor = Executor::new();
         let (io, peer) = pipe(1 << 20);
         let mut ws = open(is_server, io, &executor.time, Config::new());
@@ -207,17 +209,168 @@ fn the_server_closes_the_transport_first_and_the_client_waits_for_it() {
         executor.run_until_idle();
         let answer = parse_frames(&peer.take_all());
         assert_eq!((answer[0].opcode, &*answer[0].data), (Opcode::Close, &4001u16.to_be_bytes()[..]));
-        assert_eq!(peer.is_shut(), is_server);
-        assert!(!ended.is_finished());
-        peer.shut();
-        executor.run();
+        // The server has done its part. The client waits for the server, but not for long.
+        assert_eq!((peer.is_shut(), ended.is_finished()), (is_server, is_server));
+        if peer_ends {
+            peer.shut();
+            executor.run_until_idle();
+        } else if !is_server {
+            executor.time.advance(SECOND / 4 - Duration::from_nanos(1));
+            executor.run_until_idle();
+            assert!(!ended.is_finished());
+            executor.time.advance(Duration::from_nanos(1));
+            executor.run_until_idle();
+        }
         let (end, ws) = ended.take();
+        assert_eq!(ws.state(), State::Closed);
         assert!(matches!(end, Ok(None)));
         let info = ws.close_info().unwrap();
         assert_eq!((info.by, info.code.as_u16(), &*info.reason, info.clean), (Side::Peer, 4001, "why", true));
         assert_eq!(executor.time.armed(), 0, "no timer is left");
-        assert!(peer.is_shut());
+        assert!(!peer_ends || peer.is_shut());
     }
+}
+
+/// The ways to learn of the end of a connection.
+#[derive(Clone, Copy)]
+enum Until {
+    Recv,
+    RecvWith,
+    RecvPart,
+    Close,
+    RecvHalf,
+}
+
+async fn wait_for_end(mut ws: Ws, until: Until) {
+    match until {
+        Until::Recv => assert!(matches!(ws.recv().await, Ok(None))),
+        Until::RecvWith => assert!(matches!(ws.recv_with(|_, _| ()).await, Ok(None))),
+        Until::RecvPart => assert!(matches!(ws.recv_part().await, Ok(None))),
+        Until::Close => assert!(ws.close(CloseCode::NORMAL, "").await.unwrap().clean),
+        Until::RecvHalf => {
+            let (_send, mut recv) = ws.split();
+            assert!(matches!(recv.recv().await, Ok(None)));
+            assert!(recv.close_info().unwrap().clean);
+        }
+    }
+}
+
+#[test]
+fn e13_every_receive_ends_with_the_closing_handshake_though_the_peer_keeps_its_side_open() {
+    for until in [Until::Recv, Until::RecvWith, Until::RecvPart, Until::Close, Until::RecvHalf] {
+        for is_server in [true, false] {
+            for pending in [Pending::Never, Pending::First, Pending::UntilIdle] {
+                let mut executor = Executor::new();
+                let faults = Faults { pending, buffer: 20, ..Faults::default() };
+                let (io, peer) = pipe_with(1 << 20, faults);
+                let ws = open(is_server, io, &executor.time, Config::new());
+                let ended = executor.spawn("receive", wait_for_end(ws, until));
+                executor.run_until_idle();
+                let wire = FrameWriter::to(is_server);
+                // Input after the Close is read, so that dropping a socket would not reset it.
+                peer.push(&[wire.close(CloseCode::NORMAL, ""), wire.text("ignored")].concat());
+                executor.run_until_idle();
+                if !is_server {
+                    executor.pass(SECOND / 4);
+                }
+                assert!(ended.is_finished());
+                assert_eq!(parse_frames(&peer.take_all())[0].opcode, Opcode::Close);
+                assert_eq!(peer.unread_by_peer(), 0);
+                assert!(peer.is_shut());
+            }
+        }
+    }
+}
+
+#[test]
+fn e13_the_end_waits_until_this_end_s_close_is_written_and_its_side_is_closed() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(3);
+    let mut ws = server(io, &executor.time, Config::new());
+    let ended = executor.spawn("recv", async move { ws.recv().await });
+    for byte in FrameWriter::to(true).close(CloseCode::NORMAL, "") {
+        peer.push(&[byte]);
+        executor.run_until_idle();
+    }
+    assert!(!ended.is_finished() && !peer.is_shut());
+    let mut answer = peer.take_all();
+    executor.run_until_idle();
+    answer.extend(peer.take_all());
+    assert_eq!(answer, [0x88, 2, 3, 0xe8]);
+    assert!(matches!(ended.take(), Ok(None)) && peer.is_shut());
+}
+
+/// A transport that reports the end of the input as TLS does if the peer sent no `close_notify`.
+struct WithoutCloseNotify(Pipe);
+
+impl Io for WithoutCloseNotify {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match std::task::ready!(self.0.poll_read(cx, buffer)) {
+            Ok(0) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            read => Poll::Ready(read),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, slices)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_close(cx)
+    }
+}
+
+#[test]
+fn w13_a_peer_that_vanishes_causes_the_same_error_over_tls_as_over_tcp() {
+    for is_server in [true, false] {
+        for sends_close in [true, false] {
+            let mut executor = Executor::new();
+            let (io, peer) = pipe(1 << 20);
+            let connection = if is_server {
+                Connection::server(Arc::default())
+            } else {
+                Connection::client(Arc::default(), Box::new(|| [1; 4]))
+            };
+            let mut ws = WebSocket::new(connection, &[], WithoutCloseNotify(io), executor.time.clock());
+            let ended = executor.spawn("recv", async move { (ws.recv().await, ws.recv().await) });
+            if sends_close {
+                peer.push(&FrameWriter::to(is_server).close(CloseCode::NORMAL, ""));
+            }
+            peer.shut();
+            executor.run();
+            match ended.take() {
+                (Ok(None), Ok(None)) if sends_close => {}
+                (Err(Error::Abnormal(info)), Ok(None)) if !sends_close => {
+                    assert_eq!((info.by, info.code), (Side::Peer, CloseCode::ABNORMAL));
+                }
+                end => panic!("{end:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_write_error_after_the_end_of_the_input_ends_the_connection_at_once() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(10);
+    let mut ws = server(io, &executor.time, Config::new());
+    let ended = executor.spawn("recv", async move {
+        ws.feed("a message that does not fit").await.unwrap();
+        ws.recv().await
+    });
+    executor.run_until_idle();
+    peer.shut();
+    executor.run_until_idle();
+    assert!(!ended.is_finished(), "the peer may still read");
+    // Reading wakes the writer, which finds the transport broken.
+    peer.refuse_writes().take_all();
+    executor.run_until_idle();
+    assert!(matches!(ended.take(), Err(Error::Abnormal(_))));
+    assert_eq!(executor.time.armed(), 0);
 }
 
 #[test]

@@ -316,3 +316,81 @@ fn o8_a_failing_listener_is_retried_with_growing_pauses() {
 fn gaps(at: &[Instant]) -> Vec<u128> {
     at.windows(2).map(|pair| pair[1].since(pair[0]).as_millis()).collect()
 }
+
+/// Answers the Close that the server has sent, and keeps the client's side of the transport open.
+fn answer_close(world: &mut World, pipe: &Pipe) {
+    let frames = parse_frames(&pipe.take_all());
+    let close = frames.last().expect("the server has sent a Close");
+    assert_eq!(close.opcode, Opcode::Close);
+    world.send(pipe, &client_frame(Opcode::Close, &close.data));
+}
+
+#[test]
+fn e13_close_is_called_when_the_closing_handshake_is_complete() {
+    for server_begins in [true, false] {
+        let limits = Limits::new().max_connections(1);
+        let mut world = World::limited(Config::new(), |port| port, limits);
+        let pipe = world.open();
+        if server_begins {
+            world.server.disconnect(world.server.connections()[0], CloseCode::NORMAL, "").unwrap();
+            world.executor.run_until_idle();
+            assert_eq!(world.ends().len(), 0, "the client has not answered");
+            answer_close(&mut world, &pipe);
+        } else {
+            world.send(&pipe, &client_frame(Opcode::Close, &1000u16.to_be_bytes()));
+            assert_eq!(parse_frames(&pipe.take_all())[0].opcode, Opcode::Close);
+        }
+        assert!(world.ends()[0].as_ref().unwrap().clean && pipe.is_shut());
+        world.assert_empty();
+        // The socket still takes a file descriptor, so it counts against the limit.
+        let refused = world.connect();
+        assert!(refused.take_all().starts_with(b"HTTP/1.1 503 "));
+        // What the client still sends is read, so that the server's Close is not lost in a reset.
+        world.send(&pipe, &[0; 1000]);
+        assert_eq!(pipe.unread_by_peer(), 0);
+        pipe.shut();
+        world.executor.run_until_idle();
+        let _admitted = world.open();
+    }
+}
+
+#[test]
+fn e13_a_client_that_keeps_its_side_open_after_the_end_is_dropped_at_the_close_timeout() {
+    // The linger after a fault is shorter, see `Config::close_timeout`.
+    for (last_frame, code, millis) in [(Opcode::Close, 1000, 5000), (Opcode::Pong, 1002, 2000)] {
+        let limits = Limits::new().max_connections(1);
+        let config = Config::new().close_timeout(Duration::from_secs(5));
+        let mut world = World::limited(config, |port| port, limits);
+        let pipe = world.open();
+        let mut frame = client_frame(last_frame, &1000u16.to_be_bytes());
+        // Only a Close may be like this.
+        frame[0] &= if last_frame == Opcode::Close { 0xff } else { 0x7f };
+        world.send(&pipe, &frame);
+        assert_eq!(world.ends()[0].as_ref().map(|info| info.code.as_u16()), Some(code));
+        assert_eq!(parse_frames(&pipe.take_all())[0].data[..2], code.to_be_bytes());
+        world.assert_empty();
+        world.wait(millis - 1);
+        assert!(world.connect().take_all().starts_with(b"HTTP/1.1 503 "));
+        world.wait(1);
+        let _admitted = world.open();
+    }
+}
+
+#[test]
+fn e13_m12_shutdown_does_not_wait_for_a_client_that_keeps_its_side_open() {
+    for already_closed in [true, false] {
+        let mut world = World::new(Config::new());
+        let pipe = world.open();
+        if already_closed {
+            world.send(&pipe, &client_frame(Opcode::Close, &1000u16.to_be_bytes()));
+        }
+        world.server.shutdown(Duration::from_secs(60));
+        world.executor.run_until_idle();
+        if !already_closed {
+            answer_close(&mut world, &pipe);
+        }
+        assert!(world.ended.is_finished());
+        assert!(world.ends()[0].as_ref().unwrap().clean);
+        assert_eq!(world.executor.tasks(), 0, "the server drops its sockets when it has stopped");
+    }
+}

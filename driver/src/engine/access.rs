@@ -19,9 +19,18 @@ pub(crate) trait LinkAccess: SenderAccess {
     /// Calls `f` with the link. `f` must not block.
     fn with_link<R>(&mut self, f: impl FnOnce(&mut Link<Self::Io, Self::Clock>) -> R) -> R;
 
-    /// Runs [`Link::poll_io`].
+    /// Runs [`Link::poll_io`], and decides when the connection is over for its user.
+    ///
+    /// This default serves a user that drops the transport after the end. Once the closing handshake
+    /// is complete and this end's side is closed, the end of the peer's side is not waited for.
     fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
-        self.with_link(|link| link.poll_io(cx, input))
+        self.with_link(|link| match link.poll_io(cx, input) {
+            // `Pending`: everything that has arrived is read. Dropping a socket with unread input
+            // would reset the connection, and the peer might lose this end's Close. For the same
+            // reason a failed connection, whose peer may still be sending, waits.
+            Poll::Pending if link.is_finished(input) && link.is_clean() => Poll::Ready(link.end()),
+            outcome => outcome,
+        })
     }
 }
 

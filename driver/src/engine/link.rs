@@ -9,7 +9,7 @@ use sockeye_core::{Instant, Sender, State};
 use crate::engine::buffer::{self, ReadBuffer};
 use crate::engine::wakers::{Half, HalfWakers};
 use crate::engine::write_side::WriteSide;
-use crate::runtime::io::{Clock, Io};
+use crate::runtime::io::{Clock, Io, poll_read};
 use crate::tuning::READS_IN_A_ROW;
 
 /// A connection without its decoder: the sender, the transport and the clock, kept in step.
@@ -111,7 +111,7 @@ impl<I: Io, C: Clock> Link<I, C> {
                 Poll::Ready(Err(error)) => {
                     // After a complete closing handshake it does not matter that the peer resets
                     // the transport.
-                    let is_clean = self.sender.close_info().is_some_and(|info| info.clean);
+                    let is_clean = self.is_clean();
                     self.sender.handle_write_error();
                     self.sender.handle_eof();
                     return Poll::Ready(self.finish((!is_clean).then_some(error)));
@@ -127,6 +127,26 @@ impl<I: Io, C: Clock> Link<I, C> {
         }
     }
 
+    /// Returns true if the connection is over but for the end of the peer's side: its end is
+    /// final, everything is written, and this end's side is closed if that is its task.
+    pub(crate) fn is_finished(&self, input: &ReadBuffer) -> bool {
+        self.sender.wants_shutdown()
+            && self.sender.is_finished()
+            && self.write_side.is_closed()
+            && input.is_empty()
+    }
+
+    /// Returns true if the closing handshake is complete.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.sender.close_info().is_some_and(|info| info.clean)
+    }
+
+    /// Ends a finished connection without waiting for the peer's side.
+    pub(crate) fn end(&mut self) -> ReadOutcome {
+        self.sender.handle_eof();
+        self.finish(None)
+    }
+
     /// Cancels the timer and wakes the sending half, because the connection is over.
     fn finish(&mut self, error: Option<io::Error>) -> ReadOutcome {
         self.clock.cancel();
@@ -136,7 +156,7 @@ impl<I: Io, C: Clock> Link<I, C> {
 
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<io::Result<usize>> {
         // After EOF only writing remains. Another read would return EOF at once.
-        if self.is_eof { Poll::Pending } else { self.io.poll_read(cx, input.space()) }
+        if self.is_eof { Poll::Pending } else { poll_read(&mut self.io, cx, input.space()) }
     }
 
     /// Writes what is queued, and flushes the transport.

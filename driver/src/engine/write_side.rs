@@ -84,6 +84,11 @@ impl WriteSide {
         self.is_blocked
     }
 
+    /// Returns true if this end has closed its side.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     /// Returns the error that ended writing, if one did.
     pub(crate) fn result(&self) -> io::Result<()> {
         self.error.map_or(Ok(()), |kind| Err(kind.into()))

@@ -11,7 +11,7 @@ use sockeye_core::{Connection, Instant, RecvBuf};
 
 use crate::engine::buffer::ReadBuffer;
 use crate::runtime::clock::poll_deadline;
-use crate::runtime::io::{self as runtime, Clock, Io};
+use crate::runtime::io::{self as runtime, Clock, Io, poll_read};
 use crate::tuning::{LINGER, READS_IN_A_ROW};
 
 /// Drives a [`Session`] over a transport. The session implements all rules.
@@ -159,7 +159,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
         if self.is_eof || !self.input.is_empty() {
             return Ok(Poll::Pending);
         }
-        match self.io.poll_read(cx, self.input.space()) {
+        match poll_read(&mut self.io, cx, self.input.space()) {
             Poll::Ready(Ok(0)) => {
                 self.is_eof = true;
                 self.session.handle_eof();

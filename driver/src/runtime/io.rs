@@ -123,7 +123,8 @@ pub trait Io {
     ///
     /// # Errors
     ///
-    /// Returns an error if the transport broke.
+    /// Returns an error if the transport broke. [`UnexpectedEof`](io::ErrorKind::UnexpectedEof),
+    /// as of TLS without `close_notify`, is no error but the end of the input, like zero.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
     /// Writes some bytes of `slices`, in their order, and returns how many.
@@ -243,6 +244,32 @@ pub trait Clock {
     /// Cancels the timer, if it is set, and frees its memory. The timer does not wake the task
     /// after that.
     fn cancel(&mut self);
+}
+
+/// Reads from `io`, see [`end_of_input`].
+pub(crate) fn poll_read<I: Io>(
+    io: &mut I,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    io.poll_read(cx, buffer).map(end_of_input)
+}
+
+/// Converts an [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) of a read to the end of the input.
+///
+/// TLS reports that error if the peer vanishes without the alert `close_notify`. A WebSocket needs
+/// no such mark: without a Close frame, every end of the input is abnormal. So a peer that vanishes
+/// causes the same error over TLS as over TCP.
+///
+/// # Errors
+///
+/// Returns any other error of `read`.
+#[inline]
+pub fn end_of_input(read: io::Result<usize>) -> io::Result<usize> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        read => read,
+    }
 }
 
 /// Flushes `io`. Retries whenever the call is interrupted.

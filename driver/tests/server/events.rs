@@ -4,9 +4,10 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use sockeye_core::http::{Request, Response};
-use sockeye_core::{CloseInfo, Config, Frame};
+use sockeye_core::{CloseCode, CloseInfo, Config, Frame, Opcode};
 use sockeye_driver::server::{
     BoxError, Callbacks, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port, PushError,
     Refused,
@@ -68,6 +69,28 @@ impl Handler for EventLogger {
     fn failed(&self, _: &Client, failure: &Failure) {
         self.0.add(format!("failed: {failure}"));
     }
+}
+
+#[test]
+fn e13_close_is_called_with_the_closing_handshake_though_the_client_keeps_its_socket_open() {
+    let log = EventLog::default();
+    let config = Config::new().close_timeout(Duration::from_secs(600));
+    let server = TestServer::port(Port::new(EventLogger(log.clone())).config(config));
+    let mut first = server.open();
+    first.close(4001, "done");
+    assert_eq!(first.frame().unwrap().opcode, Opcode::Close);
+    log.expect(&["connect", "open /", "close Peer 4001 \"done\" true"]);
+    let mut second = server.open();
+    let [id] = server.handle.connections()[..] else { panic!("the first connection has no id") };
+    server.handle.disconnect(id, CloseCode::from(4002), "now").unwrap();
+    assert_eq!(second.frame().unwrap().opcode, Opcode::Close);
+    second.close(4002, "");
+    log.wait_for("close Local 4002 \"now\" true");
+    assert_eq!(server.handle.connections(), []);
+    // Nor does the end of the server wait for the two.
+    server.handle.shutdown(Duration::from_secs(600));
+    server.join();
+    drop((first, second));
 }
 
 #[test]

@@ -144,8 +144,14 @@ pub trait Handler: Send + Sync + 'static {
         ready(Ok(()))
     }
 
-    /// Called once for each WebSocket that was open, when it has ended. The server no longer knows
+    /// Called once for each WebSocket that was open, when it has ended: the closing handshake is
+    /// complete, the connection has failed, or the transport has ended. The server no longer knows
     /// its id.
+    ///
+    /// After a Close, the server still waits for the client to close its side of the transport, for
+    /// at most [`Config::close_timeout`](sockeye_core::Config::close_timeout). This method does not
+    /// wait for that, but the connection counts against the [`Limits`](crate::server::Limits) until
+    /// its socket is closed.
     ///
     /// # Errors
     ///

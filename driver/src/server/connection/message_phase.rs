@@ -37,6 +37,14 @@ pub(crate) struct MessagePhase<R: Runtime, H> {
     handler_failed: bool,
 }
 
+/// What is left of a connection that is over.
+pub(crate) struct Ended<R: Runtime, H> {
+    pub(crate) info: CloseInfo,
+    pub(crate) handler: Arc<H>,
+    /// The transport, if the peer has not closed its side.
+    pub(crate) link: Option<TaskLink<R::Io, R::Clock>>,
+}
+
 /// The next step of the task.
 pub(crate) enum Next {
     DeliverBatch,
@@ -186,14 +194,15 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         close_if_failed(&**handler, client, link, handler_failed, outcome);
     }
 
-    /// Drops the transport, so that it does not stay open during [`Handler::close`]. Returns how
-    /// the connection ended.
-    pub(crate) fn end(self) -> (CloseInfo, Arc<H>) {
-        let MessagePhase { reader, link, client, handler, .. } = self;
+    /// Returns how the connection ended, and the transport if the peer has not closed its side.
+    ///
+    /// Otherwise drops the transport, so that it does not stay open during [`Handler::close`].
+    pub(crate) fn end(self) -> Ended<R, H> {
+        let MessagePhase { link, client, handler, .. } = self;
         let info = link.close_info().unwrap_or_else(CloseInfo::unknown);
         client.entry().end();
-        drop((reader, link));
-        (info, handler)
+        let link = Some(link).filter(|link| link.state() != State::Closed);
+        Ended { info, handler, link }
     }
 }
 

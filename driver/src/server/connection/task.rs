@@ -2,16 +2,15 @@
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
-
-use sockeye_core::CloseInfo;
+use std::task::{Context, Poll};
 
 use crate::runtime::io::Clock;
 use crate::runtime::server::{Accepted, Runtime};
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
-use crate::server::connection::guard::{guarded, report_failure};
+use crate::server::connection::guard::{guarded, guarded_while, report_failure};
 use crate::server::connection::http_phase::{HttpOutcome, HttpPhase};
-use crate::server::connection::message_phase::{MessagePhase, Next};
+use crate::server::connection::message_phase::{Ended, MessagePhase, Next};
 use crate::server::connection::upgrade::Upgraded;
 use crate::server::registry::admission::Admission;
 use crate::server::registry::hub::Hub;
@@ -55,12 +54,12 @@ pub(crate) fn serve_connection<R: Runtime, H: Handler>(
                 Next::End => break,
             }
         }
-        let (info, handler) = phase.end();
-        Box::pin(call_close(registered, handler, info)).await;
+        Box::pin(call_close(registered, phase.end())).await;
     }
 }
 
-/// A guard: while it lives, the connection is registered, and counts against the limits.
+/// A guard: while it lives, the connection counts against the limits. Until it is deregistered, it
+/// also has an id.
 struct RegistryGuard<T> {
     client: Client,
     hub: Arc<Hub>,
@@ -88,10 +87,27 @@ async fn call_disconnect<T, H: Handler>(registered: RegistryGuard<T>, handler: A
     }
 }
 
-async fn call_close<T, H: Handler>(registered: RegistryGuard<T>, handler: Arc<H>, info: CloseInfo) {
+/// Calls [`Handler::close`], and meanwhile and afterwards waits until the peer has closed its side
+/// of the transport.
+///
+/// The connection has no id any more, but counts against the limits until its socket is closed.
+async fn call_close<T, R: Runtime, H: Handler>(registered: RegistryGuard<T>, ended: Ended<R, H>) {
     registered.deregister();
+    let Ended { info, handler, mut link } = ended;
     let client = &registered.client;
-    if let Err(failure) = guarded(|| handler.close(client, &info)).await {
+    let linger = |cx: &mut Context<'_>| {
+        if link.as_mut().is_some_and(|link| link.poll_linger(cx).is_ready()) {
+            link = None;
+        }
+        Poll::Pending
+    };
+    if let Some(Err(failure)) = guarded_while(|| handler.close(client, &info), linger).await {
         report_failure(&*handler, client, &failure);
+    }
+    drop(handler);
+    if let Some(mut link) = link {
+        // A shutdown does not wait for this.
+        let _lingering = registered.hub.linger(client.id(), link.push_target());
+        poll_fn(|cx| link.poll_linger(cx)).await;
     }
 }

@@ -42,11 +42,6 @@ impl Hub {
         Slot::take(self, |counts| &counts.ports, usize::MAX)
     }
 
-    /// Returns true if every accept loop and every connection has ended.
-    pub(crate) fn has_drained(&self) -> bool {
-        self.counts.ports.load(Ordering::Acquire) == 0 && self.connections() == 0
-    }
-
     /// Reserves a slot for sending a 503. Returns `None` if all are taken.
     pub(crate) fn reserve_refusal(self: &Arc<Self>) -> Option<Slot> {
         Slot::take(self, |counts| &counts.refusals, REFUSALS)

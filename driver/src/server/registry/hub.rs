@@ -16,6 +16,7 @@ use crate::server::registry::counts::Counts;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::info::ConnectionId;
+use crate::server::registry::push_target::PushTarget;
 use crate::server::registry::settings::{Limits, Settings};
 
 /// The number of counters that share the sum of all queues. With a single one, all cores would
@@ -50,6 +51,8 @@ pub(crate) struct Hub {
     stopping: AtomicBool,
     grace: Mutex<Option<Duration>>,
     stopped: AtomicBool,
+    /// The connections that are over but for the end of the peer's side of the transport.
+    lingering: Mutex<HashMap<u64, Arc<dyn PushTarget>>>,
     /// The tasks that wait for a change of the counts or of the shutdown.
     waiters: Mutex<WakerList>,
 }
@@ -66,6 +69,7 @@ impl Hub {
             stopping: AtomicBool::new(false),
             grace: Mutex::new(None),
             stopped: AtomicBool::new(false),
+            lingering: Mutex::default(),
             waiters: Mutex::default(),
         }
     }
@@ -182,9 +186,30 @@ impl Hub {
         }
     }
 
+    /// Returns true if every accept loop has ended, and every connection except those that only
+    /// wait for the end of the peer's side.
+    pub(crate) fn has_drained(&self) -> bool {
+        self.counts.ports.load(Ordering::Acquire) == 0 && self.connections() == lock(&self.lingering).len()
+    }
+
+    /// Registers a connection that only waits for the end of the peer's side. It is aborted when
+    /// the server stops.
+    pub(crate) fn linger(&self, id: ConnectionId, target: Arc<dyn PushTarget>) -> Lingering<'_> {
+        lock(&self.lingering).insert(id.0, target.clone());
+        if self.has_stopped() {
+            target.abort();
+        }
+        if self.is_stopping() {
+            self.wake_waiters();
+        }
+        Lingering { hub: self, id }
+    }
+
     /// Marks the server as stopped: `Server::run` has returned.
     pub(crate) fn set_stopped(&self) {
         self.stopped.store(true, Ordering::Release);
+        let lingering: Vec<_> = lock(&self.lingering).values().cloned().collect();
+        lingering.iter().for_each(|target| target.abort());
         self.wake_waiters();
     }
 
@@ -208,6 +233,19 @@ impl Hub {
     pub(crate) fn wake_waiters(&self) {
         let waiters = lock(&self.waiters).take();
         waiters.wake_all();
+    }
+}
+
+/// A guard: while it lives, the connection is registered as lingering.
+pub(crate) struct Lingering<'a> {
+    hub: &'a Hub,
+    id: ConnectionId,
+}
+
+impl Drop for Lingering<'_> {
+    fn drop(&mut self) {
+        let target = lock(&self.hub.lingering).remove(&self.id.0);
+        drop(target);
     }
 }
 

@@ -64,6 +64,9 @@ pub enum SlowReader {
 pub struct Limits {
     /// The largest number of connections at a time. Further ones are refused with 503. By default
     /// only the system limits the number.
+    ///
+    /// A connection counts until its socket is closed, which may be later than its
+    /// [`close`](crate::server::Handler::close).
     pub max_connections: usize,
     /// The largest number of connections at a time whose first request has not been answered.
     /// Further ones are refused with 503. By default there is no limit.

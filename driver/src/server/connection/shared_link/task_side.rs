@@ -70,6 +70,29 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
         unlock_and_wake(shared, None);
     }
 
+    /// Reads and discards until the peer has closed its side of the transport, for at most
+    /// [`Config::close_timeout`](sockeye_core::Config::close_timeout).
+    ///
+    /// Dropping a socket with unread input would reset the connection, and the peer might lose this
+    /// end's Close.
+    pub(crate) fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let mut input = ReadBuffer::new(&[]);
+            let mut shared = lock(&self.shared);
+            let queued = shared.link.sender.queued();
+            let outcome = shared.link.poll_io(cx, &mut input);
+            shared.finish_turn(queued, outcome.is_pending().then(|| cx.waker()));
+            unlock_and_wake(shared, None);
+            input.consume(usize::MAX);
+            input.release();
+            match outcome {
+                Poll::Ready(ReadOutcome::Bytes) => {}
+                Poll::Ready(ReadOutcome::End(_)) => return Poll::Ready(()),
+                Poll::Ready(ReadOutcome::Yield) | Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
     pub(crate) fn state(&self) -> State {
         lock(&self.shared).link.sender.state()
     }
@@ -115,7 +138,12 @@ impl<I: Io, C: Clock> LinkAccess for TaskLink<I, C> {
         let mut shared = lock(&self.shared);
         shared.task = None;
         let queued = shared.link.sender.queued();
-        let outcome = shared.link.poll_io(cx, input);
+        let outcome = match shared.link.poll_io(cx, input) {
+            // The application learns of the end now. The task then waits for the end of the peer's
+            // side, see `poll_linger`.
+            Poll::Pending if shared.link.is_finished(input) => Poll::Ready(ReadOutcome::End(None)),
+            outcome => outcome,
+        };
         if let Poll::Ready(ReadOutcome::Bytes) = outcome {
             shared.received_at = Some(shared.link.now());
         }
