@@ -91,9 +91,10 @@ mod stream;
 pub mod server {
     pub use crate::runtime::{Server, ServerBuilder, TokioListener, TokioRuntime};
     pub use sockeye_driver::server::{
-        Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Failure, Handler,
-        HandlerResult, HttpBodyError, HttpExchange, HttpRequest, Inbound, Info, Limits, ListenOptions,
-        Listener, Outcome, Port, PushError, Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
+        Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Drain, Failure,
+        Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest, Inbound, Info, Limits,
+        ListenOptions, Listener, Outcome, Port, PushError, Refused, Runtime, ServerHandle, SlowReader,
+        Socket, Status,
     };
 }
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use sockeye_core::{CloseCode, Config, Instant, Opcode, Side};
-use sockeye_driver::server::{Client, Handler, HandlerResult, Inbound, Limits, Port, Refused};
+use sockeye_driver::server::{Client, Drain, Handler, HandlerResult, Inbound, Limits, Port, Refused};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_testkit::sim::*;
@@ -393,4 +393,149 @@ fn e13_m12_shutdown_does_not_wait_for_a_client_that_keeps_its_side_open() {
         assert!(world.ends()[0].as_ref().unwrap().clean);
         assert_eq!(world.executor.tasks(), 0, "the server drops its sockets when it has stopped");
     }
+}
+
+/// Returns the frames that a client has received, with text and close codes readable.
+fn received(pipe: &Pipe) -> Vec<String> {
+    let text = |frame: &sockeye_core::Frame<'_>| match frame.opcode {
+        Opcode::Close => sockeye_core::CloseFrame::parse(frame.data.clone()).unwrap().to_string(),
+        _ => String::from_utf8_lossy(&frame.data).into_owned(),
+    };
+    parse_frames(&pipe.take_all()).iter().map(text).collect()
+}
+
+const SHUTS_DOWN: &str = "1001 (going away): the server shuts down";
+
+#[test]
+fn m12_a_handler_at_work_finishes_and_answers_before_the_close() {
+    let mut world = World::new(Config::new());
+    let (busy, idle) = (world.open(), world.open());
+    let text = |text: &str| client_frame(Opcode::Text, text.as_bytes());
+    // The second message has been received, too, when the shutdown begins.
+    world.send(&busy, &[text("wait at the gate"), text("and another")].concat());
+    world.server.shutdown(Duration::from_secs(10));
+    world.executor.run_until_idle();
+    assert_eq!((received(&busy), received(&idle)), (vec![], vec![SHUTS_DOWN.to_owned()]));
+    world.wait(5000);
+    world.open_gate();
+    assert_eq!(received(&busy), ["wait at the gate", "and another", SHUTS_DOWN]);
+    assert!(world.failures().is_empty());
+    // A message that crosses the Close is still handled, but cannot be answered.
+    world.send(&busy, &text("late"));
+    assert!(received(&busy).is_empty() && world.failures().is_empty());
+}
+
+#[test]
+fn m12_a_handler_that_does_not_finish_no_longer_holds_up_the_close_near_the_end_of_the_grace() {
+    for (grace, close_at) in [(10_000, 9000), (400, 300)] {
+        let mut world = World::new(Config::new());
+        let pipe = world.open();
+        world.send(&pipe, &client_frame(Opcode::Text, b"wait forever"));
+        world.server.shutdown(Duration::from_millis(grace));
+        world.executor.run_until_idle();
+        world.wait(close_at - 1);
+        assert!(received(&pipe).is_empty());
+        world.wait(1);
+        assert_eq!(received(&pipe), [SHUTS_DOWN]);
+        world.wait(grace - close_at - 1);
+        assert!(!world.ended.is_finished());
+        world.wait(1);
+        assert!(world.ended.is_finished());
+    }
+}
+
+#[test]
+fn m12_m18_a_paused_connection_and_one_that_opens_late_are_closed_too() {
+    let mut world = World::new(Config::new());
+    let (paused, late) = (world.open(), world.connect());
+    let [id] = world
+        .server
+        .connections()
+        .into_iter()
+        .filter(|id| world.server.is_established(*id))
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("one is open")
+    };
+    world.send(&late, &UPGRADE_REQUEST[..20]);
+    world.server.pause(id).unwrap();
+    world.send(&paused, &client_frame(Opcode::Text, b"not read"));
+    world.server.shutdown(Duration::from_secs(10));
+    world.executor.run_until_idle();
+    assert_eq!(received(&paused), [SHUTS_DOWN]);
+    // It has sent no complete request, so nothing is lost.
+    assert!(late.is_shut() && late.take_all().is_empty());
+}
+
+#[test]
+fn m18_the_closes_of_a_drain_are_spread_over_a_time() {
+    let mut world = World::new(Config::new());
+    let mut pipes: Vec<Pipe> = (0..5).map(|_| world.open()).collect();
+    let drain = Drain::new(Duration::from_secs(5)).spread(Duration::from_secs(10));
+    world.server.drain(drain.close(CloseCode::SERVICE_RESTART, "back soon")).unwrap();
+    for round in 0..5 {
+        world.executor.run_until_idle();
+        let ids = world.server.connections();
+        assert_eq!(ids.iter().filter(|id| world.server.is_established(**id)).count(), 4 - round);
+        pipes.retain(|pipe| {
+            let frames = parse_frames(&pipe.take_all());
+            let Some(close) = frames.first() else { return true };
+            let close = sockeye_core::CloseFrame::parse(close.data.clone()).unwrap();
+            assert_eq!(close.to_string(), "1012 (service restart): back soon");
+            pipe.push(&client_frame(Opcode::Close, &1012u16.to_be_bytes()));
+            false
+        });
+        world.executor.run_until_idle();
+        assert_eq!(pipes.len(), 4 - round);
+        // The others work as before.
+        for pipe in &pipes {
+            world.send(pipe, &client_frame(Opcode::Text, b"hi"));
+            assert_eq!(received(pipe), ["hi"]);
+        }
+        if round < 4 {
+            assert!(!world.ended.is_finished());
+            world.wait(1999);
+            assert!(pipes.iter().all(|pipe| pipe.take_all().is_empty()));
+            world.wait(1);
+        }
+    }
+    assert!(world.ended.is_finished(), "nothing is left to wait for");
+    assert_eq!(world.executor.time.elapsed(), Duration::from_secs(8));
+}
+
+#[test]
+fn m18_the_grace_of_a_drain_begins_after_its_spread_and_another_call_shortens_both() {
+    for shortened in [false, true] {
+        let mut world = World::new(Config::new().close_timeout(Duration::from_secs(600)));
+        let pipes: Vec<Pipe> = (0..3).map(|_| world.open()).collect();
+        let drain = Drain::new(Duration::from_secs(5)).spread(Duration::from_secs(30));
+        world.server.drain(drain).unwrap();
+        world.executor.run_until_idle();
+        world.wait(1000);
+        assert_eq!(pipes.iter().filter(|pipe| !pipe.take_all().is_empty()).count(), 1);
+        let ends_at = if shortened {
+            world.server.shutdown(Duration::from_secs(60));
+            world.executor.run_until_idle();
+            assert_eq!(pipes.iter().filter(|pipe| received(pipe) == [SHUTS_DOWN]).count(), 2);
+            5000
+        } else {
+            35_000
+        };
+        world.wait(ends_at - 1001);
+        assert!(!world.ended.is_finished());
+        world.wait(1);
+        assert!(world.ended.is_finished());
+    }
+}
+
+#[test]
+fn m18_a_drain_with_an_invalid_close_is_refused_and_the_server_continues() {
+    let mut world = World::new(Config::new());
+    let pipe = world.open();
+    for (code, reason) in [(CloseCode::ABNORMAL, String::new()), (CloseCode::NORMAL, "x".repeat(124))] {
+        assert!(world.server.drain(Drain::new(Duration::ZERO).close(code, reason)).is_err());
+    }
+    assert!(!world.server.is_shutting_down());
+    world.send(&pipe, &client_frame(Opcode::Text, b"hi"));
+    assert_eq!(received(&pipe), ["hi"]);
 }

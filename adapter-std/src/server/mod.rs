@@ -36,7 +36,7 @@ use sockeye_driver::server;
 
 pub use sockeye_driver::server::blocking::{Blocking, Callbacks, Handler, HttpRequest};
 pub use sockeye_driver::server::{
-    Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Failure, HandlerResult,
+    Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Drain, Failure, HandlerResult,
     HttpBodyError, HttpExchange, Inbound, Info, Limits, ListenOptions, Listener, Outcome, Port, PushError,
     Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
 };

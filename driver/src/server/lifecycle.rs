@@ -6,7 +6,7 @@ use std::io;
 use std::net::ToSocketAddrs;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use sockeye_core::Instant;
@@ -20,11 +20,18 @@ use crate::server::accept::listen::{self, ListenOptions};
 use crate::server::api::handle::ServerHandle;
 use crate::server::api::handler::Handler;
 use crate::server::api::port::Port;
+use crate::server::registry::drain::Drain;
+use crate::server::registry::entry::Entry;
 use crate::server::registry::hub::Hub;
+use crate::server::registry::push_target::Command;
 use crate::server::registry::settings::Limits;
 
 /// The additional time, after the grace period, in which aborted connections may still end.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
+
+/// The shortest time between two Closes of a shutdown that spreads them. If they are due more
+/// often, several are sent at a time.
+const SPREAD_STEP: Duration = Duration::from_millis(10);
 
 /// A server whose ports are open. [`run`](Server::run) accepts their connections.
 pub struct Server<R> {
@@ -126,16 +133,10 @@ impl<R: Runtime> Server<R> {
             if hub.is_stopping() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        let mut clock = runtime.clock();
-        let began = clock.now();
-        let grace = || hub.grace().unwrap_or_default();
-        poll_fn(|cx| poll_drained(&hub, &mut clock, cx, began + grace())).await;
+        let mut shutdown = Shutdown::new(&hub, runtime.clock());
+        poll_fn(|cx| shutdown.poll(cx)).await;
         hub.abort_all();
-        poll_fn(|cx| {
-            let deadline = began + grace().saturating_add(ABORT_GRACE);
-            poll_drained(&hub, &mut clock, cx, deadline)
-        })
-        .await;
+        poll_fn(|cx| shutdown.poll_aborted(cx)).await;
         drop(stop);
         Ok(())
     }
@@ -146,10 +147,73 @@ fn new_hub<R: Runtime>(runtime: &R, limits: Limits) -> Arc<Hub> {
     Arc::new(Hub::new(limits, move || runtime.clock().now()))
 }
 
-/// Waits until all connections have ended, or until `deadline`.
-fn poll_drained(hub: &Hub, clock: &mut impl Clock, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-    hub.register_waiter(cx.waker());
-    if hub.has_drained() { Poll::Ready(()) } else { poll_deadline(clock, cx, deadline).map(drop) }
+/// A shutdown in progress: it closes the connections, and waits for their ends.
+struct Shutdown<'a, C> {
+    hub: &'a Hub,
+    clock: C,
+    began: Instant,
+    /// The connections whose turn to be closed has not come yet.
+    waiting: Vec<Arc<Entry>>,
+    /// The number of connections at the beginning.
+    count: usize,
+    /// Connections whose handlers still run have been closed, too.
+    has_closed_busy: bool,
+}
+
+impl<'a, C: Clock> Shutdown<'a, C> {
+    fn new(hub: &'a Hub, clock: C) -> Self {
+        let waiting = hub.snapshot();
+        Shutdown { hub, began: clock.now(), clock, count: waiting.len(), waiting, has_closed_busy: false }
+    }
+
+    fn drain(&self) -> Arc<Drain> {
+        self.hub.drain().unwrap_or_else(|| Arc::new(Drain::new(Duration::ZERO)))
+    }
+
+    /// Closes the connections, each at its time. Waits until all have ended or the time is up.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.hub.register_waiter(cx.waker());
+            if self.hub.has_drained() {
+                return Poll::Ready(());
+            }
+            // Another call may have shortened the times.
+            let drain = self.drain();
+            let elapsed = self.clock.now().since(self.began);
+            let closed = drain.due(elapsed, self.count);
+            let rest = self.count - closed;
+            self.waiting.drain(rest.min(self.waiting.len())..).for_each(|entry| {
+                entry.start_draining(&drain.frame());
+            });
+            if elapsed >= drain.handler_limit() && !self.has_closed_busy {
+                self.has_closed_busy = true;
+                self.hub.snapshot().iter().for_each(|entry| {
+                    let _ = entry.dispatch(Command::Close(&drain.frame()));
+                });
+            }
+            if elapsed >= drain.total() {
+                return Poll::Ready(());
+            }
+            let next = if rest > 0 {
+                drain.due_at(closed, self.count).max(elapsed + SPREAD_STEP)
+            } else if self.has_closed_busy {
+                drain.total()
+            } else {
+                drain.handler_limit()
+            };
+            ready!(poll_deadline(&mut self.clock, cx, self.began + next));
+        }
+    }
+
+    /// Waits until all connections have ended after they were aborted, but not for long.
+    fn poll_aborted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.hub.register_waiter(cx.waker());
+        if self.hub.has_drained() {
+            return Poll::Ready(());
+        }
+        let deadline = self.began + self.drain().total().saturating_add(ABORT_GRACE);
+        poll_deadline(&mut self.clock, cx, deadline).map(drop)
+    }
 }
 
 /// Stops the server when `run` returns, fails or is dropped.
@@ -157,7 +221,7 @@ struct StopOnDrop(Arc<Hub>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.shutdown(Duration::ZERO);
+        self.0.shutdown(Drain::new(Duration::ZERO));
         self.0.abort_all();
         self.0.set_stopped();
     }

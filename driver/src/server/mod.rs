@@ -50,6 +50,7 @@ pub use api::http_request::{HttpBodyError, HttpRequest};
 pub use api::port::Port;
 pub use lifecycle::{Server, ServerBuilder};
 pub use registry::broadcast::Broadcast;
+pub use registry::drain::Drain;
 pub use registry::error::PushError;
 pub use registry::info::{ConnectionId, Info, Status};
 pub use registry::settings::{Limits, SlowReader};

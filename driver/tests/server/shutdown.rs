@@ -1,11 +1,11 @@
-//! How a server shuts down (M12).
+//! How a server shuts down (M12, M18).
 
 use std::sync::mpsc;
 use std::time::Duration;
 
 use sockeye_core::http::Response;
 use sockeye_core::{CloseCode, CloseFrame, Opcode};
-use sockeye_driver::server::{Callbacks, Client, PushError};
+use sockeye_driver::server::{Callbacks, Client, Drain, PushError};
 use sockeye_testkit::{EventLog, PATIENCE, RawClient, eventually};
 
 use super::{Echo, TestServer};
@@ -103,5 +103,36 @@ fn m12_shutdown_answers_the_request_in_progress_as_the_last_one() {
     assert_eq!((answer.text(), answer.header("Connection")), ("done", Some("close")));
     raw.expect_end();
     drop(raw);
+    server.join();
+}
+
+#[test]
+fn m18_a_drain_lets_a_handler_at_work_answer_and_closes_with_the_chosen_code() {
+    let (started, has_started) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let handler = Callbacks::on_message(move |client, message| {
+        if message.as_ref().as_text() == Some("work") {
+            started.send(()).unwrap();
+            // This blocks a worker thread, but only for a moment.
+            released.lock().unwrap().recv().unwrap();
+        }
+        async move { client.push(message) }
+    });
+    let server = TestServer::handler(handler);
+    let (mut busy, mut idle) = (server.open(), server.open());
+    idle.text("hello");
+    idle.expect_text("hello");
+    busy.text("work");
+    has_started.recv().unwrap();
+    let drain = Drain::new(PATIENCE).spread(Duration::from_millis(20));
+    server.handle.drain(drain.close(CloseCode::SERVICE_RESTART, "back soon")).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    release.send(()).unwrap();
+    busy.expect_text("work");
+    busy.expect_close(1012);
+    let close = idle.frame().unwrap();
+    assert_eq!(CloseFrame::parse(close.data.clone()).unwrap().reason, "back soon");
+    idle.send(&close);
     server.join();
 }

@@ -34,6 +34,10 @@ impl Client {
         Client { entry, hub }
     }
 
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
     pub(crate) fn entry(&self) -> &Arc<Entry> {
         &self.entry
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, OutgoingFrame, Payload, Prepared};
 
 use crate::server::registry::broadcast::{self, Broadcast};
+use crate::server::registry::drain::Drain;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
@@ -218,17 +219,43 @@ impl ServerHandle {
 
     /// Begins to shut the server down, and returns at once.
     ///
-    /// The server accepts no more connections, closes WebSockets with 1001, and finishes the HTTP
-    /// requests in progress. It aborts whatever is left after `grace`, and then
-    /// [`Server::run`](crate::server::Server::run) returns.
+    /// The server accepts no more connections, and finishes the HTTP requests in progress. It
+    /// closes WebSockets with 1001: each as soon as its handler has returned and the messages that
+    /// were received before are handled, so their answers are still sent. It aborts whatever is
+    /// left after `grace`, and then [`Server::run`](crate::server::Server::run) returns.
+    ///
+    /// A handler that runs for long can ask
+    /// [`is_shutting_down`](ServerHandle::is_shutting_down). The last second of the grace, or its
+    /// last quarter if that is shorter, is for the closing handshakes: then WebSockets are closed
+    /// even if their handlers still run.
     ///
     /// Even during a longer grace, a peer has only
     /// [`Config::close_timeout`](sockeye_core::Config::close_timeout) to read what is queued for it
-    /// and to answer the Close. For slow peers, set both.
+    /// and to answer the Close. For slow peers, set both. The server does not wait for peers that
+    /// have answered the Close and keep their sockets open.
     ///
-    /// Another call can only shorten the grace.
+    /// For another code than 1001, or to spread the Closes over a time, use
+    /// [`drain`](ServerHandle::drain). Another call can only shorten the times.
     pub fn shutdown(&self, grace: Duration) {
-        self.hub.shutdown(grace);
+        self.hub.shutdown(Drain::new(grace));
+    }
+
+    /// Begins to shut the server down like [`shutdown`](ServerHandle::shutdown), with another code
+    /// and reason, or with the Closes spread over a time, so that not all clients connect elsewhere
+    /// at once. Returns at once. [`Drain`] has an example.
+    ///
+    /// WebSockets whose turn has not come yet work as before. One that opens after this call is
+    /// closed after its `open` event.
+    ///
+    /// Another call can only shorten the times; the code and reason are those of the first.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`PushError`] if the code or the reason is invalid. The server continues to run.
+    pub fn drain(&self, drain: Drain) -> Result<(), PushError> {
+        drain.check()?;
+        self.hub.shutdown(drain);
+        Ok(())
     }
 
     /// Returns true once a shutdown has begun.

@@ -77,16 +77,30 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         if std::mem::take(&mut self.link.drained) {
             return Poll::Ready(Next::CallDrained);
         }
+        if self.client.entry().has_either(Flag::Paused, Flag::Draining) {
+            return self.poll_flagged(cx);
+        }
+        self.poll_input(cx)
+    }
+
+    /// Acts on flags, then continues like [`poll_next`](MessagePhase::poll_next).
+    #[cold]
+    fn poll_flagged(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        self.close_if_draining();
         if self.is_paused() {
             // A flag that is set after this check wakes the task.
             self.link.poll_write_only(cx);
             if self.link.drained {
                 return self.poll_next(cx);
             }
-            if self.is_paused() {
+            if self.is_paused() && !self.close_if_draining() {
                 return Poll::Pending;
             }
         }
+        self.poll_input(cx)
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         if std::mem::take(&mut self.has_undecoded_input) {
             return Poll::Ready(Next::DeliverBatch);
         }
@@ -108,11 +122,31 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 self.hold = 0;
                 Poll::Ready(Next::DeliverBatch)
             }
+            // The flag was set before the task began to wait.
+            Poll::Pending if self.close_if_draining() => self.poll_next(cx),
             Poll::Pending => {
                 self.reader.release();
                 Poll::Pending
             }
         }
+    }
+
+    /// Sends the Close of a shutdown if it is due. Messages that were received before have been
+    /// handled. Those that arrive before the peer's Close still are, but cannot be answered.
+    fn close_if_draining(&mut self) -> bool {
+        let entry = self.client.entry();
+        if !entry.has_flag(Flag::Draining) || self.link.state() != State::Open {
+            return false;
+        }
+        // A batch that has not been decoded is handled first, unless the application paused it.
+        if self.has_undecoded_input && !entry.has_flag(Flag::Paused) {
+            return false;
+        }
+        entry.store_flag(Flag::Draining, false);
+        if let Some(drain) = self.client.hub().drain() {
+            self.link.close(&drain.frame());
+        }
+        true
     }
 
     fn is_paused(&self) -> bool {

@@ -20,7 +20,8 @@ use crate::server::connection::shared_link::SharedLink;
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::admission::Slot;
 use crate::server::registry::early_pushes::Deferred;
-use crate::server::registry::hub::{Hub, shutdown_frame};
+use crate::server::registry::entry::Flag;
+use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
 
 /// The state that the HTTP phase passes to the message phase.
@@ -90,7 +91,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     let deferred = entry.open(link.push_target(), subprotocol);
     if hub.is_stopping() {
         // The shutdown may have looked for open WebSockets just before this one opened.
-        link.close(&shutdown_frame());
+        entry.store_flag(Flag::Draining, true);
     }
     Some(Box::new(Upgraded {
         reader: Reader::new(receiver, input),

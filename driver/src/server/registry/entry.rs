@@ -55,6 +55,9 @@ pub(crate) enum Flag {
     Idle = 8,
     /// The queue has reached its high-water mark: wait for room before the next message.
     Full = 16,
+    /// The server shuts down: send its Close once no handler runs and the received messages are
+    /// handled.
+    Draining = 32,
 }
 
 impl Entry {
@@ -141,6 +144,11 @@ impl Entry {
         self.flags.load(Ordering::Acquire) & flag as u8 != 0
     }
 
+    /// Returns true if one or both of two flags are set.
+    pub(crate) fn has_either(&self, one: Flag, other: Flag) -> bool {
+        self.flags.load(Ordering::Acquire) & (one as u8 | other as u8) != 0
+    }
+
     /// Sets or clears a flag, without waking the task.
     pub(crate) fn store_flag(&self, flag: Flag, on: bool) {
         if on {
@@ -162,20 +170,26 @@ impl Entry {
         match (target, flag) {
             (Ok(target), Flag::Aborted) => target.abort(),
             (Ok(target), Flag::Protected) => target.set_protected(on),
-            (Ok(target), Flag::Paused | Flag::Idle | Flag::Full) => target.wake_task(),
+            (Ok(target), Flag::Paused | Flag::Idle | Flag::Full | Flag::Draining) => target.wake_task(),
             (Err(waker), _) => waker.into_iter().for_each(Waker::wake),
         }
         Ok(())
     }
 
-    /// Sends `frame` if the connection is a WebSocket. Otherwise wakes its task, which checks for
-    /// the shutdown itself.
-    pub(crate) fn start_shutdown(&self, frame: &CloseFrame<'_>) {
-        if self.dispatch(Command::Close(frame)) != Err(PushError::NotWebSocket) {
-            return;
-        }
+    /// Wakes the task of a connection that is not a WebSocket, so that it checks for the shutdown.
+    pub(crate) fn wake_http(&self) {
         let waker = if let Phase::Http(waker) = &mut *lock(&self.phase) { waker.take() } else { None };
         waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Closes a WebSocket because the server shuts down: at once if it is idle, otherwise its task
+    /// does after the handler.
+    pub(crate) fn start_draining(&self, frame: &CloseFrame<'_>) {
+        // Before looking at the task: a task that is about to wait checks the flag once more.
+        self.store_flag(Flag::Draining, true);
+        if let Some(target) = self.push_target() {
+            target.close_if_idle(frame);
+        }
     }
 
     pub(crate) fn is_established(&self) -> bool {

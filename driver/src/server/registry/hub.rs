@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
-use std::time::Duration;
 
-use sockeye_core::{CloseCode, CloseFrame, Instant};
+use sockeye_core::Instant;
 
 use crate::engine::waker_list::WakerList;
 use crate::lock::lock;
 use crate::runtime::address::Address;
 use crate::server::registry::counts::Counts;
+use crate::server::registry::drain::Drain;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::info::ConnectionId;
@@ -49,7 +49,8 @@ pub(crate) struct Hub {
     pub(crate) counts: Counts,
     queued: [QueueCounter; QUEUE_COUNTERS],
     stopping: AtomicBool,
-    grace: Mutex<Option<Duration>>,
+    /// How the server shuts down, once a shutdown has begun.
+    drain: Mutex<Option<Arc<Drain>>>,
     stopped: AtomicBool,
     /// The connections that are over but for the end of the peer's side of the transport.
     lingering: Mutex<HashMap<u64, Arc<dyn PushTarget>>>,
@@ -67,7 +68,7 @@ impl Hub {
             counts: Counts::default(),
             queued: Default::default(),
             stopping: AtomicBool::new(false),
-            grace: Mutex::new(None),
+            drain: Mutex::new(None),
             stopped: AtomicBool::new(false),
             lingering: Mutex::default(),
             waiters: Mutex::default(),
@@ -157,16 +158,31 @@ impl Hub {
 
     // The shutdown.
 
-    pub(crate) fn shutdown(&self, grace: Duration) {
-        {
-            let mut current = lock(&self.grace);
-            // A second call can only shorten the grace.
-            *current = Some(current.map_or(grace, |before| before.min(grace)));
-        }
-        if !self.stopping.swap(true, Ordering::AcqRel) {
-            // A connection registered after this snapshot checks `stopping` itself.
-            let frame = shutdown_frame();
-            self.snapshot().iter().for_each(|entry| entry.start_shutdown(&frame));
+    /// Begins to shut down, or shortens the times of a shutdown that has begun.
+    ///
+    /// Connections that are not WebSockets end as soon as they are idle. If the Closes are not
+    /// spread over a time, this begins to close all WebSockets. Otherwise `Server::run` does.
+    pub(crate) fn shutdown(&self, drain: Drain) {
+        let drain = {
+            let mut current = lock(&self.drain);
+            let drain = current.as_deref().map_or_else(
+                || drain.clone(),
+                |first| {
+                    let mut shortened = first.clone();
+                    shortened.shorten(&drain);
+                    shortened
+                },
+            );
+            current.insert(Arc::new(drain)).clone()
+        };
+        self.stopping.store(true, Ordering::Release);
+        // A connection registered after this snapshot checks `stopping` itself.
+        let frame = drain.frame();
+        for entry in self.snapshot() {
+            entry.wake_http();
+            if drain.spread.is_zero() {
+                entry.start_draining(&frame);
+            }
         }
         self.wake_waiters();
     }
@@ -176,8 +192,9 @@ impl Hub {
         self.stopping.load(Ordering::Acquire)
     }
 
-    pub(crate) fn grace(&self) -> Option<Duration> {
-        *lock(&self.grace)
+    /// Returns how the server shuts down, once a shutdown has begun.
+    pub(crate) fn drain(&self) -> Option<Arc<Drain>> {
+        lock(&self.drain).clone()
     }
 
     pub(crate) fn abort_all(&self) {
@@ -247,13 +264,6 @@ impl Drop for Lingering<'_> {
         let target = lock(&self.hub.lingering).remove(&self.id.0);
         drop(target);
     }
-}
-
-/// Returns the Close that a shutdown sends.
-///
-/// RFC 6455 7.4.1: "1001 indicates that an endpoint is "going away", such as a server going down".
-pub(crate) fn shutdown_frame() -> CloseFrame<'static> {
-    CloseFrame::new(CloseCode::GOING_AWAY, "the server shuts down")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 pub(crate) mod admission;
 pub(crate) mod broadcast;
 pub(crate) mod counts;
+pub(crate) mod drain;
 pub(crate) mod early_pushes;
 pub(crate) mod entry;
 pub(crate) mod error;

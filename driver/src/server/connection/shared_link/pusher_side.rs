@@ -1,9 +1,9 @@
 //! The operations on an open connection that any task or thread may call.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use sockeye_core::State;
+use sockeye_core::{CloseFrame, State};
 
 use crate::engine::link::DrainTo;
 use crate::engine::wakers::Half;
@@ -15,21 +15,7 @@ use crate::server::registry::push_target::{Command, Facts, Flusher, PushTarget};
 
 impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<SharedLink<I, C>> {
     fn push(&self, command: Command<'_>) -> Result<(), PushError> {
-        let mut shared = lock(self);
-        let before = shared.counted;
-        let writes = shared.pusher_writes();
-        let deadline = if writes { shared.link.sender.poll_timeout() } else { None };
-        if writes && !shared.has_room() {
-            // The peer may have read while the connection's thread was busy.
-            shared.write_now();
-        }
-        let result = shared.queue_with_policy(command);
-        let changed = result.is_ok() || shared.counted != before;
-        // The task must handle unwritten data, a new deadline, and the end.
-        let done = changed && writes && shared.write_now() && shared.link.sender.poll_timeout() == deadline;
-        let task = if changed && !done { shared.task.take() } else { None };
-        unlock_and_wake(shared, task);
-        result
+        push(lock(self), command)
     }
 
     fn poll_push(
@@ -103,9 +89,41 @@ impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<SharedLink<I, C>> {
         unlock_and_wake(shared, task);
     }
 
+    fn close_if_idle(&self, frame: &CloseFrame<'_>) {
+        let mut shared = lock(self);
+        if shared.is_idle() {
+            // This fails only if the connection is closing already.
+            let _ = push(shared, Command::Close(frame));
+        } else {
+            let task = shared.task.take();
+            unlock_and_wake(shared, task);
+        }
+    }
+
     fn wake_task(&self) {
         let mut shared = lock(self);
         let task = shared.task.take();
         unlock_and_wake(shared, task);
     }
+}
+
+/// Queues a command, and writes it or wakes the task to do so.
+fn push<I: Io, C: Clock>(
+    mut shared: MutexGuard<'_, SharedLink<I, C>>,
+    command: Command<'_>,
+) -> Result<(), PushError> {
+    let before = shared.counted;
+    let writes = shared.pusher_writes();
+    let deadline = if writes { shared.link.sender.poll_timeout() } else { None };
+    if writes && !shared.has_room() {
+        // The peer may have read while the connection's thread was busy.
+        shared.write_now();
+    }
+    let result = shared.queue_with_policy(command);
+    let changed = result.is_ok() || shared.counted != before;
+    // The task must handle unwritten data, a new deadline, and the end.
+    let done = changed && writes && shared.write_now() && shared.link.sender.poll_timeout() == deadline;
+    let task = if changed && !done { shared.task.take() } else { None };
+    unlock_and_wake(shared, task);
+    result
 }
