@@ -95,8 +95,8 @@ pub(crate) trait PushTarget: Send + Sync {
     /// Ends the connection at once, without a Close.
     fn abort(&self);
 
-    /// Queues a Close if the task waits for the peer. Otherwise wakes the task if it waits, so that
-    /// it checks its flags.
+    /// Queues a Close if no handler runs. Otherwise wakes the task if it waits, so that it checks
+    /// its flags.
     fn close_if_idle(&self, frame: &CloseFrame<'_>);
 
     /// Wakes the task, so that it checks its flags.

@@ -43,8 +43,8 @@ pub(crate) struct SharedLink<I, C> {
     counted: usize,
     /// The waker of the task while it waits. A push takes it, so that many pushes wake it once.
     task: Option<Waker>,
-    /// The task waits for the peer, and not for a handler or for room in the queue.
-    waits_for_peer: bool,
+    /// No handler runs and none is due: the task waits for the peer, or has been woken from that.
+    is_idle: bool,
     /// The pushes that wait until the peer has read enough.
     waiters: WakerList,
     /// The transport holds a stale waker; live waiters must poll again to install theirs.
@@ -66,7 +66,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
             thread,
             counted: 0,
             task: None,
-            waits_for_peer: false,
+            is_idle: false,
             waiters: WakerList::default(),
             stale_waker: false,
             above_low_mark: false,
@@ -137,11 +137,6 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         self.stale_waker |= written.is_pending();
         self.note_written(queued);
         written.is_ready() && !self.drained && self.link.sender.state() == State::Open
-    }
-
-    /// Returns whether the task waits and no handler runs.
-    fn is_idle(&self) -> bool {
-        self.task.is_some() && self.waits_for_peer
     }
 
     /// Returns whether a message can be queued, or refused, without waiting for the peer.

@@ -91,7 +91,7 @@ impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<SharedLink<I, C>> {
 
     fn close_if_idle(&self, frame: &CloseFrame<'_>) {
         let mut shared = lock(self);
-        if shared.is_idle() {
+        if shared.is_idle {
             // This fails only if the connection is closing already.
             let _ = push(shared, Command::Close(frame));
         } else {

@@ -116,7 +116,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     fn finish_turn(&mut self, queued: usize, waker: Option<&Waker>) -> bool {
         self.note_written(queued);
         self.task = waker.cloned();
-        self.waits_for_peer = false;
+        self.is_idle = false;
         std::mem::take(&mut self.drained)
     }
 }
@@ -149,8 +149,8 @@ impl<I: Io, C: Clock> LinkAccess for TaskLink<I, C> {
             shared.received_at = Some(shared.link.now());
         }
         self.drained |= shared.finish_turn(queued, outcome.is_pending().then(|| cx.waker()));
-        // Otherwise the task decodes what has arrived before it waits.
-        shared.waits_for_peer = input.is_empty();
+        // Otherwise the task decodes what has arrived, or calls the handler, before it waits.
+        shared.is_idle = input.is_empty() && !self.drained;
         unlock_and_wake(shared, None);
         outcome
     }
