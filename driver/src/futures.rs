@@ -107,7 +107,8 @@ impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for WebSocket<I, C> {
 }
 
 /// Accepts what the sink of [`WebSocket`] accepts. `poll_close` returns once the Close has been
-/// written, and the receiving half receives the rest.
+/// written, and the receiving half receives the rest. If that half was dropped, `poll_close` waits
+/// for the end of the connection, like [`SendHalf::close`].
 impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for SendHalf<I, C> {
     type Error = Error;
 
@@ -126,6 +127,6 @@ impl<I: Io, C: Clock, P: Into<Payload<'static>>> Sink<P> for SendHalf<I, C> {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         // This fails only if the connection is closing already.
         let _ = self.queue_close(&CloseFrame::new(CloseCode::NORMAL, ""));
-        SendHalf::poll_flush(&mut self, cx)
+        self.poll_closed(cx)
     }
 }

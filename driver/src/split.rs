@@ -1,48 +1,61 @@
 //! The two halves of a connection, for two tasks.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use sockeye_core::{
-    CloseCode, CloseFrame, CloseInfo, Message, MessageRef, OutgoingFrame, Payload, Prepared, SendError,
-    Sender, State, TrySendError,
+    Assembled, CloseCode, CloseFrame, CloseInfo, Message, MessageRef, OutgoingFrame, Payload, Prepared,
+    SendError, Sender, State, TrySendError,
 };
 
 use crate::engine::decoder::Part;
 use crate::engine::link::{DrainTo, Link};
 use crate::engine::reader::Reader;
-use crate::engine::wakers::{Half, RecvHalfGuard};
+use crate::engine::wakers::{Half, HalfWakers};
 use crate::error::Error;
 use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::{WebSocket, poll_ready};
 
-type SharedLink<I, C> = Arc<Mutex<Link<I, C>>>;
+/// What the halves share.
+#[derive(Debug)]
+struct Shared<I, C> {
+    link: Mutex<Link<I, C>>,
+    /// The reading side of a receiving half that was dropped. The sending half polls it.
+    abandoned: OnceLock<Mutex<Reader>>,
+}
 
 /// The receiving half of a [`WebSocket`], created by [`WebSocket::split`].
 ///
 /// It drives the connection: it answers pings and Closes and enforces the deadlines, but only while
-/// it receives.
+/// it receives. After it is dropped, the sending half does that, while it sends, flushes or closes;
+/// it discards messages.
 ///
 /// It shares a lock with the other half, and takes it to read from the transport and to answer
 /// control frames. It does not hold the lock while it decodes messages or waits.
 #[derive(Debug)]
 pub struct RecvHalf<I, C> {
-    reader: Reader,
+    /// `None` once it was joined.
+    reader: Option<Reader>,
     subprotocol: Option<Box<str>>,
-    link: SharedLink<I, C>,
-    guard: RecvHalfGuard,
+    shared: Arc<Shared<I, C>>,
+    wakers: Arc<HalfWakers>,
 }
 
 /// The sending half of a [`WebSocket`], created by [`WebSocket::split`].
 ///
 /// [`feed`](SendHalf::feed) queues messages. [`flush`](SendHalf::flush) writes them; otherwise the
 /// receiving half writes them before it next waits.
+///
+/// If the receiving half was dropped, every operation of this half also reads what the peer has
+/// sent: it answers pings and the peer's Close, and discards messages. Once the connection is
+/// closing, an operation waits for its end and then returns [`SendError::Closed`]. While no
+/// operation runs, nothing is read.
 #[derive(Debug)]
 pub struct SendHalf<I, C> {
-    link: SharedLink<I, C>,
+    shared: Arc<Shared<I, C>>,
 }
 
 pub(crate) fn split<I: Io, C: Clock>(
@@ -50,9 +63,22 @@ pub(crate) fn split<I: Io, C: Clock>(
     mut link: Link<I, C>,
     subprotocol: Option<Box<str>>,
 ) -> (SendHalf<I, C>, RecvHalf<I, C>) {
-    let guard = RecvHalfGuard(link.share().clone());
-    let link = Arc::new(Mutex::new(link));
-    (SendHalf { link: link.clone() }, RecvHalf { reader, subprotocol, link, guard })
+    let wakers = link.share().clone();
+    let shared = Arc::new(Shared { link: Mutex::new(link), abandoned: OnceLock::new() });
+    (SendHalf { shared: shared.clone() }, RecvHalf { reader: Some(reader), subprotocol, shared, wakers })
+}
+
+/// Leaves the connection to the sending half.
+impl<I, C> Drop for RecvHalf<I, C> {
+    fn drop(&mut self) {
+        let Some(reader) = self.reader.take() else { return };
+        if !reader.is_end_reported() {
+            let _ = self.shared.abandoned.set(Mutex::new(reader));
+        }
+        self.wakers.clear(Half::Recv);
+        // If it waits, it now reads and enforces the deadlines itself.
+        self.wakers.wake_half(Half::Send);
+    }
 }
 
 impl<I: Io, C: Clock> RecvHalf<I, C> {
@@ -84,7 +110,7 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
     ///
     /// Cancel safe: the poll that calls `f` also returns its result.
     pub async fn recv_with<R>(&mut self, mut f: impl FnMut(MessageRef<'_>) -> R) -> Result<Option<R>, Error> {
-        poll_fn(|cx| self.reader.poll_message(&mut self.link, cx, |message, _| f(message.as_ref()))).await
+        poll_fn(|cx| self.poll_message(cx, |message| f(message.as_ref()))).await
     }
 
     /// Waits for the next part of a message, like [`WebSocket::recv_part`].
@@ -98,30 +124,45 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
     ///
     /// Cancel safe: no part is lost.
     pub async fn recv_part(&mut self) -> Result<Option<Part>, Error> {
-        poll_fn(|cx| self.reader.poll_part(&mut self.link, cx)).await
+        poll_fn(|cx| match &mut self.reader {
+            Some(reader) => reader.poll_part(&mut &self.shared.link, cx),
+            None => Poll::Ready(Ok(None)),
+        })
+        .await
     }
 
     /// Returns how the connection ended or is ending, or `None` while it is open.
     #[must_use]
     pub fn close_info(&self) -> Option<CloseInfo> {
-        lock(&self.link).sender.close_info().cloned()
+        lock(&self.shared.link).sender.close_info().cloned()
     }
 
     /// Polls [`recv`](RecvHalf::recv), for futures written by hand.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        self.reader.poll_message(&mut self.link, cx, |message, _| message.into_message())
+        self.poll_message(cx, |message| message.into_message())
+    }
+
+    fn poll_message<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        deliver: impl FnOnce(Assembled<'_, '_>) -> R,
+    ) -> Poll<Result<Option<R>, Error>> {
+        match &mut self.reader {
+            Some(reader) => reader.poll_message(&mut &self.shared.link, cx, |message, _| deliver(message)),
+            None => Poll::Ready(Ok(None)),
+        }
     }
 
     /// Returns true once a receive has reported the end of the connection.
     #[cfg(feature = "futures")]
     pub(crate) fn is_end_reported(&self) -> bool {
-        self.reader.is_end_reported()
+        self.reader.as_ref().is_none_or(Reader::is_end_reported)
     }
 
     /// Returns true if the two are halves of one connection.
     #[must_use]
     pub fn is_pair_of(&self, other: &SendHalf<I, C>) -> bool {
-        Arc::ptr_eq(&self.link, &other.link)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Joins the two halves of a connection again.
@@ -130,23 +171,24 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
     ///
     /// Returns both halves if they do not belong to one connection.
     #[expect(clippy::result_large_err, reason = "the error returns what was passed in")]
-    pub fn join(self, other: SendHalf<I, C>) -> Result<WebSocket<I, C>, (Self, SendHalf<I, C>)> {
+    pub fn join(mut self, other: SendHalf<I, C>) -> Result<WebSocket<I, C>, (Self, SendHalf<I, C>)> {
         if !self.is_pair_of(&other) {
             return Err((self, other));
         }
-        let RecvHalf { reader, subprotocol, link, guard } = self;
-        drop(link);
-        match Arc::try_unwrap(other.link) {
-            Ok(link) => {
-                let mut link = link.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Some(reader) = self.reader.take() else { return Err((self, other)) };
+        let (subprotocol, wakers) = (self.subprotocol.take(), self.wakers.clone());
+        drop(self);
+        match Arc::try_unwrap(other.shared) {
+            Ok(shared) => {
+                let mut link = shared.link.into_inner().unwrap_or_else(PoisonError::into_inner);
                 link.unshare();
                 Ok(WebSocket::join(reader, link, subprotocol))
             }
             // The two halves hold the only references, so this does not happen. If it did, the
             // caller would still get both halves back.
-            Err(link) => {
-                let recv = RecvHalf { reader, subprotocol, link: link.clone(), guard };
-                Err((recv, SendHalf { link }))
+            Err(shared) => {
+                let recv = RecvHalf { reader: Some(reader), subprotocol, shared: shared.clone(), wakers };
+                Err((recv, SendHalf { shared }))
             }
         }
     }
@@ -189,7 +231,7 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
     ///
     /// Returns an error with the payload if the queue is full or the message cannot be sent.
     pub fn try_feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), TrySendError<'p>> {
-        let mut link = lock(&self.link);
+        let mut link = lock(&self.shared.link);
         let queued = link.sender_with_buffer().try_send(payload);
         link.after_queue();
         queued
@@ -256,46 +298,69 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
     /// Sends a Close and returns when it has been written. The receiving half receives the
     /// remaining messages, then the end.
     ///
+    /// If the receiving half was dropped, this also waits for the end of the connection, like
+    /// [`WebSocket::close`], for at most
+    /// [`Config::close_timeout`](sockeye_core::Config::close_timeout).
+    ///
     /// # Errors
     ///
     /// Returns an error if the code or reason cannot be sent, the connection is closing already, or
-    /// the transport broke.
+    /// the transport broke; if it waits for the end, also if the peer does not complete the closing
+    /// handshake.
     ///
     /// # Cancel safety
     ///
     /// The first poll queues the Close.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.queue_close(&CloseFrame::new(code, reason))?;
-        self.flush().await
+        poll_fn(|cx| self.poll_closed(cx)).await
     }
 
     /// Returns whether the connection is open, closing or closed.
     #[must_use]
     pub fn state(&self) -> State {
-        lock(&self.link).sender.state()
+        lock(&self.shared.link).sender.state()
     }
 
     /// Returns the time from the latest answered ping to its pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        lock(&self.link).sender.round_trip()
+        lock(&self.shared.link).sender.round_trip()
     }
 
     /// Returns the number of bytes that are queued and not written yet.
     #[must_use]
     pub fn queued(&self) -> usize {
-        lock(&self.link).sender.queued()
+        lock(&self.shared.link).sender.queued()
     }
 
     /// Returns `Ready` when [`feed`](SendHalf::feed) would not wait. The receiving half may queue
     /// an answer in between, and then `feed` waits again.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        poll_ready(&mut lock(&self.link), cx, Half::Send)
+        ready!(self.poll_abandoned(cx));
+        poll_ready(&mut lock(&self.shared.link), cx, Half::Send)
     }
 
     /// Polls [`flush`](SendHalf::flush), for futures written by hand.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        lock(&self.link).poll_drain(cx, Half::Send, DrainTo::Empty).map_err(Error::Io)
+        ready!(self.poll_abandoned(cx));
+        lock(&self.shared.link).poll_drain(cx, Half::Send, DrainTo::Empty).map_err(Error::Io)
+    }
+
+    /// Writes everything that is queued, and waits for the end of the connection if the receiving
+    /// half was dropped.
+    pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(reader) = self.shared.abandoned.get() else { return self.poll_flush(cx) };
+        poll_end(&mut lock(reader), &self.shared.link, cx)
+    }
+
+    /// Reads and discards what has arrived if the receiving half was dropped. So pings and Closes
+    /// are answered, and the deadlines enforced. Once the connection is closing, waits for its end.
+    fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(reader) = self.shared.abandoned.get() else { return Poll::Ready(()) };
+        // The operation that polls this reports the end.
+        let end = poll_end(&mut lock(reader), &self.shared.link, cx);
+        if end.is_pending() && self.state() != State::Open { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// Polls [`feed`](SendHalf::feed): waits for room and queues, under one lock. Takes the payload
@@ -309,14 +374,14 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
     }
 
     pub(crate) fn queue_message(&mut self, payload: Payload<'_>) -> Result<(), SendError> {
-        let mut link = lock(&self.link);
+        let mut link = lock(&self.shared.link);
         let queued = link.sender_with_buffer().send(payload);
         link.after_queue();
         queued
     }
 
     pub(crate) fn queue_close(&mut self, frame: &CloseFrame<'_>) -> Result<(), SendError> {
-        let mut link = lock(&self.link);
+        let mut link = lock(&self.shared.link);
         let queued = link.sender.close(frame);
         link.after_queue();
         queued
@@ -335,10 +400,22 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
         cx: &mut Context<'_>,
         queue: impl FnOnce(&mut Sender) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
-        let mut link = lock(&self.link);
+        ready!(self.poll_abandoned(cx));
+        let mut link = lock(&self.shared.link);
         ready!(poll_ready(&mut link, cx, Half::Send))?;
         let queued = queue(link.sender_with_buffer());
         link.after_queue();
         Poll::Ready(queued.map_err(Error::Send))
     }
+}
+
+/// Receives and discards messages until the connection is over. Returns an abnormal end as an error,
+/// once.
+fn poll_end<I: Io, C: Clock>(
+    reader: &mut Reader,
+    mut link: &Mutex<Link<I, C>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Error>> {
+    while ready!(reader.poll_message(&mut link, cx, |_, _| ()))?.is_some() {}
+    Poll::Ready(Ok(()))
 }

@@ -265,7 +265,7 @@ fn one_half_works_without_the_other_and_the_transport_closes_with_the_second() {
             } else {
                 drop(recv);
                 send.send("sent").await.unwrap();
-                assert_eq!(peer.take_all(), b"\x81\x04sent");
+                assert_eq!(peer.take_all(), b"\x8a\x01x\x81\x04sent", "the sending half answers pings, too");
                 assert!(!peer.is_shut());
                 drop(send);
             }
@@ -306,5 +306,97 @@ fn the_round_trip_is_known_even_if_the_pong_is_read_at_once() {
             assert_eq!(round_trip, Some(Duration::from_millis(30)));
         });
         executor.run();
+    }
+}
+
+#[test]
+fn e13_the_sending_half_answers_a_close_and_pings_after_the_receiving_half_was_dropped() {
+    on_bad_transports(|mut executor, capacity, faults| {
+        for is_server in [true, false] {
+            let (a, b) = pipe_with(capacity, faults);
+            let (mut send, recv) = open(is_server, a, &executor.time, Config::new()).split();
+            let mut peer = open(!is_server, b, &executor.time, Config::new());
+            let sent = executor.spawn("send", async move {
+                send.send("before").await.unwrap();
+                drop(recv);
+                loop {
+                    match send.send("after").await {
+                        Ok(()) => yield_now().await,
+                        Err(Error::Send(SendError::Closed)) => return send,
+                        Err(error) => panic!("{error:?}"),
+                    }
+                }
+            });
+            let closed = executor.spawn("peer", async move {
+                assert!(peer.recv().await.unwrap().is_some());
+                peer.send(payload(0, 1000)).await.unwrap();
+                peer.ping(b"").await.unwrap();
+                while peer.round_trip().is_none() {
+                    peer.recv().await.unwrap();
+                }
+                peer.close(CloseCode::NORMAL, "bye").await.unwrap()
+            });
+            executor.run_with_time();
+            assert!(closed.take().clean);
+            assert_ne!(sent.take().state(), State::Open);
+        }
+    });
+}
+
+#[test]
+fn a_send_that_is_blocked_reads_on_when_the_receiving_half_is_dropped() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(100);
+    let (mut send, recv) = server(io, &executor.time, Config::new()).split();
+    let sent = executor.spawn("send", async move { send.send(payload(0, 50_000)).await.map(|()| send) });
+    executor.run_until_idle();
+    drop(recv);
+    executor.run_until_idle();
+    // The peer does not read before it has sent all this.
+    for _ in 0..100 {
+        peer.push(&client_frame(Opcode::Binary, &[0; 60]));
+        executor.run_until_idle();
+        assert_eq!(peer.unread_by_peer(), 0);
+    }
+    peer.push(&FrameWriter::to(true).close(CloseCode::NORMAL, ""));
+    let mut written = Vec::new();
+    while {
+        executor.run_until_idle();
+        let some = peer.take_all();
+        written.extend_from_slice(&some);
+        !some.is_empty()
+    } {}
+    let opcodes: Vec<_> = parse_frames(&written).iter().map(|frame| frame.opcode).collect();
+    assert_eq!(opcodes, [Opcode::Binary, Opcode::Close]);
+    assert_eq!(sent.take().unwrap().state(), State::Closed);
+}
+
+#[test]
+fn a_close_by_the_sending_half_waits_for_the_end_if_the_receiving_half_was_dropped() {
+    for answers in [true, false] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(1000);
+        let (mut send, recv) = server(io, &executor.time, Config::new()).split();
+        drop(recv);
+        let closed = executor.spawn("close", async move { send.close(CloseCode::NORMAL, "").await });
+        executor.run_until_idle();
+        assert!(!closed.is_finished());
+        assert_eq!(parse_frames(&peer.take_all())[0].opcode, Opcode::Close);
+        if answers {
+            peer.push(
+                &[
+                    client_frame(Opcode::Text, b"discarded"),
+                    FrameWriter::to(true).close(CloseCode::NORMAL, ""),
+                ]
+                .concat(),
+            );
+            executor.run_until_idle();
+            assert!(closed.take().is_ok());
+        } else {
+            executor.run_with_time();
+            assert!(matches!(closed.take(), Err(Error::Abnormal(_))));
+            assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
+        }
+        assert!(peer.is_shut());
     }
 }

@@ -1,6 +1,6 @@
 //! Access to a link that one task owns or several tasks share.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::task::{Context, Poll};
 
 use sockeye_core::Sender;
@@ -44,7 +44,7 @@ impl<I: Io, C: Clock> LinkAccess for Link<I, C> {
     }
 }
 
-impl<I: Io, C: Clock> LinkAccess for Arc<Mutex<Link<I, C>>> {
+impl<I: Io, C: Clock> LinkAccess for &Mutex<Link<I, C>> {
     type Io = I;
     type Clock = C;
 
@@ -60,7 +60,7 @@ impl<I: Io, C: Clock> SenderAccess for Link<I, C> {
     }
 }
 
-impl<I: Io, C: Clock> SenderAccess for Arc<Mutex<Link<I, C>>> {
+impl<I: Io, C: Clock> SenderAccess for &Mutex<Link<I, C>> {
     fn with_sender(&mut self, f: impl FnOnce(&mut Sender)) {
         f(lock(self).sender_with_buffer());
     }

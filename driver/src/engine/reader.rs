@@ -27,7 +27,6 @@ impl Reader {
     }
 
     /// Returns true once a receive has reported the end of the connection.
-    #[cfg(feature = "futures")]
     pub(crate) fn is_end_reported(&self) -> bool {
         self.end_reported
     }

@@ -43,6 +43,12 @@ impl HalfWakers {
         }
     }
 
+    /// Removes the waker of a half that was dropped.
+    pub(crate) fn clear(&self, half: Half) {
+        let waker = lock(self.slot(half)).take();
+        drop(waker);
+    }
+
     /// Returns true if `half` has been polled, by a task other than that of `waker`.
     pub(crate) fn is_other(&self, half: Half, waker: &Waker) -> bool {
         lock(self.slot(half)).as_ref().is_some_and(|half| !half.will_wake(waker))
@@ -64,20 +70,5 @@ impl Wake for HalfWakers {
     fn wake_by_ref(self: &Arc<Self>) {
         self.wake_half(Half::Recv);
         self.wake_half(Half::Send);
-    }
-}
-
-/// A guard that the receiving half holds.
-///
-/// While it lives, the receiving half enforces the deadlines. When it is dropped, the sending half,
-/// if it waits, wakes up and keeps them itself.
-#[derive(Debug)]
-pub(crate) struct RecvHalfGuard(pub(crate) Arc<HalfWakers>);
-
-impl Drop for RecvHalfGuard {
-    fn drop(&mut self) {
-        let waker = lock(&self.0.recv).take();
-        drop(waker);
-        self.0.wake_half(Half::Send);
     }
 }
