@@ -81,6 +81,8 @@ impl Reader {
                 self.input.consume(used);
                 return Ok(RecvOutcome::Item(delivered));
             }
+            // The decoder has taken everything, also an incomplete frame.
+            self.input.consume(usize::MAX);
             self.decoder.release();
             // A peer that sends pings without a pause must not extend the time limit.
             if has_read && is_past(until) {

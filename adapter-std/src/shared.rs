@@ -1,18 +1,25 @@
 //! The writing side of a split connection, which two threads share.
 
 use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-use sockeye_core::Sender;
+use sockeye_core::{Instant, Sender};
 
-use crate::clock::ReadTimeout;
+use crate::clock::{self, ReadTimeout};
 use crate::link::{Link, OwnedLink, WriteOutcome, WriteTurn, after_write, run_timers};
+use crate::reader::{Reader, RecvOutcome};
 use crate::stream::Stream;
 use crate::transport::{Transport, try_flush, try_write};
 
 /// The maximum number of bytes that are copied out of the queue for one write.
 const CHUNK: usize = 64 << 10;
+
+/// How often the sending half looks for input after the receiving half was dropped.
+const READ_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long such a look waits for input.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// The sender and the stream, protected by two locks.
 ///
@@ -26,6 +33,17 @@ pub(crate) struct Shared<S> {
     write_lock: Mutex<()>,
     has_timeouts: bool,
     max_read_wait: Duration,
+    /// The reading side of a receiving half that was dropped. The sending half uses it.
+    abandoned: OnceLock<Mutex<Abandoned>>,
+}
+
+/// The reading side of a receiving half that was dropped.
+#[derive(Debug)]
+struct Abandoned {
+    reader: Reader,
+    read_timeout: ReadTimeout,
+    /// The time of the last look for input.
+    read_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -44,7 +62,8 @@ impl<S> Shared<S> {
         let OwnedLink { sender, transport } = link;
         let Transport { stream, has_timeouts, needs_flush, is_shut_down, .. } = transport;
         let state = State { sender, needs_flush, is_shut_down, write_error: None };
-        Shared { stream, state: Mutex::new(state), write_lock: Mutex::new(()), has_timeouts, max_read_wait }
+        let (state, write_lock, abandoned) = (Mutex::new(state), Mutex::new(()), OnceLock::new());
+        Shared { stream, state, write_lock, has_timeouts, max_read_wait, abandoned }
     }
 
     pub(crate) fn into_owned(self, read_timeout: ReadTimeout) -> OwnedLink<S> {
@@ -53,6 +72,19 @@ impl<S> Shared<S> {
         let Shared { stream, has_timeouts, .. } = self;
         let transport = Transport { stream, read_timeout, has_timeouts, needs_flush, is_shut_down };
         OwnedLink { sender, transport }
+    }
+
+    /// Leaves the reading side to the sending half.
+    pub(crate) fn abandon(&self, reader: Reader, read_timeout: ReadTimeout) {
+        if !self.has_timeouts {
+            // A look for input would wait until some arrives.
+            return;
+        }
+        let _ = self.abandoned.set(Mutex::new(Abandoned { reader, read_timeout, read_at: None }));
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.get().is_some()
     }
 
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Sender) -> R) -> R {
@@ -78,11 +110,54 @@ where
     for<'s> &'s S: Stream,
 {
     /// Writes everything that is queued. Waits for the peer until the connection ends.
-    pub(crate) fn flush(&self) -> io::Result<()> {
+    pub(crate) fn flush(self: &Arc<Self>) -> io::Result<()> {
         while self.write(true)? != WriteOutcome::Done {
             self.with(run_timers);
+            // The peer may wait until this end reads.
+            self.serve_abandoned(true);
         }
         Ok(())
+    }
+
+    /// Reads and discards what has arrived if the receiving half was dropped. So pings and Closes
+    /// are answered, and the deadlines enforced. Once the connection is closing, waits for its end.
+    ///
+    /// A look for input may take some milliseconds, so unless it `is_urgent`, this looks only now
+    /// and then.
+    pub(crate) fn serve_abandoned(self: &Arc<Self>, is_urgent: bool) {
+        let Some(abandoned) = self.abandoned.get() else { return };
+        let now = clock::now();
+        let is_due = |at: Instant| is_urgent || now.since(at) >= READ_INTERVAL;
+        if !lock(abandoned).read_at.is_none_or(is_due) {
+            return;
+        }
+        let look = Some(now + LOOK);
+        // The operation that called this reports the end.
+        while matches!(self.read_abandoned(look), Ok(RecvOutcome::Item(()))) && clock::now() < now + LOOK {}
+        if self.with(|sender| sender.state() != sockeye_core::State::Open) {
+            let _ = self.end_abandoned();
+        }
+    }
+
+    /// Receives and discards messages until the connection is over, if the receiving half was
+    /// dropped. Returns an abnormal end as an error, once.
+    pub(crate) fn end_abandoned(self: &Arc<Self>) -> Result<(), sockeye_driver::Error> {
+        while !matches!(self.read_abandoned(None)?, RecvOutcome::Closed) {}
+        Ok(())
+    }
+
+    fn read_abandoned(
+        self: &Arc<Self>,
+        until: Option<Instant>,
+    ) -> Result<RecvOutcome<()>, sockeye_driver::Error> {
+        let Some(abandoned) = self.abandoned.get() else { return Ok(RecvOutcome::Closed) };
+        let mut abandoned = lock(abandoned);
+        let read_timeout = std::mem::take(&mut abandoned.read_timeout);
+        let mut link = SharedLink { shared: self.clone(), read_timeout };
+        let outcome = abandoned.reader.message(&mut link, until, |_, _| ());
+        abandoned.read_timeout = link.read_timeout;
+        abandoned.read_at = Some(clock::now());
+        outcome
     }
 
     /// Writes the queue. The thread that holds the write lock also writes what the other thread
@@ -173,6 +248,10 @@ impl State {
             Stream::shutdown_write(&mut stream)
         });
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The link of a receiving half.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_core::{
-    CloseCode, CloseFrame, CloseInfo, Message, MessageRef, OutgoingFrame, Payload, Prepared, SendError,
-    Sender, State,
+    Assembled, CloseCode, CloseFrame, CloseInfo, Instant, Message, MessageRef, OutgoingFrame, Payload,
+    Prepared, SendError, Sender, State,
 };
 use sockeye_driver::{Error, Part};
 
 use crate::clock;
 use crate::link::run_timers;
-use crate::reader::Reader;
+use crate::reader::{Reader, RecvOutcome};
 use crate::received::Received;
 use crate::shared::{Shared, SharedLink};
 use crate::stream::Stream;
@@ -26,23 +26,40 @@ const CHECKS_PER_CLOSE_TIMEOUT: u32 = 4;
 /// The receiving half of a [`WebSocket`].
 ///
 /// It drives the connection: it answers pings and Closes, and enforces deadlines, only while it
-/// receives.
+/// receives. After it is dropped, the sending half does that, while it sends, flushes or closes; it
+/// discards messages.
 ///
 /// It takes the lock that it shares with the other half to answer control frames, but not to decode
 /// messages, and it never holds the lock while it waits. If the peer does not answer a Close that
 /// the other half has sent, the receive ends up to a quarter of the close timeout late.
 #[derive(Debug)]
 pub struct RecvHalf<S = TcpStream> {
-    reader: Reader,
+    /// `None` once it was joined.
+    reader: Option<Reader>,
     link: SharedLink<S>,
     subprotocol: Option<Box<str>>,
     close_timeout: Duration,
+}
+
+/// Leaves the connection to the sending half.
+impl<S> Drop for RecvHalf<S> {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            self.link.shared.abandon(reader, std::mem::take(&mut self.link.read_timeout));
+        }
+    }
 }
 
 /// The sending half of a [`WebSocket`].
 ///
 /// Messages that are queued with [`feed`](SendHalf::feed) are written by
 /// [`flush`](SendHalf::flush), or before the other half next waits.
+///
+/// If the receiving half was dropped, every operation of this half also looks for what the peer has
+/// sent, at most ten times a second, which takes some milliseconds: it answers pings and the peer's
+/// Close, and discards messages. Once the connection is closing, an operation waits for its end and
+/// then returns [`SendError::Closed`]. While no operation runs, nothing is read, and nothing at all
+/// from a stream without timeouts.
 #[derive(Debug)]
 pub struct SendHalf<S = TcpStream> {
     shared: Arc<Shared<S>>,
@@ -62,7 +79,7 @@ impl<S: Stream> WebSocket<S> {
         let read_timeout = std::mem::take(&mut link.transport.read_timeout);
         let shared = Arc::new(Shared::new(link, max_read_wait));
         let link = SharedLink { shared: shared.clone(), read_timeout };
-        (SendHalf { shared }, RecvHalf { reader, link, subprotocol, close_timeout })
+        (SendHalf { shared }, RecvHalf { reader: Some(reader), link, subprotocol, close_timeout })
     }
 }
 
@@ -76,7 +93,7 @@ where
     ///
     /// Returns an error, once, if the connection does not close cleanly.
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
-        Ok(self.reader.message(&mut self.link, None, |message, _| message.into_message())?.item())
+        Ok(self.message(None, |message| message.into_message())?.item())
     }
 
     /// Receives the next message, but waits for `timeout` at most, like
@@ -87,7 +104,7 @@ where
     /// Returns an error, once, if the connection does not close cleanly.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Received, Error> {
         let until = clock::now() + timeout;
-        Ok(self.reader.message(&mut self.link, Some(until), |message, _| message.into_message())?.into())
+        Ok(self.message(Some(until), |message| message.into_message())?.into())
     }
 
     /// Receives the next message and lends it to `f`, like [`WebSocket::recv_with`] but without the
@@ -97,7 +114,7 @@ where
     ///
     /// Returns an error, once, if the connection does not close cleanly.
     pub fn recv_with<R>(&mut self, f: impl FnOnce(MessageRef<'_>) -> R) -> Result<Option<R>, Error> {
-        Ok(self.reader.message(&mut self.link, None, |message, _| f(message.as_ref()))?.item())
+        Ok(self.message(None, |message| f(message.as_ref()))?.item())
     }
 
     /// Receives the part of the next message that has arrived, like [`WebSocket::recv_part`].
@@ -106,7 +123,21 @@ where
     ///
     /// Returns an error, once, if the connection does not close cleanly.
     pub fn recv_part(&mut self) -> Result<Option<Part>, Error> {
-        Ok(self.reader.part(&mut self.link)?.item())
+        match &mut self.reader {
+            Some(reader) => Ok(reader.part(&mut self.link)?.item()),
+            None => Ok(None),
+        }
+    }
+
+    fn message<R>(
+        &mut self,
+        until: Option<Instant>,
+        deliver: impl FnOnce(Assembled<'_, '_>) -> R,
+    ) -> Result<RecvOutcome<R>, Error> {
+        match &mut self.reader {
+            Some(reader) => reader.message(&mut self.link, until, |message, _| deliver(message)),
+            None => Ok(RecvOutcome::Closed),
+        }
     }
 }
 
@@ -141,12 +172,14 @@ impl<S> RecvHalf<S> {
     ///
     /// Returns both halves if they are not of the same connection.
     #[expect(clippy::result_large_err, reason = "the error returns what was passed in")]
-    pub fn join(self, other: SendHalf<S>) -> Result<WebSocket<S>, (Self, SendHalf<S>)> {
+    pub fn join(mut self, other: SendHalf<S>) -> Result<WebSocket<S>, (Self, SendHalf<S>)> {
         if !self.is_pair_of(&other) {
             return Err((self, other));
         }
-        let RecvHalf { reader, link: SharedLink { shared, read_timeout }, subprotocol, close_timeout } = self;
-        drop(shared);
+        let Some(reader) = self.reader.take() else { return Err((self, other)) };
+        let (subprotocol, close_timeout) = (self.subprotocol.take(), self.close_timeout);
+        let read_timeout = std::mem::take(&mut self.link.read_timeout);
+        drop(self);
         match Arc::try_unwrap(other.shared) {
             Ok(shared) => {
                 let link = shared.into_owned(read_timeout);
@@ -156,7 +189,8 @@ impl<S> RecvHalf<S> {
             // panic.
             Err(shared) => {
                 let link = SharedLink { shared: shared.clone(), read_timeout };
-                Err((RecvHalf { reader, link, subprotocol, close_timeout }, SendHalf { shared }))
+                let recv = RecvHalf { reader: Some(reader), link, subprotocol, close_timeout };
+                Err((recv, SendHalf { shared }))
             }
         }
     }
@@ -227,19 +261,24 @@ where
     ///
     /// Returns an error if the stream breaks, or if a deadline ends the connection meanwhile.
     pub fn flush(&mut self) -> Result<(), Error> {
+        self.shared.serve_abandoned(false);
         self.shared.flush().map_err(Error::Io)
     }
 
     /// Sends a Close and returns when it is written. The other half receives the remaining
     /// messages, then the end.
     ///
+    /// If the receiving half was dropped, this also waits for the end of the connection, like
+    /// [`WebSocket::close`], for [`Config::close_timeout`](crate::Config::close_timeout) at most.
+    ///
     /// # Errors
     ///
     /// Returns an error if the code or reason cannot be sent, if the connection is closing already,
-    /// or if the stream breaks.
+    /// or if the stream breaks; if it waits for the end, also if the peer does not complete the
+    /// closing handshake.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.queue_close(code, reason)?;
-        self.flush()
+        if self.shared.is_abandoned() { self.shared.end_abandoned() } else { self.flush() }
     }
 
     pub(crate) fn queue_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
@@ -268,6 +307,7 @@ where
 
     /// Waits for room in the queue, then queues with `queue`.
     fn queue(&mut self, queue: impl FnOnce(&mut Sender) -> Result<(), SendError>) -> Result<(), Error> {
+        self.shared.serve_abandoned(false);
         let mut queue = Some(queue);
         loop {
             // Check and queue under one lock. Otherwise the other half could take the room with an

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sockeye_std::{CloseCode, Config, Error, MessageKind, Received};
-use sockeye_testkit::frames::{PING, TEXT, frame};
+use sockeye_testkit::frames::{BINARY, PING, TEXT, frame};
 use support::{millis, pair, raw_pair, read_frame};
 
 #[test]
@@ -38,6 +38,19 @@ fn a_timeout_of_zero_returns_only_messages_that_have_arrived() {
     assert_eq!(ws.recv_timeout(Duration::ZERO).unwrap(), Received::Message("a".into()));
     assert_eq!(ws.recv_timeout(Duration::ZERO).unwrap(), Received::Message("b".into()));
     assert_eq!(ws.recv_timeout(Duration::ZERO).unwrap(), Received::TimedOut);
+}
+
+#[test]
+fn k3_a_receive_that_times_out_within_a_message_keeps_what_has_arrived() {
+    let (mut raw, mut ws) = raw_pair(Config::new());
+    let payload: Vec<u8> = (0..200).collect();
+    let bytes = frame(true, BINARY, payload.clone());
+    for part in bytes.chunks(50) {
+        assert_eq!(ws.recv_timeout(millis(0)).unwrap(), Received::TimedOut);
+        raw.write_all(part).unwrap();
+        std::thread::sleep(millis(20));
+    }
+    assert_eq!(ws.recv().unwrap().unwrap().as_bytes(), payload);
 }
 
 #[test]

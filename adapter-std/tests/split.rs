@@ -6,9 +6,9 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::Instant;
 
-use sockeye_std::{CloseCode, Config, Error, Received, RecvHalf, SendHalf};
-use sockeye_testkit::frames::{BINARY, CLOSE, PING, frame};
-use support::{millis, pair, raw_pair};
+use sockeye_std::{CloseCode, Config, Error, Received, RecvHalf, SendError, SendHalf, State};
+use sockeye_testkit::frames::{BINARY, CLOSE, PING, TEXT, frame};
+use support::{millis, pair, raw_pair, read_frame};
 
 const COUNT: usize = 1000;
 
@@ -133,4 +133,65 @@ fn only_halves_of_the_same_connection_can_be_joined() {
     let mut server = server_in.join(server_out).unwrap();
     client.send("whole").unwrap();
     assert_eq!(server.recv().unwrap().unwrap().as_text(), Some("whole"));
+}
+
+#[test]
+fn e13_the_sending_half_answers_a_close_and_pings_after_the_receiving_half_was_dropped() {
+    let (mut raw, ws) = raw_pair(Config::new().close_timeout(millis(600_000)));
+    let (mut send, recv) = ws.split();
+    send.send("before").unwrap();
+    drop(recv);
+    raw.write_all(
+        &[frame(true, PING, "x"), frame(true, TEXT, "discarded"), frame(true, CLOSE, [0x03, 0xE8])].concat(),
+    )
+    .unwrap();
+    let end = loop {
+        match send.send("after") {
+            Ok(()) => thread::sleep(millis(1)),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(end, Error::Send(SendError::Closed)), "{end:?}");
+    assert_eq!(send.state(), State::Closed);
+    let mut frames = std::iter::from_fn(|| Some(read_frame(&mut raw)).filter(|(first, _)| *first != 0x81));
+    let mut rest = Vec::new();
+    while rest.last().is_none_or(|(first, _)| *first != 0x88) {
+        rest.extend(frames.next());
+    }
+    assert_eq!(rest, [(0x8a, b"x".to_vec()), (0x88, vec![0x03, 0xE8])]);
+}
+
+#[test]
+fn a_close_by_the_sending_half_waits_for_the_end_if_the_receiving_half_was_dropped() {
+    let (mut raw, ws) = raw_pair(Config::new().close_timeout(millis(600_000)));
+    let (mut send, recv) = ws.split();
+    drop(recv);
+    let closing = thread::spawn(move || send.close(CloseCode::NORMAL, ""));
+    assert_eq!(read_frame(&mut raw).0, 0x88);
+    thread::sleep(millis(20));
+    assert!(!closing.is_finished());
+    raw.write_all(&frame(true, CLOSE, [0x03, 0xE8])).unwrap();
+    closing.join().unwrap().unwrap();
+
+    let (_raw, ws) = raw_pair(Config::new().close_timeout(millis(50)));
+    let (mut send, recv) = ws.split();
+    drop(recv);
+    assert!(matches!(send.close(CloseCode::NORMAL, ""), Err(Error::Abnormal(_))));
+}
+
+#[test]
+#[cfg_attr(windows, ignore = "a write that times out ends the connection")]
+fn a_send_that_is_blocked_reads_on_when_the_receiving_half_was_dropped() {
+    let (mut raw, ws) = raw_pair(Config::new().high_water_mark(usize::MAX).max_send_size(64 << 20));
+    let (mut send, recv) = ws.split();
+    drop(recv);
+    let sending = thread::spawn(move || send.send(vec![0; 32 << 20]));
+    // The peer reads only after it has written all this.
+    for _ in 0..32 {
+        raw.write_all(&frame(true, BINARY, vec![0; 1 << 20])).unwrap();
+    }
+    let mut sent = vec![0; 10 + (32 << 20)];
+    raw.read_exact(&mut sent).unwrap();
+    assert_eq!(sent[..2], [0x82, 127]);
+    sending.join().unwrap().unwrap();
 }
