@@ -128,3 +128,27 @@ fn a_write_error_ends_a_session_that_could_only_respond() {
     server.poll();
     assert_eq!(server.log(), ["request GET /", "ended None"], "the second request cannot be answered");
 }
+
+#[test]
+fn e13_a_session_is_finished_before_the_transport_ends() {
+    let cases: [(&[u8], &[u8]); 3] = [
+        // The closing handshake, a failure, and a refusal.
+        (UPGRADE, b"\x88\x80\0\0\0\0"),
+        (UPGRADE, b"\x83\x80\0\0\0\0"),
+        (b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ];
+    for (before, last) in cases {
+        let mut server = End::server(Config::new());
+        server.receive(before);
+        server.write_all();
+        assert!(!server.session.is_finished());
+        server.receive(last);
+        server.write(1);
+        assert!(!server.session.is_finished(), "the last output has not been written");
+        server.write_all();
+        server.poll();
+        assert!(server.session.is_finished() && server.ended == 0, "{:?}", server.log);
+        server.eof();
+        assert!(server.session.is_finished() && server.ended == 1, "{:?}", server.log);
+    }
+}
