@@ -75,7 +75,7 @@ fn a_blocked_writer_does_not_block_the_reader() {
         raw.read_exact(&mut bytes).unwrap();
         assert!(bytes[10 + (32 << 20)..].chunks(3).all(|frame| frame == b"\x8A\x01?"));
     });
-    sending.join().unwrap().unwrap();
+    let _send = sending.join().unwrap().unwrap();
     // The reader writes the pongs that the writer has not written.
     while !reading.is_finished() {
         let _ = incoming.recv_timeout(millis(20));
@@ -185,7 +185,8 @@ fn a_send_that_is_blocked_reads_on_when_the_receiving_half_was_dropped() {
     let (mut raw, ws) = raw_pair(Config::new().high_water_mark(usize::MAX).max_send_size(64 << 20));
     let (mut send, recv) = ws.split();
     drop(recv);
-    let sending = thread::spawn(move || send.send(vec![0; 32 << 20]));
+    // Return the half: dropping it with unread input would reset the connection.
+    let sending = thread::spawn(move || send.send(vec![0; 32 << 20]).map(|()| send));
     // The peer reads only after it has written all this.
     for _ in 0..32 {
         raw.write_all(&frame(true, BINARY, vec![0; 1 << 20])).unwrap();
@@ -193,5 +194,5 @@ fn a_send_that_is_blocked_reads_on_when_the_receiving_half_was_dropped() {
     let mut sent = vec![0; 10 + (32 << 20)];
     raw.read_exact(&mut sent).unwrap();
     assert_eq!(sent[..2], [0x82, 127]);
-    sending.join().unwrap().unwrap();
+    let _send = sending.join().unwrap().unwrap();
 }

@@ -101,7 +101,8 @@ names! {
         connect handshake before_handshake_response open message request close disconnect control drained failed
     }
     values {
-        Server::builder Server::run Server::handle ServerHandle::shutdown ServerHandle::exists
+        Server::builder Server::run Server::handle ServerHandle::shutdown ServerHandle::drain
+        ServerHandle::exists
         ServerHandle::is_established ServerHandle::ping ServerHandle::disconnect
         ServerHandle::abort ServerHandle::info ServerHandle::connections Client::server Client::ping
         Client::is_established Client::close Client::abort Client::info Client::id
