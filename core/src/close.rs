@@ -235,6 +235,9 @@ pub struct CloseInfo {
     /// Whether both endpoints have sent a Close and neither failed (RFC 6455 7.1.4). This is final
     /// when the state is [`State::Closed`](crate::State::Closed).
     pub clean: bool,
+    /// The other endpoint's Close, if there was one: its answer, or a Close that it sent at the
+    /// same time.
+    pub answer: Option<CloseFrame<'static>>,
 }
 
 impl CloseInfo {
@@ -244,7 +247,21 @@ impl CloseInfo {
     /// type system cannot show that.
     #[must_use]
     pub fn unknown() -> Self {
-        CloseInfo { by: Side::Peer, code: CloseCode::ABNORMAL, reason: String::new(), clean: false }
+        CloseInfo {
+            by: Side::Peer,
+            code: CloseCode::ABNORMAL,
+            reason: String::new(),
+            clean: false,
+            answer: None,
+        }
+    }
+
+    /// Returns the Close that began the end.
+    pub(crate) fn frame(&self) -> CloseFrame<'static> {
+        if self.code == CloseCode::NO_STATUS {
+            return CloseFrame::default();
+        }
+        CloseFrame::new(self.code, self.reason.clone())
     }
 }
 

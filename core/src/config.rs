@@ -81,6 +81,14 @@ pub struct Config {
     /// Whether the connection answers pings itself. If not, the application must send the pongs.
     /// Default: true.
     pub auto_pong: bool,
+    /// Whether the connection answers the peer's Close itself, with the same code and reason. If
+    /// not, the application answers with [`Connection::close`](crate::Connection::close), in which
+    /// it chooses both, or with [`answer_close`](crate::Connection::answer_close). Default: true.
+    ///
+    /// An application that does neither within half of
+    /// [`close_timeout`](Config#structfield.close_timeout) leaves the answer to the connection. The
+    /// other half is for the peer, which may wait equally long.
+    pub auto_close: bool,
     /// The compression of messages, see [`deflate`](crate::deflate). Default: none.
     pub deflate: Option<Deflate>,
 }
@@ -128,6 +136,7 @@ impl Default for Config {
             idle_timeout: None,
             keepalive: None,
             auto_pong: true,
+            auto_close: true,
             deflate: None,
         }
     }
@@ -155,7 +164,7 @@ impl Config {
         max_frame_size: u64, max_message_size: u64, max_fragments: u32, max_send_size: u64,
         fragment_size: usize, high_water_mark: usize, max_head_size: usize, max_headers: usize,
         handshake_timeout: Duration, close_timeout: Duration, idle_timeout: Duration, auto_pong: bool,
-        deflate: Deflate,
+        auto_close: bool, deflate: Deflate,
     }
 
     /// Returns whether a queue of this many bytes has reached

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use crate::close::{CloseCode, CloseFrame, CloseInfo};
+use crate::close::CloseInfo;
 use crate::config::Config;
 use crate::error::{ProtocolError, SendError, TrySendError};
 use crate::event::Event;
@@ -17,6 +17,7 @@ use crate::role::{MaskKeys, Role, State};
 use crate::sender::Sender;
 use crate::time::Instant;
 
+mod closing;
 mod deflate;
 mod internal;
 mod memory;
@@ -95,8 +96,8 @@ impl Connection {
     /// Takes the next event out of `input` and responds to it. Returns `None` when all of `input`
     /// has been taken.
     ///
-    /// A ping or a Close has been answered when this returns; the answer is in the queue, see
-    /// [`poll_transmit`](Connection::poll_transmit).
+    /// A ping or a Close has been answered when this returns, unless [`Config`] leaves that to the
+    /// application; the answer is in the queue, see [`poll_transmit`](Connection::poll_transmit).
     ///
     /// The event borrows the bytes of `input` and not the connection, so its payload can be sent
     /// without a copy:
@@ -356,32 +357,6 @@ impl Connection {
     /// Returns an error if the payload is longer than 125 bytes or the connection is closing.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.sender.pong(payload)
-    }
-
-    /// Begins the closing handshake (RFC 6455 7.1.2).
-    ///
-    /// Messages that the peer sent before its own Close are still delivered. The peer has
-    /// [`Config::close_timeout`] to answer.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error, and queues nothing, if the code must not be sent, the reason is longer
-    /// than 123 bytes, or the connection is already closing.
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        self.sender.close(&CloseFrame::new(code, reason))
-    }
-
-    /// Fails the connection with an error that a layer above has found, for example an
-    /// [`Assembler`](crate::Assembler), as if the connection itself had found it.
-    pub fn fail(&mut self, error: ProtocolError) {
-        self.receiver.fail(error);
-        self.sender.fail(&error);
-    }
-
-    /// Ends the connection at once, without a Close and without writing the queue. The peer sees
-    /// the transport end.
-    pub fn abort(&mut self) {
-        self.sender.abort();
     }
 
     /// Exempts the connection from [`Config::idle_timeout`], or ends the exemption. Keepalive pings

@@ -25,7 +25,9 @@ pub enum Control<'a> {
     Ping(Cow<'a, [u8]>),
     /// A pong, solicited or not.
     Pong(Cow<'a, [u8]>),
-    /// The peer's Close. It has been answered. Input after it is discarded.
+    /// The peer's Close. It has been answered unless
+    /// [`Config::auto_close`](crate::Config#structfield.auto_close) is off. Input after it is
+    /// discarded.
     Close(CloseFrame<'a>),
 }
 

@@ -190,16 +190,19 @@ impl Sender {
         Ok(())
     }
 
-    /// Begins the closing handshake, like [`Connection::close`](crate::Connection::close).
+    /// Begins the closing handshake, or answers the peer's Close if it has not been answered, like
+    /// [`Connection::close`](crate::Connection::close).
     ///
     /// # Errors
     ///
     /// Returns an error, and queues nothing, if the code must not be sent, the reason is longer
-    /// than 123 bytes, or the connection is already closing.
+    /// than 123 bytes, or this endpoint has already sent a Close.
     pub fn close(&mut self, frame: &CloseFrame<'_>) -> Result<(), SendError> {
         let payload = frame.payload()?;
-        self.check_open()?;
-        self.record_end(Side::Local, frame.status(), &frame.reason);
+        if !self.closing.can_close() {
+            return Err(SendError::Closed);
+        }
+        self.record_close(Side::Local, frame);
         self.write_close(&payload);
         Ok(())
     }

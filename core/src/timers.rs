@@ -167,6 +167,11 @@ impl Timers {
         }
     }
 
+    /// Starts the close timeout again, for the part of the closing handshake that begins now.
+    pub(crate) fn restart_close_timeout(&mut self) {
+        self.close = Deadline::start();
+    }
+
     /// Shortens the close timeout, because only the end of the input is left to wait for. The next
     /// [`handle_timeout`](Timers::handle_timeout) passes the length.
     pub(crate) fn start_lingering(&mut self) {
@@ -195,7 +200,13 @@ impl Timers {
 
     /// `linger` limits the time for which the connection waits for the end of the input, once only
     /// that is left.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, config: &Config, linger: Option<Duration>) -> Due {
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        close_timeout: Duration,
+        linger: Option<Duration>,
+    ) -> Due {
         match self.outstanding {
             Outstanding::Unstamped => self.stamp_ping(now),
             Outstanding::Answered => {
@@ -207,12 +218,12 @@ impl Timers {
         if self.backlog == Backlog::Left {
             self.backlog = Backlog::Waiting;
         }
-        let mut is_late = self.close.handle(now, config.close_timeout);
+        let mut is_late = self.close.handle(now, close_timeout);
         if self.lingering == Lingering::Unstamped {
             self.lingering = Lingering::Since;
             if let Some(linger) = linger {
                 self.close.shorten(now + linger);
-                is_late |= self.close.handle(now, config.close_timeout);
+                is_late |= self.close.handle(now, close_timeout);
             }
         }
         if is_late {

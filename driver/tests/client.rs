@@ -105,7 +105,7 @@ fn k4_a_client_merges_fragments_answers_pings_drops_pongs_and_answers_a_close() 
         let sent: Vec<_> =
             parse_frames(&log).iter().map(|frame| (frame.opcode, frame.data.to_vec())).collect();
         let pong = auto_pong.then(|| (Opcode::Pong, b"there?".to_vec()));
-        let close = (Opcode::Close, 1001_u16.to_be_bytes().to_vec());
+        let close = (Opcode::Close, b"\x03\xe9bye".to_vec());
         assert_eq!(sent, pong.into_iter().chain([close]).collect::<Vec<_>>());
         assert_ne!(log[1] & 0x80, 0, "a client masks its frames");
     }

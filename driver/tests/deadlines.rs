@@ -208,7 +208,7 @@ fn w10_the_server_closes_the_transport_first_and_the_client_waits_for_it() {
         peer.push(&FrameWriter::to(is_server).close(CloseCode::from(4001), "why"));
         executor.run_until_idle();
         let answer = parse_frames(&peer.take_all());
-        assert_eq!((answer[0].opcode, &*answer[0].data), (Opcode::Close, &4001u16.to_be_bytes()[..]));
+        assert_eq!((answer[0].opcode, &*answer[0].data), (Opcode::Close, &b"\x0f\xa1why"[..]));
         // The server has done its part. The client waits for the server, but not for long.
         assert_eq!((peer.is_shut(), ended.is_finished()), (is_server, is_server));
         if peer_ends {

@@ -31,7 +31,8 @@ fn config(input: &mut Input<'_>) -> Config {
         // With a fragment size of 0, a message may consist of frames of one byte.
         .max_fragments(u32::MAX)
         .max_send_size([50, 5000, 2 << 20][usize::from(choices >> 2) % 3])
-        .auto_pong(choices & 0x10 == 0);
+        .auto_pong(choices & 0x10 == 0)
+        .auto_close(choices & 0x20 == 0);
     config.fragment_size = [None, Some(0), Some(7), Some(1000)][usize::from(choices >> 6)];
     if times & 1 != 0 {
         config.idle_timeout = Some(Duration::from_nanos(u64::from(times >> 4)));
@@ -90,7 +91,8 @@ fn step(pair: &mut Pair, input: &mut Input<'_>) {
             // The other end may fail the connection in response.
             cut_off(end, other);
         }
-        44..60 => _ = end.transmit(input.size(), op & 1 != 0),
+        44 => end.connection.answer_close(),
+        45..60 => _ = end.transmit(input.size(), op & 1 != 0),
         60..90 => {
             end.transmit(usize::MAX, op & 1 != 0);
             other.deliver(&mut end.wire, usize::MAX);

@@ -76,6 +76,7 @@ fn calls(choices: u8, mut input: Input<'_>) {
             205..225 => end.session.respond(Response::text(200, "yes")),
             225..230 => end.session.handle_eof(),
             230..235 => end.session.handle_write_error(),
+            235..240 => end.session.answer_close(),
             _ => {}
         }
         end.poll();
@@ -107,6 +108,9 @@ struct End {
 impl End {
     fn new(choices: u8) -> Self {
         let mut config = Config::new().keepalive(Duration::from_secs(3), Duration::from_secs(3));
+        if choices & 128 != 0 {
+            config = config.auto_close(false);
+        }
         if choices & 4 != 0 {
             config = config.deflate(settings(&mut Input::new(&[choices, 0x86, 5, 0])));
         }

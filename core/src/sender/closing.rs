@@ -1,6 +1,6 @@
 //! The end of a connection: the closing handshake, failures, timeouts and the end of the transport.
 
-use alloc::borrow::{Cow, ToOwned};
+use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::ToString;
 
@@ -67,8 +67,13 @@ impl Sender {
     /// Notifies the sender of the current time, like
     /// [`Connection::handle_timeout`](crate::Connection::handle_timeout).
     pub fn handle_timeout(&mut self, now: Instant) {
+        let close_timeout = match self.closing.owes_answer() {
+            // The peer began to wait before its Close arrived here. Answer while it still waits.
+            true => self.config.close_timeout / 2,
+            false => self.config.close_timeout,
+        };
         let linger = self.closing.max_linger(self.role());
-        match self.timers.handle_timeout(now, &self.config, linger) {
+        match self.timers.handle_timeout(now, &self.config, close_timeout, linger) {
             Due::Nothing => {}
             Due::Ping(number) => {
                 // A full queue does not fail the connection. If the peer stays silent, the timeout
@@ -87,8 +92,28 @@ impl Sender {
                 self.closing.handle(ClosingEvent::Eof);
                 self.check_end();
             }
+            Due::CloseTimeout if self.closing.owes_answer() => self.answer_close(),
             Due::CloseTimeout => self.end(),
         }
+    }
+
+    /// Returns whether the peer's Close has not been answered, and still can be. Without
+    /// [`Config::auto_close`](crate::Config#structfield.auto_close), the application answers.
+    #[must_use]
+    pub fn owes_answer(&self) -> bool {
+        self.closing.owes_answer()
+    }
+
+    /// Answers the peer's Close with its own code and reason, unless it has been answered, like
+    /// [`Connection::answer_close`](crate::Connection::answer_close).
+    pub fn answer_close(&mut self) {
+        if !self.closing.owes_answer() {
+            return;
+        }
+        // The peer sent its Close first, so the close info holds its contents.
+        let frame = self.close_info.as_ref().map(|info| info.frame()).unwrap_or_default();
+        // A Close that could be received can also be sent.
+        let _ = self.close(&frame);
     }
 
     /// Ends the connection at once and discards the queue, like
@@ -141,9 +166,18 @@ impl Sender {
 
     /// Queues a Close, even if the queue is full.
     pub(super) fn write_close(&mut self, payload: &[u8]) {
-        self.discard_pending_pong();
+        if self.closing.owes_answer() {
+            // The time for the rest of the closing handshake begins with the answer.
+            self.timers.restart_close_timeout();
+        }
         self.write_frame(Opcode::Close, Flags::default(), PayloadData::Borrowed(payload));
         self.closing.handle(ClosingEvent::CloseSent);
+        self.stop_sending();
+    }
+
+    /// Discards what can no longer be sent, and starts the close timeout.
+    fn stop_sending(&mut self) {
+        self.discard_pending_pong();
         self.message = None;
         self.timers.start_closing();
         self.update_clean();
@@ -151,13 +185,13 @@ impl Sender {
 
     fn close_received(&mut self, frame: &CloseFrame<'_>) {
         self.closing.handle(ClosingEvent::CloseReceived);
-        self.record_end(Side::Peer, frame.status(), &frame.reason);
-        if self.check_open().is_ok() {
-            // "the endpoint typically echos the status code it received" (RFC 6455 5.5.1)
-            let echo = CloseFrame { code: frame.code, reason: Cow::Borrowed("") };
-            self.write_close(&echo.payload().unwrap_or_default());
+        self.record_close(Side::Peer, frame);
+        self.stop_sending();
+        if self.config.auto_close {
+            // "the endpoint typically echos the status code it received" (RFC 6455 5.5.1). The
+            // reason comes with it, because a browser reports the reason of the answer to its page.
+            self.answer_close();
         }
-        self.update_clean();
         self.check_end();
     }
 
@@ -166,7 +200,7 @@ impl Sender {
             return;
         }
         self.record_end(Side::Local, code, reason);
-        if self.check_open().is_ok() {
+        if self.closing.can_close() {
             let frame = CloseFrame::new(code, reason);
             self.write_close(&frame.payload().unwrap_or_default());
         }
@@ -176,10 +210,22 @@ impl Sender {
         self.check_end();
     }
 
+    /// Records a Close: the first ends the connection, the second answers it.
+    pub(super) fn record_close(&mut self, by: Side, frame: &CloseFrame<'_>) {
+        match &mut self.close_info {
+            Some(info) if info.by != by && info.answer.is_none() => {
+                info.answer = Some(frame.clone().into_owned());
+            }
+            Some(_) => {}
+            None => self.record_end(by, frame.status(), &frame.reason),
+        }
+    }
+
     /// Records which side ended the connection, and why. Only the first call has an effect.
     pub(super) fn record_end(&mut self, by: Side, code: CloseCode, reason: &str) {
         if self.close_info.is_none() {
-            self.close_info = Some(Box::new(CloseInfo { by, code, reason: reason.to_owned(), clean: false }));
+            let reason = reason.to_owned();
+            self.close_info = Some(Box::new(CloseInfo { by, code, reason, clean: false, answer: None }));
         }
     }
 

@@ -30,8 +30,8 @@
 //! - After a write error, when the peer has sent its Close or the connection has failed: whatever
 //!   else arrives is discarded.
 //!
-//! The sender answers a Close at once. The pair of `Received` and `Up` therefore lasts only while
-//! the answer is encoded; `Received` stays if the transport no longer takes the answer.
+//! `Received` with `Up` lasts until this endpoint has answered the peer's Close: at once, or when
+//! the application has chosen the answer. `Received` stays if the transport no longer takes it.
 
 use core::time::Duration;
 
@@ -118,12 +118,22 @@ impl Closing {
         }
     }
 
-    /// Returns whether frames can be queued.
+    /// Returns whether frames other than a Close can be queued.
     #[inline]
     pub(super) fn can_send(self) -> bool {
         // "The application MUST NOT send any more data frames after sending a Close frame."
-        // (RFC 6455 5.5.1)
-        matches!(self.handshake, Handshake::None | Handshake::Received) && self.transport == Transport::Up
+        // (RFC 6455 5.5.1) The peer's Close ends sending, too: the peer processes no more data.
+        self.handshake == Handshake::None && self.transport == Transport::Up
+    }
+
+    /// Returns whether a Close can be queued: the first one, or the answer to the peer's.
+    pub(super) fn can_close(self) -> bool {
+        self.can_send() || self.owes_answer()
+    }
+
+    /// Returns whether the peer's Close has not been answered, and still can be.
+    pub(super) fn owes_answer(self) -> bool {
+        self.handshake == Handshake::Received && self.transport == Transport::Up
     }
 
     /// Returns whether input must be discarded.
@@ -271,7 +281,6 @@ mod tests {
             for (transport, _) in TRANSPORT {
                 let closing = Closing { handshake, transport };
                 let (is_up, has_ended) = (transport == Up, transport == Ended);
-                let has_sent = matches!(handshake, Sent | Both | Failed);
                 let has_failed = handshake == Failed;
                 let state = match (handshake, transport) {
                     (Handshake::None, Up) => State::Open,
@@ -279,7 +288,10 @@ mod tests {
                     (_, Ended) => State::Closed,
                 };
                 assert_eq!(closing.state(), state, "{closing:?}");
-                assert_eq!(closing.can_send(), is_up && !has_sent, "{closing:?}");
+                assert_eq!(closing.can_send(), is_up && handshake == Handshake::None, "{closing:?}");
+                let has_sent = matches!(handshake, Sent | Both | Failed);
+                assert_eq!(closing.can_close(), is_up && !has_sent, "{closing:?}");
+                assert_eq!(closing.owes_answer(), is_up && handshake == Received, "{closing:?}");
                 assert_eq!(closing.ignores_input(), has_failed || has_ended, "{closing:?}");
                 let discards = has_failed || has_ended || matches!(handshake, Received | Both);
                 assert_eq!(closing.discards_input(), discards, "{closing:?}");

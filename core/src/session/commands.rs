@@ -8,8 +8,8 @@ use crate::frame::OutgoingFrame;
 use crate::message::Payload;
 use crate::prepared::Prepared;
 
-/// Before [`SessionEvent::Open`](super::SessionEvent::Open) all of these except
-/// [`abort`](Session::abort) return [`SendError::NotOpen`].
+/// Before [`SessionEvent::Open`](super::SessionEvent::Open) all of these that return an error
+/// return [`SendError::NotOpen`].
 impl Session {
     /// Queues a message. See [`Connection::send`].
     ///
@@ -59,13 +59,23 @@ impl Session {
         self.open_connection()?.ping(payload)
     }
 
-    /// Begins the closing handshake (RFC 6455 section 7.1.2). See [`Connection::close`].
+    /// Begins the closing handshake (RFC 6455 section 7.1.2), or answers the peer's Close. See
+    /// [`Connection::close`].
     ///
     /// # Errors
     ///
     /// Returns the reason why nothing was queued; the connection continues.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.open_connection()?.close(code, reason)
+    }
+
+    /// Answers the peer's Close with its own code and reason, if
+    /// [`Config::auto_close`](crate::Config#structfield.auto_close) is off and it has not been
+    /// answered. See [`Connection::answer_close`].
+    pub fn answer_close(&mut self) {
+        if let Some(connection) = self.connection_mut() {
+            connection.answer_close();
+        }
     }
 
     /// Ends the session at once, in any phase. Drops unwritten output;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_core::Config;
 use sockeye_core::session::{HttpSettings, Session};
+use sockeye_core::{CloseCode, Config};
 
 use super::support::*;
 
@@ -127,6 +127,27 @@ fn a_write_error_ends_a_session_that_could_only_respond() {
     server.session.handle_write_error();
     server.poll();
     assert_eq!(server.log(), ["request GET /", "ended None"], "the second request cannot be answered");
+}
+
+#[test]
+fn w10_the_application_of_a_session_chooses_the_answer_to_a_close() {
+    for chosen in [Some((CloseCode::from(4000), "later")), None] {
+        let mut server = End::server(Config::new().auto_close(false));
+        server.receive(&[UPGRADE, b"\x88\x85\0\0\0\0\x03\xe9bye"].concat());
+        server.write_all();
+        assert_eq!(server.log().last(), Some(&"close Some(1001) \"bye\""));
+        assert!(!server.session.wants_shutdown());
+        match chosen {
+            Some((code, reason)) => server.session.close(code, reason).unwrap(),
+            None => server.session.answer_close(),
+        }
+        let expected: &[u8] =
+            if chosen.is_some() { b"\x88\x07\x0f\xa0later" } else { b"\x88\x05\x03\xe9bye" };
+        assert_eq!(server.write_all(), expected);
+        assert!(server.session.wants_shutdown());
+        server.eof();
+        assert_eq!(server.log().last(), Some(&"ended Some((1001, true))"));
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn a_client_and_a_server_open_talk_and_close_whatever_the_chunking() {
                 "open client None",
                 "message hello",
                 "pong p",
-                "close Some(1000) \"\"",
+                "close Some(1000) \"bye\"",
                 "ended Some((1000, true))"
             ],
             "{size}"

@@ -156,16 +156,20 @@ impl Client {
         self.push_frame(&Frame::new(Opcode::Ping, payload))
     }
 
-    /// Begins the closing handshake, and returns at once.
+    /// Begins the closing handshake, and returns at once. In [`Handler::control`], with the peer's
+    /// Close, it chooses the answer.
     ///
     /// The connection sends a Close, waits at most
     /// [`Config::close_timeout`](sockeye_core::Config::close_timeout) for the peer's, then closes
     /// the transport. Messages that the peer sends before its Close are still delivered.
     ///
+    /// [`Handler::control`]: crate::server::Handler::control
+    ///
     /// # Errors
     ///
     /// Returns an error if the code or the reason is invalid, or if the connection is not a
-    /// WebSocket or is already closing.
+    /// WebSocket or has already sent a Close. Nothing was sent: a Close of the peer still receives
+    /// the default answer.
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), PushError> {
         self.entry.dispatch(Command::Close(&CloseFrame::new(code, reason)))
     }

@@ -122,8 +122,36 @@ pub trait Handler: Send + Sync + 'static {
     /// An error closes the connection with 1011.
     fn message(&self, client: &Client, message: Inbound<'_>) -> impl Future<Output = HandlerResult> + Send;
 
-    /// Called with each control frame of a kind that the port
-    /// [forwards](crate::server::Port::forward_ping).
+    /// Called with each control frame of a kind that the port forwards:
+    /// [Closes](crate::server::Port::forward_close), [pings](crate::server::Port::forward_ping),
+    /// [pongs](crate::server::Port::forward_pong).
+    ///
+    /// The peer's Close is answered after this method returns, with the peer's code and reason. To
+    /// choose others, call [`Client::close`] here. While this method waits, the peer waits, too: the
+    /// answer goes out after half of
+    /// [`Config::close_timeout`](sockeye_core::Config#structfield.close_timeout) at the latest.
+    ///
+    /// ```
+    /// use sockeye_driver::server::{Client, Handler, HandlerResult, Inbound, Port};
+    /// use sockeye_core::{CloseCode, Frame, Opcode};
+    ///
+    /// struct Farewell;
+    ///
+    /// impl Handler for Farewell {
+    ///     async fn message(&self, _: &Client, _: Inbound<'_>) -> HandlerResult {
+    ///         Ok(())
+    ///     }
+    ///
+    ///     async fn control(&self, client: &Client, frame: &Frame<'_>) -> HandlerResult {
+    ///         if frame.opcode == Opcode::Close {
+    ///             client.close(CloseCode::from(4000), "come back soon")?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let port = Port::new(Farewell).forward_close(true);
+    /// ```
     ///
     /// # Errors
     ///

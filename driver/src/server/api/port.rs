@@ -100,8 +100,13 @@ impl<H: Handler> Port<H> {
         self
     }
 
-    /// Sets whether [`Handler::control`] receives Close frames (no). The connection answers them in
-    /// either case.
+    /// Sets whether [`Handler::control`] receives Close frames (no). It may choose the code and the
+    /// reason of the answer with [`Client::close`]. Without that, the connection answers with those
+    /// of the peer when the handler returns, or after half of [`Config::close_timeout`].
+    ///
+    /// This setting decides who answers; [`Config::auto_close`] has no effect on a port.
+    ///
+    /// [`Client::close`]: crate::server::Client::close
     #[must_use]
     pub fn forward_close(mut self, forward: bool) -> Self {
         self.settings.forward.close = forward;

@@ -104,6 +104,10 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         if std::mem::take(&mut self.has_undecoded_input) {
             return Poll::Ready(Next::DeliverBatch);
         }
+        if self.forward.close {
+            // The handler has received the peer's Close, if there is one. Answer unless it has.
+            self.link.answer_close();
+        }
         self.reader.limit_read_to_frame();
         match self.reader.poll_input(&mut self.link, cx) {
             Poll::Ready(Ok(ReadOutcome::Bytes)) => {

@@ -28,10 +28,15 @@ pub(crate) struct Forward {
 }
 
 impl Settings {
-    /// Applies the settings that follow from others: a handler that receives pings answers them.
+    /// Applies the settings that follow from others: a handler that receives pings answers them, and
+    /// one that receives a Close may choose its answer.
     pub(crate) fn with_implied(mut self) -> Self {
         if self.forward.ping {
             Arc::make_mut(&mut self.config).auto_pong = false;
+        }
+        if self.config.auto_close == self.forward.close {
+            // The task answers after the handler, so a port that forwards nothing answers at once.
+            Arc::make_mut(&mut self.config).auto_close = !self.forward.close;
         }
         self
     }

@@ -70,6 +70,13 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
         unlock_and_wake(shared, None);
     }
 
+    /// Queues the default answer to the peer's Close, if there is one that has no answer.
+    pub(crate) fn answer_close(&self) {
+        let mut shared = lock(&self.shared);
+        shared.link.sender.answer_close();
+        shared.update_counts();
+    }
+
     /// Reads and discards until the peer has closed its side of the transport, for at most
     /// [`Config::close_timeout`](sockeye_core::Config::close_timeout).
     ///
