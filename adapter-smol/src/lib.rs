@@ -112,7 +112,7 @@ pub use sockeye_core::{
 };
 pub use sockeye_driver as driver;
 pub use sockeye_driver::async_io::{AsyncIoClock as SmolClock, FuturesIo};
-pub use sockeye_driver::{AcceptError, Clock, ConnectError, Error, Io, Part};
+pub use sockeye_driver::{AcceptError, Clock, ConnectError, Error, Io, Part, WebSocketEvent};
 
 /// Runs the examples of the README as tests.
 #[cfg(all(doctest, feature = "server"))]

@@ -13,8 +13,8 @@ use smol::{Task, Timer};
 use sockeye_smol::protocol::Side;
 use sockeye_smol::protocol::handshake::{client, server};
 use sockeye_smol::{
-    Accept, AcceptError, ClientRequest, CloseCode, Config, ConnectError, Error, RecvHalf, Response, SendHalf,
-    State, Url, WebSocket,
+    Accept, AcceptError, ClientRequest, CloseCode, CloseFrame, Config, ConnectError, Error, RecvHalf,
+    Response, SendHalf, State, Url, WebSocket, WebSocketEvent,
 };
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
 
@@ -233,5 +233,29 @@ fn a_thousand_messages_go_in_each_direction_at_the_same_time() {
         assert!(client.close(CloseCode::NORMAL, "").await.unwrap().clean);
         server_receives.await;
         server_sends.await;
+    });
+}
+
+#[test]
+fn w10_k4_a_client_receives_its_pong_and_a_server_chooses_the_answer_to_a_close() {
+    smol::block_on(async {
+        let (mut client, mut server) = pair(Config::new(), Config::new().auto_close(false)).await;
+        let serving = smol::spawn(async move {
+            let mut events = Vec::new();
+            while let Some(event) = server.recv_event().await.unwrap() {
+                if let WebSocketEvent::Close(_) = event {
+                    server.begin_close(CloseCode::from(4000), "see you").await.unwrap();
+                }
+                events.push(event);
+            }
+            events
+        });
+        client.ping(b"there?").await.unwrap();
+        assert_eq!(client.recv_event().await.unwrap(), Some(WebSocketEvent::Pong("there?".into())));
+        let info = client.close(CloseCode::from(4001), "bye").await.unwrap();
+        assert_eq!(info.answer, Some(CloseFrame::new(CloseCode::from(4000), "see you")));
+        let close = CloseFrame::new(CloseCode::from(4001), "bye");
+        let events = serving.await;
+        assert_eq!(events, [WebSocketEvent::Ping("there?".into()), WebSocketEvent::Close(close)]);
     });
 }

@@ -76,6 +76,7 @@ mod accept;
 mod channel;
 mod clock;
 mod connect;
+mod events;
 mod link;
 mod opening;
 mod read_buffer;
@@ -92,7 +93,7 @@ mod writer;
 
 pub use accept::{PendingUpgrade, accept, accept_with, read_upgrade};
 pub use connect::{client, connect, connect_with};
-pub use received::Received;
+pub use received::{Received, ReceivedEvent};
 pub use sockeye_core as protocol;
 pub use sockeye_core::handshake::client::{ClientRequest, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
@@ -102,7 +103,7 @@ pub use sockeye_core::{
     Opcode, Payload, Prepared, ProtocolError, SendError, State, TrySendError,
 };
 pub use sockeye_driver as driver;
-pub use sockeye_driver::{AcceptError, ConnectError, Error, Part, block_on};
+pub use sockeye_driver::{AcceptError, ConnectError, Error, Part, WebSocketEvent, block_on};
 pub use split::{RecvHalf, SendHalf};
 pub use stream::{Stream, Untimed};
 pub use websocket::WebSocket;

@@ -4,9 +4,9 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use sockeye_core::{Assembled, Instant, Receiver, RecvBuf, Sender, State};
+use sockeye_core::{Assembled, Control, Incoming, Instant, Receiver, RecvBuf, Sender, State};
 use sockeye_driver::tuning::READS_IN_A_ROW;
-use sockeye_driver::{Decoded, Decoder, Error, Part, SenderAccess, end_of_input};
+use sockeye_driver::{Decoded, Decoder, Error, Part, SenderAccess, WebSocketEvent, end_of_input};
 
 use crate::clock::{is_timeout, now};
 use crate::link::{Link, Timers, WriteOutcome, run_timers};
@@ -26,6 +26,8 @@ pub(crate) struct Reader {
     is_eof: bool,
     /// The caller knows how the connection ended.
     end_reported: bool,
+    /// The caller has received the peer's Close. The next receive answers it, if the caller has not.
+    close_delivered: bool,
     /// The number of reads before the next attempt to write, after an attempt that was blocked.
     reads_before_write: u8,
 }
@@ -60,7 +62,14 @@ enum ReadOutcome {
 impl Reader {
     pub(crate) fn new(receiver: Receiver, input: ReadBuffer) -> Self {
         let decoder = Decoder::new(receiver);
-        Reader { decoder, input, is_eof: false, end_reported: false, reads_before_write: 0 }
+        Reader {
+            decoder,
+            input,
+            is_eof: false,
+            end_reported: false,
+            close_delivered: false,
+            reads_before_write: 0,
+        }
     }
 
     /// Waits for the next message, no longer than until `until`, and passes it to `deliver`
@@ -71,15 +80,63 @@ impl Reader {
         until: Option<Instant>,
         deliver: impl FnOnce(Assembled<'_, '_>, &mut L) -> R,
     ) -> Result<RecvOutcome<R>, Error> {
+        let mut deliver = Some(deliver);
+        self.receive(link, until, |incoming, link| match incoming {
+            Incoming::Message(message) => deliver.take().map(|deliver| deliver(message, link)),
+            Incoming::Control(control) => {
+                Decoder::skip(&control, &mut LinkSender(link));
+                None
+            }
+        })
+    }
+
+    /// Waits for the next message or control frame, no longer than until `until`.
+    pub(crate) fn event<L: Link>(
+        &mut self,
+        link: &mut L,
+        until: Option<Instant>,
+    ) -> Result<RecvOutcome<WebSocketEvent>, Error> {
+        self.event_with(link, until, |incoming, _| incoming.into())
+    }
+
+    /// Waits for the next message or control frame, no longer than until `until`, and passes it to
+    /// `deliver` together with the link.
+    pub(crate) fn event_with<L: Link, R>(
+        &mut self,
+        link: &mut L,
+        until: Option<Instant>,
+        deliver: impl FnOnce(Incoming<'_, '_>, &mut L) -> R,
+    ) -> Result<RecvOutcome<R>, Error> {
+        let (mut deliver, mut is_close) = (Some(deliver), false);
+        let received = self.receive(link, until, |incoming, link| {
+            is_close = matches!(incoming, Incoming::Control(Control::Close(_)));
+            deliver.take().map(|deliver| deliver(incoming, link))
+        });
+        self.close_delivered |= is_close;
+        received
+    }
+
+    /// Waits until `deliver` takes something, no longer than until `until`.
+    fn receive<L: Link, R>(
+        &mut self,
+        link: &mut L,
+        until: Option<Instant>,
+        mut deliver: impl FnMut(Incoming<'_, '_>, &mut L) -> Option<R>,
+    ) -> Result<RecvOutcome<R>, Error> {
         let mut has_read = false;
         loop {
             let mut view = RecvBuf::new(self.input.unread());
             while let Some(decoded) = self.decoder.decode(&mut view, 0, &mut LinkSender(link)) {
-                let Decoded::Message(message) = decoded else { continue };
-                let delivered = deliver(message, link);
-                let used = view.consumed();
-                self.input.consume(used);
-                return Ok(RecvOutcome::Item(delivered));
+                let delivered = match decoded {
+                    Decoded::Message(message) => deliver(Incoming::Message(message), link),
+                    Decoded::Control(control) => deliver(Incoming::Control(control), link),
+                    Decoded::Incomplete => None,
+                };
+                if let Some(delivered) = delivered {
+                    let used = view.consumed();
+                    self.input.consume(used);
+                    return Ok(RecvOutcome::Item(delivered));
+                }
             }
             // The decoder has taken everything, also an incomplete frame.
             self.input.consume(usize::MAX);
@@ -128,6 +185,9 @@ impl Reader {
         self.input.consume(usize::MAX);
         if self.end_reported {
             return Ok(Some(RecvOutcome::Closed));
+        }
+        if std::mem::take(&mut self.close_delivered) {
+            link.with(Sender::answer_close);
         }
         match self.wait_for_input(link, until) {
             ReadOutcome::Bytes => Ok(None),

@@ -35,8 +35,8 @@ const CHECKS_PER_CLOSE_TIMEOUT: u32 = 4;
 #[derive(Debug)]
 pub struct RecvHalf<S = TcpStream> {
     /// `None` once it was joined.
-    reader: Option<Reader>,
-    link: SharedLink<S>,
+    pub(crate) reader: Option<Reader>,
+    pub(crate) link: SharedLink<S>,
     subprotocol: Option<Box<str>>,
     close_timeout: Duration,
 }
@@ -62,7 +62,7 @@ impl<S> Drop for RecvHalf<S> {
 /// from a stream without timeouts.
 #[derive(Debug)]
 pub struct SendHalf<S = TcpStream> {
-    shared: Arc<Shared<S>>,
+    pub(crate) shared: Arc<Shared<S>>,
 }
 
 impl<S: Stream> WebSocket<S> {

@@ -82,7 +82,8 @@ impl<S: Stream> WebSocket<S> {
     }
 
     /// Receives the next message. Returns `None` once the connection has closed cleanly, or after
-    /// an error.
+    /// an error. [`recv_event`](WebSocket::recv_event) returns pings, pongs and the peer's Close,
+    /// too.
     ///
     /// The end of the closing handshake is the end: a server does not wait until the client closes
     /// its side of the stream, and a client waits for the server for at most 250 ms (RFC 6455
@@ -233,11 +234,12 @@ impl<S: Stream> WebSocket<S> {
     }
 
     /// Sends a Close and returns when it is written. Keep receiving: messages that the peer sent
-    /// before its own Close still arrive, then `None`.
+    /// before its own Close still arrive, then `None`. If the peer's Close has not been answered,
+    /// this is the answer.
     ///
     /// # Errors
     ///
-    /// Returns an error if the code or reason cannot be sent, if the connection is closing already,
+    /// Returns an error if the code or reason cannot be sent, if this end has sent a Close already,
     /// or if the stream breaks.
     pub fn begin_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.queue_close(code, reason)?;

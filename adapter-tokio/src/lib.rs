@@ -112,7 +112,7 @@ pub use sockeye_core::{
     Opcode, Payload, Prepared, ProtocolError, SendError, State, TrySendError,
 };
 pub use sockeye_driver as driver;
-pub use sockeye_driver::{AcceptError, Clock, ConnectError, Error, Io, Part};
+pub use sockeye_driver::{AcceptError, Clock, ConnectError, Error, Io, Part, WebSocketEvent};
 pub use stream::TokioIo;
 
 /// Runs the examples of the README as tests.

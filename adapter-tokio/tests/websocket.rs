@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sockeye_tokio::protocol::handshake::client::ClientHandshakeError;
 use sockeye_tokio::{
-    Accept, AcceptError, ClientRequest, CloseCode, Config, ConnectError, Error, Message, Response, Upgrade,
-    Url, WebSocket,
+    Accept, AcceptError, ClientRequest, CloseCode, CloseFrame, Config, ConnectError, Error, Message,
+    Response, Upgrade, Url, WebSocket, WebSocketEvent,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
@@ -114,4 +114,26 @@ async fn k3_a_receive_that_times_out_loses_nothing() {
     assert!(tokio::time::timeout(Duration::from_millis(5), client.recv()).await.is_err());
     server.send("late").await.unwrap();
     assert_eq!(client.recv().await.unwrap(), Some(Message::Text("late".into())));
+}
+
+#[tokio::test]
+async fn w10_k4_a_client_receives_its_pong_and_a_server_chooses_the_answer_to_a_close() {
+    let (mut server, mut client) = pair(Config::new().auto_close(false)).await;
+    let serving = tokio::spawn(async move {
+        let mut events = Vec::new();
+        while let Some(event) = server.recv_event().await.unwrap() {
+            if let WebSocketEvent::Close(_) = event {
+                server.begin_close(CloseCode::from(4000), "see you").await.unwrap();
+            }
+            events.push(event);
+        }
+        events
+    });
+    client.ping(b"there?").await.unwrap();
+    assert_eq!(client.recv_event().await.unwrap(), Some(WebSocketEvent::Pong("there?".into())));
+    let info = client.close(CloseCode::from(4001), "bye").await.unwrap();
+    assert_eq!(info.answer, Some(CloseFrame::new(CloseCode::from(4000), "see you")));
+    let close = CloseFrame::new(CloseCode::from(4001), "bye");
+    let events = serving.await.unwrap();
+    assert_eq!(events, [WebSocketEvent::Ping("there?".into()), WebSocketEvent::Close(close)]);
 }

@@ -117,6 +117,7 @@ mod channel;
 pub mod conformance;
 mod engine;
 mod error;
+mod event;
 #[cfg(feature = "futures")]
 mod futures;
 mod handshake;
@@ -131,6 +132,7 @@ mod writer;
 
 pub use engine::decoder::{Decoded, Decoder, Part, SenderAccess};
 pub use error::Error;
+pub use event::WebSocketEvent;
 pub use handshake::accept::{AcceptError, PendingUpgrade, accept_with, read_upgrade};
 #[cfg(feature = "rand")]
 pub use handshake::connect::client;

@@ -19,6 +19,8 @@ use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
 use crate::websocket::{WebSocket, poll_ready};
 
+mod events;
+
 /// What the halves share.
 #[derive(Debug)]
 struct Shared<I, C> {

@@ -19,6 +19,7 @@ use crate::runtime::io::{Clock, Io};
 use crate::split::{RecvHalf, SendHalf, split};
 use crate::writer::MessageWriter;
 
+mod events;
 mod poll;
 
 pub(crate) use poll::poll_ready;
@@ -83,7 +84,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     }
 
     /// Waits for the next message. Returns `None` once the connection is over, after a complete
-    /// closing handshake or after an error.
+    /// closing handshake or after an error. [`recv_event`](WebSocket::recv_event) returns pings,
+    /// pongs and the peer's Close, too.
     ///
     /// The end of the handshake is the end: a server does not wait until the client closes its side
     /// of the transport, and a client waits for the server for at most 250 ms (RFC 6455 7.1.1).
@@ -254,11 +256,11 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// Sends a Close and returns when it has been written.
     ///
     /// Continue to receive: messages that the peer sent before its own Close still arrive, then
-    /// `None`.
+    /// `None`. If the peer's Close has not been answered, this is the answer.
     ///
     /// # Errors
     ///
-    /// Returns an error if the code or reason cannot be sent, the connection is closing already, or
+    /// Returns an error if the code or reason cannot be sent, this end has sent a Close already, or
     /// the transport broke.
     ///
     /// # Cancel safety

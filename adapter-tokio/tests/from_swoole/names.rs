@@ -3,6 +3,7 @@
 
 use std::future::Ready;
 
+use sockeye_tokio::WebSocket;
 use sockeye_tokio::server::HandlerResult;
 
 use crate::examples::prelude::*;
@@ -131,12 +132,14 @@ names! {
         ServerHandle::broadcast: fn(&ServerHandle, Filter, &'static str) -> Broadcast;
         Response::header: fn(Response, &str, &'static str) -> Result<Response, InvalidHeader>;
         Response::body: fn(Response, &'static str) -> Response;
+        WebSocket::recv: fn(&'static mut WebSocket) -> _;
+        WebSocket::recv_event: fn(&'static mut WebSocket) -> _;
         Accept::header: fn(Accept, &str, &'static str) -> Result<Accept, InvalidHeader>;
     }
     structs { PushError::TooBig PushError::Backpressure }
     fields {
         Info::status Info::round_trip Frame::data Frame::opcode Frame::flags Flags::finish Flags::rsv1
         CloseFrame::code CloseFrame::reason
-        Config::deflate Config::max_send_size Config::max_message_size Config::high_water_mark Config::close_timeout
+        Config::auto_pong Config::auto_close Config::deflate Config::max_send_size Config::max_message_size Config::high_water_mark Config::close_timeout
     }
 }

@@ -48,7 +48,8 @@ pub trait SenderAccess {
 pub enum Decoded<'a, 'm> {
     /// A whole message.
     Message(Assembled<'a, 'm>),
-    /// A ping, pong or Close, already answered.
+    /// A ping, a pong or a Close, answered unless the [`Config`](sockeye_core::Config) leaves that to
+    /// the application. Pass one that the application does not see to [`Decoder::skip`].
     Control(Control<'a>),
     /// A piece of a message that is still incomplete, or whose rest is skipped.
     Incomplete,
@@ -119,11 +120,22 @@ impl Decoder {
     /// the connection has failed.
     pub fn decode_part<A: SenderAccess>(&mut self, input: &mut RecvBuf<'_>, sender: &mut A) -> Option<Part> {
         while let Some(event) = self.next_event(input, 0, sender) {
+            if let Event::Control(control) = &event {
+                Self::skip(control, sender);
+            }
             if let Some(part) = self.part(event, sender) {
                 return Some(part);
             }
         }
         None
+    }
+
+    /// Skips a control frame that the application does not see. It cannot choose the answer to a
+    /// Close, so this answers.
+    pub fn skip<A: SenderAccess>(control: &Control<'_>, sender: &mut A) {
+        if let Control::Close(_) = control {
+            sender.with_sender(Sender::answer_close);
+        }
     }
 
     /// Takes the next event from `input`, answers it, and fails the connection on an error.

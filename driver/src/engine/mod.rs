@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod buffer;
 pub(crate) mod decoder;
+pub(crate) mod deliver;
 pub(crate) mod link;
 pub(crate) mod reader;
 #[cfg(feature = "server")]

@@ -3,11 +3,12 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use sockeye_core::{Assembled, Receiver, RecvBuf};
+use sockeye_core::{Assembled, Control, Incoming, Receiver, RecvBuf, Sender};
 
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::{READ, ReadBuffer};
 use crate::engine::decoder::{Decoded, Decoder, Part};
+use crate::engine::deliver::{Deliver, Events, Messages};
 use crate::engine::link::ReadOutcome;
 use crate::error::Error;
 
@@ -18,12 +19,14 @@ pub(crate) struct Reader {
     input: ReadBuffer,
     /// The caller knows how the connection ended. From here on every receive returns `None`.
     end_reported: bool,
+    /// The caller has received the peer's Close. The next receive answers it, if the caller has not.
+    close_delivered: bool,
 }
 
 impl Reader {
     pub(crate) fn new(receiver: Receiver, mut input: ReadBuffer) -> Self {
         input.release();
-        Reader { decoder: Decoder::new(receiver), input, end_reported: false }
+        Reader { decoder: Decoder::new(receiver), input, end_reported: false, close_delivered: false }
     }
 
     /// Returns true once a receive has reported the end of the connection.
@@ -32,12 +35,33 @@ impl Reader {
     }
 
     /// Waits for the next message and passes it to `deliver`, together with the link.
+    #[inline]
     pub(crate) fn poll_message<L: LinkAccess, R>(
         &mut self,
         link: &mut L,
         cx: &mut Context<'_>,
         deliver: impl FnOnce(Assembled<'_, '_>, &mut L) -> R,
     ) -> Poll<Result<Option<R>, Error>> {
+        self.poll(link, cx, Messages(deliver))
+    }
+
+    /// Waits for the next message or control frame and passes it to `deliver`, together with the
+    /// link.
+    pub(crate) fn poll_event<L: LinkAccess, R>(
+        &mut self,
+        link: &mut L,
+        cx: &mut Context<'_>,
+        deliver: impl FnOnce(Incoming<'_, '_>, &mut L) -> R,
+    ) -> Poll<Result<Option<R>, Error>> {
+        self.poll(link, cx, Events(deliver))
+    }
+
+    fn poll<L: LinkAccess, D: Deliver<L>>(
+        &mut self,
+        link: &mut L,
+        cx: &mut Context<'_>,
+        mut deliver: D,
+    ) -> Poll<Result<Option<D::Output>, Error>> {
         // Read a frame that fits the buffer to its end before decoding it, so that it comes out in
         // one piece. But decode what has arrived before the task waits, because a waiting
         // connection owns no buffer.
@@ -48,7 +72,7 @@ impl Reader {
                 // Deliver the common case at once: a detour over `Decoded` costs a fifth of a small
                 // message's time.
                 if let Some(message) = self.decoder.decode_whole(&mut view) {
-                    let delivered = deliver(message.into(), link);
+                    let delivered = deliver.message(message.into(), link);
                     let used = view.consumed();
                     self.input.consume_and_release(used);
                     return Poll::Ready(Ok(Some(delivered)));
@@ -56,12 +80,24 @@ impl Reader {
                 match self.decoder.decode_event(&mut view, hold, link) {
                     None => break,
                     Some(Decoded::Message(message)) => {
-                        let delivered = deliver(message, link);
+                        let delivered = deliver.message(message, link);
                         let used = view.consumed();
                         self.input.consume_and_release(used);
                         return Poll::Ready(Ok(Some(delivered)));
                     }
-                    Some(Decoded::Control(_) | Decoded::Incomplete) => {}
+                    Some(Decoded::Control(control)) => {
+                        let is_close = matches!(control, Control::Close(_));
+                        deliver = match deliver.control(control, link) {
+                            Err(deliver) => deliver,
+                            Ok(delivered) => {
+                                self.close_delivered |= is_close;
+                                let used = view.consumed();
+                                self.input.consume_and_release(used);
+                                return Poll::Ready(Ok(Some(delivered)));
+                            }
+                        };
+                    }
+                    Some(Decoded::Incomplete) => {}
                 }
             }
             let used = view.consumed();
@@ -148,6 +184,9 @@ impl Reader {
     ) -> Poll<Result<ReadOutcome, Error>> {
         if self.end_reported {
             return Poll::Ready(Ok(ReadOutcome::End(None)));
+        }
+        if std::mem::take(&mut self.close_delivered) {
+            link.with_sender(Sender::answer_close);
         }
         match ready!(link.poll_io(cx, &mut self.input)) {
             ReadOutcome::End(error) => {

@@ -24,13 +24,19 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         cx: &mut Context<'_>,
         mut f: impl FnMut(MessageRef<'_>, &mut Sender) -> R,
     ) -> Poll<Result<Option<R>, Error>> {
-        // A connection that is closing sends no answers, so it needs no room for them.
-        if !self.link.sender.is_writable() && self.state() == State::Open {
-            // Ignore an error here: the receive below reports it.
-            let _ = ready!(self.link.poll_drain(cx, Half::Recv, DrainTo::Mark));
-        }
+        ready!(self.poll_answer_room(cx));
         self.reader
             .poll_message(&mut self.link, cx, |message, link| f(message.as_ref(), link.sender_with_buffer()))
+    }
+
+    /// Waits until the queue has room for the answer to a message.
+    pub(super) fn poll_answer_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // A connection that is closing sends no answers, so it needs no room for them.
+        if !self.link.sender.is_writable() && self.state() == State::Open {
+            // Ignore an error here: the receive that follows reports it.
+            let _ = ready!(self.link.poll_drain(cx, Half::Recv, DrainTo::Mark));
+        }
+        Poll::Ready(())
     }
 
     /// Queues a message, like [`feed`](WebSocket::feed), but returns it in the error instead of
