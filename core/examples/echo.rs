@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use sockeye_core::handshake::server::Policy;
 use sockeye_core::session::{Session, SessionEvent};
@@ -86,8 +87,13 @@ fn main() -> io::Result<()> {
     println!("listening on ws://{}", listener.local_addr()?);
     let config = Arc::new(Config::new());
     loop {
-        let (stream, _) = listener.accept()?;
-        stream.set_nodelay(true)?;
+        let Ok((stream, _)) = listener.accept() else {
+            // Most likely out of file descriptors: give some connections time to end.
+            thread::sleep(Duration::from_millis(100));
+            continue;
+        };
+        // If the option cannot be set, the socket is broken and the first read reports it.
+        let _ = stream.set_nodelay(true);
         let config = config.clone();
         thread::spawn(move || echo(stream, config));
     }

@@ -125,6 +125,7 @@ mod mask;
 mod message;
 mod outbox;
 mod prepared;
+pub mod proxy;
 mod receiver;
 mod role;
 mod sender;

@@ -8,6 +8,9 @@ use core::fmt;
 pub enum HeadError {
     /// The first bytes are a TLS record: a client of `https://` or `wss://` on a plain port.
     LooksLikeTls,
+    /// The first bytes are a PROXY protocol header, on a port that does not expect one from this
+    /// peer.
+    LooksLikeProxyProtocol,
     /// Too many empty lines precede the request line (RFC 9112 2.2).
     EmptyLines,
     /// The request does not begin with a method, which is a token (RFC 9112 3.1).
@@ -75,6 +78,9 @@ impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             HeadError::LooksLikeTls => "looks like TLS; this port speaks plain ws://",
+            HeadError::LooksLikeProxyProtocol => {
+                "looks like a PROXY protocol header; this port does not expect one from this peer"
+            }
             HeadError::EmptyLines => "too many empty lines before the request line",
             HeadError::Method => "the request must begin with a method and one space",
             HeadError::Target => "the request target must be a path or an absolute http URI, in ASCII",

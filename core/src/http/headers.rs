@@ -103,6 +103,19 @@ impl Headers {
         all.map(trim).filter(|element| !element.is_empty())
     }
 
+    /// Returns the values of all fields with this name, from the last line to the first.
+    pub(crate) fn all_from_last<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let fields = self.fields.iter().rev();
+        let named = fields.filter(|field| self.slice(field.name).eq_ignore_ascii_case(name.as_bytes()));
+        named.map(|field| self.slice(field.value))
+    }
+
+    /// Returns the elements of the list with this name, from the last to the first.
+    pub(crate) fn elements_from_last<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let all = self.all_from_last(name).flat_map(|value| value.rsplit(|&b| b == b','));
+        all.map(trim).filter(|element| !element.is_empty())
+    }
+
     /// Returns the value of the only field with this name, `Ok(None)` if there is none, or an error
     /// if the field is repeated.
     pub(crate) fn at_most_one<'a>(&'a self, name: &'a str) -> Result<Option<&'a [u8]>, Repeated> {

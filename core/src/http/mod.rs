@@ -26,5 +26,5 @@ pub use headers::Headers;
 pub use request::{Request, Version};
 pub use response::Response;
 
-pub(crate) use grammar::{Authority, is_blank, is_tchar, is_token};
+pub(crate) use grammar::{Authority, is_blank, is_tchar, is_token, trim};
 pub(crate) use reader::{HeadKind, HeadReader};

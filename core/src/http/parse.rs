@@ -14,7 +14,12 @@ const INLINE_FIELDS: usize = 32;
 pub(super) fn parse_request(head: Vec<u8>, fields: usize) -> Result<Request, HeadError> {
     let (mut inline, mut heap) = ([httparse::EMPTY_HEADER; INLINE_FIELDS], Vec::new());
     let mut parsed = httparse::Request::new(header_slots(fields, &mut inline, &mut heap));
-    check_end(parsed.parse(&head).map_err(head_error)?, &head)?;
+    let parsed_end = parsed.parse(&head).map_err(|error| match head_error(error) {
+        // The first line is `PROXY TCP4 …`, without an HTTP version.
+        _ if head.starts_with(b"PROXY ") => HeadError::LooksLikeProxyProtocol,
+        error => error,
+    });
+    check_end(parsed_end?, &head)?;
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(HeadError::Method);
     };

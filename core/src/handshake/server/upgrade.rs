@@ -14,6 +14,7 @@ use crate::http::{Headers, Request, Version, is_token};
 #[derive(Debug, Clone)]
 pub struct Upgrade {
     request: Request,
+    forwarded_host: Option<String>,
 }
 
 impl Upgrade {
@@ -25,7 +26,7 @@ impl Upgrade {
     /// rule that was broken and the response to send.
     pub fn new(request: Request) -> Result<Self, Rejection> {
         match check(&request) {
-            Ok(()) => Ok(Upgrade { request }),
+            Ok(()) => Ok(Upgrade { request, forwarded_host: None }),
             Err(refusal) => Err(Rejection::new(request, refusal)),
         }
     }
@@ -49,9 +50,19 @@ impl Upgrade {
     }
 
     /// Returns the requested host, with its port if the client named one.
+    ///
+    /// It is the host that a trusted proxy names, if
+    /// [`set_forwarded_host`](Upgrade::set_forwarded_host) has set it, and otherwise that of the
+    /// request.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.request.host().unwrap_or_default()
+        self.forwarded_host.as_deref().or_else(|| self.request.host()).unwrap_or_default()
+    }
+
+    /// Sets the host that the client asked for, as a trusted proxy names it. The check of origins
+    /// uses it: see [`TrustedProxies::resolve`](crate::proxy::TrustedProxies::resolve).
+    pub fn set_forwarded_host(&mut self, host: Option<String>) {
+        self.forwarded_host = host;
     }
 
     /// Returns the origin of the page whose script connects. Clients other than browsers need not
