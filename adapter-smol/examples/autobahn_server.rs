@@ -6,13 +6,12 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use clap::Parser;
+use smol::Executor;
 use smol::channel::{self, Receiver};
 use smol::future::{self, FutureExt};
 use smol::net::{TcpListener, TcpStream};
-use smol::{Executor, Timer};
 use sockeye_examples::{Options, chain};
 use sockeye_smol::protocol::deflate::Deflate;
 use sockeye_smol::{AcceptError, Config, Origins, Policy, Upgrade};
@@ -68,21 +67,14 @@ async fn serve(
     };
     let mut stop = std::pin::pin!(stop);
     loop {
-        match (&mut stop).or(async { Some(listener.accept().await) }).await {
-            Some(Ok((stream, _))) => executor.spawn(echo(stream, config.clone(), policy.clone())).detach(),
-            Some(Err(error)) => {
-                // Most likely out of file descriptors: give some connections time to end.
-                eprintln!("cannot accept: {error}");
-                Timer::after(Duration::from_millis(100)).await;
-            }
-            None => return Ok(()),
-        }
+        let accept = async { Some(sockeye_smol::accept_tcp(&listener).await) };
+        let Some((stream, _)) = (&mut stop).or(accept).await else { return Ok(()) };
+        executor.spawn(echo(stream, config.clone(), policy.clone())).detach();
     }
 }
 
 async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
     let result = async {
-        stream.set_nodelay(true)?;
         let decide = async |upgrade: &Upgrade| Ok(policy.decide(upgrade)?);
         sockeye_smol::accept_with(stream, config, decide).await
     };

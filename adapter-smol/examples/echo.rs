@@ -4,9 +4,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
-use smol::Timer;
 use smol::net::{TcpListener, TcpStream};
 use sockeye_smol::protocol::deflate::Deflate;
 use sockeye_smol::{Config, Origins, Policy, Upgrade};
@@ -21,27 +19,18 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}", listener.local_addr()?);
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let config = config.clone();
-                smol::spawn(async move {
-                    if let Err(error) = echo(stream, config).await {
-                        eprintln!("{peer}: {error}");
-                    }
-                })
-                .detach();
+        let (stream, peer) = sockeye_smol::accept_tcp(&listener).await;
+        let config = config.clone();
+        let task = smol::spawn(async move {
+            if let Err(error) = echo(stream, config).await {
+                eprintln!("{peer}: {error}");
             }
-            Err(error) => {
-                // Most likely out of file descriptors: give some connections time to end.
-                eprintln!("cannot accept: {error}");
-                Timer::after(Duration::from_millis(100)).await;
-            }
-        }
+        });
+        task.detach();
     }
 }
 
 async fn echo(stream: TcpStream, config: Arc<Config>) -> Result<(), Box<dyn Error + Send + Sync>> {
-    stream.set_nodelay(true)?;
     // An echo server has nothing to protect, so pages of any origin may use it.
     let policy = Policy::new().origins(Origins::Any);
     let decide = async |upgrade: &Upgrade| Ok(policy.decide(upgrade)?);

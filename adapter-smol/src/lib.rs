@@ -3,21 +3,17 @@
 //! An echo server:
 //!
 //! ```no_run
-//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use sockeye_smol::WebSocket;
+//!
+//! # async fn f() -> std::io::Result<()> {
 //! let listener = smol::net::TcpListener::bind("127.0.0.1:9501").await?;
-//! loop {
-//!     let (stream, _) = listener.accept().await?;
-//!     stream.set_nodelay(true)?;
-//!     smol::spawn(async move {
-//!         let Ok(mut ws) = sockeye_smol::accept(stream).await else { return };
-//!         while let Ok(Some(message)) = ws.recv().await {
-//!             if ws.feed(message).await.is_err() {
-//!                 break;
-//!             }
-//!         }
-//!     })
-//!     .detach();
-//! }
+//! let echo = |mut ws: WebSocket| async move {
+//!     while let Some(message) = ws.recv().await? {
+//!         ws.feed(message).await?;
+//!     }
+//!     Ok(())
+//! };
+//! sockeye_smol::serve(listener, echo).await
 //! # }
 //! ```
 //!
@@ -60,6 +56,7 @@
 mod open;
 #[cfg(feature = "server")]
 mod runtime;
+mod serve;
 
 /// Servers: they call a [`Handler`](server::Handler) for each event, and any task can push messages
 /// to any connection.
@@ -92,9 +89,9 @@ pub mod server {
     pub use crate::runtime::{Server, ServerBuilder, SmolIo, SmolListener, SmolRuntime, Task};
     pub use sockeye_driver::server::{
         Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Drain, Failure,
-        Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest, Inbound, Info, Limits,
-        ListenOptions, Listener, Outcome, Port, PushError, Refused, Runtime, ServerHandle, SlowReader,
-        Socket, Status,
+        ForwardedFields, Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest, Inbound, Info,
+        InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port, PushError, Refused, Runtime,
+        ServerHandle, SlowReader, Socket, Status, TrustedProxies,
     };
 }
 
@@ -102,6 +99,9 @@ pub use open::{
     MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
     connect_with, read_upgrade,
 };
+pub use serve::accept_tcp;
+#[cfg(feature = "smol")]
+pub use serve::serve;
 pub use sockeye_core as protocol;
 pub use sockeye_core::handshake::client::{ClientRequest, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};

@@ -40,12 +40,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on ws://{}", listener.local_addr()?);
     loop {
         let (config, policy) = (config.clone(), policy.clone());
-        let accepted = listener
-            .accept()
-            .and_then(|(stream, _)| thread::Builder::new().spawn(move || echo(stream, config, &policy)));
-        if let Err(error) = accepted {
-            // Most likely out of file descriptors or threads: give some connections time to end.
-            eprintln!("cannot accept: {error}");
+        let (stream, _) = sockeye_std::accept_tcp(&listener);
+        let spawned = thread::Builder::new().spawn(move || echo(stream, config, &policy));
+        if let Err(error) = spawned {
+            // Most likely out of threads: give some connections time to end.
+            eprintln!("cannot start a thread: {error}");
             thread::sleep(Duration::from_millis(100));
         }
     }
@@ -53,10 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn echo(stream: TcpStream, config: Arc<Config>, policy: &Policy) {
     let decide = |upgrade: &Upgrade| Ok(policy.decide(upgrade)?);
-    let result = match stream.set_nodelay(true) {
-        Ok(()) => sockeye_std::accept_with(stream, config, decide),
-        Err(error) => Err(error.into()),
-    };
+    let result = sockeye_std::accept_with(stream, config, decide);
     let mut ws = match result {
         Ok(ws) => ws,
         Err(AcceptError::Io(_)) => return,

@@ -18,23 +18,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on ws://{}", listener.local_addr()?);
     loop {
         let config = config.clone();
-        let accepted = listener.accept().and_then(|(stream, peer)| {
-            thread::Builder::new().spawn(move || {
-                if let Err(error) = echo(stream, config) {
-                    eprintln!("{peer}: {error}");
-                }
-            })
+        let (stream, peer) = sockeye_std::accept_tcp(&listener);
+        let spawned = thread::Builder::new().spawn(move || {
+            if let Err(error) = echo(stream, config) {
+                eprintln!("{peer}: {error}");
+            }
         });
-        if let Err(error) = accepted {
-            // Most likely out of file descriptors or threads: give some connections time to end.
-            eprintln!("cannot accept: {error}");
+        if let Err(error) = spawned {
+            // Most likely out of threads: give some connections time to end.
+            eprintln!("cannot start a thread: {error}");
             thread::sleep(Duration::from_millis(100));
         }
     }
 }
 
 fn echo(stream: TcpStream, config: Arc<Config>) -> Result<(), Box<dyn Error>> {
-    stream.set_nodelay(true)?;
     // An echo server has nothing to protect, so pages of any origin may use it.
     let policy = Policy::new().origins(Origins::Any);
     let mut ws = sockeye_std::accept_with(stream, config, |upgrade| Ok(policy.decide(upgrade)?))?;

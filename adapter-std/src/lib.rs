@@ -3,21 +3,17 @@
 //! An echo server:
 //!
 //! ```no_run
-//! # fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use sockeye_std::WebSocket;
+//!
+//! # fn f() -> std::io::Result<()> {
 //! let listener = std::net::TcpListener::bind("127.0.0.1:9501")?;
-//! for stream in listener.incoming() {
-//!     let stream = stream?;
-//!     stream.set_nodelay(true)?;
-//!     std::thread::spawn(move || {
-//!         let Ok(mut ws) = sockeye_std::accept(stream) else { return };
-//!         while let Ok(Some(message)) = ws.recv() {
-//!             if ws.feed(message).is_err() {
-//!                 break;
-//!             }
-//!         }
-//!     });
-//! }
-//! # Ok(()) }
+//! sockeye_std::serve(listener, |mut ws: WebSocket| {
+//!     while let Some(message) = ws.recv()? {
+//!         ws.feed(message)?;
+//!     }
+//!     Ok(())
+//! })
+//! # }
 //! ```
 //!
 //! A client:
@@ -82,6 +78,7 @@ mod opening;
 mod read_buffer;
 mod reader;
 mod received;
+mod serve;
 #[cfg(feature = "server")]
 pub mod server;
 mod shared;
@@ -94,6 +91,7 @@ mod writer;
 pub use accept::{PendingUpgrade, accept, accept_with, read_upgrade};
 pub use connect::{client, connect, connect_with};
 pub use received::{Received, ReceivedEvent};
+pub use serve::{accept_tcp, serve};
 pub use sockeye_core as protocol;
 pub use sockeye_core::handshake::client::{ClientRequest, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};

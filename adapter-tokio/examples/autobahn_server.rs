@@ -39,15 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on ws://{}", listener.local_addr()?);
     loop {
         let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Most likely out of file descriptors: give some connections time to end.
-                    eprintln!("cannot accept: {error}");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
+            (stream, _) = sockeye_tokio::accept_tcp(&listener) => stream,
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
         tokio::spawn(echo(stream, config.clone(), policy.clone()));
@@ -56,7 +48,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
     let result = async {
-        stream.set_nodelay(true)?;
         let decide = async |upgrade: &Upgrade| Ok(policy.decide(upgrade)?);
         sockeye_tokio::accept_with(stream, config, decide).await
     };

@@ -4,7 +4,6 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sockeye_tokio::protocol::deflate::Deflate;
 use sockeye_tokio::{Config, Origins, Policy, Upgrade};
@@ -17,26 +16,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}", listener.local_addr()?);
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let config = config.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = echo(stream, config).await {
-                        eprintln!("{peer}: {error}");
-                    }
-                });
+        let (stream, peer) = sockeye_tokio::accept_tcp(&listener).await;
+        let config = config.clone();
+        tokio::spawn(async move {
+            if let Err(error) = echo(stream, config).await {
+                eprintln!("{peer}: {error}");
             }
-            Err(error) => {
-                // Most likely out of file descriptors: give some connections time to end.
-                eprintln!("cannot accept: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
+        });
     }
 }
 
 async fn echo(stream: TcpStream, config: Arc<Config>) -> Result<(), Box<dyn Error + Send + Sync>> {
-    stream.set_nodelay(true)?;
     // An echo server has nothing to protect, so pages of any origin may use it.
     let policy = Policy::new().origins(Origins::Any);
     let decide = async |upgrade: &Upgrade| Ok(policy.decide(upgrade)?);

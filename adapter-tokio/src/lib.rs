@@ -3,20 +3,17 @@
 //! An echo server:
 //!
 //! ```no_run
-//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use sockeye_tokio::WebSocket;
+//!
+//! # async fn f() -> std::io::Result<()> {
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:9501").await?;
-//! loop {
-//!     let (stream, _) = listener.accept().await?;
-//!     stream.set_nodelay(true)?;
-//!     tokio::spawn(async move {
-//!         let Ok(mut ws) = sockeye_tokio::accept(stream).await else { return };
-//!         while let Ok(Some(message)) = ws.recv().await {
-//!             if ws.feed(message).await.is_err() {
-//!                 break;
-//!             }
-//!         }
-//!     });
-//! }
+//! let echo = |mut ws: WebSocket| async move {
+//!     while let Some(message) = ws.recv().await? {
+//!         ws.feed(message).await?;
+//!     }
+//!     Ok(())
+//! };
+//! sockeye_tokio::serve(listener, echo).await
 //! # }
 //! ```
 //!
@@ -58,6 +55,7 @@ mod clock;
 mod open;
 #[cfg(feature = "server")]
 mod runtime;
+mod serve;
 mod stream;
 
 /// Servers: they call a [`Handler`](server::Handler) for each event, and any task can push messages
@@ -92,9 +90,9 @@ pub mod server {
     pub use crate::runtime::{Server, ServerBuilder, TokioListener, TokioRuntime};
     pub use sockeye_driver::server::{
         Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Drain, Failure,
-        Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest, Inbound, Info, Limits,
-        ListenOptions, Listener, Outcome, Port, PushError, Refused, Runtime, ServerHandle, SlowReader,
-        Socket, Status,
+        ForwardedFields, Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest, Inbound, Info,
+        InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port, PushError, Refused, Runtime,
+        ServerHandle, SlowReader, Socket, Status, TrustedProxies,
     };
 }
 
@@ -103,6 +101,7 @@ pub use open::{
     MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
     connect_with, read_upgrade,
 };
+pub use serve::{accept_tcp, serve};
 pub use sockeye_core as protocol;
 pub use sockeye_core::handshake::client::{ClientRequest, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};

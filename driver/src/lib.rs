@@ -104,7 +104,7 @@
 //! | `async-io` | | the module `async_io`: sockets and timers of async-io |
 //! | `conformance` | | the module `conformance`: checks for the author of an adapter |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
-//! | `tracing` | | servers log failed handlers, refused connections and listening errors with `tracing` |
+//! | `tracing` | | servers and accept loops log failed handlers, refused connections and listening errors with `tracing` |
 //!
 //! Without the default features the crate builds for `wasm32-unknown-unknown`.
 //!
@@ -112,6 +112,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod accepting;
 mod channel;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -130,6 +131,7 @@ pub mod tuning;
 mod websocket;
 mod writer;
 
+pub use accepting::{AcceptBackoff, log_connection_error};
 pub use engine::decoder::{Decoded, Decoder, Part, SenderAccess};
 pub use error::Error;
 pub use event::WebSocketEvent;

@@ -4,7 +4,9 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use sockeye_core::{CloseCode, Config, Instant, Opcode, Side};
-use sockeye_driver::server::{Client, Drain, Handler, HandlerResult, Inbound, Limits, Port, Refused};
+use sockeye_driver::server::{
+    Client, Drain, Handler, HandlerResult, Inbound, Limits, Port, Refused, TrustedProxies,
+};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_testkit::sim::*;
@@ -38,6 +40,44 @@ fn h12_t2_a_silent_connection_is_closed_at_the_handshake_deadline() {
     assert!(!pipe.is_shut());
     world.wait(1);
     assert!(pipe.is_shut() && pipe.take_all().is_empty());
+    world.assert_empty();
+}
+
+#[test]
+fn h16_a_proxy_header_must_arrive_before_the_handshake_deadline() {
+    let mut world = World::with(Config::new().handshake_timeout(Duration::from_secs(3)), |port| {
+        port.trusted_proxies(TrustedProxies::none().unix()).proxy_protocol(true)
+    });
+    let (silent, trickling, late) = (world.connect(), world.connect(), world.connect());
+    let line = b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n";
+    for byte in &line[..5] {
+        world.send(&trickling, &[*byte]);
+        world.wait(500);
+    }
+    world.wait(499);
+    world.send(&late, line);
+    assert!(!silent.is_shut() && !trickling.is_shut());
+    world.wait(1);
+    assert!(silent.is_shut() && silent.take_all().is_empty());
+    assert!(trickling.is_shut() && trickling.take_all().is_empty());
+    // The request has its own deadline.
+    world.wait(2998);
+    assert!(!late.is_shut());
+    world.send(&late, UPGRADE_REQUEST);
+    assert!(late.take_all().starts_with(b"HTTP/1.1 101 "));
+    assert_eq!(world.server.connections().len(), 1);
+}
+
+#[test]
+fn h16_m12_a_shutdown_ends_connections_that_wait_for_a_proxy_header() {
+    let mut world = World::with(Config::new(), |port| {
+        port.trusted_proxies(TrustedProxies::none().unix()).proxy_protocol(true)
+    });
+    let pipe = world.connect();
+    world.send(&pipe, b"PROXY ");
+    world.server.shutdown(Duration::from_secs(10));
+    world.wait(0);
+    assert!(pipe.is_shut());
     world.assert_empty();
 }
 

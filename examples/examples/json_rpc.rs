@@ -63,8 +63,7 @@ async fn log(serving: impl Future<Output = Result<(), AnyError>>) {
 async fn run_on_tokio(address: &str) -> io::Result<()> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
+        let (stream, _) = sockeye_tokio::accept_tcp(&listener).await;
         tokio::spawn(log(async {
             serve(sockeye_tokio::accept_with(stream, Arc::default(), async |u: &Upgrade| decide(u)).await?)
                 .await
@@ -75,8 +74,7 @@ async fn run_on_tokio(address: &str) -> io::Result<()> {
 async fn run_on_smol(address: &str) -> io::Result<()> {
     let listener = smol::net::TcpListener::bind(address).await?;
     loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
+        let (stream, _) = sockeye_smol::accept_tcp(&listener).await;
         let serving = log(async {
             serve(sockeye_smol::accept_with(stream, Arc::default(), async |u: &Upgrade| decide(u)).await?)
                 .await
@@ -86,16 +84,15 @@ async fn run_on_smol(address: &str) -> io::Result<()> {
 }
 
 fn run_on_std(address: &str) -> io::Result<()> {
-    for stream in std::net::TcpListener::bind(address)?.incoming() {
-        let stream = stream?;
-        stream.set_nodelay(true)?;
+    let listener = std::net::TcpListener::bind(address)?;
+    loop {
+        let (stream, _) = sockeye_std::accept_tcp(&listener);
         std::thread::spawn(move || {
             sockeye_std::block_on(log(async {
                 serve(sockeye_std::accept_with(stream, Arc::default(), decide)?).await
             }));
         });
     }
-    Ok(())
 }
 
 fn main() -> io::Result<()> {

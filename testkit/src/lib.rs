@@ -6,7 +6,8 @@
 //!   virtual clock.
 //! - Compression: [`deflate`] has ends that have negotiated it, and a codec pool that counts.
 //! - A server over real sockets: [`RawClient`] is a blocking client that sends any bytes.
-//!   [`eventually`] and [`EventLog`] wait for events.
+//!   [`eventually`] and [`EventLog`] wait for events. [`assert_survives_without_descriptors`] tests
+//!   accept loops.
 //! - The driver, or a server in memory: `sim`, which needs the feature `driver`, has a transport
 //!   that misbehaves on request, a clock that only the test moves, and an executor that finds lost
 //!   wakers.
@@ -26,10 +27,12 @@ pub mod pair;
 #[cfg(feature = "driver")]
 pub mod sim;
 
+mod descriptors;
 mod polls;
 mod raw_client;
 mod wait;
 
+pub use descriptors::assert_survives_without_descriptors;
 pub use polls::{poll_at_most, poll_once, until_woken, yield_now};
 pub use raw_client::{Answer, RawClient, Stream};
 pub use wait::{EventLog, PATIENCE, eventually};

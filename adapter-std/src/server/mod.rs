@@ -36,9 +36,10 @@ use sockeye_driver::server;
 
 pub use sockeye_driver::server::blocking::{Blocking, Callbacks, Handler, HttpRequest};
 pub use sockeye_driver::server::{
-    Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Drain, Failure, HandlerResult,
-    HttpBodyError, HttpExchange, Inbound, Info, Limits, ListenOptions, Listener, Outcome, Port, PushError,
-    Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
+    Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Drain, Failure, ForwardedFields,
+    HandlerResult, HttpBodyError, HttpExchange, Inbound, Info, InvalidNetwork, Limits, ListenOptions,
+    Listener, Outcome, Port, PushError, Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
+    TrustedProxies,
 };
 pub use sockeye_driver::{Clock, Io};
 pub use threads::{ThreadClock, ThreadIo, ThreadListener, Threads};
@@ -156,6 +157,20 @@ impl ServerBuilder {
         port: Port<Blocking<H>>,
     ) -> io::Result<Self> {
         Ok(ServerBuilder { builder: self.builder.listen_unix(path, port)? })
+    }
+
+    /// Adds a port on a Unix socket that listens already.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the socket cannot be registered for events.
+    #[cfg(unix)]
+    pub fn listen_unix_on<H: Handler>(
+        self,
+        socket: std::os::unix::net::UnixListener,
+        port: Port<Blocking<H>>,
+    ) -> io::Result<Self> {
+        Ok(ServerBuilder { builder: self.builder.listen_unix_on(socket, port)? })
     }
 
     /// Returns the server, with all its ports.

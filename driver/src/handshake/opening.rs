@@ -50,11 +50,16 @@ pub(crate) enum OpeningEvent {
 
 impl<I: Io, C: Clock> Opening<I, C> {
     pub(crate) fn new(session: Session, io: I, clock: C) -> Self {
+        Self::with_input(session, io, clock, ReadBuffer::default())
+    }
+
+    /// Returns an opening whose first bytes have been read already.
+    pub(crate) fn with_input(session: Session, io: I, clock: C, input: ReadBuffer) -> Self {
         Opening {
             session,
             io,
             clock,
-            input: ReadBuffer::default(),
+            input,
             body: Vec::new(),
             is_eof: false,
             is_closed: false,

@@ -235,7 +235,7 @@ impl<R: Runtime> ServerBuilder<R> {
         self
     }
 
-    /// Sets the options of the TCP sockets that are opened after this call.
+    /// Sets the options of the sockets that are opened after this call.
     #[must_use]
     pub fn listen_options(mut self, options: ListenOptions) -> Self {
         self.options = options;
@@ -262,7 +262,8 @@ impl<R: Runtime> ServerBuilder<R> {
         Err(failed)
     }
 
-    /// Takes over a TCP socket that already listens, for instance one that a supervisor opened.
+    /// Takes over a TCP socket that already listens, for instance one that a supervisor such as
+    /// systemd opened (see docs/production.md).
     ///
     /// # Errors
     ///
@@ -278,18 +279,34 @@ impl<R: Runtime> ServerBuilder<R> {
     /// Listens on a Unix socket at this path.
     ///
     /// A socket file that an earlier server left there is removed first. This server leaves its own
-    /// socket file there when it ends.
+    /// socket file there when it ends. [`ListenOptions::unix_mode`] sets who may connect.
     ///
     /// # Errors
     ///
     /// Returns an error if the path is in use, or if the runtime has no Unix sockets.
     #[cfg(unix)]
     pub fn listen_unix<H: Handler>(
-        mut self,
+        self,
         path: impl AsRef<std::path::Path>,
         port: Port<H>,
     ) -> io::Result<Self> {
-        let socket = listen::listen_unix(path.as_ref())?;
+        let socket = listen::listen_unix(path.as_ref(), &self.options)?;
+        self.listen_unix_on(socket, port)
+    }
+
+    /// Takes over a Unix socket that already listens, for instance one that a supervisor such as
+    /// systemd opened (see docs/production.md).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the runtime cannot take the socket, or has no Unix sockets.
+    #[cfg(unix)]
+    pub fn listen_unix_on<H: Handler>(
+        mut self,
+        socket: std::os::unix::net::UnixListener,
+        port: Port<H>,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
         let address = socket.local_addr()?.into();
         let listener = self.server.runtime.listen_unix(socket)?;
         self.server.add_port(address, listener, port);

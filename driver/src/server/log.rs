@@ -5,8 +5,6 @@
 )]
 
 use std::error::Error;
-use std::io;
-use std::time::Duration;
 
 use crate::runtime::address::Address;
 use crate::server::registry::info::ConnectionId;
@@ -14,11 +12,6 @@ use crate::server::registry::info::ConnectionId;
 pub(crate) fn failed(id: ConnectionId, peer: &Address, failure: &dyn Error) {
     #[cfg(feature = "tracing")]
     tracing::error!(connection = %id, %peer, failure = %Chain(failure), "a handler has failed");
-}
-
-pub(crate) fn cannot_accept(error: &io::Error, pause: Duration) {
-    #[cfg(feature = "tracing")]
-    tracing::warn!(%error, ?pause, "cannot accept connections; trying again after a pause");
 }
 
 pub(crate) fn full(peer: &Address) {

@@ -54,3 +54,4 @@ pub use registry::drain::Drain;
 pub use registry::error::PushError;
 pub use registry::info::{ConnectionId, Info, Status};
 pub use registry::settings::{Limits, SlowReader};
+pub use sockeye_core::proxy::{ForwardedFields, InvalidNetwork, TrustedProxies};

@@ -230,3 +230,23 @@ fn m13_a_port_can_be_a_unix_socket() {
     assert_eq!(server.addresses[0].to_string(), format!("unix:{}", path.display()));
     std::fs::remove_file(path).unwrap();
 }
+
+#[cfg(unix)]
+#[test]
+fn m13_a_port_can_take_over_a_unix_socket_that_listens() {
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    let path = std::env::temp_dir().join(format!("sockeye-inherited-{}", std::process::id()));
+    let socket = UnixListener::bind(&path).unwrap();
+    let _server = TestServer::start(move |builder| {
+        let echo = Callbacks::on_message(|client, message| async move { client.push(message) });
+        builder.listen_unix_on(socket, Port::new(echo)).unwrap()
+    });
+    let stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut raw = RawClient::over(stream);
+    raw.upgrade("/");
+    raw.text("hi");
+    raw.expect_text("hi");
+    std::fs::remove_file(path).unwrap();
+}

@@ -13,6 +13,7 @@ mod heartbeat;
 mod http;
 mod limits;
 mod methods;
+mod proxies;
 mod pushing;
 mod sending;
 mod shutdown;

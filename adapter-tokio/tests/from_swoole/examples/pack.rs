@@ -9,9 +9,9 @@ use sockeye_tokio::server::BoxError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener) -> ! {
     loop {
-        let (stream, _) = listener.accept().await?;
+        let (stream, _) = sockeye_tokio::accept_tcp(&listener).await;
         tokio::spawn(greet(stream));
     }
 }

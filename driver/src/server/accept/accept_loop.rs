@@ -4,26 +4,21 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use sockeye_core::Instant;
-use sockeye_core::http::Response;
 
+use crate::accepting::AcceptBackoff;
 use crate::handshake::opening::Opening;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
 use crate::runtime::server::{Accepted, Listener, Runtime};
 use crate::server::api::handler::Handler;
 use crate::server::connection::guard::isolate_panics;
-use crate::server::connection::response::dated_session;
+use crate::server::connection::response::{dated_session, server_full};
 use crate::server::connection::task::serve_connection;
 use crate::server::log;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Settings;
-
-/// The shortest and the longest pause after an error of the listening socket. Most likely the
-/// process has no file descriptors left, and other connections must end first.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
 /// An open port, with the state that its connections need.
 pub(crate) struct AcceptLoop<R: Runtime, H> {
@@ -36,20 +31,21 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
     /// Accepts connections until the server shuts down.
     pub(crate) async fn run(mut self, runtime: R, hub: Arc<Hub>) {
         let mut clock = runtime.clock();
-        let mut backoff = BACKOFF.0;
+        let mut backoff = AcceptBackoff::new();
         while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx, &hub)).await {
             let failed = match accepted {
                 Ok(accepted) => self.admit(&runtime, &hub, accepted).err(),
-                Err(error) => Some(error).filter(|error| !is_connection_error(error)),
+                Err(error) => Some(error),
             };
-            if let Some(error) = failed {
-                log::cannot_accept(&error, backoff);
-                let deadline = clock.now() + backoff;
+            let Some(error) = failed else {
+                backoff.reset();
+                continue;
+            };
+            let pause = backoff.pause_after(&error);
+            if !pause.is_zero() {
+                let deadline = clock.now() + pause;
                 poll_fn(|cx| poll_pause(cx, &mut clock, &hub, deadline)).await;
                 clock.cancel();
-                backoff = (backoff * 2).min(BACKOFF.1);
-            } else {
-                backoff = BACKOFF.0;
             }
         }
     }
@@ -65,7 +61,7 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
 
     /// Starts the task of a connection, or one that refuses it if a limit is reached.
     fn admit(&self, runtime: &R, hub: &Arc<Hub>, accepted: Accepted<R::Io>) -> io::Result<()> {
-        if let Some(admission) = hub.admit(&accepted.peer) {
+        if let Some(admission) = hub.admit(&accepted.peer, &self.settings) {
             let (settings, handler) = (self.settings.clone(), self.handler.clone());
             let task = serve_connection(runtime.clone(), accepted, admission, settings, handler, hub.clone());
             return runtime.spawn(isolate_panics(task));
@@ -75,7 +71,7 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
         let mut opening =
             Opening::new(dated_session(self.settings.config.clone()), accepted.io, runtime.clock());
         runtime.spawn(async move {
-            opening.session.reject(Response::text(503, "the server is full; try again later\n"));
+            opening.session.reject(server_full());
             // Ignore errors: the peer may already be gone.
             let _ = opening.finish().await;
             drop(slot);
@@ -87,10 +83,4 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
 fn poll_pause(cx: &mut Context<'_>, clock: &mut impl Clock, hub: &Hub, deadline: Instant) -> Poll<()> {
     hub.register_waiter(cx.waker());
     if hub.is_stopping() { Poll::Ready(()) } else { poll_deadline(clock, cx, deadline).map(drop) }
-}
-
-/// Returns whether an error of `accept` concerns one connection, not the listening socket.
-fn is_connection_error(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, TimedOut};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | TimedOut)
 }

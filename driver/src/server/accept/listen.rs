@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// The options of a listening TCP socket.
+/// The options of listening sockets. Those of the address apply to TCP only.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ListenOptions {
@@ -18,13 +18,24 @@ pub struct ListenOptions {
     /// Whether an IPv6 socket accepts only IPv6 connections (`IPV6_V6ONLY`). By default the system
     /// decides.
     pub only_v6: Option<bool>,
-    /// The number of connections that may wait to be accepted. By default 1024.
+    /// The number of connections that may wait to be accepted. By default 1024. The system may
+    /// have a lower limit: `net.core.somaxconn` on Linux.
     pub backlog: u32,
+    /// The permissions of the files of Unix sockets, such as `0o660`. A process needs write
+    /// permission to connect. By default the umask of this process decides, and most often lets
+    /// only its own user connect.
+    pub unix_mode: Option<u32>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        ListenOptions { reuse_address: cfg!(not(windows)), reuse_port: false, only_v6: None, backlog: 1024 }
+        ListenOptions {
+            reuse_address: cfg!(not(windows)),
+            reuse_port: false,
+            only_v6: None,
+            backlog: 1024,
+            unix_mode: None,
+        }
     }
 }
 
@@ -62,6 +73,13 @@ impl ListenOptions {
         self.backlog = connections;
         self
     }
+
+    /// Sets [`unix_mode`](ListenOptions#structfield.unix_mode).
+    #[must_use]
+    pub fn unix_mode(mut self, mode: u32) -> Self {
+        self.unix_mode = Some(mode);
+        self
+    }
 }
 
 /// Opens a nonblocking TCP socket that listens on `address`.
@@ -80,9 +98,13 @@ pub(crate) fn listen_tcp(address: SocketAddr, options: &ListenOptions) -> io::Re
         socket.set_only_v6(only)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    socket.listen(backlog(options))?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+fn backlog(options: &ListenOptions) -> i32 {
+    i32::try_from(options.backlog).unwrap_or(i32::MAX)
 }
 
 /// Opens a nonblocking Unix socket that listens at `path`.
@@ -93,9 +115,12 @@ pub(crate) fn listen_tcp(address: SocketAddr, options: &ListenOptions) -> io::Re
 ///
 /// Returns an error if the path is in use or not permitted.
 #[cfg(unix)]
-pub(crate) fn listen_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixListener> {
-    use std::os::unix::fs::FileTypeExt;
-    use std::os::unix::net::{UnixListener, UnixStream};
+pub(crate) fn listen_unix(
+    path: &std::path::Path,
+    options: &ListenOptions,
+) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    use std::os::unix::net::UnixStream;
 
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket
@@ -103,9 +128,15 @@ pub(crate) fn listen_unix(path: &std::path::Path) -> io::Result<std::os::unix::n
     {
         std::fs::remove_file(path)?;
     }
-    let listener = UnixListener::bind(path)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    if let Some(mode) = options.unix_mode {
+        // No client can connect before `listen`, so none finds the permissions of the umask.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    socket.listen(backlog(options))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 #[cfg(all(test, unix))]
@@ -117,15 +148,28 @@ mod tests {
     #[test]
     fn m13_only_an_abandoned_socket_is_removed() {
         let path = std::env::temp_dir().join(format!("sockeye-listen-{}", std::process::id()));
+        let options = ListenOptions::new();
         std::fs::write(&path, "precious").unwrap();
-        assert_eq!(listen_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(listen_unix(&path, &options).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
         std::fs::remove_file(&path).unwrap();
 
         let busy = UnixListener::bind(&path).unwrap();
-        assert_eq!(listen_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(listen_unix(&path, &options).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(busy);
-        listen_unix(&path).unwrap();
+        listen_unix(&path, &options).unwrap();
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn m13_a_unix_socket_has_the_given_mode() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let path = std::env::temp_dir().join(format!("sockeye-mode-{}", std::process::id()));
+        for mode in [0o660, 0o666, 0o600] {
+            let _socket = listen_unix(&path, &ListenOptions::new().unix_mode(mode)).unwrap();
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+        }
         std::fs::remove_file(&path).unwrap();
     }
 }

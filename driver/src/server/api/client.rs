@@ -49,9 +49,19 @@ impl Client {
     }
 
     /// Returns the client's address.
+    ///
+    /// If the client is behind a [trusted proxy](crate::server::Port::trusted_proxies), it is the
+    /// address that the proxy names, with port 0 if the proxy names none.
     #[must_use]
-    pub fn peer(&self) -> &Address {
+    pub fn peer(&self) -> Address {
         self.entry.peer()
+    }
+
+    /// Returns the address of the other end of the transport: that of the client, or of the nearest
+    /// proxy.
+    #[must_use]
+    pub fn transport_peer(&self) -> &Address {
+        self.entry.transport_peer()
     }
 
     /// Returns a handle to the server.

@@ -218,7 +218,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Called when another method has failed. By default the failure is logged, with the feature
     /// `tracing`.
     fn failed(&self, client: &Client, failure: &Failure) {
-        log::failed(client.id(), client.peer(), failure);
+        log::failed(client.id(), &client.peer(), failure);
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sockeye_core::Config;
 use sockeye_core::handshake::server::Policy;
+use sockeye_core::proxy::TrustedProxies;
 
 use crate::server::api::handler::Handler;
 use crate::server::registry::settings::{Forward, Settings, SlowReader};
@@ -35,6 +36,8 @@ impl<H: Handler> Port<H> {
             keep_alive_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),
             forward: Forward::default(),
+            trusted_proxies: TrustedProxies::none(),
+            proxy_protocol: false,
         };
         // This sets the low-water mark, too.
         Port { handler, settings }.config(Config::new())
@@ -124,6 +127,44 @@ impl<H: Handler> Port<H> {
     #[must_use]
     pub fn forward_pong(mut self, forward: bool) -> Self {
         self.settings.forward.pong = forward;
+        self
+    }
+    /// Sets the proxies whose word about their clients is taken (none).
+    ///
+    /// For requests from these, [`Client::peer`](crate::server::Client::peer),
+    /// [`Info`](crate::server::Info), the logs and
+    /// [`Limits::max_per_address`](crate::server::Limits#structfield.max_per_address) use the
+    /// address in the header fields of the proxies, and the check of origins uses their host. For
+    /// all others the fields are ignored, because anybody can send them.
+    ///
+    /// The fields belong to a request. So during
+    /// [`Handler::connect`](crate::server::Handler::connect) the peer is still the proxy, unless the
+    /// [PROXY protocol](Port::proxy_protocol) names the client.
+    ///
+    /// ```
+    /// use sockeye_driver::server::{Callbacks, Port, TrustedProxies};
+    ///
+    /// let echo = Callbacks::on_message(|client, message| async move { client.push(message) });
+    /// // nginx on this machine. `unix` also trusts the peers of a Unix socket.
+    /// let proxies = TrustedProxies::networks(["127.0.0.1", "::1"])?.unix();
+    /// let port = Port::new(echo).trusted_proxies(proxies);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.settings.trusted_proxies = proxies;
+        self
+    }
+
+    /// Sets whether the [trusted proxies](Port::trusted_proxies) send a PROXY protocol header,
+    /// version 1 or 2, before the first request (no).
+    ///
+    /// The header must then arrive within [`Config::handshake_timeout`], or the connection ends. A
+    /// trusted proxy that sends a request without it gets a 400. Connections from others must not
+    /// have a header.
+    #[must_use]
+    pub fn proxy_protocol(mut self, expected: bool) -> Self {
+        self.settings.proxy_protocol = expected;
         self
     }
 }

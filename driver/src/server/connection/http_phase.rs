@@ -5,14 +5,18 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use sockeye_core::http::Response;
 use sockeye_core::session::{HttpSettings, OpenError, Session};
 
+use crate::engine::buffer::ReadBuffer;
 use crate::handshake::opening::{Opening, OpeningEvent};
+use crate::runtime::address::Address;
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::connection::exchange::answer_request;
 use crate::server::connection::guard::{guarded, report_failure};
+use crate::server::connection::proxied::{find_client, read_proxy_header, set_peer};
 use crate::server::connection::response::dated_session;
 use crate::server::connection::upgrade::{Upgraded, upgrade};
 use crate::server::registry::admission::Slot;
@@ -26,13 +30,17 @@ const REQUESTS_IN_A_ROW: u32 = 16;
 
 /// The state of a connection that speaks HTTP. It is freed when the WebSocket opens.
 pub(crate) struct HttpPhase<R: Runtime, H> {
-    pub(crate) runtime: R,
-    pub(crate) handler: Arc<H>,
-    pub(crate) client: Client,
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) io: R::Io,
+    runtime: R,
+    handler: Arc<H>,
+    client: Client,
+    hub: Arc<Hub>,
+    io: R::Io,
     /// Held until the first request is answered.
-    pub(crate) handshake: Slot,
+    handshake: Slot,
+    /// The nearest known sender of the requests: the client, or the nearest proxy.
+    nearest: Address,
+    /// The bytes that were read after a PROXY protocol header.
+    input: ReadBuffer,
 }
 
 /// The outcome of the HTTP phase of a connection.
@@ -46,24 +54,43 @@ pub(crate) enum HttpOutcome<R: Runtime> {
 }
 
 impl<R: Runtime, H: Handler> HttpPhase<R, H> {
+    pub(crate) fn new(
+        runtime: R,
+        handler: Arc<H>,
+        client: Client,
+        hub: Arc<Hub>,
+        io: R::Io,
+        handshake: Slot,
+    ) -> Self {
+        let nearest = client.transport_peer().clone();
+        HttpPhase { runtime, handler, client, hub, io, handshake, nearest, input: ReadBuffer::default() }
+    }
+
     /// Answers requests until one of them opens a WebSocket or the connection ends.
     ///
     /// The future is boxed: the future of a task is always as large as its largest state, and the
     /// state of this phase is not needed once the WebSocket is open.
-    pub(crate) fn run(self) -> Pin<Box<dyn Future<Output = HttpOutcome<R>> + Send>> {
+    pub(crate) fn run(mut self) -> Pin<Box<dyn Future<Output = HttpOutcome<R>> + Send>> {
         Box::pin(async move {
             let (client, hub) = (self.client.clone(), self.hub.clone());
+            let port = &client.entry().port;
+            if port.proxy_protocol && port.trusted_proxies.trusts(self.nearest.ip()) {
+                match run_unless_interrupted(&client, &hub, Box::pin(self.read_proxy_header())).await {
+                    Some(Ok(())) => {}
+                    Some(Err(Some(response))) => {
+                        self.refuse(response).await;
+                        return HttpOutcome::Refused;
+                    }
+                    Some(Err(None)) | None => return HttpOutcome::Refused,
+                }
+            }
             let connect = guarded(|| async { Ok(self.handler.connect(&self.client).await) });
             match run_unless_interrupted(&client, &hub, connect).await {
                 None => return HttpOutcome::Refused,
                 Some(Ok(Ok(()))) => {}
                 Some(Ok(Err(refused))) => {
                     if let Some(response) = refused.response {
-                        let session = http_session(&self.runtime, &self.client.entry().port);
-                        let mut opening = Opening::new(session, self.io, self.runtime.clock());
-                        opening.session.reject(response);
-                        // Ignore an error here: the connection ends in any case.
-                        let _ = opening.finish().await;
+                        self.refuse(response).await;
                     }
                     return HttpOutcome::Refused;
                 }
@@ -79,11 +106,38 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
         })
     }
 
+    /// Reads the PROXY protocol header, which names the client. Returns the response for an invalid
+    /// one, or `None` if the connection is to end without a response.
+    async fn read_proxy_header(&mut self) -> Result<(), Option<Response>> {
+        let entry = self.client.entry();
+        let (timeout, mut clock) = (entry.port.config.handshake_timeout, self.runtime.clock());
+        entry.store_flag(Flag::Idle, true);
+        let read = read_proxy_header(&mut self.io, &mut clock, timeout).await;
+        entry.store_flag(Flag::Idle, false);
+        let (header, input) = read.map_err(|_| None)?;
+        self.input = input;
+        let header = header.map_err(|error| Response::text(400, format!("{error}\n")))?;
+        if let Some(source) = header.source {
+            self.nearest = source.into();
+            set_peer(&self.client, &self.hub, self.nearest.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Sends a response before any request has been read, and ends the connection.
+    async fn refuse(self, response: Response) {
+        let session = http_session(&self.runtime, &self.client.entry().port);
+        let mut opening = Opening::with_input(session, self.io, self.runtime.clock(), self.input);
+        opening.session.reject(response);
+        // Ignore an error here: the connection ends in any case.
+        let _ = opening.finish().await;
+    }
+
     async fn answer_requests(self) -> Option<Box<Upgraded<R>>> {
-        let HttpPhase { runtime, handler, client, hub, io, handshake } = self;
+        let HttpPhase { runtime, handler, client, hub, io, handshake, nearest, input } = self;
         let (entry, mut handshake) = (client.entry(), Some(handshake));
         let session = http_session(&runtime, &entry.port);
-        let mut opening = Opening::new(session, io, runtime.clock());
+        let mut opening = Opening::with_input(session, io, runtime.clock(), input);
         let mut in_a_row = 0;
         loop {
             entry.store_flag(Flag::Idle, true);
@@ -96,12 +150,27 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
             entry.store_flag(Flag::Idle, false);
             match event {
                 OpeningEvent::Request(request) => {
+                    if let Err(response) = find_client(&client, &hub, &nearest, request.headers()) {
+                        opening.session.reject(response);
+                        break;
+                    }
                     if !answer_request(&mut opening, &*handler, &client, request, &mut handshake).await {
                         break;
                     }
                 }
-                OpeningEvent::Upgrade(request) => {
+                OpeningEvent::Upgrade(mut request) => {
                     entry.set_status(Status::Connection);
+                    match find_client(&client, &hub, &nearest, request.request().headers()) {
+                        Ok(host) => {
+                            let host = host.map(str::to_owned);
+                            request.set_forwarded_host(host);
+                        }
+                        Err(response) => {
+                            opening.session.reject(response);
+                            entry.fail_handshake();
+                            break;
+                        }
+                    }
                     return upgrade(&runtime, &*handler, &client, &hub, opening, request, handshake).await;
                 }
                 OpeningEvent::NotOpened(error) => {

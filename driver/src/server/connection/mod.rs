@@ -5,6 +5,7 @@ pub(crate) mod exchange;
 pub(crate) mod guard;
 pub(crate) mod http_phase;
 pub(crate) mod message_phase;
+pub(crate) mod proxied;
 pub(crate) mod response;
 pub(crate) mod shared_link;
 pub(crate) mod task;

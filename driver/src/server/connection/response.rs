@@ -13,6 +13,11 @@ pub(crate) fn dated_session(config: Arc<Config>) -> Session {
     Session::server(config).with_date(|| httpdate::fmt_http_date(SystemTime::now()))
 }
 
+/// Returns the response for a connection above a limit.
+pub(crate) fn server_full() -> Response {
+    Response::text(503, "the server is full; try again later\n")
+}
+
 /// Returns the response for a request that the application failed to answer.
 pub(crate) fn server_error() -> Response {
     Response::text(500, "the server could not answer this request\n")

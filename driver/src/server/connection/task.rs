@@ -12,7 +12,7 @@ use crate::server::connection::guard::{guarded, guarded_while, report_failure};
 use crate::server::connection::http_phase::{HttpOutcome, HttpPhase};
 use crate::server::connection::message_phase::{Ended, MessagePhase, Next};
 use crate::server::connection::upgrade::Upgraded;
-use crate::server::registry::admission::Admission;
+use crate::server::registry::admission::{Admission, Slot};
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Settings;
 
@@ -29,13 +29,13 @@ pub(crate) fn serve_connection<R: Runtime, H: Handler>(
     hub: Arc<Hub>,
 ) -> impl Future<Output = ()> + Send + 'static {
     let Accepted { io, peer, local } = accepted;
-    let Admission { connection, handshake, address } = admission;
+    let Admission { connection, handshake, is_counted } = admission;
     let entry = hub.insert(peer, local, runtime.clock().now(), port);
+    entry.set_peer(entry.transport_peer(), is_counted);
     let client = Client::new(entry, hub.clone());
     // Create the guard outside of the future, which may be dropped before it first runs.
-    let registered =
-        RegistryGuard { client: client.clone(), hub: hub.clone(), _slots: (connection, address) };
-    let http = HttpPhase { runtime, handler: handler.clone(), client, hub, io, handshake }.run();
+    let registered = RegistryGuard { client: client.clone(), hub: hub.clone(), _slot: connection };
+    let http = HttpPhase::new(runtime, handler.clone(), client, hub, io, handshake).run();
     async move {
         let upgraded = match http.await {
             HttpOutcome::Upgraded(upgraded) => upgraded,
@@ -60,26 +60,27 @@ pub(crate) fn serve_connection<R: Runtime, H: Handler>(
 
 /// A guard: while it lives, the connection counts against the limits. Until it is deregistered, it
 /// also has an id.
-struct RegistryGuard<T> {
+struct RegistryGuard {
     client: Client,
     hub: Arc<Hub>,
-    _slots: T,
+    _slot: Slot,
 }
 
-impl<T> RegistryGuard<T> {
+impl RegistryGuard {
     fn deregister(&self) {
         self.client.entry().end();
         self.hub.remove(self.client.id());
     }
 }
 
-impl<T> Drop for RegistryGuard<T> {
+impl Drop for RegistryGuard {
     fn drop(&mut self) {
         self.deregister();
+        self.hub.uncount_address(self.client.entry());
     }
 }
 
-async fn call_disconnect<T, H: Handler>(registered: RegistryGuard<T>, handler: Arc<H>) {
+async fn call_disconnect<H: Handler>(registered: RegistryGuard, handler: Arc<H>) {
     registered.deregister();
     let client = &registered.client;
     if let Err(failure) = guarded(|| handler.disconnect(client)).await {
@@ -91,7 +92,7 @@ async fn call_disconnect<T, H: Handler>(registered: RegistryGuard<T>, handler: A
 /// of the transport.
 ///
 /// The connection has no id any more, but counts against the limits until its socket is closed.
-async fn call_close<T, R: Runtime, H: Handler>(registered: RegistryGuard<T>, ended: Ended<R, H>) {
+async fn call_close<R: Runtime, H: Handler>(registered: RegistryGuard, ended: Ended<R, H>) {
     registered.deregister();
     let Ended { info, handler, mut link } = ended;
     let client = &registered.client;

@@ -12,6 +12,7 @@ pub(crate) struct Counts {
     pub(crate) handshakes: AtomicUsize,
     pub(crate) refusals: AtomicUsize,
     pub(crate) ports: AtomicUsize,
-    /// The number of connections from each address, counted only if that is limited.
+    /// The number of connections from each address, without the bits that `Limits::ipv6_prefix`
+    /// ignores. Counted only if that is limited.
     pub(crate) addresses: Mutex<HashMap<IpAddr, usize>>,
 }

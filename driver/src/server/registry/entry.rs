@@ -1,6 +1,6 @@
 //! The entry of one connection in the registry.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -18,11 +18,15 @@ use crate::server::registry::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct Entry {
     id: ConnectionId,
-    peer: Address,
+    transport_peer: Address,
     local: Address,
     connected_at: Instant,
     status: AtomicU8,
     flags: AtomicU8,
+    /// Whether the connection counts against the limit of its peer's address.
+    is_counted: AtomicBool,
+    /// The client's address if it is not the transport's.
+    proxied_peer: Mutex<Option<Box<Address>>>,
     subprotocol: OnceLock<Box<str>>,
     pub(crate) port: Arc<Settings>,
     phase: Mutex<Phase>,
@@ -63,18 +67,20 @@ pub(crate) enum Flag {
 impl Entry {
     pub(crate) fn new(
         id: ConnectionId,
-        peer: Address,
+        transport_peer: Address,
         local: Address,
         connected_at: Instant,
         port: Arc<Settings>,
     ) -> Self {
         Entry {
             id,
-            peer,
+            transport_peer,
             local,
             connected_at,
             status: AtomicU8::new(0),
             flags: AtomicU8::new(0),
+            is_counted: AtomicBool::new(false),
+            proxied_peer: Mutex::default(),
             subprotocol: OnceLock::new(),
             port,
             phase: Mutex::new(Phase::Http(None)),
@@ -87,8 +93,12 @@ impl Entry {
         self.id
     }
 
-    pub(crate) fn peer(&self) -> &Address {
-        &self.peer
+    pub(crate) fn peer(&self) -> Address {
+        lock(&self.proxied_peer).as_deref().unwrap_or(&self.transport_peer).clone()
+    }
+
+    pub(crate) fn transport_peer(&self) -> &Address {
+        &self.transport_peer
     }
 
     /// Passes a command to the open link, or keeps it during the handshake. Fails in any other
@@ -208,7 +218,8 @@ impl Entry {
         Info {
             id: self.id,
             status,
-            peer: self.peer.clone(),
+            peer: self.peer(),
+            transport_peer: self.transport_peer.clone(),
             local: self.local.clone(),
             taken_at: now,
             connected_at: self.connected_at,
@@ -222,6 +233,17 @@ impl Entry {
     }
 
     // For the connection's task.
+
+    /// Sets the client's address, and whether the connection counts against its limit.
+    pub(crate) fn set_peer(&self, peer: &Address, is_counted: bool) {
+        let proxied = (*peer != self.transport_peer).then(|| Box::new(peer.clone()));
+        *lock(&self.proxied_peer) = proxied;
+        self.is_counted.store(is_counted, Ordering::Release);
+    }
+
+    pub(crate) fn is_counted(&self) -> bool {
+        self.is_counted.load(Ordering::Acquire)
+    }
 
     pub(crate) fn set_status(&self, status: Status) {
         self.status.store(status.as_u8(), Ordering::Release);

@@ -79,9 +79,12 @@ pub struct Info {
     pub id: ConnectionId,
     /// The stage of the WebSocket; `None` while the client has sent only plain HTTP requests.
     pub status: Option<Status>,
-    /// The client's address.
+    /// The client's address. Behind a [trusted proxy](crate::server::Port::trusted_proxies) it is
+    /// the address that the proxy names.
     pub peer: Address,
-    /// The address that the client connected to.
+    /// The address of the other end of the transport: that of the client, or of the nearest proxy.
+    pub transport_peer: Address,
+    /// The address that the transport's other end connected to.
     pub local: Address,
     /// The time of this snapshot. All four times are on the clock of the server's
     /// [`Runtime`](crate::server::Runtime).

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_core::handshake::server::Policy;
+use sockeye_core::proxy::TrustedProxies;
 use sockeye_core::{CloseCode, Config};
 
 /// The settings of a port, which all its connections share. `Port` has a setter for each.
@@ -17,6 +18,9 @@ pub(crate) struct Settings {
     pub(crate) keep_alive_timeout: Duration,
     pub(crate) body_timeout: Duration,
     pub(crate) forward: Forward,
+    pub(crate) trusted_proxies: TrustedProxies,
+    /// Whether trusted proxies send a PROXY protocol header.
+    pub(crate) proxy_protocol: bool,
 }
 
 /// The kinds of control frames that are forwarded to the handler.
@@ -78,7 +82,15 @@ pub struct Limits {
     pub max_handshakes: usize,
     /// The largest number of connections at a time from one IP address. Further ones are refused
     /// with 503. By default there is no limit.
+    ///
+    /// IPv6 addresses that begin with the same [`ipv6_prefix`](Limits#structfield.ipv6_prefix)
+    /// count as one. The connections of a [trusted proxy](crate::server::Port::trusted_proxies)
+    /// count for its clients.
     pub max_per_address: usize,
+    /// The number of leading bits in which two IPv6 addresses must differ to be counted apart. By
+    /// default 64: networks assign at least a /64 to each subscriber (RFC 6177), who can use all
+    /// its addresses. 128 counts each address alone.
+    pub ipv6_prefix: u8,
     /// The largest number of bytes that wait to be written on all connections together.
     /// [`SlowReader`] decides what happens to a push that would exceed it. By default only the
     /// queue of each connection is limited.
@@ -95,6 +107,7 @@ impl Default for Limits {
             max_connections: usize::MAX,
             max_handshakes: usize::MAX,
             max_per_address: usize::MAX,
+            ipv6_prefix: 64,
             max_queued: usize::MAX,
         }
     }
@@ -116,6 +129,13 @@ impl Limits {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets [`ipv6_prefix`](Limits#structfield.ipv6_prefix).
+    #[must_use]
+    pub fn ipv6_prefix(mut self, bits: u8) -> Self {
+        self.ipv6_prefix = bits;
+        self
     }
 
     setters! { max_connections, max_handshakes, max_per_address, max_queued }

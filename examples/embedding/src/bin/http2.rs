@@ -54,7 +54,7 @@ async fn serve(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, BoxE
 
 async fn run_server(listener: TcpListener) -> io::Result<()> {
     loop {
-        let stream = HyperIo::new(listener.accept().await?.0);
+        let stream = HyperIo::new(sockeye_tokio::accept_tcp(&listener).await.0);
         let mut http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         http.enable_connect_protocol();
         tokio::spawn(http.serve_connection(stream, service_fn(serve)));

@@ -45,7 +45,7 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9501".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
     loop {
-        let (stream, _) = listener.accept().await?;
+        let (stream, _) = sockeye_tokio::accept_tcp(&listener).await;
         let stream = hyper_util::rt::TokioIo::new(stream);
         let connection = http1::Builder::new().serve_connection(stream, service_fn(serve));
         tokio::spawn(connection.with_upgrades());

@@ -33,7 +33,7 @@ async fn main() -> Result<(), BoxError> {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind(address).await?;
     loop {
-        let (stream, _) = listener.accept().await?;
+        let (stream, _) = sockeye_tokio::accept_tcp(&listener).await;
         tokio::spawn(echo(stream, acceptor.clone()));
     }
 }

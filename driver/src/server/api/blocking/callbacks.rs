@@ -181,7 +181,7 @@ impl Handler for Callbacks {
     fn failed(&self, client: &Client, failure: &Failure) {
         match &self.failed {
             Some(f) => f(client, failure),
-            None => log::failed(client.id(), client.peer(), failure),
+            None => log::failed(client.id(), &client.peer(), failure),
         }
     }
 }
