@@ -26,3 +26,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The examples of docs/production.md are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/production.md")]
+struct Production;
