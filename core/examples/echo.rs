@@ -7,7 +7,6 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use sockeye_core::handshake::server::Policy;
 use sockeye_core::session::{Session, SessionEvent};
@@ -89,7 +88,7 @@ fn main() -> io::Result<()> {
     loop {
         let Ok((stream, _)) = listener.accept() else {
             // Most likely out of file descriptors: give some connections time to end.
-            thread::sleep(Duration::from_millis(100));
+            thread::sleep(std::time::Duration::from_millis(100));
             continue;
         };
         // If the option cannot be set, the socket is broken and the first read reports it.
