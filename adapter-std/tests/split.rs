@@ -75,7 +75,7 @@ fn a_blocked_writer_does_not_block_the_reader() {
         raw.read_exact(&mut bytes).unwrap();
         assert!(bytes[10 + (32 << 20)..].chunks(3).all(|frame| frame == b"\x8A\x01?"));
     });
-    let _send = sending.join().unwrap().unwrap();
+    sending.join().unwrap().unwrap();
     // The reader writes the pongs that the writer has not written.
     while !reading.is_finished() {
         let _ = incoming.recv_timeout(millis(20));

@@ -20,14 +20,9 @@ use crate::runtime::io::{Clock, Io};
 use crate::websocket::{WebSocket, poll_ready};
 
 mod events;
+mod shared;
 
-/// What the halves share.
-#[derive(Debug)]
-struct Shared<I, C> {
-    link: Mutex<Link<I, C>>,
-    /// The reading side of a receiving half that was dropped. The sending half polls it.
-    abandoned: OnceLock<Mutex<Reader>>,
-}
+use shared::{Shared, poll_end};
 
 /// The receiving half of a [`WebSocket`], created by [`WebSocket::split`].
 ///
@@ -68,19 +63,6 @@ pub(crate) fn split<I: Io, C: Clock>(
     let wakers = link.share().clone();
     let shared = Arc::new(Shared { link: Mutex::new(link), abandoned: OnceLock::new() });
     (SendHalf { shared: shared.clone() }, RecvHalf { reader: Some(reader), subprotocol, shared, wakers })
-}
-
-/// Leaves the connection to the sending half.
-impl<I, C> Drop for RecvHalf<I, C> {
-    fn drop(&mut self) {
-        let Some(reader) = self.reader.take() else { return };
-        if !reader.is_end_reported() {
-            let _ = self.shared.abandoned.set(Mutex::new(reader));
-        }
-        self.wakers.clear(Half::Recv);
-        // If it waits, it now reads and enforces the deadlines itself.
-        self.wakers.wake_half(Half::Send);
-    }
 }
 
 impl<I: Io, C: Clock> RecvHalf<I, C> {
@@ -409,15 +391,4 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
         link.after_queue();
         Poll::Ready(queued.map_err(Error::Send))
     }
-}
-
-/// Receives and discards messages until the connection is over. Returns an abnormal end as an error,
-/// once.
-fn poll_end<I: Io, C: Clock>(
-    reader: &mut Reader,
-    mut link: &Mutex<Link<I, C>>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), Error>> {
-    while ready!(reader.poll_message(&mut link, cx, |_, _| ()))?.is_some() {}
-    Poll::Ready(Ok(()))
 }
