@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use sockeye_std::protocol::handshake::server::Policy;
 use sockeye_std::protocol::http::{Request, Response};
+use sockeye_std::protocol::{Frame, Opcode};
 use sockeye_std::server::{
     BoxError, Callbacks, Client, Decision, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port,
     Refused, Server, ServerHandle,
 };
-use sockeye_std::{CloseCode, CloseInfo, Message};
-use sockeye_testkit::RawClient;
+use sockeye_std::{CloseCode, CloseInfo, Config, Message};
+use sockeye_testkit::frames::client_frame;
+use sockeye_testkit::{EventLog, PATIENCE, RawClient};
 
 fn run(server: Server) -> (ServerHandle, SocketAddr, JoinHandle<()>) {
     let (handle, address) = (server.handle(), server.addresses()[0].as_inet().unwrap());
@@ -234,4 +236,156 @@ fn e8_e10_closures_refuse_connections_and_receive_failures() {
     drop(ws);
     handle.shutdown(Duration::from_secs(20));
     running.join().unwrap();
+}
+
+/// A handler that blocks its thread in each message that begins with "block", until the test
+/// releases it.
+struct Blocks {
+    log: EventLog,
+    clients: Mutex<Sender<Client>>,
+    release: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Handler for Blocks {
+    fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+        self.log.add(message.as_text().unwrap());
+        if message.as_text().unwrap().starts_with("block") {
+            // The test takes the first one only.
+            let _ = self.clients.lock().unwrap().send(client.clone());
+            self.release.lock().unwrap().recv()?;
+            self.log.add("released");
+        }
+        Ok(client.push(message)?)
+    }
+
+    fn close(&self, _: &Client, info: &CloseInfo) -> HandlerResult {
+        self.log.add(format!("close {:?} {} {}", info.by, info.code.as_u16(), info.clean));
+        Ok(())
+    }
+}
+
+/// A server, and a connection whose handler blocks its thread.
+struct Blocked {
+    raw: RawClient,
+    client: Client,
+    log: EventLog,
+    release: Sender<()>,
+    handle: ServerHandle,
+    running: JoinHandle<()>,
+}
+
+impl Blocked {
+    /// Sends all of `bytes` after the message that blocks, in one write.
+    fn start(config: Config, bytes: &[u8]) -> Self {
+        let ((sender, clients), (release, released), log) =
+            (mpsc::channel(), mpsc::channel(), EventLog::default());
+        let handler = Blocks { log: log.clone(), clients: Mutex::new(sender), release: Mutex::new(released) };
+        let server =
+            Server::builder().listen("127.0.0.1:0", Port::blocking(handler).config(config)).unwrap().build();
+        let (handle, address, running) = run(server);
+        let mut raw = RawClient::connect(address);
+        raw.upgrade("/");
+        raw.write([&client_frame(Opcode::Text, b"block"), bytes].concat());
+        let client = clients.recv_timeout(PATIENCE).unwrap();
+        Blocked { raw, client, log, release, handle, running }
+    }
+
+    fn end(self) {
+        self.handle.shutdown(Duration::ZERO);
+        self.running.join().unwrap();
+    }
+}
+
+#[test]
+fn e12_a_connection_whose_handler_blocks_answers_pings_and_the_close_in_order() {
+    let ping = client_frame(Opcode::Ping, b"one");
+    let mut blocked = Blocked::start(Config::new(), &[client_frame(Opcode::Text, b"next"), ping].concat());
+    assert_eq!(blocked.raw.frame(), Some(Frame::new(Opcode::Pong, &b"one"[..])));
+    blocked.raw.text("later");
+    blocked.raw.send(&Frame::new(Opcode::Ping, &b"two"[..]));
+    assert_eq!(blocked.raw.frame(), Some(Frame::new(Opcode::Pong, &b"two"[..])));
+    assert!(blocked.client.is_established() && !blocked.client.is_closed());
+    assert_eq!(blocked.log.lines(), ["block"]);
+    blocked.release.send(()).unwrap();
+    for text in ["block", "next", "later"] {
+        blocked.raw.expect_text(text);
+    }
+    blocked.raw.text("block again");
+    // Another thread's push goes out as well.
+    blocked.client.push("meanwhile").unwrap();
+    blocked.raw.expect_text("meanwhile");
+    blocked.raw.close(4001, "bye");
+    blocked.raw.expect_close(4001);
+    assert!(!blocked.client.is_established() && blocked.client.closed_blocking(PATIENCE));
+    blocked.release.send(()).unwrap();
+    let log = ["block", "released", "next", "later", "block again", "released", "close Peer 4001 true"];
+    blocked.log.expect(&log);
+    blocked.end();
+}
+
+#[test]
+fn e12_a_connection_whose_handler_blocks_sends_keepalive_pings() {
+    let config = Config::new().keepalive(Duration::from_millis(200), Duration::from_secs(2));
+    let mut blocked = Blocked::start(config, b"");
+    for _ in 0..3 {
+        let ping = blocked.raw.frame().unwrap();
+        assert_eq!(ping.opcode, Opcode::Ping);
+        blocked.raw.send(&Frame::new(Opcode::Pong, &*ping.data));
+    }
+    // From here on the peer answers nothing.
+    assert!(blocked.client.closed_blocking(PATIENCE));
+    blocked.release.send(()).unwrap();
+    blocked.log.wait_for("close Local 1008 false");
+    blocked.end();
+}
+
+#[test]
+fn e12_a_connection_whose_handler_blocks_notices_that_its_peer_has_gone() {
+    for resets in [true, false] {
+        let blocked = Blocked::start(Config::new(), b"");
+        if resets {
+            // A socket that is closed with unread bytes resets its connection.
+            blocked.client.push("unread").unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let Blocked { raw, client, log, release, handle, running } = blocked;
+        drop(raw);
+        assert!(client.closed_blocking(PATIENCE) && !client.is_established());
+        release.send(()).unwrap();
+        log.expect(&["block", "released", "close Peer 1006 false"]);
+        handle.shutdown(Duration::ZERO);
+        running.join().unwrap();
+    }
+}
+
+#[test]
+fn e12_a_blocking_wait_for_the_end_ends_with_the_peer() {
+    let (sender, ended) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let handler = Callbacks::on_message(move |client, _| {
+        sender.lock().unwrap().send(client.closed_blocking(PATIENCE)).unwrap();
+    });
+    let (handle, address, running) = run(Server::bind("127.0.0.1:0", handler).unwrap());
+    let mut raw = RawClient::connect(address);
+    raw.upgrade("/");
+    raw.text("wait");
+    raw.close(1000, "");
+    raw.expect_close(1000);
+    assert!(ended.recv_timeout(PATIENCE).unwrap());
+    handle.shutdown(Duration::ZERO);
+    running.join().unwrap();
+}
+
+#[test]
+fn e12_many_messages_reach_a_handler_that_blocks_now_and_then() {
+    let mut blocked = Blocked::start(Config::new().high_water_mark(1 << 22), b"");
+    let mut writer = blocked.raw.try_clone();
+    let writing = std::thread::spawn(move || (0..20_000).for_each(|n| writer.text(&n.to_string())));
+    // The inbox fills and the peer waits.
+    std::thread::sleep(Duration::from_millis(300));
+    blocked.release.send(()).unwrap();
+    blocked.raw.expect_text("block");
+    (0..20_000).for_each(|n| blocked.raw.expect_text(&n.to_string()));
+    writing.join().unwrap();
+    blocked.end();
 }

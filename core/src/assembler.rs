@@ -163,6 +163,30 @@ impl Assembler {
         Some(core::mem::take(self).buffer.into_empty())
     }
 
+    /// Returns how many bytes of an incomplete message the assembler holds, inflated.
+    ///
+    /// Callers that bound what they receive count these bytes too:
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use sockeye_core::{Assembler, Config, Connection, RecvBuf};
+    ///
+    /// let mut connection = Connection::server(Arc::new(Config::new()));
+    /// let mut assembler = Assembler::new();
+    /// let mut bytes = *b"\x01\x83\0\0\0\0Hel"; // "Hel", to be continued
+    /// assert!(assembler.poll(&mut connection, &mut RecvBuf::new(&mut bytes))?.is_none());
+    /// assert_eq!(assembler.partial_len(), 3);
+    /// # Ok::<(), sockeye_core::ProtocolError>(())
+    /// ```
+    #[must_use]
+    pub fn partial_len(&self) -> usize {
+        match (self.contents, &self.buffer) {
+            (Contents::Partial, Buffer::Text(text)) => text.len(),
+            (Contents::Partial, Buffer::Binary(bytes)) => bytes.len(),
+            (Contents::Nothing | Contents::Delivered, _) => 0,
+        }
+    }
+
     /// Takes the received part of an incomplete message, for callers that process the rest of the
     /// message in parts. They must not push the rest.
     pub fn take_partial(&mut self) -> Option<PartialMessage> {

@@ -20,7 +20,8 @@
 //! ```
 //!
 //! The server is the one of [`sockeye_driver::server`]. Its sockets and timers need one more
-//! thread, which waits for the operating system for all connections.
+//! thread, which waits for the operating system for all connections. Another thread answers pings,
+//! keeps deadlines and reads on for connections whose handler takes long; otherwise it sleeps.
 //!
 //! For another transport, such as TLS, implement [`Io`] for its connections, [`Listener`] for its
 //! source of connections, and [`Runtime`] with the clock and threads of [`Threads`]. Then build a

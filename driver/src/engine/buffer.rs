@@ -2,6 +2,9 @@
 
 use std::cell::Cell;
 
+#[cfg(feature = "server")]
+use sockeye_core::Message;
+
 /// The size of one read: 64 KiB of payload with its header. A larger buffer would not stay in the
 /// cache, and a smaller one would cost more system calls.
 pub(crate) const READ: usize = (64 << 10) + 64;
@@ -58,6 +61,11 @@ impl ReadBuffer {
     #[inline]
     pub(crate) fn unread(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.end]
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
     }
 
     #[inline]
@@ -155,6 +163,16 @@ pub(crate) fn take_message(arrived: usize) -> Vec<u8> {
     }
     SPARE_MESSAGE.set(spare);
     Vec::new()
+}
+
+/// Returns the memory of a message to the thread, unless the application has kept the message.
+#[cfg(feature = "server")]
+pub(crate) fn give_message_memory(message: Message) {
+    if let Ok(mut bytes) = message.into_bytes().try_into_mut() {
+        // An empty buffer becomes a vector without a copy.
+        bytes.clear();
+        give_message(Vec::from(bytes));
+    }
 }
 
 /// Returns a message buffer to the thread, unless it has grown too large.

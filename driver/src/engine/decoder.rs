@@ -259,6 +259,12 @@ impl Decoder {
         self.receiver.failure()
     }
 
+    /// Returns how many bytes of an incomplete message the decoder holds, inflated.
+    #[must_use]
+    pub fn partial_len(&self) -> usize {
+        self.assembler.partial_len()
+    }
+
     /// Returns the memory of a delivered message to the thread.
     pub fn release(&mut self) {
         if let Some(buffer) = self.assembler.reclaim_buffer() {

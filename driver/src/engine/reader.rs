@@ -1,9 +1,13 @@
 //! The side of a connection that reads: bytes in, messages out.
 
 use std::io;
+#[cfg(feature = "server")]
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use sockeye_core::{Assembled, Control, Incoming, Receiver, RecvBuf, Sender};
+#[cfg(feature = "server")]
+use sockeye_core::{Config, Role};
 
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::{READ, ReadBuffer};
@@ -159,6 +163,20 @@ impl Reader {
     #[cfg(feature = "server")]
     pub(crate) fn decoder_and_input(&mut self) -> (&mut Decoder, &mut ReadBuffer) {
         (&mut self.decoder, &mut self.input)
+    }
+
+    /// Takes the decoder and its input, for a caller that lends both to another thread.
+    /// [`put_back`](Reader::put_back) returns them.
+    #[cfg(feature = "server")]
+    pub(crate) fn take(&mut self, config: &Arc<Config>) -> (Decoder, ReadBuffer) {
+        let unused = Decoder::new(Receiver::new(Role::Server, config.clone()));
+        (std::mem::replace(&mut self.decoder, unused), std::mem::take(&mut self.input))
+    }
+
+    /// Puts the decoder and its input back.
+    #[cfg(feature = "server")]
+    pub(crate) fn put_back(&mut self, decoder: Decoder, input: ReadBuffer) {
+        (self.decoder, self.input) = (decoder, input);
     }
 
     /// Returns true if bytes have been read and not decoded.

@@ -7,15 +7,17 @@ use std::task::Waker;
 /// A woken task may run at once, on this very thread, and take any lock. A list behind a lock
 /// therefore hands its wakers out, and the caller wakes them after it has released that lock.
 #[derive(Debug, Default)]
-pub(crate) struct WakerList(Vec<Waker>);
+#[expect(clippy::box_collection, reason = "mostly empty, and a third of the size")]
+pub(crate) struct WakerList(Option<Box<Vec<Waker>>>);
 
 impl WakerList {
     /// Adds a waker, unless the list has one for the same task.
     ///
     /// Register first and then check the condition: the other order can miss a change.
     pub(crate) fn register(&mut self, waker: &Waker) {
-        if !self.0.iter().any(|known| known.will_wake(waker)) {
-            self.0.push(waker.clone());
+        let wakers = self.0.get_or_insert_default();
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
         }
     }
 
@@ -25,12 +27,18 @@ impl WakerList {
     /// the same task, which registers again when it runs.
     #[must_use]
     pub(crate) fn deregister(&mut self, waker: &Waker) -> Option<Waker> {
-        let at = self.0.iter().position(|known| known.will_wake(waker))?;
-        Some(self.0.swap_remove(at))
+        let wakers = self.0.as_mut()?;
+        let at = wakers.iter().position(|known| known.will_wake(waker))?;
+        let removed = wakers.swap_remove(at);
+        if wakers.is_empty() {
+            self.0 = None;
+        }
+        Some(removed)
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// Takes all wakers out, to be woken without the lock.
@@ -40,7 +48,7 @@ impl WakerList {
     }
 
     pub(crate) fn wake_all(self) {
-        self.0.into_iter().for_each(Waker::wake);
+        self.0.into_iter().flat_map(|wakers| *wakers).for_each(Waker::wake);
     }
 }
 

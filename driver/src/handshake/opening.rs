@@ -32,7 +32,13 @@ pub(crate) struct Opening<I, C> {
     reads_in_a_row: u8,
     /// The error that ended writing. The peer may have sent something before, so reading continues.
     write_error: Option<io::Error>,
+    /// The error that ended reading, found by [`poll_peer_end`](Opening::poll_peer_end).
+    read_error: Option<io::Error>,
 }
+
+/// The number of bytes from which on [`Opening::poll_peer_end`] reads no more.
+#[cfg(feature = "server")]
+const READ_AHEAD: usize = 16 << 10;
 
 /// An event of the session that does not borrow the input.
 #[derive(Debug)]
@@ -67,6 +73,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
             close_deadline: None,
             reads_in_a_row: 0,
             write_error: None,
+            read_error: None,
         }
     }
 
@@ -164,6 +171,9 @@ impl<I: Io, C: Clock> Opening<I, C> {
         if self.is_eof || !self.input.is_empty() {
             return Ok(Poll::Pending);
         }
+        if let Some(error) = self.read_error.take() {
+            return Err(error);
+        }
         match poll_read(&mut self.io, cx, self.input.space()) {
             Poll::Ready(Ok(0)) => {
                 self.is_eof = true;
@@ -251,6 +261,32 @@ impl<I: Io, C: Clock> Opening<I, C> {
         !self.input.is_empty() && matches!(self.take_event(), Some(OpeningEvent::BodyEnd))
     }
 
+    /// Waits, while the application decides, until the peer closes its side or the transport fails.
+    ///
+    /// What arrives before that stays in the input. When that is long, the peer must wait, and its
+    /// end is not seen.
+    #[cfg(feature = "server")]
+    pub(crate) fn poll_peer_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let end = loop {
+            if self.is_eof || self.read_error.is_some() {
+                break Poll::Ready(());
+            }
+            if self.input.len() >= READ_AHEAD {
+                break Poll::Pending;
+            }
+            match poll_read(&mut self.io, cx, self.input.space()) {
+                // The next read returns the end again.
+                Poll::Ready(Ok(0)) => break Poll::Ready(()),
+                Poll::Ready(Ok(n)) => self.input.filled(n),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => self.read_error = Some(error),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        self.input.release();
+        end
+    }
+
     /// Returns true if bytes of a further request have arrived.
     #[cfg(feature = "server")]
     pub(crate) fn has_input(&self) -> bool {
@@ -274,6 +310,9 @@ impl<I: Io, C: Clock> Opening<I, C> {
     /// Returns the open connection with its transport, clock and input. The session must have
     /// reported [`Open`](OpeningEvent::Open), and everything must have been written.
     pub(crate) fn into_open(self) -> io::Result<(Connection, I, C, ReadBuffer)> {
+        if let Some(error) = self.read_error {
+            return Err(error);
+        }
         match self.session.into_connection() {
             Ok(connection) => Ok((connection, self.io, self.clock, self.input)),
             Err(_) => Err(io::ErrorKind::NotConnected.into()),

@@ -23,6 +23,7 @@ use crate::server::api::port::Port;
 use crate::server::registry::drain::Drain;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::hub::Hub;
+use crate::server::registry::keeper::Keeper;
 use crate::server::registry::push_target::Command;
 use crate::server::registry::settings::Limits;
 
@@ -121,6 +122,9 @@ impl<R: Runtime> Server<R> {
     pub async fn run(self) -> io::Result<()> {
         let Server { runtime, hub, accept_loops, .. } = self;
         let stop = StopOnDrop(hub.clone());
+        if runtime.own_thread().is_some() {
+            runtime.spawn(Keeper::new(hub.clone(), runtime.clock()).run())?;
+        }
         for start in accept_loops {
             let (slot, accept_loop) = (hub.count_port(), start(runtime.clone(), hub.clone()));
             runtime.spawn(async move {

@@ -6,6 +6,7 @@
 //! so every server sees the same ones.
 
 mod backpressure;
+mod busy;
 mod events;
 mod frames;
 mod handshake;

@@ -218,7 +218,7 @@ impl Handler for Callbacks {
     }
 
     async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
-        (self.message)(client.clone(), message.to_message()).await
+        (self.message)(client.clone(), message.into_message()).await
     }
 
     async fn control(&self, client: &Client, frame: &Frame<'_>) -> HandlerResult {

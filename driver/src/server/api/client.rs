@@ -1,12 +1,14 @@
 //! A handle to one connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, OutgoingFrame, Payload, Prepared};
 
 use crate::runtime::address::Address;
-use crate::runtime::block_on::block_on;
+use crate::runtime::block_on::{block_on, block_on_for};
 use crate::server::api::handle::ServerHandle;
+use crate::server::registry::closed_waiters::ClosedFuture;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
@@ -21,8 +23,9 @@ use crate::server::registry::send_future::SendFuture;
 ///
 /// A push is queued, and the connection's own task writes it. On a server with a thread for each
 /// connection, a push from another thread may also write it. No method waits, except
-/// [`send`](Client::send), [`send_prepared`](Client::send_prepared) and
-/// [`send_blocking`](Client::send_blocking).
+/// [`send`](Client::send), [`send_prepared`](Client::send_prepared),
+/// [`send_blocking`](Client::send_blocking), [`closed`](Client::closed) and
+/// [`closed_blocking`](Client::closed_blocking).
 #[derive(Debug, Clone)]
 pub struct Client {
     entry: Arc<Entry>,
@@ -228,6 +231,71 @@ impl Client {
     #[must_use]
     pub fn is_established(&self) -> bool {
         self.entry.is_established()
+    }
+
+    /// Returns true if nothing more can be sent on the connection: the peer or this end has sent a
+    /// Close, the peer has disappeared, or the connection has ended.
+    ///
+    /// Before the 101, and for plain HTTP, it returns true once the client has closed its side of the
+    /// transport or the connection has ended. A method that blocks its thread does not see the first.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.entry.is_closed()
+    }
+
+    /// Waits until the connection [is closed](Client::is_closed). Returns at once if it is.
+    ///
+    /// The connection reads on while a handler runs, so the handler can give up work that its peer
+    /// does not wait for any more:
+    ///
+    /// ```
+    /// use sockeye_driver::server::{Client, Handler, HandlerResult, Inbound};
+    /// # async fn first<T>(_: impl Future<Output = T>, _: impl Future<Output = ()>) -> Option<T> { None }
+    /// # async fn compute(_: &[u8]) -> String { String::new() }
+    ///
+    /// struct Worker;
+    ///
+    /// impl Handler for Worker {
+    ///     async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
+    ///         // `first` stands for the runtime's way to wait for either, such as `tokio::select!`.
+    ///         match first(compute(message.as_bytes()), client.closed()).await {
+    ///             Some(answer) => Ok(client.push(answer)?),
+    ///             None => Ok(()),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the connection.
+    pub async fn closed(&self) {
+        ClosedFuture::new(&self.entry, &self.hub).await;
+    }
+
+    /// Waits like [`closed`](Client::closed), but blocks the thread, and for `timeout` at most.
+    /// Returns whether the connection is closed.
+    ///
+    /// In a handler that is a plain function, it replaces a sleep:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use sockeye_driver::server::{Client, HandlerResult};
+    ///
+    /// fn count_down(client: &Client) -> HandlerResult {
+    ///     for seconds in (0..10).rev() {
+    ///         client.send_blocking(seconds.to_string())?;
+    ///         if client.closed_blocking(Duration::from_secs(1)) {
+    ///             break;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn closed_blocking(&self, timeout: Duration) -> bool {
+        block_on_for(ClosedFuture::new(&self.entry, &self.hub), timeout).is_some()
     }
 
     /// Returns a snapshot of the server's information about the connection.

@@ -43,10 +43,19 @@ pub type HandlerResult = Result<(), BoxError>;
 /// impl Handler for Nothing {}
 /// ```
 ///
-/// The events of one connection arrive in order and one at a time. While a method runs, the server
-/// reads nothing more from that peer, so a peer cannot send faster than the application works.
-/// Pushes are still written. Events of different connections run concurrently: put state that they
-/// share in `self`, behind a lock of your choice.
+/// The events of one connection arrive in order and one at a time. Events of different connections
+/// run concurrently: put state that they share in `self`, behind a lock of your choice.
+///
+/// While a method waits, its connection lives on. Pushes are written. Pings and the peer's Close are
+/// answered, unless the port forwards them. Keepalive pings are sent. Every deadline is kept: a peer
+/// that sends nothing while it waits for a slow answer can meet the
+/// [idle timeout](sockeye_core::Config::idle_timeout). Messages that arrive wait in an
+/// [inbox](crate::server::Port::inbox). When that is full, nothing more is read, so a peer cannot
+/// send faster than the application works. If the peer closes or disappears, pushes fail with
+/// [`PushError::Closing`](crate::server::PushError::Closing), and [`Client::closed`] returns.
+///
+/// This works while a method waits. A method that computes for a long time, or blocks, stops its
+/// connection, except on a server with a thread for each connection.
 ///
 /// A method that fails, by an error or a panic, ends only its own connection. An open WebSocket is
 /// closed with 1011, and a request is answered with 500; without a request the connection is just
@@ -57,7 +66,8 @@ pub type HandlerResult = Result<(), BoxError>;
 /// # Cancel safety
 ///
 /// A method that waits is dropped when its connection is [aborted](Client::abort), and when the
-/// grace of a shutdown ends. Otherwise every method runs to its end, even if the peer disappears.
+/// grace of a shutdown ends. Otherwise every method runs to its end, even if the peer disappears:
+/// wait for [`Client::closed`] to end it earlier.
 pub trait Handler: Send + Sync + 'static {
     /// Called when a client has connected, before anything is read.
     ///
@@ -300,11 +310,13 @@ impl std::error::Error for Failure {
     }
 }
 
-/// A received message, which borrows the connection's memory. To keep it, copy it with
-/// [`to_message`](Inbound::to_message).
+/// A received message, which borrows the connection's memory. To keep it, convert it with
+/// [`into_message`](Inbound::into_message).
 #[derive(Debug, Clone, Copy)]
 pub struct Inbound<'a> {
     pub(crate) message: MessageRef<'a>,
+    /// The same message, if it owns its memory.
+    pub(crate) owned: Option<&'a Message>,
     pub(crate) compressed: bool,
 }
 
@@ -337,6 +349,16 @@ impl<'a> Inbound<'a> {
     #[must_use]
     pub fn as_ref(self) -> MessageRef<'a> {
         self.message
+    }
+
+    /// Converts to a message that owns its data.
+    ///
+    /// This copies a message that lies whole in the connection's read buffer, as most small messages
+    /// do. It does not copy one that was merged from fragments or from several reads, that was
+    /// inflated, or that arrived while the handler ran.
+    #[must_use]
+    pub fn into_message(self) -> Message {
+        self.owned.map_or_else(|| self.message.to_message(), Message::clone)
     }
 
     /// Returns a copy that owns its data.

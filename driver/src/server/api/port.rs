@@ -38,6 +38,8 @@ impl<H: Handler> Port<H> {
             forward: Forward::default(),
             trusted_proxies: TrustedProxies::none(),
             proxy_protocol: false,
+            inbox_bytes: 64 << 10,
+            inbox_messages: 128,
         };
         // This sets the low-water mark, too.
         Port { handler, settings }.config(Config::new())
@@ -67,6 +69,22 @@ impl<H: Handler> Port<H> {
     #[must_use]
     pub fn low_water_mark(mut self, bytes: usize) -> Self {
         self.settings.low_water_mark = bytes;
+        self
+    }
+
+    /// Sets how much may arrive and wait while a method of the handler runs (64 KiB and 128
+    /// messages).
+    ///
+    /// Beyond either limit the connection reads nothing more until the method has returned: the peer
+    /// must wait, and its pings and its Close wait with it. With a limit of zero nothing is read
+    /// while a method runs.
+    ///
+    /// Each message counts 64 bytes more than its payload. What has arrived of an incomplete message
+    /// counts too. The last read, of up to 64 KiB, and the last message may exceed the limit.
+    #[must_use]
+    pub fn inbox(mut self, bytes: usize, messages: usize) -> Self {
+        self.settings.inbox_bytes = bytes;
+        self.settings.inbox_messages = messages;
         self
     }
 

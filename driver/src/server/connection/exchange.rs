@@ -1,19 +1,23 @@
 //! Plain HTTP on a WebSocket port: one request and its response at a time.
 
+use std::sync::Mutex;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sockeye_core::handshake::server::Refusal;
 use sockeye_core::http::{Request, Response};
 
 use crate::handshake::opening::Opening;
+use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::api::http_request::HttpRequest;
-use crate::server::connection::body::{Body, Failure};
-use crate::server::connection::guard::{guarded, report_failure};
+use crate::server::connection::body::{Body, Failure, Shared};
+use crate::server::connection::guard::{guarded_while, report_failure};
 use crate::server::connection::response::server_error;
 use crate::server::registry::admission::Slot;
+use crate::server::registry::entry::Flag;
 
 /// Lets the handler answer a request, and sends the response. Returns false if the connection ends
 /// with it.
@@ -32,9 +36,18 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
         return respond(opening, refused, true, timeout).await;
     }
     opening.body.clear();
-    let mut body = Body::new(opening);
+    let shared = Mutex::new(Shared::new(opening));
+    let mut body = Body::new(&shared);
     let mut http_request = HttpRequest::new(&request, &mut body);
-    let answer = guarded(|| handler.request(client, &mut http_request)).await;
+    let meanwhile = |cx: &mut Context<'_>| {
+        if let Some(opening) = lock(&shared).unused() {
+            watch_peer(client, opening, cx);
+        }
+        Poll::Pending
+    };
+    // It is never `None`: the watch does not interrupt the method.
+    let answer = guarded_while(|| handler.request(client, &mut http_request), meanwhile).await;
+    let answer = answer.unwrap_or(Ok(None));
     let failed = body.failure.take();
     let (response, is_last) = match (answer, failed) {
         (_, Some(Failure::Transport)) => {
@@ -54,6 +67,18 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     // A body that has arrived, but that the handler did not ask for, need not end the connection.
     opening.take_arrived_body();
     respond(opening, response, is_last, timeout).await
+}
+
+/// Notices, while a method of the handler waits, that the peer has closed its side.
+pub(crate) fn watch_peer<I: Io, C: Clock>(
+    client: &Client,
+    opening: &mut Opening<I, C>,
+    cx: &mut Context<'_>,
+) {
+    if opening.poll_peer_end(cx).is_ready() && !client.entry().has_flag(Flag::Gone) {
+        client.entry().store_flag(Flag::Gone, true);
+        client.hub().closed_waiters.wake(client.id());
+    }
 }
 
 /// Writes a response. Returns false if the connection ends with it.

@@ -58,7 +58,7 @@ pub(crate) fn isolate_panics(task: impl Future<Output = ()> + Send) -> impl Futu
 ///
 /// This is unwind safe: `f` runs the application's code, which can leave only the application's own
 /// state half changed.
-fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, Failure> {
+pub(crate) fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|panic| Failure::Panic(panic_message(&*panic)))
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use sockeye_core::http::Request;
-use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Control, Frame, Opcode, RecvBuf, State};
+use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Message, MessageRef, RecvBuf, State};
 
-use crate::engine::buffer::READ;
-use crate::engine::decoder::Decoded;
+use crate::engine::buffer::{self, READ};
+use crate::engine::decoder::{Decoded, Decoder};
 use crate::engine::link::ReadOutcome;
 use crate::engine::reader::Reader;
 use crate::runtime::io::{Clock, Io};
@@ -16,6 +16,7 @@ use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Failure, Handler, HandlerResult, Inbound};
 use crate::server::connection::guard::{guarded_while, report_failure};
+use crate::server::connection::inbox::{Inbox, Received, forwarded_frame};
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::early_pushes::Deferred;
 use crate::server::registry::entry::Flag;
@@ -24,17 +25,22 @@ use crate::server::registry::settings::Forward;
 
 /// The state of a connection that is a WebSocket: all that its task keeps between messages.
 pub(crate) struct MessagePhase<R: Runtime, H> {
-    reader: Reader,
-    link: TaskLink<R::Io, R::Clock>,
-    client: Client,
-    handler: Arc<H>,
-    forward: Forward,
-    /// The `hold` of [`Decoder::decode`](crate::engine::decoder::Decoder::decode).
-    hold: usize,
+    pub(super) reader: Reader,
+    pub(super) link: TaskLink<R::Io, R::Clock>,
+    pub(super) client: Client,
+    pub(super) handler: Arc<H>,
+    /// What arrived while a handler waited. If there is an inbox, the reader has no input: the
+    /// inbox has it.
+    pub(super) inbox: Option<Box<Inbox>>,
+    pub(super) forward: Forward,
+    /// The task has a thread to itself, which the handler may block.
+    pub(super) has_own_thread: bool,
+    /// Leave an incomplete frame in the input: more may arrive at once.
+    pub(super) holds_partial_frames: bool,
     /// Decode before reading: the input may already hold a whole message.
-    has_undecoded_input: bool,
+    pub(super) has_undecoded_input: bool,
     /// A method of the handler has failed. From then on only [`Handler::close`] is called.
-    handler_failed: bool,
+    pub(super) handler_failed: bool,
 }
 
 /// What is left of a connection that is over.
@@ -47,7 +53,8 @@ pub(crate) struct Ended<R: Runtime, H> {
 
 /// The next step of the task.
 pub(crate) enum Next {
-    DeliverBatch,
+    DeliverInbox,
+    DeliverInput,
     CallDrained,
     End,
 }
@@ -61,12 +68,14 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     ) -> Self {
         let forward = client.entry().port.forward;
         MessagePhase {
+            has_own_thread: link.has_own_thread(),
             reader,
             link,
             client,
             handler,
+            inbox: None,
             forward,
-            hold: READ,
+            holds_partial_frames: true,
             has_undecoded_input: true,
             handler_failed: false,
         }
@@ -101,8 +110,11 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if self.inbox.is_some() {
+            return Poll::Ready(Next::DeliverInbox);
+        }
         if std::mem::take(&mut self.has_undecoded_input) {
-            return Poll::Ready(Next::DeliverBatch);
+            return Poll::Ready(Next::DeliverInput);
         }
         if self.forward.close {
             // The handler has received the peer's Close, if there is one. Answer unless it has.
@@ -111,8 +123,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         self.reader.limit_read_to_frame();
         match self.reader.poll_input(&mut self.link, cx) {
             Poll::Ready(Ok(ReadOutcome::Bytes)) => {
-                self.hold = READ;
-                Poll::Ready(Next::DeliverBatch)
+                self.holds_partial_frames = true;
+                Poll::Ready(Next::DeliverInput)
             }
             // The link's close info says how it ended.
             Poll::Ready(Ok(ReadOutcome::End(_)) | Err(_)) => Poll::Ready(Next::End),
@@ -123,8 +135,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             Poll::Pending if self.link.drained => self.poll_next(cx),
             // Decode even a part of a frame before waiting: it may already break the protocol.
             Poll::Pending if self.reader.has_unread_input() => {
-                self.hold = 0;
-                Poll::Ready(Next::DeliverBatch)
+                self.holds_partial_frames = false;
+                Poll::Ready(Next::DeliverInput)
             }
             // The flag was set before the task began to wait.
             Poll::Pending if self.close_if_draining() => self.poll_next(cx),
@@ -142,8 +154,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         if !entry.has_flag(Flag::Draining) || self.link.state() != State::Open {
             return false;
         }
-        // A batch that has not been decoded is handled first, unless the application paused it.
-        if self.has_undecoded_input && !entry.has_flag(Flag::Paused) {
+        // What has arrived is handled first, unless the application paused it.
+        if (self.has_undecoded_input || self.inbox.is_some()) && !entry.has_flag(Flag::Paused) {
             return false;
         }
         entry.store_flag(Flag::Draining, false);
@@ -157,18 +169,22 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         self.client.entry().has_flag(Flag::Paused) && self.link.state() == State::Open
     }
 
-    /// Calls the handler with every message in the input, one after the other.
-    pub(crate) async fn deliver_batch(&mut self) {
+    /// Calls the handler with every message in the input, one after the other. If the handler waits,
+    /// the rest of the input is in the inbox afterwards.
+    pub(crate) async fn deliver_input(&mut self) {
         let MessagePhase {
             reader,
             link,
             client,
             handler,
+            inbox,
             forward,
-            hold,
+            holds_partial_frames,
             has_undecoded_input,
             handler_failed,
+            ..
         } = self;
+        let hold = if *holds_partial_frames { READ } else { 0 };
         let entry = client.entry();
         let (decoder, input) = reader.decoder_and_input();
         let len = decoder.frame_len(input.unread());
@@ -177,7 +193,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         while !view.is_empty() {
             // A peer that sends requests and does not read the answers must wait.
             if entry.has_flag(Flag::Full) {
-                poll_fn(|cx| link.poll_room(cx)).await;
+                Busy { link, client, decoder, rest: &mut view, inbox }.wait_for_room().await;
             }
             if entry.has_flag(Flag::Aborted) {
                 break;
@@ -186,12 +202,20 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 *has_undecoded_input = true;
                 break;
             }
-            let message = match decoder.decode(&mut view, *hold, link) {
+            let (lent, compressed) = match decoder.decode(&mut view, hold, link) {
                 None => break,
-                Some(Decoded::Message(message)) => message,
+                Some(Decoded::Message(message)) => {
+                    let compressed = message.is_compressed();
+                    match message.in_input() {
+                        Some(message) => (Lent::Input(message), compressed),
+                        // The decoder must be free to decode what arrives meanwhile.
+                        None => (Lent::Owned(message.into_message()), compressed),
+                    }
+                }
                 Some(Decoded::Control(control)) => {
                     if let Some(frame) = forwarded_frame(&control, *forward).filter(|_| !*handler_failed) {
-                        let outcome = run_handler(link, client, || handler.control(client, &frame)).await;
+                        let busy = Busy { link, client, decoder, rest: &mut view, inbox };
+                        let outcome = busy.run(|| handler.control(client, &frame)).await;
                         close_if_failed(&**handler, client, link, handler_failed, outcome);
                     }
                     continue;
@@ -201,35 +225,95 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             if *handler_failed {
                 continue;
             }
-            let inbound = Inbound { message: message.as_ref(), compressed: message.is_compressed() };
-            let outcome = run_handler(link, client, || handler.message(client, inbound)).await;
+            let busy = Busy { link, client, decoder, rest: &mut view, inbox };
+            let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
+            lent.release();
             close_if_failed(&**handler, client, link, handler_failed, outcome);
         }
         let used = view.consumed();
         input.consume(used);
     }
 
+    /// Calls the handler with everything in the inbox, then moves the rest of the input to the reader.
+    /// Returns before that if the connection is paused or aborted.
+    pub(crate) async fn deliver_inbox(&mut self) {
+        let MessagePhase {
+            reader, link, client, handler, inbox, has_undecoded_input, handler_failed, ..
+        } = self;
+        let entry = client.entry();
+        let (decoder, input) = reader.decoder_and_input();
+        let rest = &mut RecvBuf::default();
+        loop {
+            if entry.has_flag(Flag::Full) {
+                Busy { link, client, decoder, rest, inbox }.wait_for_room().await;
+            }
+            if entry.has_flag(Flag::Aborted) {
+                *inbox = None;
+                return;
+            }
+            if entry.has_flag(Flag::Paused) && link.state() == State::Open {
+                return;
+            }
+            if let Some(inbox) = inbox.as_mut().filter(|_| *handler_failed) {
+                inbox.discard_received();
+            }
+            let outcome = match inbox.as_mut().and_then(|inbox| inbox.pop()) {
+                None => break,
+                Some(Received::Message { message, compressed }) => {
+                    let lent = Lent::Owned(message);
+                    let busy = Busy { link, client, decoder, rest, inbox };
+                    let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
+                    lent.release();
+                    outcome
+                }
+                Some(Received::Control(frame)) => {
+                    let busy = Busy { link, client, decoder, rest, inbox };
+                    busy.run(|| handler.control(client, &frame)).await
+                }
+            };
+            close_if_failed(&**handler, client, link, handler_failed, outcome);
+        }
+        if let Some(inbox) = inbox.take() {
+            *input = inbox.into_input();
+            *has_undecoded_input = true;
+        }
+    }
+
     /// Runs the deferred functions, then [`Handler::open`] if there is a request for it.
     pub(crate) async fn call_open(&mut self, request: Option<Request>, deferred: Vec<Deferred>) {
-        let MessagePhase { link, client, handler, handler_failed, .. } = self;
+        let handler = self.handler.clone();
+        let client = self.client.clone();
         let open = || async {
             deferred.into_iter().for_each(|deferred| deferred());
             match &request {
-                Some(request) => handler.open(client, request).await,
+                Some(request) => handler.open(&client, request).await,
                 None => Ok(()),
             }
         };
-        let outcome = run_handler(link, client, open).await;
-        close_if_failed(&**handler, client, link, handler_failed, outcome);
+        self.run_handler(open).await;
     }
 
     pub(crate) async fn call_drained(&mut self) {
-        let MessagePhase { link, client, handler, handler_failed, .. } = self;
-        if *handler_failed {
+        if self.handler_failed {
             return;
         }
-        let outcome = run_handler(link, client, || handler.drained(client)).await;
+        let handler = self.handler.clone();
+        let client = self.client.clone();
+        self.run_handler(|| handler.drained(&client)).await;
+    }
+
+    /// Runs a method of the handler that receives nothing of the input.
+    async fn run_handler<F: Future<Output = HandlerResult>>(&mut self, method: impl FnOnce() -> F) {
+        if self.has_own_thread {
+            return self.run_on_thread(method).await;
+        }
+        let MessagePhase { reader, link, client, handler, inbox, handler_failed, .. } = self;
+        let (decoder, input) = reader.decoder_and_input();
+        let mut view = RecvBuf::new(input.unread());
+        let outcome = Busy { link, client, decoder, rest: &mut view, inbox }.run(method).await;
         close_if_failed(&**handler, client, link, handler_failed, outcome);
+        let used = view.consumed();
+        input.consume(used);
     }
 
     /// Returns how the connection ended, and the transport if the peer has not closed its side.
@@ -244,22 +328,78 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     }
 }
 
-/// Runs a method of the handler, and writes what is pushed meanwhile. Drops the method and returns
-/// `None` if the connection is aborted.
-async fn run_handler<I: Io, C: Clock, F: Future<Output = HandlerResult>>(
-    link: &mut TaskLink<I, C>,
-    client: &Client,
-    method: impl FnOnce() -> F,
-) -> Option<Result<(), Failure>> {
-    let meanwhile = |cx: &mut Context<'_>| {
-        link.poll_write_only(cx);
-        if client.entry().has_flag(Flag::Aborted) { Poll::Ready(()) } else { Poll::Pending }
-    };
-    guarded_while(method, meanwhile).await
+/// A message that the handler borrows. It leaves the decoder free.
+pub(super) enum Lent<'i> {
+    /// It lies whole in the input.
+    Input(MessageRef<'i>),
+    /// It was merged, inflated, or arrived while the handler ran.
+    Owned(Message),
+}
+
+impl Lent<'_> {
+    #[inline]
+    pub(super) fn inbound(&self, compressed: bool) -> Inbound<'_> {
+        match self {
+            Lent::Input(message) => Inbound { message: *message, owned: None, compressed },
+            Lent::Owned(message) => Inbound { message: message.as_ref(), owned: Some(message), compressed },
+        }
+    }
+
+    /// Returns the memory of the message to the thread.
+    #[inline]
+    pub(super) fn release(self) {
+        if let Lent::Owned(message) = self {
+            buffer::give_message_memory(message);
+        }
+    }
+}
+
+/// A connection while a method of the handler runs.
+struct Busy<'p, 'i, I, C> {
+    link: &'p mut TaskLink<I, C>,
+    client: &'p Client,
+    decoder: &'p mut Decoder,
+    /// The input that has not been decoded.
+    rest: &'p mut RecvBuf<'i>,
+    inbox: &'p mut Option<Box<Inbox>>,
+}
+
+impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
+    /// Runs a method of the handler. Whenever it waits, reads on, and writes what is pushed. Drops
+    /// the method and returns `None` if the connection is aborted.
+    async fn run<F: Future<Output = HandlerResult>>(
+        mut self,
+        method: impl FnOnce() -> F,
+    ) -> Option<Result<(), Failure>> {
+        let meanwhile = |cx: &mut Context<'_>| {
+            self.read_on(cx);
+            if self.client.entry().has_flag(Flag::Aborted) { Poll::Ready(()) } else { Poll::Pending }
+        };
+        guarded_while(method, meanwhile).await
+    }
+
+    /// Waits until the queue is below its high-water mark, or the connection is no longer open.
+    /// Reads on: the peer may close instead of reading.
+    async fn wait_for_room(mut self) {
+        poll_fn(|cx| {
+            if self.link.clear_full_flag() {
+                return Poll::Ready(());
+            }
+            self.read_on(cx);
+            if self.link.clear_full_flag() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn read_on(&mut self, cx: &mut Context<'_>) {
+        // The input belongs to the message that the handler borrows.
+        let inbox = self.inbox.get_or_insert_with(|| Box::new(Inbox::new(self.rest.take_all())));
+        inbox.poll_read_on(self.decoder, self.link, self.client.entry(), cx);
+    }
 }
 
 /// Closes the connection with 1011 if a method of the handler has failed, and reports the failure.
-fn close_if_failed<I: Io, C: Clock, H: Handler>(
+pub(super) fn close_if_failed<I: Io, C: Clock, H: Handler>(
     handler: &H,
     client: &Client,
     link: &TaskLink<I, C>,
@@ -267,11 +407,11 @@ fn close_if_failed<I: Io, C: Clock, H: Handler>(
     outcome: Option<Result<(), Failure>>,
 ) {
     if let Some(Err(failure)) = outcome {
-        *handler_failed = true;
         if is_closing_error(&failure) && link.state() != State::Open {
             // The connection closed before the handler could answer, which is not a failure.
             return;
         }
+        *handler_failed = true;
         link.close(&CloseFrame::new(CloseCode::INTERNAL_ERROR, ""));
         report_failure(handler, client, &failure);
     }
@@ -280,15 +420,4 @@ fn close_if_failed<I: Io, C: Clock, H: Handler>(
 fn is_closing_error(failure: &Failure) -> bool {
     let Failure::Error(error) = failure else { return false };
     matches!(error.downcast_ref(), Some(PushError::Closing))
-}
-
-/// Returns the frame for [`Handler::control`], if the port forwards this kind of control frame.
-fn forwarded_frame<'c>(control: &'c Control<'_>, forward: Forward) -> Option<Frame<'c>> {
-    match control {
-        Control::Ping(payload) if forward.ping => Some(Frame::new(Opcode::Ping, &**payload)),
-        Control::Pong(payload) if forward.pong => Some(Frame::new(Opcode::Pong, &**payload)),
-        // A Close that could be received can also be encoded.
-        Control::Close(frame) if forward.close => Frame::close(frame).ok(),
-        _ => None,
-    }
 }

@@ -49,7 +49,11 @@ pub(crate) fn serve_connection<R: Runtime, H: Handler>(
         }
         loop {
             match poll_fn(|cx| phase.poll_next(cx)).await {
-                Next::DeliverBatch => Box::pin(phase.deliver_batch()).await,
+                Next::DeliverInbox | Next::DeliverInput if phase.has_own_thread => {
+                    Box::pin(phase.deliver_on_thread()).await;
+                }
+                Next::DeliverInput => Box::pin(phase.deliver_input()).await,
+                Next::DeliverInbox => Box::pin(phase.deliver_inbox()).await,
                 Next::CallDrained => Box::pin(phase.call_drained()).await,
                 Next::End => break,
             }

@@ -1,6 +1,7 @@
 //! The opening handshake: a request becomes an open WebSocket.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sockeye_core::handshake::server::{Accept, Upgrade};
@@ -14,7 +15,8 @@ use crate::runtime::io::{Clock, Io};
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Decision, Failure, Handler};
-use crate::server::connection::guard::{guarded, report_failure};
+use crate::server::connection::exchange::watch_peer;
+use crate::server::connection::guard::{guarded_while, report_failure};
 use crate::server::connection::response::server_error;
 use crate::server::connection::shared_link::SharedLink;
 use crate::server::connection::shared_link::task_side::TaskLink;
@@ -57,7 +59,8 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     entry.begin_handshake();
     // The application may take a long time to decide.
     opening.release();
-    let accepted = decide(handler, client, &upgrade).await.and_then(|acceptance| {
+    let decided = decide(handler, client, &upgrade, &mut opening).await;
+    let accepted = decided.and_then(|acceptance| {
         opening.session.accept(upgrade, &acceptance.accept).map_err(|error| {
             let response = error.response();
             report_failure(handler, client, &Failure::Error(error.into()));
@@ -118,18 +121,30 @@ async fn send_response<I: Io, C: Clock>(
 
 /// Asks the application, or the port's policy, whether to accept a request. If not, returns the
 /// response that refuses it as the error.
-async fn decide<H: Handler>(handler: &H, client: &Client, upgrade: &Upgrade) -> Result<Acceptance, Response> {
+async fn decide<I: Io, C: Clock, H: Handler>(
+    handler: &H,
+    client: &Client,
+    upgrade: &Upgrade,
+    opening: &mut Opening<I, C>,
+) -> Result<Acceptance, Response> {
+    let mut meanwhile = |cx: &mut Context<'_>| {
+        watch_peer(client, opening, cx);
+        Poll::Pending
+    };
     let failed = |failure| {
         report_failure(handler, client, &failure);
         server_error()
     };
-    match guarded(|| handler.handshake(client, upgrade)).await.map_err(failed)? {
+    let decision = guarded_while(|| handler.handshake(client, upgrade), &mut meanwhile).await;
+    // It is never `None`: the watch does not interrupt the method.
+    match decision.unwrap_or(Err(Failure::Panic(None))).map_err(failed)? {
         Decision::Accept(accept) => Ok(Acceptance { accept, calls_open: false }),
         Decision::Respond(response) => Err(response),
         Decision::Policy => {
             let accept = client.entry().port.policy.decide(upgrade)?;
             let accept = || async { Ok(handler.before_handshake_response(client, upgrade, accept).await) };
-            Ok(Acceptance { accept: guarded(accept).await.map_err(failed)??, calls_open: true })
+            let accept = guarded_while(accept, meanwhile).await.unwrap_or(Err(Failure::Panic(None)));
+            Ok(Acceptance { accept: accept.map_err(failed)??, calls_open: true })
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The entry of one connection in the registry.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -22,7 +22,7 @@ pub(crate) struct Entry {
     local: Address,
     connected_at: Instant,
     status: AtomicU8,
-    flags: AtomicU8,
+    flags: AtomicU16,
     /// Whether the connection counts against the limit of its peer's address.
     is_counted: AtomicBool,
     /// The client's address if it is not the transport's.
@@ -47,7 +47,7 @@ enum Phase {
 
 /// A flag of a connection. Its task checks the flags between two steps.
 #[derive(Debug, Clone, Copy)]
-#[repr(u8)]
+#[repr(u16)]
 pub(crate) enum Flag {
     /// End at once.
     Aborted = 1,
@@ -62,6 +62,10 @@ pub(crate) enum Flag {
     /// The server shuts down: send its Close once no handler runs and the received messages are
     /// handled.
     Draining = 32,
+    /// A handler runs on the connection's own thread, and may block it.
+    Busy = 64,
+    /// The peer ended its side of the transport during the HTTP phase.
+    Gone = 128,
 }
 
 impl Entry {
@@ -78,7 +82,7 @@ impl Entry {
             local,
             connected_at,
             status: AtomicU8::new(0),
-            flags: AtomicU8::new(0),
+            flags: AtomicU16::new(0),
             is_counted: AtomicBool::new(false),
             proxied_peer: Mutex::default(),
             subprotocol: OnceLock::new(),
@@ -151,20 +155,20 @@ impl Entry {
     }
 
     pub(crate) fn has_flag(&self, flag: Flag) -> bool {
-        self.flags.load(Ordering::Acquire) & flag as u8 != 0
+        self.flags.load(Ordering::Acquire) & flag as u16 != 0
     }
 
     /// Returns true if one or both of two flags are set.
     pub(crate) fn has_either(&self, one: Flag, other: Flag) -> bool {
-        self.flags.load(Ordering::Acquire) & (one as u8 | other as u8) != 0
+        self.flags.load(Ordering::Acquire) & (one as u16 | other as u16) != 0
     }
 
     /// Sets or clears a flag, without waking the task.
     pub(crate) fn store_flag(&self, flag: Flag, on: bool) {
         if on {
-            self.flags.fetch_or(flag as u8, Ordering::AcqRel);
+            self.flags.fetch_or(flag as u16, Ordering::AcqRel);
         } else {
-            self.flags.fetch_and(!(flag as u8), Ordering::AcqRel);
+            self.flags.fetch_and(!(flag as u16), Ordering::AcqRel);
         }
     }
 
@@ -180,7 +184,10 @@ impl Entry {
         match (target, flag) {
             (Ok(target), Flag::Aborted) => target.abort(),
             (Ok(target), Flag::Protected) => target.set_protected(on),
-            (Ok(target), Flag::Paused | Flag::Idle | Flag::Full | Flag::Draining) => target.wake_task(),
+            (
+                Ok(target),
+                Flag::Paused | Flag::Idle | Flag::Full | Flag::Draining | Flag::Busy | Flag::Gone,
+            ) => target.wake_task(),
             (Err(waker), _) => waker.into_iter().for_each(Waker::wake),
         }
         Ok(())
@@ -204,6 +211,15 @@ impl Entry {
 
     pub(crate) fn is_established(&self) -> bool {
         matches!(&*lock(&self.phase), Phase::Open(target) if target.state() == State::Open)
+    }
+
+    /// Returns whether nothing more can be sent: the connection has ended, or is about to.
+    pub(crate) fn is_closed(&self) -> bool {
+        match &*lock(&self.phase) {
+            Phase::Open(target) => target.state() != State::Open,
+            Phase::Http(_) | Phase::Handshake(..) => self.has_flag(Flag::Gone),
+            Phase::Ended => true,
+        }
     }
 
     pub(crate) fn info(&self, now: Instant) -> Info {
@@ -247,6 +263,23 @@ impl Entry {
 
     pub(crate) fn set_status(&self, status: Status) {
         self.status.store(status.as_u8(), Ordering::Release);
+    }
+
+    /// Notes that a handler may block the connection's thread from here on. The flag is set before
+    /// anything that this thread does later: the keeper relies on this order.
+    pub(crate) fn begin_busy(&self) {
+        self.flags.fetch_or(Flag::Busy as u16, Ordering::SeqCst);
+    }
+
+    /// Returns whether [`begin_busy`](Entry::begin_busy) was called last.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.flags.load(Ordering::SeqCst) & Flag::Busy as u16 != 0
+    }
+
+    /// Reads on in place of the connection's thread, if a handler may be blocking that. Otherwise
+    /// returns false.
+    pub(crate) fn poll_read_on(&self, cx: &mut Context<'_>) -> bool {
+        self.push_target().is_some_and(|target| target.poll_read_on(cx))
     }
 
     /// Registers the task's waker for flags that are set before the connection is open.

@@ -11,11 +11,13 @@ use sockeye_core::Instant;
 use crate::engine::waker_list::WakerList;
 use crate::lock::lock;
 use crate::runtime::address::Address;
+use crate::server::registry::closed_waiters::ClosedWaiters;
 use crate::server::registry::counts::Counts;
 use crate::server::registry::drain::Drain;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::info::ConnectionId;
+use crate::server::registry::keeper::KeeperAlarm;
 use crate::server::registry::push_target::PushTarget;
 use crate::server::registry::settings::{Limits, Settings};
 
@@ -56,6 +58,8 @@ pub(crate) struct Hub {
     lingering: Mutex<HashMap<u64, Arc<dyn PushTarget>>>,
     /// The tasks that wait for a change of the counts or of the shutdown.
     waiters: Mutex<WakerList>,
+    pub(crate) closed_waiters: ClosedWaiters,
+    pub(crate) keeper: KeeperAlarm,
 }
 
 impl Hub {
@@ -72,6 +76,8 @@ impl Hub {
             stopped: AtomicBool::new(false),
             lingering: Mutex::default(),
             waiters: Mutex::default(),
+            closed_waiters: ClosedWaiters::default(),
+            keeper: KeeperAlarm::default(),
         }
     }
 
@@ -89,6 +95,11 @@ impl Hub {
     /// Returns a snapshot, so callers can iterate slowly without holding the lock.
     pub(crate) fn snapshot(&self) -> Vec<Arc<Entry>> {
         self.read().values().cloned().collect()
+    }
+
+    /// Returns the connections whose handler may block its thread.
+    pub(crate) fn busy(&self) -> Vec<Arc<Entry>> {
+        self.read().values().filter(|entry| entry.is_busy()).cloned().collect()
     }
 
     pub(crate) fn ids(&self) -> Vec<ConnectionId> {
@@ -112,6 +123,7 @@ impl Hub {
     pub(crate) fn remove(&self, id: ConnectionId) {
         let entry = self.write().remove(&id.0);
         drop(entry);
+        self.closed_waiters.wake(id);
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -227,6 +239,7 @@ impl Hub {
         self.stopped.store(true, Ordering::Release);
         let lingering: Vec<_> = lock(&self.lingering).values().cloned().collect();
         lingering.iter().for_each(|target| target.abort());
+        self.keeper.wake();
         self.wake_waiters();
     }
 

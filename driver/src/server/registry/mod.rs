@@ -4,6 +4,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod broadcast;
+pub(crate) mod closed_waiters;
 pub(crate) mod counts;
 pub(crate) mod drain;
 pub(crate) mod early_pushes;
@@ -11,6 +12,7 @@ pub(crate) mod entry;
 pub(crate) mod error;
 pub(crate) mod hub;
 pub(crate) mod info;
+pub(crate) mod keeper;
 pub(crate) mod push_target;
 pub(crate) mod send_future;
 pub(crate) mod settings;

@@ -81,6 +81,10 @@ pub(crate) trait PushTarget: Send + Sync {
         flusher: Flusher,
     ) -> Poll<Result<(), PushError>>;
 
+    /// Reads on in place of the connection's thread, if a handler may be blocking that. Otherwise
+    /// returns false.
+    fn poll_read_on(&self, cx: &mut Context<'_>) -> bool;
+
     /// Deregisters a waiter that gave up.
     fn deregister_waiter(&self, waker: &Waker);
 

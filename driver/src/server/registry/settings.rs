@@ -21,6 +21,10 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: TrustedProxies,
     /// Whether trusted proxies send a PROXY protocol header.
     pub(crate) proxy_protocol: bool,
+    /// The maximum cost of what waits in an inbox.
+    pub(crate) inbox_bytes: usize,
+    /// The maximum number of messages in an inbox.
+    pub(crate) inbox_messages: usize,
 }
 
 /// The kinds of control frames that are forwarded to the handler.

@@ -24,6 +24,7 @@ use crate::engine::link::Link;
 use crate::engine::waker_list::WakerList;
 use crate::engine::wakers::Half;
 use crate::runtime::io::{Clock, Io};
+use crate::server::connection::inbox::Intake;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
@@ -39,6 +40,8 @@ pub(crate) struct SharedLink<I, C> {
     entry: Arc<Entry>,
     /// The task's thread, if the task has one to itself.
     thread: Option<ThreadId>,
+    /// While a handler may block that thread: all that another thread needs to read on.
+    intake: Option<Box<Intake>>,
     /// The number of queued bytes of this connection that the hub has counted.
     counted: usize,
     /// The waker of the task while it waits. A push takes it, so that many pushes wake it once.
@@ -64,6 +67,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
             hub,
             entry,
             thread,
+            intake: None,
             counted: 0,
             task: None,
             is_idle: false,
@@ -188,11 +192,24 @@ impl<I, C> Drop for SharedLink<I, C> {
     }
 }
 
-/// Releases the lock, then wakes `task`, and the waiting pushes if they can make progress: the
-/// queue has room, or one of them must install its waker in the transport.
+/// Releases the lock, then wakes `task`, the waits for the end if the connection is no longer open,
+/// and the waiting pushes if they can make progress: the queue has room, or one of them must install
+/// its waker in the transport.
 ///
 /// A woken task may run at once and take this lock, so nothing is woken while it is held.
-fn unlock_and_wake<I: Io, C: Clock>(mut shared: MutexGuard<'_, SharedLink<I, C>>, task: Option<Waker>) {
+fn unlock_and_wake<I: Io, C: Clock>(shared: MutexGuard<'_, SharedLink<I, C>>, task: Option<Waker>) {
+    if shared.link.sender.state() == State::Open {
+        unlock_and_wake_senders(shared, task);
+    } else {
+        unlock_and_wake_all(shared, task);
+    }
+}
+
+#[inline]
+fn unlock_and_wake_senders<I: Io, C: Clock>(
+    mut shared: MutexGuard<'_, SharedLink<I, C>>,
+    task: Option<Waker>,
+) {
     let wakes_waiters = std::mem::take(&mut shared.stale_waker) || shared.has_room();
     let waiters = (wakes_waiters && !shared.waiters.is_empty()).then(|| shared.waiters.take());
     drop(shared);
@@ -202,4 +219,11 @@ fn unlock_and_wake<I: Io, C: Clock>(mut shared: MutexGuard<'_, SharedLink<I, C>>
     if let Some(waiters) = waiters {
         waiters.wake_all();
     }
+}
+
+#[cold]
+fn unlock_and_wake_all<I: Io, C: Clock>(shared: MutexGuard<'_, SharedLink<I, C>>, task: Option<Waker>) {
+    let (hub, id) = (shared.hub.clone(), shared.entry.id());
+    unlock_and_wake_senders(shared, task);
+    hub.closed_waiters.wake(id);
 }

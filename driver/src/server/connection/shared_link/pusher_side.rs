@@ -52,6 +52,16 @@ impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<SharedLink<I, C>> {
         Poll::Ready(result)
     }
 
+    fn poll_read_on(&self, cx: &mut Context<'_>) -> bool {
+        let mut shared = lock(self);
+        let Some(mut intake) = shared.intake.take() else { return false };
+        let entry = shared.entry.clone();
+        intake.poll_read_on(&mut *shared, &entry, cx);
+        shared.intake = Some(intake);
+        unlock_and_wake(shared, None);
+        true
+    }
+
     fn deregister_waiter(&self, waker: &Waker) {
         let mut shared = lock(self);
         let waiter = shared.waiters.deregister(waker);

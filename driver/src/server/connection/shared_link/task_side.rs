@@ -12,6 +12,7 @@ use crate::engine::link::{DrainTo, Link, ReadOutcome};
 use crate::engine::wakers::Half;
 use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
+use crate::server::connection::inbox::{BusyLink, Intake};
 use crate::server::connection::shared_link::{SharedLink, unlock_and_wake};
 use crate::server::registry::push_target::{Command, PushTarget};
 
@@ -29,37 +30,20 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
         TaskLink { shared: Arc::new(Mutex::new(shared)), drained: false }
     }
 
+    /// Returns whether there is room for the answers to the next message.
+    pub(crate) fn clear_full_flag(&mut self) -> bool {
+        lock(&self.shared).clear_full_flag()
+    }
+
     /// Writes what is queued, without reading.
     ///
     /// Deadlines run only while the queue is full, so that a peer that takes nothing cannot keep
     /// the connection forever.
     pub(crate) fn poll_write_only(&mut self, cx: &mut Context<'_>) {
         let mut shared = lock(&self.shared);
-        let queued = shared.link.sender.queued();
-        // Ignore errors here; the read reports them.
-        let _ = if shared.has_room() {
-            shared.link.poll_write(cx, Half::Recv)
-        } else {
-            shared.link.poll_drain(cx, Half::Recv, DrainTo::Mark)
-        };
-        self.drained |= shared.finish_turn(queued, Some(cx.waker()));
+        shared.poll_write_only(cx);
+        self.drained |= std::mem::take(&mut shared.drained);
         unlock_and_wake(shared, None);
-    }
-
-    /// Waits until the queue is below its high-water mark, or the connection is no longer open.
-    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut shared = lock(&self.shared);
-        if shared.clear_full_flag() {
-            return Poll::Ready(());
-        }
-        let queued = shared.link.sender.queued();
-        let room = shared.link.poll_drain(cx, Half::Recv, DrainTo::Mark);
-        self.drained |= shared.finish_turn(queued, room.is_pending().then(|| cx.waker()));
-        if room.is_ready() {
-            shared.clear_full_flag();
-        }
-        unlock_and_wake(shared, None);
-        room.map(drop)
     }
 
     /// Queues a Close, which the task writes when it next waits. A connection that is closing
@@ -100,6 +84,19 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
         }
     }
 
+    /// Swaps the intake of the link with `intake`: leaves it there for another thread while the
+    /// handler may block this one, or takes it back.
+    pub(crate) fn swap_intake(&mut self, intake: &mut Option<Box<Intake>>) {
+        let mut shared = lock(&self.shared);
+        std::mem::swap(&mut shared.intake, intake);
+        self.drained |= std::mem::take(&mut shared.drained);
+    }
+
+    /// Returns true if the task has a thread to itself, which the handler may block.
+    pub(crate) fn has_own_thread(&self) -> bool {
+        lock(&self.shared).thread.is_some()
+    }
+
     pub(crate) fn state(&self) -> State {
         lock(&self.shared).link.sender.state()
     }
@@ -119,18 +116,74 @@ impl<I: Io + Send + 'static, C: Clock + Send + 'static> TaskLink<I, C> {
 
 impl<I: Io, C: Clock> SharedLink<I, C> {
     /// Ends a turn of the task, which began with `queued` bytes in the queue: counts what it wrote,
-    /// and keeps its waker if it waits now. Returns whether the queue has drained.
-    fn finish_turn(&mut self, queued: usize, waker: Option<&Waker>) -> bool {
+    /// and keeps its waker if it waits now.
+    #[inline]
+    fn finish_turn(&mut self, queued: usize, waker: Option<&Waker>) {
         self.note_written(queued);
         self.task = waker.cloned();
         self.is_idle = false;
-        std::mem::take(&mut self.drained)
+    }
+}
+
+impl<I: Io, C: Clock> SenderAccess for SharedLink<I, C> {
+    fn with_sender(&mut self, f: impl FnOnce(&mut Sender)) {
+        f(self.link.sender_with_buffer());
+    }
+}
+
+impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
+    type Io = I;
+    type Clock = C;
+
+    fn with_link<R>(&mut self, f: impl FnOnce(&mut Link<I, C>) -> R) -> R {
+        f(&mut self.link)
+    }
+
+    #[inline]
+    fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
+        self.task = None;
+        let queued = self.link.sender.queued();
+        let outcome = match self.link.poll_io(cx, input) {
+            // The application learns of the end now. The task then waits for the end of the peer's
+            // side, see `poll_linger`.
+            Poll::Pending if self.link.is_finished(input) => Poll::Ready(ReadOutcome::End(None)),
+            outcome => outcome,
+        };
+        if let Poll::Ready(ReadOutcome::Bytes) = outcome {
+            self.received_at = Some(self.link.now());
+        }
+        self.finish_turn(queued, outcome.is_pending().then(|| cx.waker()));
+        outcome
+    }
+}
+
+impl<I: Io, C: Clock> BusyLink for SharedLink<I, C> {
+    fn poll_busy_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
+        self.poll_io(cx, input)
+    }
+
+    fn poll_write_only(&mut self, cx: &mut Context<'_>) {
+        let queued = self.link.sender.queued();
+        // Ignore errors here; the read reports them.
+        let _ = if self.has_room() {
+            self.link.poll_write(cx, Half::Recv)
+        } else {
+            self.link.poll_drain(cx, Half::Recv, DrainTo::Mark)
+        };
+        self.finish_turn(queued, Some(cx.waker()));
+    }
+
+    fn state(&self) -> State {
+        self.link.sender.state()
     }
 }
 
 impl<I: Io, C: Clock> SenderAccess for TaskLink<I, C> {
     fn with_sender(&mut self, f: impl FnOnce(&mut Sender)) {
-        f(lock(&self.shared).link.sender_with_buffer());
+        let mut shared = lock(&self.shared);
+        shared.with_sender(f);
+        // A Close of the peer ends the waits for room and for the end.
+        unlock_and_wake(shared, None);
     }
 }
 
@@ -144,21 +197,29 @@ impl<I: Io, C: Clock> LinkAccess for TaskLink<I, C> {
 
     fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
         let mut shared = lock(&self.shared);
-        shared.task = None;
-        let queued = shared.link.sender.queued();
-        let outcome = match shared.link.poll_io(cx, input) {
-            // The application learns of the end now. The task then waits for the end of the peer's
-            // side, see `poll_linger`.
-            Poll::Pending if shared.link.is_finished(input) => Poll::Ready(ReadOutcome::End(None)),
-            outcome => outcome,
-        };
-        if let Poll::Ready(ReadOutcome::Bytes) = outcome {
-            shared.received_at = Some(shared.link.now());
-        }
-        self.drained |= shared.finish_turn(queued, outcome.is_pending().then(|| cx.waker()));
+        let outcome = shared.poll_io(cx, input);
+        self.drained |= std::mem::take(&mut shared.drained);
         // Otherwise the task decodes what has arrived, or calls the handler, before it waits.
         shared.is_idle = input.is_empty() && !self.drained;
         unlock_and_wake(shared, None);
         outcome
+    }
+}
+
+impl<I: Io, C: Clock> BusyLink for TaskLink<I, C> {
+    fn poll_busy_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
+        let mut shared = lock(&self.shared);
+        let outcome = shared.poll_io(cx, input);
+        self.drained |= std::mem::take(&mut shared.drained);
+        unlock_and_wake(shared, None);
+        outcome
+    }
+
+    fn poll_write_only(&mut self, cx: &mut Context<'_>) {
+        TaskLink::poll_write_only(self, cx);
+    }
+
+    fn state(&self) -> State {
+        TaskLink::state(self)
     }
 }
