@@ -18,8 +18,8 @@ use crate::websocket::WebSocket;
 /// Accepts a WebSocket with the defaults of [`Config`] and [`Policy`]: any path, no subprotocol,
 /// and only pages from the same host.
 ///
-/// Set `TCP_NODELAY` on a TCP stream first. Otherwise a small message may wait until the peer has
-/// acknowledged the previous one.
+/// Set `TCP_NODELAY` on a TCP stream first, as [`accept_tcp`](crate::accept_tcp) does. Otherwise a
+/// small message may wait until the peer has acknowledged the previous one.
 ///
 /// # Errors
 ///
