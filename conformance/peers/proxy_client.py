@@ -3,7 +3,8 @@
 python proxy_client.py CASES
 
 CASES is a JSON list of objects: `name` and `url`, and optionally `origin`, `headers`, `source` (the client's own address),
-`unix` (the path of a Unix socket), and `idle` (seconds without a message). All cases run at the same time. Prints a JSON
+`unix` (the path of a Unix socket), `idle` (seconds without a message), and `raw` (read a response that may arrive before
+the request is sent, which websockets does not expect). All cases run at the same time. Prints a JSON
 object with the outcome of each, by name.
 """
 
@@ -31,7 +32,28 @@ def open_socket(case):
     return socket.create_connection((url.hostname, url.port), PATIENCE, source_address=source)
 
 
+def run_raw(case):
+    """Sends a request by hand, and reads the response."""
+    host = urlsplit(case["url"]).netloc
+    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    request = f"GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}\r\n"
+    received = b""
+    with open_socket(case) as client:
+        try:
+            client.sendall(request.encode())
+            while chunk := client.recv(4096):
+                received += chunk
+        except OSError:
+            # The other end may reset the connection once it has sent its response.
+            pass
+    head, _, body = received.decode(errors="replace").partition("\r\n\r\n")
+    words = head.split()
+    return {"status": int(words[1]) if len(words) > 1 else None, "body": body}
+
+
 def run(case):
+    if case.get("raw"):
+        return run_raw(case)
     outcome = {}
     try:
         client = open_socket(case)
