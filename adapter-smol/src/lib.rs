@@ -90,7 +90,7 @@ pub mod server {
     pub use sockeye_driver::server::{
         Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Drain, Failure,
         ForwardedFields, Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest, Inbound, Info,
-        InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port, PushError, Refused, Runtime,
+        InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port, PushError, Pushed, Refused, Runtime,
         ServerHandle, SlowReader, Socket, Status, TrustedProxies,
     };
 }

@@ -63,7 +63,7 @@ fn messages_of_every_length_are_echoed_and_the_close_is_clean() {
             client.send(vec![1; len]).await.unwrap();
             assert_eq!(client.recv().await.unwrap().unwrap().len(), len);
         }
-        let info = client.close(4000.into(), "done").await.unwrap();
+        let info = client.close(4000, "done").await.unwrap();
         assert_eq!((info.by, info.code.as_u16(), info.clean), (Side::Local, 4000, true));
         let server = serving.await;
         let info = server.close_info().unwrap();

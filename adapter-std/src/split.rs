@@ -276,12 +276,12 @@ where
     /// Returns an error if the code or reason cannot be sent, if the connection is closing already,
     /// or if the stream breaks; if it waits for the end, also if the peer does not complete the
     /// closing handshake.
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+    pub fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), Error> {
         self.queue_close(code, reason)?;
         if self.shared.is_abandoned() { self.shared.end_abandoned() } else { self.flush() }
     }
 
-    pub(crate) fn queue_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+    pub(crate) fn queue_close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), SendError> {
         self.queue_now(|sender| sender.close(&CloseFrame::new(code, reason)))
     }
 

@@ -241,12 +241,12 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// Returns an error if the code or reason cannot be sent, if this end has sent a Close already,
     /// or if the stream breaks.
-    pub fn begin_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+    pub fn begin_close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), Error> {
         self.queue_close(code, reason)?;
         self.flush()
     }
 
-    pub(crate) fn queue_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+    pub(crate) fn queue_close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), SendError> {
         self.link.sender.close(&CloseFrame::new(code, reason))?;
         run_timers(&mut self.link.sender);
         Ok(())
@@ -262,7 +262,7 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// Returns an error if the code or reason cannot be sent. The connection is still usable then.
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<CloseInfo, Error> {
+    pub fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<CloseInfo, Error> {
         match self.link.sender.close(&CloseFrame::new(code, reason)) {
             Ok(()) | Err(SendError::Closed) => {}
             Err(error) => return Err(error.into()),

@@ -21,7 +21,7 @@ fn the_client_closes_and_both_ends_know_why() {
         assert_eq!(server.state(), State::Closed);
         server.close_info().cloned().unwrap()
     });
-    let info = client.close(4000.into(), "done").unwrap();
+    let info = client.close(4000, "done").unwrap();
     assert_eq!((info.by, info.code.as_u16(), info.clean), (Side::Local, 4000, true));
     let info = serving.join().unwrap();
     assert_eq!((info.by, info.code.as_u16(), &*info.reason, info.clean), (Side::Peer, 4000, "done", true));

@@ -111,7 +111,9 @@ fn a_connection_is_read_and_closed_by_its_task_and_written_by_pushing_threads_to
     let client = opened.recv().unwrap();
     // More than the transport holds: this thread waits for room, and the peer reads meanwhile.
     let pushing = thread::spawn(move || {
-        (0..PUSHES).for_each(|_| client.send_blocking(vec![0; 50_000]).unwrap());
+        for _ in 0..PUSHES {
+            client.send_blocking(vec![0; 50_000]).unwrap();
+        }
         client.close(sockeye_std::CloseCode::NORMAL, "").unwrap();
         thread::current().id()
     });

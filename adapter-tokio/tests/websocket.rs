@@ -41,7 +41,7 @@ async fn messages_go_both_ways_over_tcp_and_the_close_is_clean() {
         ws.send(&message).await.unwrap();
         assert_eq!(ws.recv().await.unwrap(), Some(message));
     }
-    let info = ws.close(CloseCode::from(4001), "done").await.unwrap();
+    let info = ws.close(4001, "done").await.unwrap();
     assert!(info.clean);
     let info = server.await.unwrap();
     assert_eq!((info.code, &*info.reason, info.clean), (CloseCode::from(4001), "done", true));

@@ -136,8 +136,8 @@ pub struct CloseFrame<'a> {
 impl<'a> CloseFrame<'a> {
     /// Creates a Close frame with a code and a reason. Sending it checks whether they are valid.
     #[must_use]
-    pub fn new(code: CloseCode, reason: impl Into<Cow<'a, str>>) -> Self {
-        CloseFrame { code: Some(code), reason: reason.into() }
+    pub fn new(code: impl Into<CloseCode>, reason: impl Into<Cow<'a, str>>) -> Self {
+        CloseFrame { code: Some(code.into()), reason: reason.into() }
     }
 
     /// Returns the code, or 1005 for a frame without one (RFC 6455 7.1.5).

@@ -20,7 +20,7 @@ fn close(to_server: bool, code: u16, reason: &str) -> Vec<u8> {
 fn m5_either_end_may_close_and_both_end_cleanly_with_its_code_and_reason() {
     for server in [true, false] {
         let mut pair = Pair::new(Config::new());
-        pair.end(server).connection.close(CloseCode::from(4001), "good bye").unwrap();
+        pair.end(server).connection.close(4001, "good bye").unwrap();
         assert_eq!(pair.end(server).connection.state(), State::Closing);
         pair.drive();
         for end in [server, !server] {

@@ -295,7 +295,7 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
     /// # Cancel safety
     ///
     /// The first poll queues the Close.
-    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+    pub async fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), Error> {
         self.queue_close(&CloseFrame::new(code, reason))?;
         poll_fn(|cx| self.poll_closed(cx)).await
     }

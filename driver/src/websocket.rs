@@ -266,7 +266,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// # Cancel safety
     ///
     /// The first poll queues the Close.
-    pub async fn begin_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+    pub async fn begin_close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), Error> {
         self.queue_close(&CloseFrame::new(code, reason))?;
         self.flush().await
     }
@@ -286,7 +286,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// # Cancel safety
     ///
     /// The first poll queues the Close. Call it again to continue waiting.
-    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<CloseInfo, Error> {
+    pub async fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<CloseInfo, Error> {
         let frame = CloseFrame::new(code, reason);
         poll_fn(|cx| self.poll_close(cx, &frame)).await
     }

@@ -61,11 +61,15 @@ impl Handler for Busy {
                     client.send(payload(i, 400)).await?;
                 }
             }
-            Some("close") => client.close(CloseCode::NORMAL, "")?,
+            Some("close") => {
+                client.close(CloseCode::NORMAL, "")?;
+            }
             Some("error") => return Err("as asked".into()),
             Some("abort") => client.abort()?,
             Some("shutdown") => client.server().shutdown(Duration::from_secs(5)),
-            _ => client.push(message)?,
+            _ => {
+                client.push(message)?;
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sockeye_core::{CloseCode, CloseFrame, Config, Flags, Frame, Opcode, Payload, Prepared};
-use sockeye_driver::server::{Limits, PushError, SlowReader};
+use sockeye_driver::server::{Limits, PushError, Pushed, SlowReader};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
@@ -90,7 +90,7 @@ fn m4_the_port_decides_what_a_push_above_the_budget_does() {
         world.server.push(id, payload(0, 900)).unwrap();
         let pushed = world.server.push(id, "x".repeat(97));
         match slow {
-            SlowReader::Drop => assert_eq!(pushed, Ok(())),
+            SlowReader::Drop => assert_eq!(pushed, Ok(Pushed::Dropped)),
             _ => assert_eq!(pushed, Err(PushError::ServerBackpressure { queued: 904 })),
         }
         assert_eq!(world.server.is_established(id), !matches!(slow, SlowReader::Close(_)));
@@ -161,7 +161,7 @@ fn m4_a_fragment_is_never_dropped_alone() {
     );
     assert_eq!(
         world.server.push_frame(id, &part(Opcode::Binary, true)),
-        Ok(()),
+        Ok(Pushed::Queued),
         "a whole message may be dropped"
     );
     let mut received = Vec::new();

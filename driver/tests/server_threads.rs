@@ -9,7 +9,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use sockeye_core::{CloseCode, Config, Opcode};
-use sockeye_driver::server::{Client, PushError};
+use sockeye_driver::server::{Client, PushError, Pushed};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_testkit::sim::*;
@@ -33,7 +33,7 @@ fn m1_a_push_is_written_at_once_while_the_connections_thread_is_busy() {
         assert_eq!(world.server.broadcast(|_| true, "all").queued, 1);
         assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"all"[..]);
         let client = world.server.client(id).unwrap();
-        assert_eq!(poll_once(client.send("sent")), Some(Ok(())));
+        assert_eq!(poll_once(client.send("sent")), Some(Ok(Pushed::Queued)));
         assert_eq!(*parse_frames(&pipe.take_all())[0].data, b"sent"[..]);
         world.executor.run_until_idle();
         assert_eq!(world.executor.polls(), polls, "no task is woken, as there is nothing to do");
@@ -133,7 +133,7 @@ fn e11_a_queue_that_the_pusher_empties_has_drained() {
     assert_eq!(world.server.push(id, "x"), Err(PushError::Backpressure { queued: 504 }));
     while world.server.queued() > 400 {
         pipe.take_all();
-        assert_eq!(world.server.push(id, "x"), Ok(()), "the peer has made room");
+        assert_eq!(world.server.push(id, "x"), Ok(Pushed::Queued), "the peer has made room");
     }
     while world.server.queued() > 0 {
         pipe.take_all();

@@ -39,7 +39,7 @@ pub use sockeye_driver::server::blocking::{Blocking, Callbacks, Handler, HttpReq
 pub use sockeye_driver::server::{
     Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Drain, Failure, ForwardedFields,
     HandlerResult, HttpBodyError, HttpExchange, Inbound, Info, InvalidNetwork, Limits, ListenOptions,
-    Listener, Outcome, Port, PushError, Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
+    Listener, Outcome, Port, PushError, Pushed, Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
     TrustedProxies,
 };
 pub use sockeye_driver::{Clock, Io};

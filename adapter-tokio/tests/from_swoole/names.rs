@@ -81,13 +81,13 @@ macro_rules! names {
     };
 }
 
-type Pushed = Result<(), PushError>;
+type PushResult = Result<Pushed, PushError>;
 type Filter = fn(ConnectionId) -> bool;
 type OnMessage = fn(Client, Message) -> Ready<()>;
 
 names! {
     items {
-        Handler CloseInfo Decision Broadcast ConnectionId PushError Request HttpRequest HttpExchange Upgrade
+        Handler CloseInfo Decision Broadcast ConnectionId Pushed PushError Request HttpRequest HttpExchange Upgrade
         Response Inbound Message Frame Payload CloseFrame MAX_CLOSE_REASON
     }
     numbers {
@@ -104,9 +104,9 @@ names! {
     values {
         Server::builder Server::run Server::handle ServerHandle::shutdown ServerHandle::drain
         ServerHandle::exists
-        ServerHandle::is_established ServerHandle::ping ServerHandle::disconnect
+        ServerHandle::is_established ServerHandle::ping
         ServerHandle::abort ServerHandle::info ServerHandle::connections Client::server Client::ping
-        Client::is_established Client::close Client::abort Client::info Client::id
+        Client::is_established Client::abort Client::info Client::id
         Frame::pack Frame::pack_masked Frame::unpack Frame::finish Frame::compress Frame::text Frame::binary
         Request::headers Request::query Request::param Request::params Response::new
         Decision::Accept Inbound::as_bytes Inbound::as_text Inbound::kind Inbound::is_compressed
@@ -122,13 +122,15 @@ names! {
         Port::forward_close: fn(Port<Nothing>, bool) -> Port<Nothing>;
         Port::forward_ping: fn(Port<Nothing>, bool) -> Port<Nothing>;
         Port::forward_pong: fn(Port<Nothing>, bool) -> Port<Nothing>;
-        Client::push: fn(&Client, &'static str) -> Pushed;
-        Client::push_frame: fn(&Client, &'static Frame<'static>) -> Pushed;
+        Client::push: fn(&Client, &'static str) -> PushResult;
+        Client::push_frame: fn(&Client, &'static Frame<'static>) -> PushResult;
         Client::send: fn(&'static Client, &'static str) -> _;
-        Client::send_blocking: fn(&Client, &'static str) -> Pushed;
+        Client::send_blocking: fn(&Client, &'static str) -> PushResult;
+        Client::close: fn(&Client, u16, &str) -> PushResult;
         Client::defer: fn(&Client, fn(&Client));
-        ServerHandle::push: fn(&ServerHandle, ConnectionId, &'static str) -> Pushed;
-        ServerHandle::push_frame: fn(&ServerHandle, ConnectionId, &'static Frame<'static>) -> Pushed;
+        ServerHandle::push: fn(&ServerHandle, ConnectionId, &'static str) -> PushResult;
+        ServerHandle::push_frame: fn(&ServerHandle, ConnectionId, &'static Frame<'static>) -> PushResult;
+        ServerHandle::disconnect: fn(&ServerHandle, ConnectionId, u16, &str) -> PushResult;
         ServerHandle::broadcast: fn(&ServerHandle, Filter, &'static str) -> Broadcast;
         Response::header: fn(Response, &str, &'static str) -> Result<Response, InvalidHeader>;
         Response::body: fn(Response, &'static str) -> Response;

@@ -1,6 +1,6 @@
 //! The examples of messages, and of HTTP on the same port.
 
-use sockeye_tokio::{CloseCode, Message};
+use sockeye_tokio::Message;
 
 use crate::process::Example;
 use crate::soon;
@@ -16,7 +16,7 @@ async fn prints_its_events(name: &str) {
         assert_eq!(soon(ws.recv()).await.unwrap(), Some(Message::from("this is server")));
         assert_eq!(example.line(), format!("receive from {id}: {printed}"));
     }
-    soon(ws.close(CloseCode::from(4001), "done")).await.unwrap();
+    soon(ws.close(4001, "done")).await.unwrap();
     assert_eq!(example.line(), format!("client {id} closed by the peer, 4001 (private): done"));
 }
 

@@ -154,11 +154,11 @@ pub trait Channel: RecvMessage + SendMessage {
     /// # Cancel safety
     ///
     /// The first poll queues the Close. Call it again to continue waiting.
-    fn close<'a>(&'a mut self, code: CloseCode, reason: &'a str) -> Close<'a, Self>
+    fn close<'a>(&'a mut self, code: impl Into<CloseCode>, reason: &'a str) -> Close<'a, Self>
     where
         Self: Sized,
     {
-        Close::new(self, code, reason)
+        Close::new(self, code.into(), reason)
     }
 }
 
@@ -318,10 +318,10 @@ pub trait SendMessage: ErrorType {
     /// # Cancel safety
     ///
     /// The first poll queues the Close.
-    fn begin_close<'a>(&'a mut self, code: CloseCode, reason: &'a str) -> BeginClose<'a, Self>
+    fn begin_close<'a>(&'a mut self, code: impl Into<CloseCode>, reason: &'a str) -> BeginClose<'a, Self>
     where
         Self: Sized,
     {
-        BeginClose::new(self, code, reason)
+        BeginClose::new(self, code.into(), reason)
     }
 }

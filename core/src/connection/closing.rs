@@ -17,7 +17,7 @@ impl Connection {
     /// Returns an error, and queues nothing, if the code must not be sent, the reason is longer
     /// than 123 bytes, or this endpoint has already sent a Close. A Close of the peer that has not
     /// been answered can still be.
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+    pub fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), SendError> {
         self.sender.close(&CloseFrame::new(code, reason))
     }
 

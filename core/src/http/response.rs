@@ -1,8 +1,11 @@
 //! HTTP responses: written by a server, or received by a client.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::error::Error;
 
 use super::{BodyLength, HeadError, Headers, InvalidHeader, Request, Version, framing};
 
@@ -30,6 +33,7 @@ pub struct Response {
     truncated: bool,
     /// Whether the response answers a HEAD request.
     head_only: bool,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Response {
@@ -74,6 +78,34 @@ impl Response {
         let mut response = Response::new(status).body(html);
         response.headers.push_valid("Content-Type", b"text/html; charset=utf-8");
         response
+    }
+
+    /// Creates the 500 for an error of the application: the client learns nothing about it. A
+    /// server reports the error, like one that a handler returns.
+    ///
+    /// Use it where a function may only fail with a response:
+    ///
+    /// ```
+    /// use sockeye_core::handshake::server::{Accept, Upgrade};
+    /// use sockeye_core::http::Response;
+    ///
+    /// fn decide(upgrade: &Upgrade) -> Result<Accept, Response> {
+    ///     let number = upgrade.request().param("number").unwrap_or_default();
+    ///     let number: u32 = number.parse().map_err(Response::server_error)?;
+    ///     Ok(Accept::new().header("X-Number", number.to_string())?)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn server_error(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let mut response = Response::text(500, "the server could not answer this request\n");
+        response.cause = Some(Arc::from(cause.into()));
+        response
+    }
+
+    /// Returns the error that [`server_error`](Response::server_error) was called with.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Arc<dyn Error + Send + Sync>> {
+        self.cause.as_ref()
     }
 
     /// Adds a header. Headers with the same name are kept.
@@ -208,7 +240,15 @@ impl Response {
     }
 
     pub(crate) fn from_parsed(status: u16, version: Version, headers: Headers) -> Self {
-        Response { status, version, headers, content: Vec::new(), truncated: false, head_only: false }
+        Response {
+            status,
+            version,
+            headers,
+            content: Vec::new(),
+            truncated: false,
+            head_only: false,
+            cause: None,
+        }
     }
 
     /// Adds a header that this crate writes itself.
@@ -244,6 +284,13 @@ impl Response {
 
     fn may_have_body(&self) -> bool {
         !matches!(self.status, 100..=199 | 204 | 304)
+    }
+}
+
+/// An invalid header is a mistake of the server: see [`server_error`](Response::server_error).
+impl From<InvalidHeader> for Response {
+    fn from(error: InvalidHeader) -> Self {
+        Response::server_error(error)
     }
 }
 

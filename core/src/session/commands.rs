@@ -65,7 +65,7 @@ impl Session {
     /// # Errors
     ///
     /// Returns the reason why nothing was queued; the connection continues.
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+    pub fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), SendError> {
         self.open_connection()?.close(code, reason)
     }
 

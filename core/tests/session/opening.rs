@@ -17,7 +17,7 @@ fn a_client_and_a_server_open_talk_and_close_whatever_the_chunking() {
         client.session.send("hello").unwrap();
         client.session.ping(b"p").unwrap();
         connect(&mut client, &mut server, size);
-        client.session.close(1000.into(), "bye").unwrap();
+        client.session.close(1000, "bye").unwrap();
         connect(&mut client, &mut server, size);
         assert_eq!(
             server.log(),
@@ -49,7 +49,7 @@ fn a_client_and_a_server_open_talk_and_close_whatever_the_chunking() {
 fn a_server_may_close_first() {
     let (mut server, mut client) = (End::server(Config::new()), End::client(Config::new()));
     connect(&mut client, &mut server, 1000);
-    server.session.close(1001.into(), "").unwrap();
+    server.session.close(1001, "").unwrap();
     connect(&mut client, &mut server, 1000);
     assert_eq!(server.log.last().unwrap(), "ended Some((1001, true))");
     assert_eq!(client.log.last().unwrap(), "ended Some((1001, true))");

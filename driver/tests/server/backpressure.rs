@@ -64,7 +64,7 @@ pub(super) fn fill(client: &Client, first: u32) -> (u32, PushError) {
     let mut refused = 0;
     loop {
         match client.push(numbered(number)) {
-            Ok(()) => (number, refused) = (number + 1, 0),
+            Ok(_) => (number, refused) = (number + 1, 0),
             // The connection may still be writing: wait until the socket takes no more.
             Err(PushError::Backpressure { .. }) if refused < 20 => {
                 refused += 1;
@@ -134,7 +134,7 @@ fn m4_a_port_can_close_a_slow_reader() {
     let mut pushed = 0;
     let error = loop {
         match client.push(vec![1; 10_000]) {
-            Ok(()) => pushed += 1,
+            Ok(_) => pushed += 1,
             Err(error) => break error,
         }
         assert!(pushed < MUCH / 10_000);
@@ -154,7 +154,7 @@ fn m4_all_queues_of_a_server_share_a_budget_that_is_returned_when_they_drain() {
     let mut pushed = 0;
     let error = loop {
         match client.push(vec![1; 10_000]) {
-            Ok(()) => pushed += 1,
+            Ok(_) => pushed += 1,
             Err(error) => {
                 // The task may be about to write.
                 sleep(Duration::from_millis(20));

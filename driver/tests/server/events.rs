@@ -9,8 +9,7 @@ use std::time::Duration;
 use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseCode, CloseInfo, Config, Frame, Opcode};
 use sockeye_driver::server::{
-    BoxError, Callbacks, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port, PushError,
-    Refused,
+    BoxError, Callbacks, Client, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port, Refused,
 };
 use sockeye_testkit::{EventLog, eventually, yield_now};
 
@@ -136,7 +135,7 @@ fn e8_connect_can_refuse_with_a_response_or_silently() {
     let count = AtomicUsize::new(0);
     let disconnected = log.clone();
     let handler = Callbacks::on_message(|_, _| async {})
-        .on_connect(move |_, ()| {
+        .on_connect(move |_| {
             let refused = match count.fetch_add(1, Ordering::Relaxed) {
                 0 => Err(Refused::silently()),
                 1 => Err(Refused::with(Response::text(403, "not you"))),
@@ -144,7 +143,7 @@ fn e8_connect_can_refuse_with_a_response_or_silently() {
             };
             async { refused }
         })
-        .on_disconnect(move |_, ()| {
+        .on_disconnect(move |_| {
             disconnected.add("disconnect");
             async {}
         });
@@ -197,7 +196,7 @@ fn e9_events_of_one_connection_never_overlap_and_connections_run_concurrently() 
             seen.add(message.as_text().unwrap());
             client.push(message)?;
             busy.fetch_sub(1, Ordering::SeqCst);
-            Ok::<_, PushError>(())
+            Ok(())
         }
     }));
     let mut raw = server.open();
@@ -257,7 +256,7 @@ impl Handler for Eager {
 
     fn message(&self, client: &Client, message: Inbound<'_>) -> impl Future<Output = HandlerResult> + Send {
         assert_ne!(message.as_text(), Some("panic"), "as asked");
-        std::future::ready(client.push(message).map_err(Into::into))
+        std::future::ready(client.push(message).map(drop).map_err(Into::into))
     }
 
     async fn close(&self, _: &Client, info: &CloseInfo) -> HandlerResult {
@@ -291,7 +290,7 @@ fn e10_a_panic_before_a_handler_returns_its_future_ends_only_its_own_connection(
 fn e10_on_failed_reports_failures_of_closures() {
     let log = EventLog::default();
     let failed = log.clone();
-    let handler = Callbacks::on_message(|_, _| async { Err("as asked") })
+    let handler = Callbacks::on_message(|_, _| async { Err::<(), BoxError>("as asked".into()) })
         .on_failed(move |client, failure| failed.add(format!("{} {failure}", client.is_established())));
     let server = TestServer::handler(handler);
     let mut raw = server.open();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sockeye_core::handshake::server::{Accept, Origins, Policy};
 use sockeye_core::http::Response;
-use sockeye_core::{CloseCode, Config, Frame, Opcode};
+use sockeye_core::{Config, Frame, Opcode};
 use sockeye_driver::server::{Callbacks, Decision, Port};
 use sockeye_testkit::handshake::{SAMPLE_KEY, upgrade_request};
 use sockeye_testkit::{EventLog, eventually};
@@ -81,7 +81,7 @@ fn h8_h13_the_policy_chooses_a_subprotocol_and_refuses_origins() {
 
 #[test]
 fn h9_before_handshake_response_adds_headers_and_a_subprotocol_or_refuses() {
-    let handler = silent().on_before_handshake_response(|_, (upgrade, accept)| async move {
+    let handler = silent().on_before_handshake_response(|_, upgrade, accept| async move {
         match upgrade.path() {
             "/refused" => Err(Response::new(451).header("X-Why", "law").unwrap().body("no")),
             "/wrong" => Ok(accept.subprotocol("never offered")),
@@ -170,7 +170,7 @@ fn h11_open_sees_the_request_and_can_push_and_close() {
             request.query(),
             request.headers().first("x-a")
         ))?;
-        client.close(CloseCode::from(4000), "enough")
+        client.close(4000, "enough")
     });
     let server = TestServer::handler(handler);
     let mut raw = server.connect();

@@ -223,7 +223,7 @@ fn h6_malformed_and_ambiguous_requests_are_refused_and_the_connection_closed() {
 fn h5_the_body_and_the_next_request_have_timeouts() {
     let log = EventLog::default();
     let disconnected = log.clone();
-    let handler = mirror().on_disconnect(move |_, ()| {
+    let handler = mirror().on_disconnect(move |_| {
         disconnected.add("disconnect");
         async {}
     });

@@ -44,7 +44,7 @@ fn start() -> (TestServer, RawClient, Client, EventLog) {
 #[test]
 fn m5_disconnect_checks_its_code_and_reason_then_closes_cleanly() {
     let (server, mut raw, client, log) = start();
-    let disconnect = |code: u16, reason: &str| server.handle.disconnect(client.id(), code.into(), reason);
+    let disconnect = |code: u16, reason: &str| server.handle.disconnect(client.id(), code, reason);
     for code in [0, 999, 1004, 1005, 1006, 1015, 2000, 5000] {
         let refused = SendError::InvalidCloseCode(CloseCode::from(code));
         assert_eq!(disconnect(code, ""), Err(PushError::InvalidControl(refused)));

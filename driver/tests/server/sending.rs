@@ -80,7 +80,11 @@ fn m4_many_sends_can_wait_and_each_gets_its_turn() {
     let senders: Vec<_> = (0..20u32)
         .map(|_| {
             let client = client.clone();
-            std::thread::spawn(move || (0..100).for_each(|n| block_on(client.send(numbered(n))).unwrap()))
+            std::thread::spawn(move || {
+                for n in 0..100 {
+                    block_on(client.send(numbered(n))).unwrap();
+                }
+            })
         })
         .collect();
     eventually("a full queue", || server.handle.queued() >= 100_000);

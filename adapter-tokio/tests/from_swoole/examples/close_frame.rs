@@ -1,6 +1,6 @@
 use std::io;
 
-use sockeye_tokio::server::{BoxError, Callbacks, Port, Server};
+use sockeye_tokio::server::{Callbacks, Port, Server};
 use sockeye_tokio::{CloseFrame, Opcode};
 
 pub fn server(address: &str) -> io::Result<Server> {
@@ -12,7 +12,7 @@ pub fn server(address: &str) -> io::Result<Server> {
             let close = CloseFrame::parse(frame.data)?;
             println!("Close frame received: Code {} Reason {}", close.status().as_u16(), close.reason);
         }
-        Ok::<(), BoxError>(())
+        Ok(())
     });
     Ok(Server::builder().listen(address, Port::new(handler).forward_close(true))?.build())
 }

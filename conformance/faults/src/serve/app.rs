@@ -112,10 +112,7 @@ impl Blocking for Served {
     }
 
     fn open(&self, client: &Client, request: &Request) -> HandlerResult {
-        let pushed = match request.query() {
-            Some("id") => client.push(client.id().to_string()),
-            _ => Ok(()),
-        };
+        let pushed = (request.query() == Some("id")).then(|| client.push(client.id().to_string()));
         if let waited_for @ ("/wait" | "/stuck") = request.path() {
             let waited_for = waited_for == "/wait";
             lock(&self.app.members).push(Member { client: client.clone(), waited_for });
@@ -123,7 +120,8 @@ impl Blocking for Served {
         // Count last: a peer that waits for this count expects the steps above to be done.
         self.app.count("opened");
         self.app.fail_if_asked(client, request.path(), "open")?;
-        Ok(pushed?)
+        pushed.transpose()?;
+        Ok(())
     }
 
     fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
@@ -132,16 +130,20 @@ impl Blocking for Served {
             Some("error") => fail(false),
             Some("block") => {
                 std::thread::sleep(Duration::from_secs(1));
-                Ok(client.push(message)?)
+                client.push(message)?;
+                Ok(())
             }
             Some("fill") => loop {
                 match client.push(vec![0; 16 << 10]) {
-                    Ok(()) => {}
+                    Ok(_) => {}
                     Err(PushError::Backpressure { .. }) => return Ok(()),
                     Err(error) => return Err(error.into()),
                 }
             },
-            _ => Ok(client.push(message)?),
+            _ => {
+                client.push(message)?;
+                Ok(())
+            }
         }
     }
 

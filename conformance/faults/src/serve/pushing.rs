@@ -29,7 +29,7 @@ pub(super) fn publish(app: &App, count: u64, size: usize, pause: Duration) -> St
         for Member { client, waited_for } in &members {
             loop {
                 match client.push_prepared(&prepared) {
-                    Ok(()) => pushed += 1,
+                    Ok(_) => pushed += 1,
                     Err(error)
                         if is_slow(error) && *waited_for && started.elapsed() < Duration::from_secs(120) =>
                     {
@@ -81,7 +81,7 @@ impl Stream {
                 let mut all_slow = true;
                 open.retain_mut(|(member, count)| {
                     match member.client.push(numbered(*count, size)) {
-                        Ok(()) => {
+                        Ok(_) => {
                             *count += 1;
                             all_slow = false;
                         }

@@ -12,6 +12,7 @@ use sockeye_core::{CloseInfo, Frame, Message};
 use crate::server::api::client::Client;
 use crate::server::api::handler::{BoxError, Decision, Failure, Handler, HandlerResult, Inbound, Refused};
 use crate::server::api::http_request::HttpRequest;
+use crate::server::api::outcome::Outcome;
 use crate::server::log;
 
 /// A [`Handler`] that is built from closures, beginning with the required one.
@@ -31,12 +32,14 @@ use crate::server::log;
 /// A closure for an event returns nothing, or a result whose error closes the connection with
 /// 1011. The closures for [`connect`](Handler::connect), [`handshake`](Handler::handshake),
 /// [`before_handshake_response`](Handler::before_handshake_response) and
-/// [`request`](Handler::request) return a decision.
+/// [`request`](Handler::request) return a decision, or a result. In all of them `?` converts any
+/// error, except that the error of `before_handshake_response` is a [`Response`], and that of
+/// `connect` is [`Refused`]. See [`Outcome`] for what a closure may return.
 pub struct Callbacks {
     message: On<Message>,
-    connect: Option<On<(), Result<(), Refused>>>,
-    handshake: Option<On<Upgrade, Result<Decision, BoxError>>>,
-    before_handshake_response: Option<On<(Upgrade, Accept), Result<Accept, Response>>>,
+    connect: Option<On<(), (), Refused>>,
+    handshake: Option<On<Upgrade, Decision>>,
+    before_handshake_response: Option<On<(Upgrade, Accept), Accept, Response>>,
     open: Option<On<Request>>,
     control: Option<On<Frame<'static>>>,
     drained: Option<On<()>>,
@@ -48,9 +51,9 @@ pub struct Callbacks {
 
 pub(crate) type OnFailed = Box<dyn Fn(&Client, &Failure) + Send + Sync>;
 
-/// A boxed closure for one event.
-type On<T, O = HandlerResult> =
-    Box<dyn Fn(Client, T) -> Pin<Box<dyn Future<Output = O> + Send>> + Send + Sync>;
+/// A boxed closure for one event. It receives `A`, and reports `T` or fails with `E`.
+type On<A, T = (), E = BoxError> =
+    Box<dyn Fn(Client, A) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send>> + Send + Sync>;
 
 /// A plain HTTP request with its whole body.
 #[derive(Debug, Clone)]
@@ -70,66 +73,34 @@ impl Deref for HttpExchange {
     }
 }
 
-/// The return value of a closure: nothing, or a result.
-pub trait Outcome {
-    /// Converts the value into a result.
-    ///
-    /// # Errors
-    ///
-    /// Returns the error of the closure, if it failed.
-    fn into_result(self) -> HandlerResult;
-}
-
-impl Outcome for () {
-    fn into_result(self) -> HandlerResult {
-        Ok(())
-    }
-}
-
-impl<E: Into<BoxError>> Outcome for Result<(), E> {
-    fn into_result(self) -> HandlerResult {
-        self.map_err(Into::into)
-    }
-}
-
 /// Boxes a closure, and converts what it returns.
-fn boxed<T, F, Fut, O>(f: F, convert: fn(Fut::Output) -> O) -> On<T, O>
+fn boxed<A, F, Fut, T, E>(f: F) -> On<A, T, E>
 where
-    F: Fn(Client, T) -> Fut + Send + Sync + 'static,
-    Fut: Future + Send + 'static,
-    O: 'static,
+    F: Fn(Client, A) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Outcome<T, E>> + Send + 'static,
+    T: 'static,
+    E: 'static,
 {
     Box::new(move |client, value| {
         let future = f(client, value);
-        Box::pin(async move { convert(future.await) })
+        Box::pin(async move { future.await.into_result() })
     })
 }
 
-macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident => $field:ident($what:ty);)*) => {$(
+/// Writes a setter for each event: its documentation, its name, the types of the values that its
+/// closure receives, and what the closure reports.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident => $field:ident($($arg:ident: $what:ty),*) -> $($output:ty),*;)*) => {$(
         $(#[$doc])*
         #[must_use]
         pub fn $name<F, Fut>(mut self, f: F) -> Self
         where
-            F: Fn(Client, $what) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output: Outcome> + Send + 'static,
+            F: Fn(Client, $($what),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output: Outcome<$($output),*>> + Send + 'static,
         {
-            self.$field = Some(boxed(f, Outcome::into_result));
-            self
-        }
-    )*};
-}
-
-macro_rules! decisions {
-    ($($(#[$doc:meta])* $name:ident => $field:ident($what:ty) -> $output:ty;)*) => {$(
-        $(#[$doc])*
-        #[must_use]
-        pub fn $name<F, Fut>(mut self, f: F) -> Self
-        where
-            F: Fn(Client, $what) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output = $output> + Send + 'static,
-        {
-            self.$field = Some(boxed(f, |output| output));
+            #[allow(unused_parens, reason = "one value needs no tuple")]
+            let f = move |client: Client, ($($arg),*): ($($what),*)| f(client, $($arg),*);
+            self.$field = Some(boxed(f));
             self
         }
     )*};
@@ -143,7 +114,7 @@ impl Callbacks {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         Callbacks {
-            message: boxed(f, Outcome::into_result),
+            message: boxed(f),
             connect: None,
             handshake: None,
             before_handshake_response: None,
@@ -157,32 +128,66 @@ impl Callbacks {
         }
     }
 
-    events! {
+    setters! {
+        /// Sets the closure for [`Handler::connect`], which returns nothing, or a result.
+        ///
+        /// ```
+        /// use sockeye_core::http::Response;
+        /// use sockeye_driver::server::{Callbacks, Refused};
+        ///
+        /// Callbacks::on_message(|_, _| async {}).on_connect(|client| async move {
+        ///     if client.server().connections().len() > 1000 {
+        ///         return Err(Refused::with(Response::new(503).header("Retry-After", "5")?));
+        ///     }
+        ///     Ok(())
+        /// });
+        /// ```
+        on_connect => connect() -> (), Refused;
+        /// Sets the closure for [`Handler::handshake`], which returns a [`Decision`], or a result.
+        on_handshake => handshake(upgrade: Upgrade) -> Decision;
+        /// Sets the closure for [`Handler::before_handshake_response`], which returns an
+        /// [`Accept`], or a `Result<Accept, Response>`.
+        ///
+        /// ```
+        /// use sockeye_core::http::Response;
+        /// use sockeye_driver::server::Callbacks;
+        ///
+        /// Callbacks::on_message(|_, _| async {}).on_before_handshake_response(
+        ///     |_client, upgrade, accept| async move {
+        ///         if upgrade.request().param("token").as_deref() != Some("secret") {
+        ///             return Err(Response::text(401, "the token is wrong\n"));
+        ///         }
+        ///         Ok(accept.header("Set-Cookie", "seen=1")?)
+        ///     },
+        /// );
+        /// ```
+        on_before_handshake_response =>
+            before_handshake_response(upgrade: Upgrade, accept: Accept) -> Accept, Response;
         /// Sets the closure for [`Handler::open`].
-        on_open => open(Request);
+        on_open => open(request: Request) -> ();
         /// Sets the closure for [`Handler::control`].
-        on_control => control(Frame<'static>);
+        on_control => control(frame: Frame<'static>) -> ();
         /// Sets the closure for [`Handler::drained`].
-        on_drained => drained(());
+        on_drained => drained() -> ();
         /// Sets the closure for [`Handler::close`].
-        on_close => close(CloseInfo);
+        on_close => close(info: CloseInfo) -> ();
         /// Sets the closure for [`Handler::disconnect`].
-        on_disconnect => disconnect(());
+        on_disconnect => disconnect() -> ();
+        /// Sets the closure for [`Handler::request`], which receives the whole body and returns a
+        /// [`Response`], or a result.
+        ///
+        /// ```
+        /// use sockeye_core::http::Response;
+        /// use sockeye_driver::server::Callbacks;
+        ///
+        /// Callbacks::on_message(|_, _| async {}).on_request(|_client, request| async move {
+        ///     let response = Response::text(200, format!("you asked for {}\n", request.path()));
+        ///     Ok(response.header("Cache-Control", "no-store")?)
+        /// });
+        /// ```
+        on_request => request(exchange: HttpExchange) -> Response;
     }
 
-    decisions! {
-        /// Sets the closure for [`Handler::connect`].
-        on_connect => connect(()) -> Result<(), Refused>;
-        /// Sets the closure for [`Handler::handshake`].
-        on_handshake => handshake(Upgrade) -> Result<Decision, BoxError>;
-        /// Sets the closure for [`Handler::before_handshake_response`].
-        on_before_handshake_response => before_handshake_response((Upgrade, Accept)) -> Result<Accept, Response>;
-        /// Sets the closure for [`Handler::request`], which receives the whole body.
-        on_request => request(HttpExchange) -> Response;
-    }
-}
-
-impl Callbacks {
     /// Sets the closure for [`Handler::failed`], which is not async.
     #[must_use]
     pub fn on_failed(mut self, f: impl Fn(&Client, &Failure) + Send + Sync + 'static) -> Self {
@@ -250,7 +255,7 @@ impl Handler for Callbacks {
         let Some(f) = &self.request else { return Ok(None) };
         let body = request.body().await?;
         let exchange = HttpExchange { head: (**request).clone(), body };
-        Ok(Some(f(client.clone(), exchange).await))
+        f(client.clone(), exchange).await.map(Some)
     }
 
     fn failed(&self, client: &Client, failure: &Failure) {

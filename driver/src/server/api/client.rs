@@ -14,6 +14,7 @@ use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info};
 use crate::server::registry::push_target::{Command, Flusher};
+use crate::server::registry::pushed::Pushed;
 use crate::server::registry::send_future::SendFuture;
 
 /// A handle to one connection. Each event of a [`Handler`](crate::server::Handler) receives one.
@@ -79,7 +80,7 @@ impl Client {
     /// # Errors
     ///
     /// Returns a [`PushError`] if the message cannot be sent. Nothing of it was queued.
-    pub fn push<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
+    pub fn push<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<Pushed, PushError> {
         self.entry.dispatch(Command::Message(payload.into()))
     }
 
@@ -88,7 +89,7 @@ impl Client {
     /// # Errors
     ///
     /// Returns an error under the same conditions as [`push`](Client::push).
-    pub fn push_prepared(&self, prepared: &Prepared) -> Result<(), PushError> {
+    pub fn push_prepared(&self, prepared: &Prepared) -> Result<Pushed, PushError> {
         self.entry.dispatch(Command::Prepared(prepared))
     }
 
@@ -115,7 +116,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// Dropping the future before it is ready queues nothing.
-    pub async fn send<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
+    pub async fn send<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<Pushed, PushError> {
         SendFuture::new(&self.entry, Command::Message(payload.into()), Flusher::Task).await
     }
 
@@ -128,7 +129,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// Dropping the future before it is ready queues nothing.
-    pub async fn send_prepared(&self, prepared: &Prepared) -> Result<(), PushError> {
+    pub async fn send_prepared(&self, prepared: &Prepared) -> Result<Pushed, PushError> {
         SendFuture::new(&self.entry, Command::Prepared(prepared), Flusher::Task).await
     }
 
@@ -141,7 +142,7 @@ impl Client {
     /// # Errors
     ///
     /// Returns an error under the same conditions as [`send`](Client::send).
-    pub fn send_blocking<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
+    pub fn send_blocking<'p>(&self, payload: impl Into<Payload<'p>>) -> Result<Pushed, PushError> {
         block_on(SendFuture::new(&self.entry, Command::Message(payload.into()), Flusher::Waiter))
     }
 
@@ -156,7 +157,7 @@ impl Client {
     ///
     /// Returns an error like [`push`](Client::push), or if the frame is invalid or cannot follow
     /// the frames before it.
-    pub fn push_frame<'f>(&self, frame: impl Into<OutgoingFrame<'f>>) -> Result<(), PushError> {
+    pub fn push_frame<'f>(&self, frame: impl Into<OutgoingFrame<'f>>) -> Result<Pushed, PushError> {
         self.entry.dispatch(Command::Frame(frame.into()))
     }
 
@@ -165,7 +166,7 @@ impl Client {
     /// # Errors
     ///
     /// Returns an error like [`push`](Client::push), or if the payload has more than 125 bytes.
-    pub fn ping(&self, payload: &[u8]) -> Result<(), PushError> {
+    pub fn ping(&self, payload: &[u8]) -> Result<Pushed, PushError> {
         self.push_frame(&Frame::new(Opcode::Ping, payload))
     }
 
@@ -183,7 +184,7 @@ impl Client {
     /// Returns an error if the code or the reason is invalid, or if the connection is not a
     /// WebSocket or has already sent a Close. Nothing was sent: a Close of the peer still receives
     /// the default answer.
-    pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), PushError> {
+    pub fn close(&self, code: impl Into<CloseCode>, reason: &str) -> Result<Pushed, PushError> {
         self.entry.dispatch(Command::Close(&CloseFrame::new(code, reason)))
     }
 

@@ -14,6 +14,7 @@ use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info};
 use crate::server::registry::push_target::Command;
+use crate::server::registry::pushed::Pushed;
 
 /// A handle to a running server, to push to its connections by their ids.
 ///
@@ -22,11 +23,13 @@ use crate::server::registry::push_target::Command;
 /// ```
 /// use std::time::Duration;
 ///
-/// use sockeye_driver::server::{ConnectionId, PushError, ServerHandle};
+/// use sockeye_driver::server::{ConnectionId, PushError, Pushed, ServerHandle};
 ///
 /// fn push_news(server: &ServerHandle, id: ConnectionId, news: &str) {
 ///     match server.push(id, news) {
-///         Ok(()) => {}
+///         Ok(Pushed::Queued) => {}
+///         // The peer reads too slowly, and the port drops messages for such peers.
+///         Ok(dropped) => println!("{id}: {dropped:?}"),
 ///         Err(PushError::Backpressure { queued }) => println!("{id}: {queued} bytes wait"),
 ///         // The connection has ended, or is about to.
 ///         Err(error) => println!("{id}: {error}"),
@@ -62,7 +65,7 @@ impl ServerHandle {
     /// # Errors
     ///
     /// Returns a [`PushError`] if the message cannot be sent, or if the connection does not exist.
-    pub fn push<'p>(&self, id: ConnectionId, payload: impl Into<Payload<'p>>) -> Result<(), PushError> {
+    pub fn push<'p>(&self, id: ConnectionId, payload: impl Into<Payload<'p>>) -> Result<Pushed, PushError> {
         self.entry(id)?.dispatch(Command::Message(payload.into()))
     }
 
@@ -72,7 +75,7 @@ impl ServerHandle {
     /// # Errors
     ///
     /// Returns a [`PushError`] if the message cannot be sent, or if the connection does not exist.
-    pub fn push_prepared(&self, id: ConnectionId, prepared: &Prepared) -> Result<(), PushError> {
+    pub fn push_prepared(&self, id: ConnectionId, prepared: &Prepared) -> Result<Pushed, PushError> {
         self.entry(id)?.dispatch(Command::Prepared(prepared))
     }
 
@@ -86,7 +89,7 @@ impl ServerHandle {
         &self,
         id: ConnectionId,
         frame: impl Into<OutgoingFrame<'f>>,
-    ) -> Result<(), PushError> {
+    ) -> Result<Pushed, PushError> {
         self.entry(id)?.dispatch(Command::Frame(frame.into()))
     }
 
@@ -96,7 +99,7 @@ impl ServerHandle {
     ///
     /// Returns a [`PushError`] if the payload has more than 125 bytes, if the ping cannot be sent,
     /// or if the connection does not exist.
-    pub fn ping(&self, id: ConnectionId, payload: &[u8]) -> Result<(), PushError> {
+    pub fn ping(&self, id: ConnectionId, payload: &[u8]) -> Result<Pushed, PushError> {
         self.push_frame(id, &Frame::new(Opcode::Ping, payload))
     }
 
@@ -106,7 +109,12 @@ impl ServerHandle {
     ///
     /// Returns a [`PushError`] if the code or the reason is invalid, or if the connection does not
     /// exist, is not a WebSocket, or is already closing.
-    pub fn disconnect(&self, id: ConnectionId, code: CloseCode, reason: &str) -> Result<(), PushError> {
+    pub fn disconnect(
+        &self,
+        id: ConnectionId,
+        code: impl Into<CloseCode>,
+        reason: &str,
+    ) -> Result<Pushed, PushError> {
         self.entry(id)?.dispatch(Command::Close(&CloseFrame::new(code, reason)))
     }
 

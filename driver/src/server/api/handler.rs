@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{Future, ready};
 
 use sockeye_core::handshake::server::{Accept, Upgrade};
-use sockeye_core::http::{Request, Response};
+use sockeye_core::http::{InvalidHeader, Request, Response};
 use sockeye_core::{CloseInfo, Frame, Message, MessageKind, MessageRef, Payload};
 
 use crate::server::api::client::Client;
@@ -278,6 +278,19 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+impl From<Response> for Refused {
+    fn from(response: Response) -> Self {
+        Refused::with(response)
+    }
+}
+
+/// The client receives a 500, and [`Handler::failed`] the error.
+impl From<InvalidHeader> for Refused {
+    fn from(error: InvalidHeader) -> Self {
+        Refused::with(error.into())
+    }
+}
 
 /// The failure of a [`Handler`]'s method.
 #[derive(Debug)]

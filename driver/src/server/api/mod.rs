@@ -6,4 +6,5 @@ pub(crate) mod client;
 pub(crate) mod handle;
 pub(crate) mod handler;
 pub(crate) mod http_request;
+pub(crate) mod outcome;
 pub(crate) mod port;

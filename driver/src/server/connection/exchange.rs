@@ -14,7 +14,7 @@ use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::api::http_request::HttpRequest;
 use crate::server::connection::body::{Body, Failure, Shared};
-use crate::server::connection::guard::{guarded_while, report_failure};
+use crate::server::connection::guard::{guarded_while, report_cause, report_failure};
 use crate::server::connection::response::server_error;
 use crate::server::registry::admission::Slot;
 use crate::server::registry::entry::Flag;
@@ -55,7 +55,10 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
             return false;
         }
         (Err(_), Some(Failure::Body(failure))) => (failure.response(), true),
-        (Ok(Some(response)), _) => (response, client.server().is_shutting_down()),
+        (Ok(Some(response)), _) => {
+            report_cause(handler, client, &response);
+            (response, client.server().is_shutting_down())
+        }
         (Ok(None), _) => (Refusal::NotWebSocket.into(), true),
         (Err(failure), None) => {
             report_failure(handler, client, &failure);

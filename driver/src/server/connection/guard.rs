@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
+use sockeye_core::http::Response;
+
 use crate::server::api::client::Client;
 use crate::server::api::handler::{BoxError, Failure, Handler};
 
@@ -44,6 +46,13 @@ where
 /// Calls [`Handler::failed`]. A panic in that method is dropped: no other method could report it.
 pub(crate) fn report_failure<H: Handler>(handler: &H, client: &Client, failure: &Failure) {
     let _ = catch_panic(|| handler.failed(client, failure));
+}
+
+/// Reports the error of the application that a response stands for, if there is one.
+pub(crate) fn report_cause<H: Handler>(handler: &H, client: &Client, response: &Response) {
+    if let Some(cause) = response.cause() {
+        report_failure(handler, client, &Failure::Error(Box::new(cause.clone())));
+    }
 }
 
 /// Turns a panic of a connection's task into the end of that task. Otherwise the panic would end

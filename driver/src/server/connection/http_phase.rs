@@ -15,7 +15,7 @@ use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::connection::exchange::answer_request;
-use crate::server::connection::guard::{guarded, report_failure};
+use crate::server::connection::guard::{guarded, report_cause, report_failure};
 use crate::server::connection::proxied::{find_client, read_proxy_header, set_peer};
 use crate::server::connection::response::dated_session;
 use crate::server::connection::upgrade::{Upgraded, upgrade};
@@ -90,6 +90,7 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                 Some(Ok(Ok(()))) => {}
                 Some(Ok(Err(refused))) => {
                     if let Some(response) = refused.response {
+                        report_cause(&*self.handler, &self.client, &response);
                         self.refuse(response).await;
                     }
                     return HttpOutcome::Refused;

@@ -16,7 +16,7 @@ use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Decision, Failure, Handler};
 use crate::server::connection::exchange::watch_peer;
-use crate::server::connection::guard::{guarded_while, report_failure};
+use crate::server::connection::guard::{guarded_while, report_cause, report_failure};
 use crate::server::connection::response::server_error;
 use crate::server::connection::shared_link::SharedLink;
 use crate::server::connection::shared_link::task_side::TaskLink;
@@ -71,6 +71,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     let calls_open = match accepted {
         Ok(calls_open) => calls_open,
         Err(response) => {
+            report_cause(handler, client, &response);
             entry.fail_handshake();
             opening.session.reject(response);
             // Ignore an error here: the connection ends whether or not the client reads the

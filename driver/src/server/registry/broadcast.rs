@@ -7,6 +7,7 @@ use sockeye_core::{Payload, Prepared};
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::Command;
+use crate::server::registry::pushed::Pushed;
 use crate::server::registry::settings::Settings;
 use sockeye_core::deflate::codec_pool;
 
@@ -56,9 +57,9 @@ fn prepare(port: &Settings, payload: Payload<'_>) -> Prepared {
 }
 
 impl Broadcast {
-    fn add(&mut self, pushed: Result<(), PushError>) {
+    fn add(&mut self, pushed: Result<Pushed, PushError>) {
         match pushed {
-            Ok(()) => self.queued += 1,
+            Ok(_) => self.queued += 1,
             Err(PushError::Backpressure { .. } | PushError::ServerBackpressure { .. }) => self.slow += 1,
             Err(_) => self.failed += 1,
         }

@@ -6,6 +6,7 @@ use sockeye_core::{CloseFrame, Frame, OutgoingFrame, Payload, Prepared, Sender};
 
 use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::{Command, PushTarget};
+use crate::server::registry::pushed::Pushed;
 
 /// The commands that wait until the 101 has been sent, which must come before any frame.
 pub(crate) struct EarlyPushes {
@@ -32,7 +33,7 @@ impl EarlyPushes {
         EarlyPushes { rehearsal, queue: Vec::new(), deferred: Vec::new() }
     }
 
-    pub(crate) fn keep(&mut self, command: Command<'_>) -> Result<(), PushError> {
+    pub(crate) fn keep(&mut self, command: Command<'_>) -> Result<Pushed, PushError> {
         command.clone().queue_on(&mut self.rehearsal)?;
         self.queue.push(match command {
             Command::Message(payload) => OwnedCommand::Message(payload.into_owned()),
@@ -43,7 +44,7 @@ impl EarlyPushes {
             }
             Command::Close(frame) => OwnedCommand::Close(frame.clone().into_owned()),
         });
-        Ok(())
+        Ok(Pushed::Queued)
     }
 
     pub(crate) fn defer(&mut self, deferred: Deferred) {

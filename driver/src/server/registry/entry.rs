@@ -12,6 +12,7 @@ use crate::server::registry::early_pushes::{Deferred, EarlyPushes};
 use crate::server::registry::error::PushError;
 use crate::server::registry::info::{ConnectionId, Info, Status};
 use crate::server::registry::push_target::{Command, Flusher, PushTarget};
+use crate::server::registry::pushed::Pushed;
 use crate::server::registry::settings::Settings;
 
 /// One connection, as the registry and the API know it: its facts, its flags and its phase.
@@ -107,7 +108,7 @@ impl Entry {
 
     /// Passes a command to the open link, or keeps it during the handshake. Fails in any other
     /// phase.
-    pub(crate) fn dispatch(&self, command: Command<'_>) -> Result<(), PushError> {
+    pub(crate) fn dispatch(&self, command: Command<'_>) -> Result<Pushed, PushError> {
         let target = match &mut *lock(&self.phase) {
             Phase::Open(target) => target.clone(),
             Phase::Handshake(_, early) => return early.keep(command),
@@ -125,9 +126,9 @@ impl Entry {
         cx: &mut Context<'_>,
         command: Command<'_>,
         flusher: Flusher,
-    ) -> Poll<Result<(), PushError>> {
+    ) -> Poll<Result<Pushed, PushError>> {
         match self.push_target() {
-            Some(target) => target.poll_push(cx, command, flusher),
+            Some(target) => target.poll_push(cx, command, flusher).map_ok(|()| Pushed::Queued),
             None => Poll::Ready(self.dispatch(command)),
         }
     }

@@ -14,5 +14,6 @@ pub(crate) mod hub;
 pub(crate) mod info;
 pub(crate) mod keeper;
 pub(crate) mod push_target;
+pub(crate) mod pushed;
 pub(crate) mod send_future;
 pub(crate) mod settings;

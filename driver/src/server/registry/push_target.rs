@@ -8,6 +8,7 @@ use sockeye_core::deflate::Negotiated;
 use sockeye_core::{CloseFrame, Instant, Opcode, OutgoingFrame, Payload, Prepared, SendError, Sender, State};
 
 use crate::server::registry::error::PushError;
+use crate::server::registry::pushed::Pushed;
 
 /// A message or a frame for a connection to send.
 #[derive(Debug, Clone)]
@@ -71,7 +72,7 @@ pub(crate) enum Flusher {
 /// transport and clock, so that the registry can hold the connections of all runtimes.
 pub(crate) trait PushTarget: Send + Sync {
     /// Queues a command, and writes it or wakes the task to do so.
-    fn push(&self, command: Command<'_>) -> Result<(), PushError>;
+    fn push(&self, command: Command<'_>) -> Result<Pushed, PushError>;
 
     /// Waits until the queue has room, then queues a command.
     fn poll_push(

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::{Command, Flusher};
+use crate::server::registry::pushed::Pushed;
 
 /// Waits until the peer has read enough, then queues a command.
 ///
@@ -27,7 +28,7 @@ impl<'a> SendFuture<'a> {
 }
 
 impl Future for SendFuture<'_> {
-    type Output = Result<(), PushError>;
+    type Output = Result<Pushed, PushError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Cloning a payload is cheap: it clones a reference to the bytes.

@@ -7,9 +7,10 @@ use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseInfo, Frame};
 
 use super::{Handler, HttpRequest};
-use crate::server::api::callbacks::{OnFailed, Outcome};
+use crate::server::api::callbacks::OnFailed;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
+use crate::server::api::outcome::Outcome;
 use crate::server::log;
 
 pub use crate::server::api::callbacks::HttpExchange;
@@ -27,7 +28,9 @@ pub use crate::server::api::callbacks::HttpExchange;
 /// A closure for an event returns nothing, or a result whose error closes the connection with
 /// 1011. The closures for [`connect`](Handler::connect), [`handshake`](Handler::handshake),
 /// [`before_handshake_response`](Handler::before_handshake_response) and
-/// [`request`](Handler::request) return a decision.
+/// [`request`](Handler::request) return a decision, or a result. In all of them `?` converts any
+/// error, except that the error of `before_handshake_response` is a [`Response`], and that of
+/// `connect` is [`Refused`]. See [`Outcome`] for what a closure may return.
 #[expect(
     clippy::type_complexity,
     reason = "each is the signature of one method; an alias would only hide it"
@@ -42,29 +45,23 @@ pub struct Callbacks {
     drained: Option<Box<dyn Fn(&Client) -> HandlerResult + Send + Sync>>,
     close: Option<Box<dyn Fn(&Client, &CloseInfo) -> HandlerResult + Send + Sync>>,
     disconnect: Option<Box<dyn Fn(&Client) -> HandlerResult + Send + Sync>>,
-    request: Option<Box<dyn Fn(&Client, &HttpExchange) -> Response + Send + Sync>>,
+    request: Option<Box<dyn Fn(&Client, &HttpExchange) -> Result<Response, BoxError> + Send + Sync>>,
     failed: Option<OnFailed>,
 }
 
 type BeforeHandshakeResponse = dyn Fn(&Client, &Upgrade, Accept) -> Result<Accept, Response> + Send + Sync;
 
-macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident => $field:ident($($arg:ident: $what:ty),*);)*) => {$(
+/// Writes a setter for each event: its documentation, its name, the types of the values that its
+/// closure receives, and what the closure reports.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident => $field:ident($($arg:ident: $what:ty),*) -> $($output:ty),*;)*) => {$(
         $(#[$doc])*
         #[must_use]
-        pub fn $name<O: Outcome>(mut self, f: impl Fn(&Client, $($what),*) -> O + Send + Sync + 'static) -> Self {
+        pub fn $name<O: Outcome<$($output),*>>(
+            mut self,
+            f: impl Fn(&Client, $($what),*) -> O + Send + Sync + 'static,
+        ) -> Self {
             self.$field = Some(Box::new(move |client, $($arg),*| f(client, $($arg),*).into_result()));
-            self
-        }
-    )*};
-}
-
-macro_rules! decisions {
-    ($($(#[$doc:meta])* $name:ident => $field:ident($($what:ty),*) -> $output:ty;)*) => {$(
-        $(#[$doc])*
-        #[must_use]
-        pub fn $name(mut self, f: impl Fn(&Client, $($what),*) -> $output + Send + Sync + 'static) -> Self {
-            self.$field = Some(Box::new(f));
             self
         }
     )*};
@@ -88,32 +85,30 @@ impl Callbacks {
         }
     }
 
-    events! {
+    setters! {
+        /// Sets the closure for [`Handler::connect`], which returns nothing, or a result.
+        on_connect => connect() -> (), Refused;
+        /// Sets the closure for [`Handler::handshake`], which returns a [`Decision`], or a result.
+        on_handshake => handshake(upgrade: &Upgrade) -> Decision;
+        /// Sets the closure for [`Handler::before_handshake_response`], which returns an
+        /// [`Accept`], or a `Result<Accept, Response>`.
+        on_before_handshake_response =>
+            before_handshake_response(upgrade: &Upgrade, accept: Accept) -> Accept, Response;
         /// Sets the closure for [`Handler::open`].
-        on_open => open(request: &Request);
+        on_open => open(request: &Request) -> ();
         /// Sets the closure for [`Handler::control`].
-        on_control => control(frame: &Frame<'_>);
+        on_control => control(frame: &Frame<'_>) -> ();
         /// Sets the closure for [`Handler::drained`].
-        on_drained => drained();
+        on_drained => drained() -> ();
         /// Sets the closure for [`Handler::close`].
-        on_close => close(info: &CloseInfo);
+        on_close => close(info: &CloseInfo) -> ();
         /// Sets the closure for [`Handler::disconnect`].
-        on_disconnect => disconnect();
+        on_disconnect => disconnect() -> ();
+        /// Sets the closure for [`Handler::request`], which receives the whole body and returns a
+        /// [`Response`], or a result.
+        on_request => request(exchange: &HttpExchange) -> Response;
     }
 
-    decisions! {
-        /// Sets the closure for [`Handler::connect`].
-        on_connect => connect() -> Result<(), Refused>;
-        /// Sets the closure for [`Handler::handshake`].
-        on_handshake => handshake(&Upgrade) -> Result<Decision, BoxError>;
-        /// Sets the closure for [`Handler::before_handshake_response`].
-        on_before_handshake_response => before_handshake_response(&Upgrade, Accept) -> Result<Accept, Response>;
-        /// Sets the closure for [`Handler::request`], which receives the whole body.
-        on_request => request(&HttpExchange) -> Response;
-    }
-}
-
-impl Callbacks {
     /// Sets the closure for [`Handler::failed`].
     #[must_use]
     pub fn on_failed(mut self, f: impl Fn(&Client, &Failure) + Send + Sync + 'static) -> Self {
@@ -175,7 +170,7 @@ impl Handler for Callbacks {
         let Some(f) = &self.request else { return Ok(None) };
         let body = request.body()?;
         let exchange = HttpExchange { head: (**request).clone(), body };
-        Ok(Some(f(client, &exchange)))
+        f(client, &exchange).map(Some)
     }
 
     fn failed(&self, client: &Client, failure: &Failure) {

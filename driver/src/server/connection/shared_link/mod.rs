@@ -29,6 +29,7 @@ use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::push_target::Command;
+use crate::server::registry::pushed::Pushed;
 use crate::server::registry::settings::SlowReader;
 
 /// A [`Link`] with the additions of a server: counted queues, pushes that wait, a task to wake.
@@ -82,19 +83,19 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
 
     /// Queues a command. If there is no room for it, applies the port's policy for slow readers.
     #[inline]
-    fn queue_with_policy(&mut self, command: Command<'_>) -> Result<(), PushError> {
+    fn queue_with_policy(&mut self, command: Command<'_>) -> Result<Pushed, PushError> {
         let is_whole = command.is_whole();
         match self.queue_within_budget(command) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Pushed::Queued),
             Err(error) => self.apply_policy(error, is_whole),
         }
     }
 
     #[cold]
-    fn apply_policy(&mut self, error: PushError, is_whole: bool) -> Result<(), PushError> {
+    fn apply_policy(&mut self, error: PushError, is_whole: bool) -> Result<Pushed, PushError> {
         if let PushError::Backpressure { .. } | PushError::ServerBackpressure { .. } = error {
             match self.entry.port.slow_reader {
-                SlowReader::Drop if is_whole => return Ok(()),
+                SlowReader::Drop if is_whole => return Ok(Pushed::Dropped),
                 SlowReader::Close(code) => {
                     let _ = self.link.sender.close(&CloseFrame::new(code, "reads too slowly"));
                     self.link.after_queue();

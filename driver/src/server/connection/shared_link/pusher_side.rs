@@ -12,9 +12,10 @@ use crate::runtime::io::{Clock, Io};
 use crate::server::connection::shared_link::{SharedLink, unlock_and_wake};
 use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::{Command, Facts, Flusher, PushTarget};
+use crate::server::registry::pushed::Pushed;
 
 impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<SharedLink<I, C>> {
-    fn push(&self, command: Command<'_>) -> Result<(), PushError> {
+    fn push(&self, command: Command<'_>) -> Result<Pushed, PushError> {
         push(lock(self), command)
     }
 
@@ -121,7 +122,7 @@ impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<SharedLink<I, C>> {
 fn push<I: Io, C: Clock>(
     mut shared: MutexGuard<'_, SharedLink<I, C>>,
     command: Command<'_>,
-) -> Result<(), PushError> {
+) -> Result<Pushed, PushError> {
     let before = shared.counted;
     let writes = shared.pusher_writes();
     let deadline = if writes { shared.link.sender.poll_timeout() } else { None };
