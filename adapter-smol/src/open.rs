@@ -46,7 +46,7 @@ pub type PendingUpgrade<S = TcpStream> = sockeye_driver::PendingUpgrade<FuturesI
 ///
 /// Dropping the future drops the stream.
 pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebSocket<S>, AcceptError> {
-    accept_with(stream, Arc::default(), async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?)).await
+    accept_with(stream, Config::new(), async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?)).await
 }
 
 /// Accepts a WebSocket if `decide` accepts the request.
@@ -55,13 +55,12 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebS
 /// may wait.
 ///
 /// ```no_run
-/// # use std::sync::Arc;
 /// # async fn f(stream: smol::net::TcpStream) -> Result<(), Box<dyn std::error::Error>> {
 /// use sockeye_smol::{Accept, Config, Response, Upgrade};
 ///
-/// let config = Arc::new(Config::new().max_message_size(64 << 10));
+/// let config = Config::new().max_message_size(64 << 10);
 /// let decide = async |upgrade: &Upgrade| match upgrade.path() {
-///     "/chat" => Ok(Accept::new().header("Set-Cookie", "seen=1").expect("a valid header")),
+///     "/chat" => Ok(Accept::new().header("Set-Cookie", "seen=1")?),
 ///     _ => Err(Response::text(404, "the only path is /chat\n")),
 /// };
 /// let ws = sockeye_smol::accept_with(stream, config, decide).await?;
@@ -79,7 +78,7 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebS
 /// Dropping the future drops the stream.
 pub async fn accept_with<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
     decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
 ) -> Result<WebSocket<S>, AcceptError> {
     sockeye_driver::accept_with(FuturesIo::new(stream), SmolClock::default(), config, decide).await
@@ -98,7 +97,7 @@ pub async fn accept_with<S: AsyncRead + AsyncWrite + Unpin>(
 /// Dropping the future drops the stream.
 pub async fn read_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
 ) -> Result<PendingUpgrade<S>, AcceptError> {
     sockeye_driver::read_upgrade(FuturesIo::new(stream), SmolClock::default(), config).await
 }
@@ -115,7 +114,7 @@ pub async fn read_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
 /// Dropping the future drops the connection.
 pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
     let url = Url::parse(url)?;
-    let (websocket, _) = connect_with(&url, ClientRequest::new(&url), Arc::default()).await?;
+    let (websocket, _) = connect_with(&url, ClientRequest::new(&url), Config::new()).await?;
     Ok(websocket)
 }
 
@@ -134,10 +133,11 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
 ///
 /// Dropping the future drops the connection.
 pub async fn connect_with(
-    url: &Url,
+    url: impl TryInto<Url, Error: Into<ConnectError>>,
     request: ClientRequest,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
 ) -> Result<(WebSocket, Response), ConnectError> {
+    let (url, config) = (url.try_into().map_err(Into::into)?, config.into());
     if url.is_secure() {
         return Err(ConnectError::Tls);
     }
@@ -165,7 +165,7 @@ pub async fn connect_with(
 pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     request: ClientRequest,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
 ) -> Result<(WebSocket<S>, Response), ConnectError> {
     sockeye_driver::client(FuturesIo::new(stream), SmolClock::default(), request, config).await
 }

@@ -16,7 +16,7 @@ use sockeye_std::server::{Port, Server};
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let config = args.config(Deflate::new());
-    let port = Port::blocking(Chat::default()).config(config).slow_reader(chat::SLOW_READER);
+    let port = Port::new(Chat::default()).config(config).slow_reader(chat::SLOW_READER);
     let server = Server::builder().limits(chat::limits()).listen(args.addr, port)?.build();
     for address in server.addresses() {
         println!("listening on ws://{address}, with its page at http://{address}/");

@@ -26,7 +26,7 @@ use crate::websocket::WebSocket;
 /// Returns an error if no valid request arrives within [`Config::handshake_timeout`], if the
 /// request is refused (the client receives a response that says why), or if the stream breaks.
 pub fn accept<S: Stream>(stream: S) -> Result<WebSocket<S>, AcceptError> {
-    accept_with(stream, Arc::default(), |upgrade| Ok(Policy::new().decide(upgrade)?))
+    accept_with(stream, Config::new(), |upgrade| Ok(Policy::new().decide(upgrade)?))
 }
 
 /// Accepts a WebSocket if `decide` accepts the request.
@@ -35,13 +35,12 @@ pub fn accept<S: Stream>(stream: S) -> Result<WebSocket<S>, AcceptError> {
 /// may block.
 ///
 /// ```no_run
-/// # use std::sync::Arc;
 /// # fn f(stream: std::net::TcpStream) -> Result<(), Box<dyn std::error::Error>> {
 /// use sockeye_std::{Accept, Config, Response};
 ///
-/// let config = Arc::new(Config::new().max_message_size(64 << 10));
+/// let config = Config::new().max_message_size(64 << 10);
 /// let ws = sockeye_std::accept_with(stream, config, |upgrade| match upgrade.path() {
-///     "/chat" => Ok(Accept::new().header("Set-Cookie", "seen=1").expect("a valid header")),
+///     "/chat" => Ok(Accept::new().header("Set-Cookie", "seen=1")?),
 ///     _ => Err(Response::text(404, "the only path is /chat\n")),
 /// })?;
 /// # Ok(()) }
@@ -54,7 +53,7 @@ pub fn accept<S: Stream>(stream: S) -> Result<WebSocket<S>, AcceptError> {
 /// stream breaks.
 pub fn accept_with<S: Stream>(
     stream: S,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
     decide: impl FnOnce(&Upgrade) -> Result<Accept, Response>,
 ) -> Result<WebSocket<S>, AcceptError> {
     let pending = read_upgrade(stream, config)?;
@@ -75,7 +74,11 @@ pub fn accept_with<S: Stream>(
 /// # Errors
 ///
 /// Returns an error if no valid request arrives in time, or if the stream breaks.
-pub fn read_upgrade<S: Stream>(stream: S, config: Arc<Config>) -> Result<PendingUpgrade<S>, AcceptError> {
+pub fn read_upgrade<S: Stream>(
+    stream: S,
+    config: impl Into<Arc<Config>>,
+) -> Result<PendingUpgrade<S>, AcceptError> {
+    let config = config.into();
     let session = Session::server(config.clone());
     let mut opening = Opening::new(session, stream, config.close_timeout)?;
     let error = loop {

@@ -23,7 +23,7 @@ use crate::websocket::WebSocket;
 /// the server refuses.
 pub fn connect(url: &str) -> Result<WebSocket, ConnectError> {
     let url = Url::parse(url)?;
-    let (websocket, _) = connect_with(&url, ClientRequest::new(&url), Arc::default())?;
+    let (websocket, _) = connect_with(&url, ClientRequest::new(&url), Config::new())?;
     Ok(websocket)
 }
 
@@ -39,14 +39,15 @@ pub fn connect(url: &str) -> Result<WebSocket, ConnectError> {
 /// Returns an error if the URL is `wss://`, if the host cannot be reached in time, or if the server
 /// refuses.
 pub fn connect_with(
-    url: &Url,
+    url: impl TryInto<Url, Error: Into<ConnectError>>,
     request: ClientRequest,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
 ) -> Result<(WebSocket, Response), ConnectError> {
+    let (url, config) = (url.try_into().map_err(Into::into)?, config.into());
     if url.is_secure() {
         return Err(ConnectError::Tls);
     }
-    let stream = open(url, &config)?;
+    let stream = open(&url, &config)?;
     stream.set_nodelay(true)?;
     client(stream, request, config)
 }
@@ -80,8 +81,9 @@ fn open(url: &Url, config: &Config) -> io::Result<TcpStream> {
 pub fn client<S: Stream>(
     stream: S,
     request: ClientRequest,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
 ) -> Result<(WebSocket<S>, Response), ConnectError> {
+    let config = config.into();
     let session = Session::client(request, nonce(), mask_keys(), config.clone());
     let mut opening = Opening::new(session, stream, config.close_timeout)?;
     loop {

@@ -128,7 +128,7 @@ where
     ///
     /// Returns an error, and queues nothing, if the code or reason cannot be sent, or
     /// [`SendError::Closed`] if there is no Close to answer.
-    pub fn answer_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+    pub fn answer_close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), SendError> {
         self.link.shared.with(|sender| match sender.owes_answer() {
             true => sender.close(&CloseFrame::new(code, reason)),
             false => Err(SendError::Closed),

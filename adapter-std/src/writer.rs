@@ -32,18 +32,29 @@ impl<'w, S: Stream> MessageWriter<'w, S> {
     ///
     /// Returns an error if the frame cannot be sent, like
     /// [`WebSocket::send_frame`](crate::WebSocket::send_frame).
-    pub fn write(&mut self, part: &[u8]) -> Result<(), Error> {
-        self.write_frame(part, false)
+    pub fn write(&mut self, part: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.write_frame(part.as_ref(), false)
     }
 
-    /// Sends the last part, which may be empty.
+    /// Ends the message, with an empty frame. If you know which part is the last one,
+    /// [`finish_with`](MessageWriter::finish_with) saves that frame.
     ///
     /// # Errors
     ///
     /// Returns an error if the frame cannot be sent, like
     /// [`WebSocket::send_frame`](crate::WebSocket::send_frame).
-    pub fn finish(mut self, part: &[u8]) -> Result<(), Error> {
-        self.write_frame(part, true)
+    pub fn finish(self) -> Result<(), Error> {
+        self.finish_with(b"")
+    }
+
+    /// Sends the last part, and ends the message with it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the frame cannot be sent, like
+    /// [`WebSocket::send_frame`](crate::WebSocket::send_frame).
+    pub fn finish_with(mut self, part: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.write_frame(part.as_ref(), true)
     }
 
     fn write_frame(&mut self, part: &[u8], finish: bool) -> Result<(), Error> {

@@ -82,7 +82,7 @@ fn a_message_is_sent_and_received_in_parts() {
         for i in 0..100 {
             writer.write(&[i; 50_000]).unwrap();
         }
-        writer.finish(b"").unwrap();
+        writer.finish().unwrap();
         client.send("next").unwrap();
         client
     });

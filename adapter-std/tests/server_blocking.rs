@@ -171,7 +171,7 @@ fn h8_the_ports_policy_applies_when_the_handler_makes_no_choice() {
     let policy = Policy::new().subprotocol("chat").unwrap();
     let server = Server::builder()
         .listen("127.0.0.1:0", Port::blocking(Echo).policy(policy.clone()))
-        .and_then(|builder| builder.listen("127.0.0.1:0", Port::blocking(closures).policy(policy)))
+        .and_then(|builder| builder.listen("127.0.0.1:0", Port::new(closures).policy(policy)))
         .unwrap()
         .build();
     let addresses = server.addresses().to_vec();

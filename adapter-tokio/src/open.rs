@@ -43,7 +43,7 @@ pub type PendingUpgrade<S = TcpStream> = sockeye_driver::PendingUpgrade<TokioIo<
 ///
 /// Dropping the future drops the stream.
 pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebSocket<S>, AcceptError> {
-    accept_with(stream, Arc::default(), async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?)).await
+    accept_with(stream, Config::new(), async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?)).await
 }
 
 /// Accepts a WebSocket if `decide` accepts the request.
@@ -52,13 +52,12 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebS
 /// may wait.
 ///
 /// ```no_run
-/// # use std::sync::Arc;
 /// # async fn f(stream: tokio::net::TcpStream) -> Result<(), Box<dyn std::error::Error>> {
 /// use sockeye_tokio::{Accept, Config, Response, Upgrade};
 ///
-/// let config = Arc::new(Config::new().max_message_size(64 << 10));
+/// let config = Config::new().max_message_size(64 << 10);
 /// let decide = async |upgrade: &Upgrade| match upgrade.path() {
-///     "/chat" => Ok(Accept::new().header("Set-Cookie", "seen=1").expect("a valid header")),
+///     "/chat" => Ok(Accept::new().header("Set-Cookie", "seen=1")?),
 ///     _ => Err(Response::text(404, "the only path is /chat\n")),
 /// };
 /// let ws = sockeye_tokio::accept_with(stream, config, decide).await?;
@@ -76,7 +75,7 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebS
 /// Dropping the future drops the stream.
 pub async fn accept_with<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
     decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
 ) -> Result<WebSocket<S>, AcceptError> {
     sockeye_driver::accept_with(TokioIo::new(stream), TokioClock::default(), config, decide).await
@@ -95,7 +94,7 @@ pub async fn accept_with<S: AsyncRead + AsyncWrite + Unpin>(
 /// Dropping the future drops the stream.
 pub async fn read_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
 ) -> Result<PendingUpgrade<S>, AcceptError> {
     sockeye_driver::read_upgrade(TokioIo::new(stream), TokioClock::default(), config).await
 }
@@ -112,7 +111,7 @@ pub async fn read_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
 /// Dropping the future drops the connection.
 pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
     let url = Url::parse(url)?;
-    let (websocket, _) = connect_with(&url, ClientRequest::new(&url), Arc::default()).await?;
+    let (websocket, _) = connect_with(&url, ClientRequest::new(&url), Config::new()).await?;
     Ok(websocket)
 }
 
@@ -131,10 +130,11 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
 ///
 /// Dropping the future drops the connection.
 pub async fn connect_with(
-    url: &Url,
+    url: impl TryInto<Url, Error: Into<ConnectError>>,
     request: ClientRequest,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
 ) -> Result<(WebSocket, Response), ConnectError> {
+    let (url, config) = (url.try_into().map_err(Into::into)?, config.into());
     if url.is_secure() {
         return Err(ConnectError::Tls);
     }
@@ -160,7 +160,7 @@ pub async fn connect_with(
 pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     request: ClientRequest,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
 ) -> Result<(WebSocket<S>, Response), ConnectError> {
     sockeye_driver::client(TokioIo::new(stream), TokioClock::default(), request, config).await
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::deflate::Deflate;
+use crate::deflate::{Deflate, IntoDeflate};
 
 /// The limits, deadlines and other settings of a connection.
 ///
@@ -164,7 +164,7 @@ impl Config {
         max_frame_size: u64, max_message_size: u64, max_fragments: u32, max_send_size: u64,
         fragment_size: usize, high_water_mark: usize, max_head_size: usize, max_headers: usize,
         handshake_timeout: Duration, close_timeout: Duration, idle_timeout: Duration, auto_pong: bool,
-        auto_close: bool, deflate: Deflate,
+        auto_close: bool,
     }
 
     /// Returns whether a queue of this many bytes has reached
@@ -174,6 +174,23 @@ impl Config {
     #[inline]
     pub fn reaches_high_water_mark(&self, queued: usize) -> bool {
         queued >= self.high_water_mark.max(1)
+    }
+
+    /// Sets [`deflate`](Config#structfield.deflate): `true` for the default settings, `false` for no
+    /// compression, or a [`Deflate`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "_deflate")] {
+    /// use sockeye_core::Config;
+    /// use sockeye_core::deflate::Deflate;
+    ///
+    /// assert_eq!(Config::new().deflate(true), Config::new().deflate(Deflate::new()));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn deflate(mut self, deflate: impl IntoDeflate) -> Self {
+        self.deflate = deflate.into_deflate();
+        self
     }
 
     /// Sets [`keepalive`](Config#structfield.keepalive): a ping every `interval`, and a sign

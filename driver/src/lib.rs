@@ -82,7 +82,7 @@
 //! /// Accepts a WebSocket with the defaults of `Config` and `Policy`.
 //! pub async fn accept(stream: MyStream) -> Result<WebSocket, AcceptError> {
 //!     let decide = async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?);
-//!     sockeye_driver::accept_with(MyIo::from(stream), MyClock::default(), Arc::default(), decide).await
+//!     sockeye_driver::accept_with(MyIo::from(stream), MyClock::default(), Config::new(), decide).await
 //! }
 //! ```
 //!

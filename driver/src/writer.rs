@@ -32,11 +32,26 @@ impl<'w, I: Io, C: Clock> MessageWriter<'w, I, C> {
     /// # Cancel safety
     ///
     /// The part is queued whole or not at all. While the call waits for room, it is not queued.
-    pub async fn write(&mut self, part: &[u8]) -> Result<(), Error> {
-        self.write_frame(part, false).await
+    pub async fn write(&mut self, part: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.write_frame(part.as_ref(), false).await
     }
 
-    /// Sends the last part, which may be empty.
+    /// Ends the message, with an empty frame. If you know which part is the last one,
+    /// [`finish_with`](MessageWriter::finish_with) saves that frame.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the frame may not be sent or the transport broke, like
+    /// [`WebSocket::send_frame`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The frame is queued whole or not at all, like in [`write`](MessageWriter::write).
+    pub async fn finish(self) -> Result<(), Error> {
+        self.finish_with(b"").await
+    }
+
+    /// Sends the last part, and ends the message with it.
     ///
     /// # Errors
     ///
@@ -46,8 +61,8 @@ impl<'w, I: Io, C: Clock> MessageWriter<'w, I, C> {
     /// # Cancel safety
     ///
     /// The part is queued whole or not at all, like in [`write`](MessageWriter::write).
-    pub async fn finish(mut self, part: &[u8]) -> Result<(), Error> {
-        self.write_frame(part, true).await
+    pub async fn finish_with(mut self, part: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.write_frame(part.as_ref(), true).await
     }
 
     async fn write_frame(&mut self, part: &[u8], finish: bool) -> Result<(), Error> {

@@ -33,7 +33,7 @@ async fn send_all(mut ws: Ws) {
     let bytes = payload(1, 60);
     writer.write(&bytes[..20]).await.unwrap();
     writer.write(&bytes[20..21]).await.unwrap();
-    writer.finish(&bytes[21..]).await.unwrap();
+    writer.finish_with(&bytes[21..]).await.unwrap();
     ws.ping(b"are you there?").await.unwrap();
     ws.send(&messages()[2]).await.unwrap();
     ws.feed(&messages()[3]).await.unwrap();
@@ -206,7 +206,7 @@ fn parts_of_a_cancelled_writer_are_sent_once_if_the_queue_has_room() {
                     written.unwrap();
                 }
             }
-            if let Some(finished) = canceller.once(writer.finish(b"four")).await {
+            if let Some(finished) = canceller.once(writer.finish_with(b"four")).await {
                 finished.unwrap();
             }
             canceller.retry(async || a.flush().await).await.unwrap();

@@ -81,7 +81,7 @@ async fn send_five(mut ws: Ws) {
             let (a, b) = text.split_at(100);
             let mut message = ws.begin(MessageKind::Text);
             message.write(a.as_bytes()).await.unwrap();
-            message.finish(b.as_bytes()).await.unwrap();
+            message.finish_with(b).await.unwrap();
         } else {
             ws.send(text(n)).await.unwrap();
         }

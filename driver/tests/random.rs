@@ -122,7 +122,7 @@ async fn act(ws: &mut Ws, plan: Plan, record: &Shared, seed: usize) {
                         writer.write(part).await.unwrap();
                         rest = after;
                     }
-                    writer.finish(b"").await.unwrap();
+                    writer.finish().await.unwrap();
                 };
                 writing.await;
                 record.borrow_mut().sent.push((Message::from(whole), true));

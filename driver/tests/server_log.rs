@@ -55,7 +55,7 @@ fn failed_handlers_refusals_and_accept_errors_are_logged() {
     let lines = Lines::default();
     tracing::subscriber::with_default(lines.clone(), || {
         let mut executor = Executor::new();
-        let handler = Callbacks::on_message(|_, _| async { Err("no such room") });
+        let handler = Callbacks::on_message(|_, _| async { Err::<(), BoxError>("no such room".into()) });
         let limits = Limits::new().max_connections(1);
         let (server, connector, _) = SimRuntime::serve(&mut executor, Port::new(handler), limits);
         let pipe = connector.connect(1 << 20, Faults::default());

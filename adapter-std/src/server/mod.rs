@@ -35,7 +35,7 @@ use std::net::ToSocketAddrs;
 use sockeye_driver::async_io::block_on;
 use sockeye_driver::server;
 
-pub use sockeye_driver::server::blocking::{Blocking, Callbacks, Handler, HttpRequest};
+pub use sockeye_driver::server::blocking::{Blocking, BlockingPort, Callbacks, Handler, HttpRequest};
 pub use sockeye_driver::server::{
     Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Drain, Failure, ForwardedFields,
     HandlerResult, HttpBodyError, HttpExchange, Inbound, Info, InvalidNetwork, Limits, ListenOptions,
@@ -98,7 +98,7 @@ impl Server {
 }
 
 /// A builder of a [`Server`]: limits, and ports with their own handlers and options.
-/// [`Port::blocking`] creates a port.
+/// [`Port::new`] creates a port.
 #[derive(Debug)]
 pub struct ServerBuilder {
     builder: server::ServerBuilder<Threads>,
@@ -124,12 +124,8 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// Returns an error if none of the addresses can be listened on.
-    pub fn listen<H: Handler>(
-        self,
-        address: impl ToSocketAddrs,
-        port: Port<Blocking<H>>,
-    ) -> io::Result<Self> {
-        Ok(ServerBuilder { builder: self.builder.listen(address, port)? })
+    pub fn listen(self, address: impl ToSocketAddrs, port: impl BlockingPort) -> io::Result<Self> {
+        Ok(ServerBuilder { builder: self.builder.listen(address, port.into_blocking())? })
     }
 
     /// Adds a port on a TCP socket that listens already.
@@ -137,12 +133,8 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// Returns an error if the socket cannot be registered for events.
-    pub fn listen_on<H: Handler>(
-        self,
-        socket: std::net::TcpListener,
-        port: Port<Blocking<H>>,
-    ) -> io::Result<Self> {
-        Ok(ServerBuilder { builder: self.builder.listen_on(socket, port)? })
+    pub fn listen_on(self, socket: std::net::TcpListener, port: impl BlockingPort) -> io::Result<Self> {
+        Ok(ServerBuilder { builder: self.builder.listen_on(socket, port.into_blocking())? })
     }
 
     /// Starts to listen on a Unix socket at this path. First removes a socket that an earlier
@@ -152,12 +144,8 @@ impl ServerBuilder {
     ///
     /// Returns an error if the path is in use.
     #[cfg(unix)]
-    pub fn listen_unix<H: Handler>(
-        self,
-        path: impl AsRef<std::path::Path>,
-        port: Port<Blocking<H>>,
-    ) -> io::Result<Self> {
-        Ok(ServerBuilder { builder: self.builder.listen_unix(path, port)? })
+    pub fn listen_unix(self, path: impl AsRef<std::path::Path>, port: impl BlockingPort) -> io::Result<Self> {
+        Ok(ServerBuilder { builder: self.builder.listen_unix(path, port.into_blocking())? })
     }
 
     /// Adds a port on a Unix socket that listens already.

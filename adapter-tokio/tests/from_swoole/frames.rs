@@ -102,7 +102,7 @@ async fn the_compressing_server_compresses_if_it_was_negotiated() {
     let url = Url::parse(&example.url()).unwrap();
     let config = Config::new().deflate(Deflate::new());
     let (mut ws, _): (_, Response) =
-        sockeye_tokio::connect_with(&url, ClientRequest::new(&url), config.into()).await.unwrap();
+        sockeye_tokio::connect_with(&url, ClientRequest::new(&url), config).await.unwrap();
     ws.send("hi").await.unwrap();
     assert_eq!(soon(ws.recv()).await.unwrap(), Some(Message::from("Hello Hello Hello Hello")));
 }

@@ -70,7 +70,7 @@ pub use codec::{CodecPool, Compressor, CompressorSettings, Decompressor};
 pub use negotiation::{Context, InvalidAnswer, Negotiated, accept, offer, verify};
 #[cfg(feature = "std")]
 pub use pool::{codec_pool, shared_codec_pool};
-pub use settings::{CompressionPolicy, Deflate, Memory};
+pub use settings::{CompressionPolicy, Deflate, IntoDeflate, Memory};
 
 pub(crate) use deflater::{Deflater, deflate_once};
 

@@ -125,6 +125,37 @@ impl Deflate {
     }
 }
 
+/// A value that [`Config::deflate`](crate::Config::deflate) takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how to compress",
+    note = "pass `true` or `Deflate::new()`, which need the feature `zlib-rs` or `deflate`"
+)]
+pub trait IntoDeflate {
+    /// Returns the settings of compression, or `None` for no compression.
+    fn into_deflate(self) -> Option<Deflate>;
+}
+
+impl IntoDeflate for Deflate {
+    fn into_deflate(self) -> Option<Deflate> {
+        Some(self)
+    }
+}
+
+impl IntoDeflate for Option<Deflate> {
+    fn into_deflate(self) -> Option<Deflate> {
+        self
+    }
+}
+
+/// `true` stands for the default settings.
+#[cfg(feature = "_deflate")]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "deflate", feature = "zlib-rs"))))]
+impl IntoDeflate for bool {
+    fn into_deflate(self) -> Option<Deflate> {
+        self.then(Deflate::new)
+    }
+}
+
 macro_rules! setters {
     ($($name:ident: $type:ty),* $(,)?) => {$(
         #[doc = concat!("Sets [`", stringify!($name), "`](Deflate#structfield.", stringify!($name), ").")]

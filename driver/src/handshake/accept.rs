@@ -46,11 +46,11 @@ struct Inner<I, C> {
 pub async fn read_upgrade<I: Io, C: Clock>(
     io: I,
     clock: C,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
 ) -> Result<PendingUpgrade<I, C>, AcceptError> {
     // Boxed, like everything that only the handshake needs: a task's future is as large as its
     // largest state, for its whole life.
-    Box::pin(read_upgrade_inline(io, clock, config)).await
+    Box::pin(read_upgrade_inline(io, clock, config.into())).await
 }
 
 async fn read_upgrade_inline<I: Io, C: Clock>(
@@ -91,9 +91,10 @@ async fn read_upgrade_inline<I: Io, C: Clock>(
 pub async fn accept_with<I: Io, C: Clock>(
     io: I,
     clock: C,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
     decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
 ) -> Result<WebSocket<I, C>, AcceptError> {
+    let config = config.into();
     Box::pin(async {
         let pending = read_upgrade_inline(io, clock, config).await?;
         match decide(pending.upgrade()).await {

@@ -1,5 +1,6 @@
 //! The client's opening handshake over a transport.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::{fmt, io};
 
@@ -29,7 +30,7 @@ pub async fn client<I: Io, C: Clock>(
     io: I,
     clock: C,
     request: ClientRequest,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
     client_with(io, clock, request, config, Entropy::random()).await
 }
@@ -51,11 +52,11 @@ pub async fn client_with<I: Io, C: Clock>(
     io: I,
     clock: C,
     request: ClientRequest,
-    config: Arc<Config>,
+    config: impl Into<Arc<Config>>,
     entropy: Entropy,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
     // Boxed, because a task's future is as large as its largest state, for its whole life.
-    Box::pin(client_inline(io, clock, request, config, entropy)).await
+    Box::pin(client_inline(io, clock, request, config.into(), entropy)).await
 }
 
 async fn client_inline<I: Io, C: Clock>(
@@ -134,6 +135,13 @@ impl std::error::Error for ConnectError {
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
         ConnectError::Io(error)
+    }
+}
+
+/// For the conversion of a [`Url`](sockeye_core::handshake::client::Url), which cannot fail.
+impl From<Infallible> for ConnectError {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -1,17 +1,44 @@
-//! The log events of a server, emitted with the feature `tracing`.
+//! The log events of a server, emitted with the feature `tracing`, and the report of a failure
+//! without it.
 #![cfg_attr(
     not(feature = "tracing"),
-    expect(unused_variables, reason = "without the feature, nothing is logged")
+    expect(unused_variables, reason = "without the feature, only failures are reported")
 )]
 
 use std::error::Error;
+use std::io::{self, Write};
 
 use crate::runtime::address::Address;
 use crate::server::registry::info::ConnectionId;
 
-pub(crate) fn failed(id: ConnectionId, peer: &Address, failure: &dyn Error) {
+/// Reports the failure of a handler: as an event of `tracing`, or on the standard error if the
+/// program has no subscriber. Otherwise the first mistake of an application would be invisible.
+///
+/// The panic hook has already reported a panic.
+pub(crate) fn failed(id: ConnectionId, peer: &Address, failure: &dyn Error, is_panic: bool) {
     #[cfg(feature = "tracing")]
-    tracing::error!(connection = %id, %peer, failure = %Chain(failure), "a handler has failed");
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!(connection = %id, %peer, failure = %Chain(failure), "a handler has failed");
+        return;
+    }
+    if !is_panic {
+        let text = escape_control(&Chain(failure).to_string());
+        // Nothing can report that the standard error is closed.
+        let _ = writeln!(io::stderr(), "sockeye: a handler has failed: {text} (connection {id} from {peer})");
+    }
+}
+
+/// Escapes control characters: the text may contain input of the peer, which must not control the
+/// terminal or begin a line.
+fn escape_control(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
+        if c.is_control() {
+            escaped.extend(c.escape_default())
+        } else {
+            escaped.push(c)
+        }
+        escaped
+    })
 }
 
 pub(crate) fn full(peer: &Address) {
@@ -20,10 +47,8 @@ pub(crate) fn full(peer: &Address) {
 }
 
 /// An error with its causes.
-#[cfg(feature = "tracing")]
 struct Chain<'e>(&'e dyn Error);
 
-#[cfg(feature = "tracing")]
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
@@ -33,5 +58,15 @@ impl std::fmt::Display for Chain<'_> {
             source = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_of_the_peer_controls_neither_the_terminal_nor_the_lines() {
+        assert_eq!(escape_control("no \u{1b}[2Jroom\r\n\"ü\""), r#"no \u{1b}[2Jroom\r\n"ü""#);
     }
 }

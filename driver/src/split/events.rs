@@ -47,7 +47,7 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
     ///
     /// Returns an error, and queues nothing, if the code or reason cannot be sent, or
     /// [`SendError::Closed`] if there is no Close to answer.
-    pub fn answer_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+    pub fn answer_close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), SendError> {
         let mut link = lock(&self.shared.link);
         if !link.sender.owes_answer() {
             return Err(SendError::Closed);

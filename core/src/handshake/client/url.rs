@@ -107,6 +107,28 @@ impl FromStr for Url {
     }
 }
 
+impl TryFrom<&str> for Url {
+    type Error = UrlError;
+
+    fn try_from(text: &str) -> Result<Self, UrlError> {
+        Url::parse(text)
+    }
+}
+
+impl TryFrom<&String> for Url {
+    type Error = UrlError;
+
+    fn try_from(text: &String) -> Result<Self, UrlError> {
+        Url::parse(text)
+    }
+}
+
+impl From<&Url> for Url {
+    fn from(url: &Url) -> Self {
+        url.clone()
+    }
+}
+
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.secure { "wss" } else { "ws" };

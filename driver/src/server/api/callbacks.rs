@@ -13,7 +13,6 @@ use crate::server::api::client::Client;
 use crate::server::api::handler::{BoxError, Decision, Failure, Handler, HandlerResult, Inbound, Refused};
 use crate::server::api::http_request::HttpRequest;
 use crate::server::api::outcome::Outcome;
-use crate::server::log;
 
 /// A [`Handler`] that is built from closures, beginning with the required one.
 ///
@@ -261,7 +260,7 @@ impl Handler for Callbacks {
     fn failed(&self, client: &Client, failure: &Failure) {
         match &self.failed {
             Some(f) => f(client, failure),
-            None => log::failed(client.id(), &client.peer(), failure),
+            None => failure.report(client),
         }
     }
 }

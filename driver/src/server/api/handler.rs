@@ -68,6 +68,11 @@ pub type HandlerResult = Result<(), BoxError>;
 /// A method that waits is dropped when its connection is [aborted](Client::abort), and when the
 /// grace of a shutdown ends. Otherwise every method runs to its end, even if the peer disappears:
 /// wait for [`Client::closed`] to end it earlier.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler of this server",
+    note = "implement `Handler` for it, with `async fn message`, or use `Callbacks::on_message(…)`",
+    note = "`Port::shared` takes a handler in an `Arc`; handlers of plain functions are for servers of sockeye-std"
+)]
 pub trait Handler: Send + Sync + 'static {
     /// Called when a client has connected, before anything is read.
     ///
@@ -225,10 +230,10 @@ pub trait Handler: Send + Sync + 'static {
         ready(Ok(None))
     }
 
-    /// Called when another method has failed. By default the failure is logged, with the feature
-    /// `tracing`.
+    /// Called when another method has failed. By default the failure is logged with `tracing` (the
+    /// feature of that name), or written to the standard error if the program has no subscriber.
     fn failed(&self, client: &Client, failure: &Failure) {
-        log::failed(client.id(), &client.peer(), failure);
+        failure.report(client);
     }
 }
 
@@ -300,6 +305,13 @@ pub enum Failure {
     Error(BoxError),
     /// The method panicked, with this message if it had one.
     Panic(Option<String>),
+}
+
+impl Failure {
+    /// Reports the failure as [`Handler::failed`] does by default.
+    pub(crate) fn report(&self, client: &Client) {
+        log::failed(client.id(), &client.peer(), self, matches!(self, Failure::Panic(_)));
+    }
 }
 
 impl fmt::Display for Failure {

@@ -7,6 +7,7 @@ use sockeye_core::Config;
 use sockeye_core::handshake::server::Policy;
 use sockeye_core::proxy::TrustedProxies;
 
+#[cfg(doc)]
 use crate::server::api::handler::Handler;
 use crate::server::registry::settings::{Forward, Settings, SlowReader};
 
@@ -19,8 +20,8 @@ pub struct Port<H> {
     pub(crate) settings: Settings,
 }
 
-impl<H: Handler> Port<H> {
-    /// Creates a port with this handler and the default options.
+impl<H> Port<H> {
+    /// Creates a port with this [`Handler`] and the default options.
     pub fn new(handler: H) -> Self {
         Self::shared(Arc::new(handler))
     }
@@ -28,7 +29,7 @@ impl<H: Handler> Port<H> {
     /// Creates a port with a handler that it shares with other ports.
     pub fn shared(handler: Arc<H>) -> Self {
         let settings = Settings {
-            low_water_mark: 0,
+            low_water_mark: None,
             config: Arc::default(),
             policy: Policy::new(),
             slow_reader: SlowReader::Error,
@@ -41,16 +42,14 @@ impl<H: Handler> Port<H> {
             inbox_bytes: 64 << 10,
             inbox_messages: 128,
         };
-        // This sets the low-water mark, too.
-        Port { handler, settings }.config(Config::new())
+        Port { handler, settings }
     }
 
     /// Sets the limits, deadlines and compression of the connections; by default those of
-    /// [`Config`]. This also sets the low-water mark to a quarter of the high-water mark.
+    /// [`Config`].
     #[must_use]
-    pub fn config(mut self, config: Config) -> Self {
-        self.settings.low_water_mark = config.high_water_mark / 4;
-        self.settings.config = Arc::new(config);
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.settings.config = config.into();
         self
     }
 
@@ -62,13 +61,13 @@ impl<H: Handler> Port<H> {
         self
     }
 
-    /// Sets the low-water mark, in bytes (16 KiB; [`config`](Port::config) changes it).
+    /// Sets the low-water mark, in bytes (a quarter of the high-water mark).
     ///
     /// [`Handler::drained`] is called when a queue that had reached [`Config::high_water_mark`] has
     /// fallen to this length.
     #[must_use]
     pub fn low_water_mark(mut self, bytes: usize) -> Self {
-        self.settings.low_water_mark = bytes;
+        self.settings.low_water_mark = Some(bytes);
         self
     }
 

@@ -12,7 +12,8 @@ use sockeye_core::{CloseCode, Config};
 pub(crate) struct Settings {
     pub(crate) config: Arc<Config>,
     pub(crate) policy: Policy,
-    pub(crate) low_water_mark: usize,
+    /// `None` stands for a quarter of the high-water mark.
+    pub(crate) low_water_mark: Option<usize>,
     pub(crate) slow_reader: SlowReader,
     pub(crate) max_body_size: u64,
     pub(crate) keep_alive_timeout: Duration,
@@ -36,6 +37,10 @@ pub(crate) struct Forward {
 }
 
 impl Settings {
+    pub(crate) fn low_water_mark(&self) -> usize {
+        self.low_water_mark.unwrap_or(self.config.high_water_mark / 4)
+    }
+
     /// Applies the settings that follow from others: a handler that receives pings answers them, and
     /// one that receives a Close may choose its answer.
     pub(crate) fn with_implied(mut self) -> Self {

@@ -11,7 +11,6 @@ use crate::server::api::callbacks::OnFailed;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
 use crate::server::api::outcome::Outcome;
-use crate::server::log;
 
 pub use crate::server::api::callbacks::HttpExchange;
 
@@ -176,7 +175,7 @@ impl Handler for Callbacks {
     fn failed(&self, client: &Client, failure: &Failure) {
         match &self.failed {
             Some(f) => f(client, failure),
-            None => log::failed(client.id(), &client.peer(), failure),
+            None => failure.report(client),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod callbacks;
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use sockeye_core::handshake::server::{Accept, Upgrade};
 use sockeye_core::http::{Request, Response};
@@ -17,7 +18,6 @@ use crate::server::api::client::Client;
 use crate::server::api::handler::{self, BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
 use crate::server::api::http_request::{self, HttpBodyError};
 use crate::server::api::port::Port;
-use crate::server::log;
 
 pub use crate::runtime::block_on::block_on;
 pub use callbacks::{Callbacks, HttpExchange};
@@ -59,6 +59,11 @@ pub use callbacks::{Callbacks, HttpExchange};
 ///
 /// impl Handler for Nothing {}
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler of plain functions",
+    note = "implement `Handler` for it, with `fn message`, or use `Callbacks::on_message(…)`, both of this module \
+            (in sockeye-std, of `server`)"
+)]
 pub trait Handler: Send + Sync + 'static {
     /// Called when a client has connected, before anything is read.
     ///
@@ -168,17 +173,48 @@ pub trait Handler: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Called when another method has failed. By default the failure is logged, with the feature
-    /// `tracing`.
+    /// Called when another method has failed. By default the failure is logged with `tracing` (the
+    /// feature of that name), or written to the standard error if the program has no subscriber.
     fn failed(&self, client: &Client, failure: &Failure) {
-        log::failed(client.id(), &client.peer(), failure);
+        failure.report(client);
     }
 }
 
 impl<H: Handler> Port<Blocking<H>> {
-    /// Creates a port with a handler of plain functions and the default options.
+    /// Creates a port with a handler of plain functions and the default options, for any server
+    /// that gives each connection a thread.
     pub fn blocking(handler: H) -> Self {
-        Port::new(Blocking(handler))
+        Port::new(Blocking::new(handler))
+    }
+}
+
+/// A port with a handler of plain functions: [`Port::new`] and [`Port::blocking`] both create one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a port with a handler of plain functions",
+    note = "implement `blocking::Handler`, or use `blocking::Callbacks` (in sockeye-std, `server::Handler` and \
+            `server::Callbacks`)"
+)]
+pub trait BlockingPort {
+    /// The handler of plain functions.
+    type Handler: Handler;
+
+    /// Returns the port with its handler adapted.
+    fn into_blocking(self) -> Port<Blocking<Self::Handler>>;
+}
+
+impl<H: Handler> BlockingPort for Port<H> {
+    type Handler = H;
+
+    fn into_blocking(self) -> Port<Blocking<H>> {
+        Port { handler: Arc::new(Blocking(self.handler)), settings: self.settings }
+    }
+}
+
+impl<H: Handler> BlockingPort for Port<Blocking<H>> {
+    type Handler = H;
+
+    fn into_blocking(self) -> Port<Blocking<H>> {
+        self
     }
 }
 
@@ -186,8 +222,15 @@ impl<H: Handler> Port<Blocking<H>> {
 ///
 /// Use it only on a server that gives each connection a thread. On any other server, a method that
 /// blocks holds up other connections.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Blocking<H>(pub H);
+#[derive(Debug)]
+pub struct Blocking<H>(Arc<H>);
+
+impl<H> Blocking<H> {
+    /// Adapts a handler.
+    pub fn new(handler: H) -> Self {
+        Blocking(Arc::new(handler))
+    }
+}
 
 impl<H: Handler> handler::Handler for Blocking<H> {
     async fn connect(&self, client: &Client) -> Result<(), Refused> {

@@ -170,7 +170,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         if self.entry.port.config.reaches_high_water_mark(queued) {
             self.above_low_mark = true;
             self.entry.store_flag(Flag::Full, true);
-        } else if self.above_low_mark && queued <= self.entry.port.low_water_mark {
+        } else if self.above_low_mark && queued <= self.entry.port.low_water_mark() {
             self.above_low_mark = false;
             // After a Close, no message can use the room.
             self.drained = self.link.sender.state() == State::Open;
