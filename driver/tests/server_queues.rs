@@ -1,6 +1,7 @@
 //! Servers in memory: queues of bytes to be written.
 
 use sockeye_core::{Config, Opcode};
+use sockeye_driver::server::Limits;
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
@@ -16,6 +17,23 @@ fn e11_a_queue_has_drained_at_a_quarter_of_its_mark() {
         pipe.take_all();
     }
     assert_eq!(world.drained(), 1);
+}
+
+#[test]
+fn e11_a_low_water_mark_does_not_depend_on_the_order_of_the_setters() {
+    let mut world = World::limited(
+        Config::new(),
+        |port| port.low_water_mark(500).config(Config::new().high_water_mark(1000)),
+        Limits::new(),
+    );
+    let pipe = world.open_with_capacity(50);
+    let id = world.server.connections()[0];
+    world.server.push(id, payload(0, 1000)).unwrap();
+    while world.server.queued() > 0 {
+        world.executor.run_until_idle();
+        assert_eq!(world.drained(), usize::from(world.server.queued() <= 500));
+        pipe.take_all();
+    }
 }
 
 #[test]

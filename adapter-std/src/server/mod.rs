@@ -154,12 +154,12 @@ impl ServerBuilder {
     ///
     /// Returns an error if the socket cannot be registered for events.
     #[cfg(unix)]
-    pub fn listen_unix_on<H: Handler>(
+    pub fn listen_unix_on(
         self,
         socket: std::os::unix::net::UnixListener,
-        port: Port<Blocking<H>>,
+        port: impl BlockingPort,
     ) -> io::Result<Self> {
-        Ok(ServerBuilder { builder: self.builder.listen_unix_on(socket, port)? })
+        Ok(ServerBuilder { builder: self.builder.listen_unix_on(socket, port.into_blocking())? })
     }
 
     /// Returns the server, with all its ports.

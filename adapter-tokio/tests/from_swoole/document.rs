@@ -10,6 +10,9 @@ use crate::names::{NAMES, numbers};
 
 const EXAMPLES: &str = "adapter-tokio/tests/from_swoole/examples/";
 
+/// The file of the whole program of an adapter, without its folder.
+const PROGRAM: &str = "examples/room.rs";
+
 /// Swoole's examples, in the order of its manual.
 const HEADINGS: &[&str] = &[
     "A server",
@@ -51,6 +54,10 @@ const SWOOLE: &str = "\
 fn every_rust_block_equals_its_file_and_every_file_has_a_block() {
     let mut shown = BTreeSet::new();
     for block in read().blocks.iter().filter(|block| block.language == "rust") {
+        if block.source.ends_with(PROGRAM) {
+            assert_eq!(block.text, file(&block.source), "{} differs from its block", block.source);
+            continue;
+        }
         let name = block
             .source
             .strip_prefix(EXAMPLES)
@@ -61,6 +68,34 @@ fn every_rust_block_equals_its_file_and_every_file_has_a_block() {
     let files = std::fs::read_dir(root().join(EXAMPLES)).unwrap();
     let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     assert_eq!(shown, files.filter(|name| name != "mod.rs").collect());
+}
+
+#[test]
+fn the_program_of_each_adapter_has_a_manifest_with_what_it_uses() {
+    let document = read();
+    let programs = document.blocks.windows(2).filter(|pair| pair[1].source.ends_with(PROGRAM));
+    let mut adapters = Vec::new();
+    for pair in programs {
+        let [manifest, program] = pair else { unreachable!() };
+        assert_eq!((&*manifest.language, &manifest.heading), ("toml", &program.heading));
+        let adapter = program.source.strip_suffix(PROGRAM).unwrap();
+        let known = file(&format!("{adapter}Cargo.toml"));
+        let (_, dependencies) = manifest.text.split_once("[dependencies]\n").unwrap();
+        for (name, value) in dependencies.lines().map(|line| line.split_once(" = ").unwrap()) {
+            let root = format!("{}::", name.replace('-', "_"));
+            assert!(program.text.contains(&root), "the program on {adapter} does not use {name}");
+            if name.starts_with("sockeye") {
+                assert!(known.contains(&format!("name = \"{name}\"")), "{adapter} is not {name}");
+                let version = env!("CARGO_PKG_VERSION").rsplit_once('.').unwrap().0;
+                assert_eq!(value.split('"').nth(1), Some(version), "{name}");
+                for feature in value.split('"').skip(3).step_by(2) {
+                    assert!(known.contains(&format!("\n{feature} = [")), "{name} has no {feature}");
+                }
+            }
+        }
+        adapters.push(adapter.to_owned());
+    }
+    assert_eq!(adapters, ["adapter-tokio/", "adapter-smol/", "adapter-std/"]);
 }
 
 #[test]

@@ -107,6 +107,34 @@ fn h9_before_handshake_response_adds_headers_and_a_subprotocol_or_refuses() {
 }
 
 #[test]
+fn h9_an_invalid_header_is_answered_with_500_and_reported() {
+    let log = EventLog::default();
+    let failed = log.clone();
+    let handler = silent()
+        .on_before_handshake_response(|_, upgrade, accept| async move {
+            if upgrade.path() == "/number" {
+                let number: u8 =
+                    upgrade.request().query().unwrap_or_default().parse().map_err(Response::server_error)?;
+                return Ok(accept.header("X-Number", number.to_string())?);
+            }
+            Ok(accept.header("X-Split", "a\r\nb")?)
+        })
+        .on_request(|_, _| async { Ok(Response::new(200).header("X-Split", "a\r\nb")?) })
+        .on_failed(move |_, failure| failed.add(failure.to_string()));
+    let server = TestServer::handler(handler);
+    for target in ["/", "/number?x"] {
+        let mut raw = server.connect();
+        raw.write(upgrade_request(target, ""));
+        assert_eq!(raw.answer().status(), 500);
+        raw.expect_end();
+    }
+    assert_eq!(server.connect().get("/").status(), 500);
+    eventually("three failures", || log.lines().len() == 3);
+    assert_eq!(log.lines()[1], "invalid digit found in string");
+    assert_eq!(log.lines()[0], log.lines()[2]);
+}
+
+#[test]
 fn h10_a_custom_handshake_decides_and_its_pushes_follow_the_101() {
     let log = EventLog::default();
     let (opened, deferred) = (log.clone(), log.clone());
