@@ -94,7 +94,7 @@ fn e13_a_client_waits_for_the_server_to_close_tcp_but_not_for_long() {
     let url = url(listener.local_addr().unwrap());
     let connecting = thread::spawn(move || {
         let config = Config::new().close_timeout(millis(600_000));
-        let (mut ws, _) = sockeye_std::connect_with(&url, ClientRequest::new(&url), config.into()).unwrap();
+        let (mut ws, _) = sockeye_std::connect_with(&url, ClientRequest::new(&url), config).unwrap();
         assert_eq!(ws.recv().unwrap(), None);
         assert!(ws.close_info().unwrap().clean);
     });

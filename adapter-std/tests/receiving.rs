@@ -80,7 +80,7 @@ fn a_message_is_sent_and_received_in_parts() {
     let sending = thread::spawn(move || {
         let mut writer = client.begin(MessageKind::Binary);
         for i in 0..100 {
-            writer.write(&[i; 50_000]).unwrap();
+            writer.write([i; 50_000]).unwrap();
         }
         writer.finish().unwrap();
         client.send("next").unwrap();

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 
 use sockeye_core::Opcode;
-use sockeye_driver::server::{Callbacks, Limits, Port};
+use sockeye_driver::server::{BoxError, Callbacks, Limits, Port};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_testkit::sim::*;

@@ -105,13 +105,14 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Sets the limits of the whole server.
+    /// Sets the limits of the whole server, also for the ports that were added before.
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
         ServerBuilder { builder: self.builder.limits(limits) }
     }
 
-    /// Sets how the ports that are added afterwards are opened.
+    /// Sets how the ports that are added afterwards are opened: call it before
+    /// [`listen`](ServerBuilder::listen).
     #[must_use]
     pub fn listen_options(self, options: ListenOptions) -> Self {
         ServerBuilder { builder: self.builder.listen_options(options) }

@@ -108,7 +108,9 @@ impl Response {
         self.cause.as_ref()
     }
 
-    /// Adds a header. Headers with the same name are kept.
+    /// Adds a header. Headers with the same name are kept, except that a `Content-Type` replaces the
+    /// one before it, such as that of [`text`](Response::text): a response has at most one (RFC 9110
+    /// 5.3, 8.3).
     ///
     /// # Errors
     ///
@@ -118,6 +120,9 @@ impl Response {
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
         if is_framing_field(name) {
             return Err(InvalidHeader::Reserved);
+        }
+        if name.eq_ignore_ascii_case("content-type") {
+            self.headers.remove(&["content-type"]);
         }
         self.headers.push(name, value.as_ref())?;
         Ok(self)

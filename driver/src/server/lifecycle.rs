@@ -232,14 +232,15 @@ impl Drop for StopOnDrop {
 }
 
 impl<R: Runtime> ServerBuilder<R> {
-    /// Sets the limits of the whole server.
+    /// Sets the limits of the whole server, also for the ports that were added before.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.server.hub = new_hub(&self.server.runtime, limits);
         self
     }
 
-    /// Sets the options of the sockets that are opened after this call.
+    /// Sets the options of the TCP sockets that are opened after this call: call it before
+    /// [`listen`](ServerBuilder::listen).
     #[must_use]
     pub fn listen_options(mut self, options: ListenOptions) -> Self {
         self.options = options;

@@ -48,6 +48,16 @@ fn o8_connections_above_the_limit_get_503_until_one_ends() {
 }
 
 #[test]
+fn o8_limits_may_be_set_after_the_ports() {
+    let server = TestServer::start(|builder| {
+        let port = Port::new(Callbacks::on_message(|_, _| async {}));
+        builder.listen("127.0.0.1:0", port).unwrap().limits(Limits::new().max_connections(1))
+    });
+    let _inside = server.open();
+    expect_full(server.connect());
+}
+
+#[test]
 fn o8_concurrent_handshakes_are_limited_and_open_connections_do_not_count() {
     let server = start(Limits::new().max_handshakes(2));
     let _open = [server.open(), server.open(), server.open()];

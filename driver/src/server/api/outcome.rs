@@ -61,6 +61,7 @@ macro_rules! infallible {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         #[expect(private_interfaces, reason = "the trait serves only to name `!`")]
         impl<E> Outcome<$type, E> for Never {
             fn into_result(self) -> Result<$type, E> {

@@ -65,8 +65,8 @@ impl Drain {
     /// Sets the [`code`](Drain#structfield.code) and [`reason`](Drain#structfield.reason) of the
     /// Close.
     #[must_use]
-    pub fn close(mut self, code: CloseCode, reason: impl Into<Cow<'static, str>>) -> Self {
-        (self.code, self.reason) = (code, reason.into());
+    pub fn close(mut self, code: impl Into<CloseCode>, reason: impl Into<Cow<'static, str>>) -> Self {
+        (self.code, self.reason) = (code.into(), reason.into());
         self
     }
 
