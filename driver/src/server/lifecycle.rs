@@ -239,7 +239,7 @@ impl<R: Runtime> ServerBuilder<R> {
         self
     }
 
-    /// Sets the options of the TCP sockets that are opened after this call: call it before
+    /// Sets the options of the sockets that are opened after this call: call it before
     /// [`listen`](ServerBuilder::listen).
     #[must_use]
     pub fn listen_options(mut self, options: ListenOptions) -> Self {
