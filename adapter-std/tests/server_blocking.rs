@@ -255,7 +255,8 @@ impl Handler for Blocks {
             self.release.lock().unwrap().recv()?;
             self.log.add("released");
         }
-        Ok(client.push(message)?)
+        client.push(message)?;
+        Ok(())
     }
 
     fn close(&self, _: &Client, info: &CloseInfo) -> HandlerResult {
