@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::thread;
 
 use sockeye_core::handshake::server::Policy;
-use sockeye_core::session::{Session, SessionEvent};
-use sockeye_core::{CloseCode, Config, Instant, RecvBuf};
+use sockeye_core::session::{InputBuffer, Session, SessionEvent};
+use sockeye_core::{CloseCode, Config, Instant};
 
-/// Takes all events that `received` contains. Returns false after the last event of the session.
-fn take_events(session: &mut Session, received: &mut Vec<u8>, policy: &Policy) -> bool {
-    let mut input = RecvBuf::new(received);
-    while let Some(event) = session.poll_event(&mut input) {
+/// Takes all events that `input` contains. Returns false after the last event of the session.
+fn take_events(session: &mut Session, input: &mut InputBuffer, policy: &Policy) -> bool {
+    while let Some(event) = session.poll_event_from(input) {
         match event {
             SessionEvent::Upgrade(upgrade) => session.decide(upgrade, policy),
             SessionEvent::Message(message) => {
@@ -31,16 +30,13 @@ fn take_events(session: &mut Session, received: &mut Vec<u8>, policy: &Policy) -
             _ => {}
         }
     }
-    let consumed = input.consumed();
-    received.drain(..consumed);
     true
 }
 
 fn echo(mut stream: TcpStream, config: Arc<Config>) -> io::Result<()> {
     let (policy, start) = (Policy::new(), std::time::Instant::now());
-    let mut session = Session::server(config);
-    let (mut received, mut chunk) = (Vec::new(), [0; 16384]);
-    while take_events(&mut session, &mut received, &policy) {
+    let (mut session, mut input) = (Session::server(config), InputBuffer::new());
+    while take_events(&mut session, &mut input, &policy) {
         // Time.
         let now = Instant::from_epoch(start.elapsed());
         let timeout = session.poll_timeout();
@@ -51,12 +47,12 @@ fn echo(mut stream: TcpStream, config: Arc<Config>) -> io::Result<()> {
         let wait = timeout.map(|at| at.since(now));
 
         // Bytes out. Each write makes room, so the next round takes events again.
-        if let Some(transmit) = session.poll_transmit() {
+        if session.poll_transmit().is_some() {
             stream.set_write_timeout(wait)?;
-            match stream.write(transmit.first()) {
-                Ok(n) => session.transmitted(n),
-                Err(error) if is_retryable(&error) => {}
-                Err(_) => session.handle_write_error(),
+            if let Err(error) = session.write_with(|bytes| stream.write(bytes))
+                && !is_retryable(&error)
+            {
+                session.handle_write_error();
             }
             continue;
         }
@@ -66,11 +62,10 @@ fn echo(mut stream: TcpStream, config: Arc<Config>) -> io::Result<()> {
             let _ = stream.shutdown(Shutdown::Write);
         }
         stream.set_read_timeout(wait)?;
-        match stream.read(&mut chunk) {
-            Ok(0) => session.handle_eof(),
-            Ok(n) => received.extend_from_slice(&chunk[..n]),
-            Err(error) if is_retryable(&error) => {}
-            Err(_) => session.handle_eof(),
+        if let Err(error) = session.read_with(&mut input, |space| stream.read(space))
+            && !is_retryable(&error)
+        {
+            session.handle_eof();
         }
     }
     Ok(())

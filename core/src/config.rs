@@ -167,6 +167,15 @@ impl Config {
         auto_close: bool,
     }
 
+    /// Sets [`max_frame_size`](Config#structfield.max_frame_size),
+    /// [`max_message_size`](Config#structfield.max_message_size) and
+    /// [`max_send_size`](Config#structfield.max_send_size), for messages of up to `bytes` in both
+    /// directions, in one frame or in several.
+    #[must_use]
+    pub fn max_size(self, bytes: u64) -> Self {
+        self.max_frame_size(bytes).max_message_size(bytes).max_send_size(bytes)
+    }
+
     /// Returns whether a queue of this many bytes has reached
     /// [`high_water_mark`](Config#structfield.high_water_mark). A mark of 0 counts as 1: an empty
     /// queue always has room.

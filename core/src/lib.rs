@@ -23,15 +23,14 @@
 //!
 //! # The contract
 //!
-//! 1. **Bytes in.** Append received bytes to a buffer, lend the buffer with a [`RecvBuf`], and call
-//!    [`poll_event`](session::Session::poll_event) until it returns `None`. Then drop the first
-//!    [`consumed`](RecvBuf::consumed) bytes and keep the rest: the session takes a message only
-//!    while there is room for an answer, and nothing while the application decides on a handshake.
-//!    Read no more from the transport while bytes are left, so that its flow control slows the peer
-//!    down.
-//! 2. **Bytes out.** Write the bytes that [`poll_transmit`](session::Session::poll_transmit)
-//!    returns, pass the number of bytes written to [`transmitted`](session::Session::transmitted),
-//!    and poll events again: writing makes room.
+//! 1. **Bytes in.** Read into an [`InputBuffer`](session::InputBuffer) with
+//!    [`read_with`](session::Session::read_with), and call
+//!    [`poll_event_from`](session::Session::poll_event_from) until it returns `None`. The session
+//!    takes a message only while there is room for an answer, and nothing while the application
+//!    decides on a handshake. While bytes are left, `read_with` reads no more, so that the flow
+//!    control of the transport slows the peer down.
+//! 2. **Bytes out.** Write with [`write_with`](session::Session::write_with), and poll events again:
+//!    writing makes room.
 //! 3. **Time.** Call [`handle_timeout`](session::Session::handle_timeout) at the instant that
 //!    [`poll_timeout`](session::Session::poll_timeout) returns. An instant in the past means "now".
 //! 4. **The end.** When [`wants_shutdown`](session::Session::wants_shutdown) returns true, close
@@ -39,6 +38,12 @@
 //!    [`handle_eof`](session::Session::handle_eof). After [`SessionEvent::Ended`], drop both. The
 //!    peer may delay that end. [`is_finished`](session::Session::is_finished) returns true as soon
 //!    as the closing handshake is complete.
+//!
+//! Without an `InputBuffer`, lend the session a buffer with a [`RecvBuf`] and
+//! [`poll_event`](session::Session::poll_event); drop the first [`consumed`](RecvBuf::consumed) bytes
+//! and keep the rest. Without a closure, write what
+//! [`poll_transmit`](session::Session::poll_transmit) returns, and report to
+//! [`transmitted`](session::Session::transmitted) how much was written.
 //!
 //! The core keeps these promises:
 //!

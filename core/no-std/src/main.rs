@@ -9,15 +9,14 @@ extern crate alloc;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::Policy;
-use sockeye_core::session::{Session, SessionEvent};
-use sockeye_core::{Config, Instant, RecvBuf};
+use sockeye_core::session::{InputBuffer, Session, SessionEvent};
+use sockeye_core::{Config, Instant};
 
 /// The size of the heap. Compression takes some 400 KiB; a device with less memory turns it off.
 const HEAP: usize = 512 << 10;
@@ -61,14 +60,16 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 /// A stand-in for the network of a device.
 struct Wire;
 
+struct WouldBlock;
+
 impl Wire {
-    fn read<'b>(&self, buffer: &'b mut [u8]) -> &'b [u8] {
-        let n = core::hint::black_box(0).min(buffer.len());
-        &buffer[..n]
+    fn read(&self, space: &mut [u8]) -> Result<usize, WouldBlock> {
+        core::hint::black_box(space);
+        core::hint::black_box(Err(WouldBlock))
     }
 
-    fn write(&self, bytes: &[u8]) -> usize {
-        core::hint::black_box(bytes).len()
+    fn write(&self, bytes: &[u8]) -> Result<usize, WouldBlock> {
+        Ok(core::hint::black_box(bytes).len())
     }
 
     fn time(&self) -> Instant {
@@ -93,10 +94,9 @@ extern "C" fn _start() -> ! {
 
 /// Echoes until the connection has ended.
 fn drive(wire: &Wire, mut session: Session) {
-    let (policy, mut received, mut buffer) = (Policy::new(), Vec::new(), [0; 512]);
+    let (policy, mut input) = (Policy::new(), InputBuffer::with_read_size(512));
     loop {
-        let mut input = RecvBuf::new(&mut received);
-        while let Some(event) = session.poll_event(&mut input) {
+        while let Some(event) = session.poll_event_from(&mut input) {
             match event {
                 SessionEvent::Upgrade(upgrade) => session.decide(upgrade, &policy),
                 SessionEvent::Message(message) => {
@@ -107,14 +107,9 @@ fn drive(wire: &Wire, mut session: Session) {
                 _ => {}
             }
         }
-        let consumed = input.consumed();
-        received.drain(..consumed);
         session.handle_timeout(wire.time());
-        if let Some(transmit) = session.poll_transmit() {
-            let written = wire.write(transmit.first());
-            session.transmitted(written);
-        } else {
-            received.extend_from_slice(wire.read(&mut buffer));
-        }
+        // A device would sleep if neither makes progress.
+        let _ = session.write_with(|bytes| wire.write(bytes));
+        let _ = session.read_with(&mut input, |space| wire.read(space));
     }
 }

@@ -19,6 +19,7 @@
 //!
 //! The [crate's documentation](crate) has the contract of these calls, and a whole program.
 
+mod buffered;
 mod build;
 mod commands;
 mod event;
@@ -27,6 +28,7 @@ mod linger;
 mod opening;
 mod polling;
 
+pub use buffered::InputBuffer;
 pub use event::{BodyFailure, OpenError, Opened, SessionEvent};
 pub use exchange::HttpSettings;
 

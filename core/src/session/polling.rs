@@ -53,8 +53,18 @@ impl Session {
     }
 
     /// Handles the passing of time. Calling it before [`poll_timeout`](Session::poll_timeout) is
-    /// due has no effect. Poll events afterwards.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    /// due has no effect.
+    ///
+    /// Returns true if it was due: poll events, because there may be new ones.
+    pub fn handle_timeout(&mut self, now: Instant) -> bool {
+        let is_due = self.poll_timeout().is_some_and(|at| at <= now);
+        if is_due {
+            self.handle_deadline(now);
+        }
+        is_due
+    }
+
+    fn handle_deadline(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Reading(handshake) => {
                 if let Err(error) = handshake.handle_timeout(now) {

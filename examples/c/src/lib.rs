@@ -8,15 +8,15 @@ use std::slice;
 use std::sync::Arc;
 
 use sockeye_core::handshake::server::Policy;
-use sockeye_core::session::{Session, SessionEvent};
-use sockeye_core::{CloseCode, Config, Instant, Message, RecvBuf};
+use sockeye_core::session::{InputBuffer, Session, SessionEvent};
+use sockeye_core::{CloseCode, Config, Instant, Message};
 
 /// A session with its input and the message that the caller looks at.
 #[derive(Debug)]
 pub struct Handle {
     session: Session,
     policy: Policy,
-    received: Vec<u8>,
+    input: InputBuffer,
     /// The message that the caller may look at until the next event.
     message: Option<Message>,
 }
@@ -69,9 +69,8 @@ unsafe fn borrow_bytes<'a>(bytes: *const u8, len: usize) -> &'a [u8] {
 impl Handle {
     fn poll_event(&mut self) -> Event {
         self.message = None;
-        let mut input = RecvBuf::new(&mut self.received);
         let kind = loop {
-            match self.session.poll_event(&mut input) {
+            match self.session.poll_event_from(&mut self.input) {
                 None => break EventKind::None,
                 Some(SessionEvent::Upgrade(upgrade)) => self.session.decide(upgrade, &self.policy),
                 Some(SessionEvent::Open(_)) => break EventKind::Open,
@@ -87,8 +86,6 @@ impl Handle {
                 Some(_) => {}
             }
         };
-        let consumed = input.consumed();
-        self.received.drain(..consumed);
         let data = self.message.as_ref().map(Message::as_bytes).unwrap_or_default();
         Event { kind, data: data.as_ptr(), len: data.len() }
     }
@@ -98,7 +95,12 @@ impl Handle {
 #[unsafe(no_mangle)]
 pub extern "C" fn sockeye_server() -> *mut Handle {
     let session = Session::server(Arc::new(Config::new()));
-    Box::into_raw(Box::new(Handle { session, policy: Policy::new(), received: Vec::new(), message: None }))
+    Box::into_raw(Box::new(Handle {
+        session,
+        policy: Policy::new(),
+        input: InputBuffer::new(),
+        message: None,
+    }))
 }
 
 /// See the header.
@@ -124,7 +126,7 @@ pub unsafe extern "C" fn sockeye_free(handle: *mut Handle) {
 pub unsafe extern "C" fn sockeye_receive(handle: *mut Handle, bytes: *const u8, len: usize) {
     // SAFETY: the caller passes a session, and `len` bytes.
     let (handle, bytes) = unsafe { (borrow(handle), borrow_bytes(bytes, len)) };
-    handle.received.extend_from_slice(bytes);
+    handle.input.extend_from_slice(bytes);
 }
 
 /// See the header.

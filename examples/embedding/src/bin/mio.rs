@@ -4,38 +4,29 @@ use std::io::{self, ErrorKind::WouldBlock, Read, Write};
 use std::{net::Shutdown, sync::Arc, time::Duration};
 
 use mio::{Events, Interest, Poll, Token, net::TcpListener, net::TcpStream};
-use sockeye_core::session::{Session, SessionEvent};
-use sockeye_core::{Config, Instant, RecvBuf, deflate::Deflate, handshake::server::Policy};
+use sockeye_core::session::{InputBuffer, Session, SessionEvent};
+use sockeye_core::{Config, Instant, deflate::Deflate, handshake::server::Policy};
 
 /// Does everything that is possible without waiting. Returns false when the connection is over.
-fn pump((stream, session, received): &mut (TcpStream, Session, Vec<u8>), now: Instant) -> bool {
-    let mut chunk = [0; 16384];
+fn pump((stream, session, input): &mut (TcpStream, Session, InputBuffer)) -> io::Result<bool> {
     loop {
-        session.handle_timeout(now); // has no effect before it is due
-        let mut input = RecvBuf::new(received);
-        while let Some(event) = session.poll_event(&mut input) {
+        while let Some(event) = session.poll_event_from(input) {
             match event {
                 SessionEvent::Upgrade(upgrade) => session.decide(upgrade, &Policy::new()),
                 SessionEvent::Message(message) => {
                     let message = message.into_message();
                     let _ = session.send(message); // fails only while the connection is closing
                 }
-                SessionEvent::Ended(_) => return false,
+                SessionEvent::Ended(_) => return Ok(false),
                 _ => {}
             }
         }
-        let consumed = input.consumed();
-        received.drain(..consumed);
-        match session.poll_transmit().map(|transmit| stream.write(transmit.first())) {
-            Some(Ok(n)) => session.transmitted(n),
-            Some(Err(error)) => return error.kind() == WouldBlock,
-            None => match stream.read(&mut chunk) {
-                Ok(0) => session.handle_eof(),
-                Ok(n) => received.extend_from_slice(&chunk[..n]),
-                Err(error) => return error.kind() == WouldBlock,
-            },
-        }
         let _ = session.wants_shutdown().then(|| stream.shutdown(Shutdown::Write));
+        let progress = session.write_with(|bytes| stream.write(bytes))?
+            || session.read_with(input, |space| stream.read(space))?;
+        if !progress {
+            return Ok(true);
+        }
     }
 }
 
@@ -44,23 +35,22 @@ fn main() -> io::Result<()> {
     let mut listener = TcpListener::bind(address.parse().map_err(io::Error::other)?)?;
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(1024));
     poll.registry().register(&mut listener, Token(0), Interest::READABLE)?;
-    let limits = Config::new().max_frame_size(16 << 20).max_message_size(16 << 20).max_fragments(1 << 17);
-    let config = limits.max_send_size(16 << 20).deflate(Deflate::new()).idle_timeout(Duration::from_secs(60));
-    let config = Arc::new(config);
-    let (mut peers, mut next, start) = (HashMap::new(), Token(1), std::time::Instant::now());
+    let config = Config::new().max_size(16 << 20).max_fragments(1 << 17).deflate(Deflate::new());
+    let config = Arc::new(config.idle_timeout(Duration::from_secs(60)));
+    let (mut peers, mut next, start) = (HashMap::new(), Token(0), std::time::Instant::now());
+    let now = || Instant::from_epoch(start.elapsed());
     loop {
-        let now = Instant::from_epoch(start.elapsed());
         let timeouts = peers.values().filter_map(|(_, session, _): &(_, Session, _)| session.poll_timeout());
-        poll.poll(&mut events, timeouts.min().map(|at| at.since(now)))?;
-        let now = Instant::from_epoch(start.elapsed());
+        poll.poll(&mut events, timeouts.min().map(|at| at.since(now())))?;
         let ready: HashSet<_> = events.iter().map(|event| event.token()).collect();
         while let Ok((mut stream, _)) = listener.accept() {
-            poll.registry().register(&mut stream, next, Interest::READABLE | Interest::WRITABLE)?;
-            let session = Session::server(config.clone());
-            peers.insert(next, (stream, session, Vec::new()));
             next.0 += 1;
+            poll.registry().register(&mut stream, next, Interest::READABLE | Interest::WRITABLE)?;
+            peers.insert(next, (stream, Session::server(config.clone()), InputBuffer::new()));
         }
-        let is_due = |session: &Session| session.poll_timeout().is_some_and(|at| at <= now);
-        peers.retain(|token, peer| !(ready.contains(token) || is_due(&peer.1)) || pump(peer, now));
+        peers.retain(|token, peer| {
+            let is_due = peer.1.handle_timeout(now());
+            !(is_due || ready.contains(token)) || pump(peer).unwrap_or_else(|e| e.kind() == WouldBlock)
+        });
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::Policy;
-use sockeye_core::session::{Session, SessionEvent};
-use sockeye_core::{CloseCode, Config, Instant, RecvBuf};
+use sockeye_core::session::{InputBuffer, Session, SessionEvent};
+use sockeye_core::{CloseCode, Config, Instant};
 
 const CONNECTIONS: usize = 3000;
 const MESSAGES: u32 = 5;
@@ -28,7 +28,7 @@ impl Random {
 /// One end of a link.
 struct End {
     session: Session,
-    received: Vec<u8>,
+    input: InputBuffer,
     /// When the last byte that this end has sent arrives. A link keeps the order of its bytes.
     arrival: Instant,
     /// When the agenda calls `handle_timeout`, if it does.
@@ -81,9 +81,9 @@ impl World {
             let nonce = u128::from(world.random.below(u64::MAX)).to_ne_bytes();
             let client = Session::client(ClientRequest::new(&url), nonce, masks, config.clone());
             for session in [client, Session::server(config.clone())] {
-                let (received, arrival) = (Vec::new(), Instant::EPOCH);
+                let (input, arrival) = (InputBuffer::new(), Instant::EPOCH);
                 let end =
-                    End { session, received, arrival, timer: None, is_shut: false, echoes: 0, ended: None };
+                    End { session, input, arrival, timer: None, is_shut: false, echoes: 0, ended: None };
                 world.ends.push(end);
             }
             let breaks = world.random.below(10) == 0;
@@ -110,7 +110,7 @@ impl World {
             match entry {
                 Entry::Arrive(_) | Entry::Eof
                     if self.broken[index / 2].is_some_and(|broken| broken <= at) => {}
-                Entry::Arrive(bytes) => end.received.extend_from_slice(&bytes),
+                Entry::Arrive(bytes) => end.input.extend_from_slice(&bytes),
                 Entry::Eof => end.session.handle_eof(),
                 Entry::Timeout if end.timer != Some(at) => continue, // the deadline has moved
                 Entry::Timeout => {
@@ -129,8 +129,7 @@ impl World {
         let end = &mut self.ends[index];
         let (is_client, mut speaks) = (index.is_multiple_of(2), false);
         loop {
-            let mut input = RecvBuf::new(&mut end.received);
-            while let Some(event) = end.session.poll_event(&mut input) {
+            while let Some(event) = end.session.poll_event_from(&mut end.input) {
                 (self.now, index, std::mem::discriminant(&event)).hash(&mut self.history);
                 match event {
                     SessionEvent::Upgrade(upgrade) => end.session.decide(upgrade, &Policy::new()),
@@ -150,8 +149,6 @@ impl World {
                     _ => {}
                 }
             }
-            let consumed = input.consumed();
-            end.received.drain(..consumed);
 
             let Some(transmit) = end.session.poll_transmit() else { break };
             // Some bytes, later. Bytes of several messages arrive together, and messages in parts.
