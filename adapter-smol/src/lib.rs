@@ -97,7 +97,7 @@ pub mod server {
 
 pub use open::{
     MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
-    connect_with, read_upgrade,
+    connect_with, read_upgrade, websocket,
 };
 pub use serve::accept_tcp;
 #[cfg(feature = "smol")]

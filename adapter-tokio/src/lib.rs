@@ -99,7 +99,7 @@ pub mod server {
 pub use clock::TokioClock;
 pub use open::{
     MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
-    connect_with, read_upgrade,
+    connect_with, read_upgrade, websocket,
 };
 pub use serve::{accept_tcp, serve};
 pub use sockeye_core as protocol;

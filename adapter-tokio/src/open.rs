@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use sockeye_core::Config;
 use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
 use sockeye_core::http::Response;
+use sockeye_core::{Config, Connection};
 use sockeye_driver::{AcceptError, ConnectError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -97,6 +97,36 @@ pub async fn read_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     config: impl Into<Arc<Config>>,
 ) -> Result<PendingUpgrade<S>, AcceptError> {
     sockeye_driver::read_upgrade(TokioIo::new(stream), TokioClock::default(), config).await
+}
+
+/// Drives a WebSocket over a stream whose opening handshake another HTTP library has carried.
+///
+/// `opened` is the outcome of the handshake: [`Accepted`] of a server, or [`Established`] of a
+/// client. If the library has read bytes ahead and does not return them with the stream, use
+/// [`WebSocket::new`](sockeye_driver::WebSocket::new) instead.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use sockeye_tokio::protocol::handshake::server::Upgrade;
+/// # async fn f(upgrade: Upgrade, stream: tokio::net::TcpStream) -> Result<(), Box<dyn std::error::Error>> {
+/// use sockeye_tokio::{Accept, Config};
+///
+/// let accepted = upgrade.accept_parts(&Accept::new(), Arc::new(Config::new()))?;
+/// // Send `accepted.response` through the library.
+/// let mut ws = sockeye_tokio::websocket(stream, accepted);
+/// ws.send("hello").await?;
+/// # Ok(()) }
+/// ```
+///
+/// [`Accepted`]: sockeye_core::handshake::server::Accepted
+/// [`Established`]: sockeye_core::handshake::client::Established
+pub fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    opened: impl Into<(Connection, Option<String>)>,
+) -> WebSocket<S> {
+    let (connection, subprotocol) = opened.into();
+    let websocket = WebSocket::new(connection, &[], TokioIo::new(stream), TokioClock::default());
+    websocket.with_subprotocol(subprotocol)
 }
 
 /// Connects to a `ws://` URL with the defaults of [`Config`].

@@ -299,3 +299,64 @@ mod http_types {
         assert!(Upgrade::new(received).is_ok());
     }
 }
+
+#[cfg(feature = "http")]
+#[test]
+fn h17_a_policy_answers_a_request_that_an_http_library_has_parsed() {
+    let upgrade = || {
+        http::Request::get("/chat")
+            .header("host", "a")
+            .header("upgrade", "websocket")
+            .header("connection", "upgrade")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-protocol", "soap, chat")
+    };
+    let policy = Policy::new().subprotocol("chat").unwrap();
+    let answer = |request: http::Request<()>, protocol| {
+        let (response, accepted) = policy.answer(&request, protocol, config());
+        (response.status().as_u16(), response, accepted)
+    };
+
+    let (status, response, accepted) = answer(upgrade().body(()).unwrap(), None);
+    let accepted = accepted.unwrap();
+    assert_eq!((status, accepted.subprotocol.as_deref()), (101, Some("chat")));
+    assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    assert_eq!(accepted.connection.queued(), 0, "the library writes the response");
+    let (_, subprotocol): (sockeye_core::Connection, _) = accepted.into();
+    assert_eq!(subprotocol.as_deref(), Some("chat"));
+
+    let foreign = upgrade().header("origin", "https://b").body(()).unwrap();
+    let (status, _, refused) = answer(foreign, None);
+    assert_eq!((status, refused.unwrap_err().to_string()), (403, "the request was refused".into()));
+    let (status, response, _) = answer(upgrade().version(http::Version::HTTP_3).body(()).unwrap(), None);
+    assert_eq!((status, response.body().is_empty()), (400, false));
+    let post = upgrade().method("POST").body(()).unwrap();
+    let (status, response, _) = answer(post, None);
+    assert_eq!((status, &response.headers()["allow"]), (405, &http::HeaderValue::from_static("GET")));
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn h17_a_policy_opens_only_the_protocol_websocket_over_http2() {
+    let cases = [
+        (Some("websocket"), 200),
+        (Some("WebSocket"), 200),
+        (Some("connect-udp"), 501),
+        (Some(""), 501),
+        (None, 501),
+    ];
+    for (protocol, expected) in cases {
+        let request = http::Request::connect("https://a/chat")
+            .version(http::Version::HTTP_2)
+            .header("sec-websocket-version", "13")
+            .body(())
+            .unwrap();
+        let (response, accepted) = Policy::new().answer(&request, protocol, config());
+        assert_eq!(
+            (response.status().as_u16(), accepted.is_ok()),
+            (expected, expected == 200),
+            "{protocol:?}"
+        );
+    }
+}

@@ -62,12 +62,17 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
         Self::with_input(connection, ReadBuffer::new(unread), io, clock)
     }
 
+    /// Sets the [subprotocol](WebSocket::subprotocol) that the opening handshake has chosen.
+    #[must_use]
+    pub fn with_subprotocol(mut self, subprotocol: Option<String>) -> Self {
+        self.subprotocol = subprotocol.map(String::into_boxed_str);
+        self
+    }
+
     /// Takes over a transport whose opening handshake is complete.
     pub(crate) fn opened(opening: Opening<I, C>, subprotocol: Option<String>) -> std::io::Result<Self> {
         let (connection, io, clock, input) = opening.into_open()?;
-        let mut websocket = Self::with_input(connection, input, io, clock);
-        websocket.subprotocol = subprotocol.map(String::into_boxed_str);
-        Ok(websocket)
+        Ok(Self::with_input(connection, input, io, clock).with_subprotocol(subprotocol))
     }
 
     fn with_input(connection: Connection, input: ReadBuffer, io: I, clock: C) -> Self {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use sockeye_core::handshake::client::ClientRequest;
 use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
 use sockeye_core::http::Response;
-use sockeye_core::session::{HttpSettings, Session, SessionEvent};
-use sockeye_core::{CloseCode, Config, Data, Instant, RecvBuf};
+use sockeye_core::session::{HttpSettings, InputBuffer, Session, SessionEvent};
+use sockeye_core::{CloseCode, Config, Data, Instant};
 
 use crate::compressed::settings;
 use crate::input::{Cut, Input};
@@ -33,7 +33,7 @@ fn events(choices: u8, bytes: &[u8], cut: Cut) -> (String, String) {
     let mut end = End::new(choices);
     end.write(usize::MAX);
     for piece in cut.pieces(bytes) {
-        end.input.extend(piece);
+        end.input.extend_from_slice(&piece);
         end.poll();
         // Write everything at once, so that the room in the queue does not depend on the pieces.
         while end.write(usize::MAX) > 0 {
@@ -64,7 +64,7 @@ fn calls(choices: u8, mut input: Input<'_>) {
             break;
         }
         match input.byte() {
-            0..100 => end.input.extend(input.bytes()),
+            0..100 => end.input.extend_from_slice(input.bytes()),
             100..130 => _ = end.write(input.size()),
             130..150 => end.advance(Duration::from_millis(u64::from(input.byte()) * 20)),
             150..165 => _ = end.session.send(input.bytes()),
@@ -94,7 +94,7 @@ fn calls(choices: u8, mut input: Input<'_>) {
 
 struct End {
     session: Session,
-    input: Vec<u8>,
+    input: InputBuffer,
     log: String,
     sent: Vec<u8>,
     ended: usize,
@@ -128,7 +128,7 @@ impl End {
         let session = if choices & 32 != 0 { session.with_parts() } else { session };
         End {
             session,
-            input: Vec::new(),
+            input: InputBuffer::new(),
             log: String::new(),
             sent: Vec::new(),
             ended: 0,
@@ -142,14 +142,9 @@ impl End {
     /// Takes all events. Their number is bounded by the number of bytes, plus a few of the
     /// session's own.
     fn poll(&mut self) {
-        let max_events = 3 * self.input.len() + 8;
-        let mut input = RecvBuf::new(&mut self.input);
+        let max_events = 3 * self.input.remaining().len() + 8;
         for _ in 0..max_events {
-            let Some(event) = self.session.poll_event(&mut input) else {
-                let consumed = input.consumed();
-                self.input.drain(..consumed);
-                return;
-            };
+            let Some(event) = self.session.poll_event_from(&mut self.input) else { return };
             assert_eq!(self.ended, 0, "{event:?} after the end");
             match event {
                 SessionEvent::Upgrade(upgrade) if self.holds => self.held = Some(upgrade),

@@ -1,10 +1,11 @@
 //! The guide shows code that CI runs.
 
 const GUIDE: &str = include_str!("../../../docs/embedding.md");
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 9] = [
     include_str!("../../../core/examples/echo.rs"),
     include_str!("../../c/echo.c"),
     include_str!("../src/bin/axum.rs"),
+    include_str!("../src/bin/h2.rs"),
     include_str!("../src/bin/http2.rs"),
     include_str!("../src/bin/hyper.rs"),
     include_str!("../src/bin/mio.rs"),

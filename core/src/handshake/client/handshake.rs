@@ -54,6 +54,13 @@ pub struct Established {
     pub deflate: Option<Negotiated>,
 }
 
+/// Returns the connection and its subprotocol.
+impl From<Established> for (Connection, Option<String>) {
+    fn from(established: Established) -> Self {
+        (established.connection, established.subprotocol)
+    }
+}
+
 #[derive(Debug)]
 enum State {
     Head(HeadReader),

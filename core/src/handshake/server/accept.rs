@@ -74,6 +74,13 @@ pub struct Accepted {
     pub deflate: Option<Negotiated>,
 }
 
+/// Returns the connection and its subprotocol.
+impl From<Accepted> for (Connection, Option<String>) {
+    fn from(accepted: Accepted) -> Self {
+        (accepted.connection, accepted.subprotocol)
+    }
+}
+
 impl Upgrade {
     /// Accepts the handshake: creates a connection and queues the 101 (RFC 6455 4.2.2) before all
     /// frames.

@@ -23,6 +23,8 @@
 //! ```
 
 mod accept;
+#[cfg(feature = "http")]
+mod answer;
 mod handshake;
 mod origin;
 mod policy;

@@ -106,13 +106,15 @@ pub enum Refusal {
     Extensions,
     /// The request announces a body.
     Body,
+    /// The `:protocol` of an Extended CONNECT is not `websocket` (RFC 8441).
+    Protocol,
     /// The server's policy does not allow the origin (RFC 6455 10.2).
     Origin,
 }
 
 impl Refusal {
     /// Returns the status of the response: 405 for the method, 426 for the version, 403 for the
-    /// origin, otherwise 400.
+    /// origin, 501 for the protocol, otherwise 400.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -124,6 +126,8 @@ impl Refusal {
             // RFC 6455 4.2.2: "it MUST return an appropriate HTTP error code (e.g., 403
             // Forbidden)".
             Refusal::Origin => 403,
+            // RFC 9220 3: a request for an unknown protocol "SHOULD" get a 501.
+            Refusal::Protocol => 501,
             _ => 400,
         }
     }
@@ -168,6 +172,7 @@ impl fmt::Display for Refusal {
             Refusal::Body => {
                 "a WebSocket handshake must not have a body: remove Content-Length and Transfer-Encoding"
             }
+            Refusal::Protocol => "the :protocol of an Extended CONNECT must be websocket",
             Refusal::Origin => "pages of this origin may not connect to this server",
         })
     }
