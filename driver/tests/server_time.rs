@@ -453,12 +453,14 @@ fn m12_a_handler_at_work_finishes_and_answers_before_the_close() {
     let text = |text: &str| client_frame(Opcode::Text, text.as_bytes());
     // The second message has been received, too, when the shutdown begins.
     world.send(&busy, &[text("wait at the gate"), text("and another")].concat());
+    // This one arrives while the handler waits.
+    world.send(&busy, &text("and a third"));
     world.server.shutdown(Duration::from_secs(10));
     world.executor.run_until_idle();
     assert_eq!((received(&busy), received(&idle)), (vec![], vec![SHUTS_DOWN.to_owned()]));
     world.wait(5000);
     world.open_gate();
-    assert_eq!(received(&busy), ["wait at the gate", "and another", SHUTS_DOWN]);
+    assert_eq!(received(&busy), ["wait at the gate", "and another", "and a third", SHUTS_DOWN]);
     assert!(world.failures().is_empty());
     // A message that crosses the Close is still handled, but cannot be answered.
     world.send(&busy, &text("late"));
