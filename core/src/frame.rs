@@ -20,6 +20,13 @@ pub const MAX_CONTROL_PAYLOAD: usize = 125;
 pub(crate) const MAX_HEADER: usize = 14;
 
 /// The opcode of a frame (RFC 6455 5.2). Reserved opcodes cannot be expressed.
+///
+/// ```
+/// use sockeye_core::Opcode;
+///
+/// assert_eq!(Opcode::try_from(9), Ok(Opcode::Ping));
+/// assert!(Opcode::Ping.is_control() && Opcode::try_from(3).is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {

@@ -26,4 +26,22 @@ pub enum State {
 
 /// The source of a client's mask keys. Each call returns a fresh key, which must be unpredictable:
 /// "derived from a strong source of entropy" (RFC 6455 5.3).
+///
+/// ```
+/// use sockeye_core::{Config, Connection, MaskKeys};
+///
+/// /// A stand-in for the secure generator of the platform.
+/// fn fill_random(bytes: &mut [u8]) {
+///     // ...
+/// #   bytes.fill(7);
+/// }
+///
+/// let masks: MaskKeys = Box::new(|| {
+///     let mut key = [0; 4];
+///     fill_random(&mut key);
+///     key
+/// });
+/// let connection = Connection::client(Config::new().into(), masks);
+/// # let _ = connection;
+/// ```
 pub type MaskKeys = Box<dyn FnMut() -> [u8; 4] + Send + Sync>;

@@ -53,6 +53,47 @@ pub struct Decompressor {
 /// pool, each message creates a new codec.
 ///
 /// Codecs are not cleared when they are returned, but before their next use.
+///
+/// A pool of one codec of each kind, for the connections of a device without the feature `std`:
+///
+/// ```
+/// use std::sync::{Arc, Mutex, PoisonError};
+///
+/// use sockeye_core::deflate::{CodecPool, Compressor, CompressorSettings, Decompressor};
+/// use sockeye_core::{Config, session::Session};
+///
+/// #[derive(Debug, Default)]
+/// struct One {
+///     compressor: Mutex<Option<Compressor>>,
+///     decompressor: Mutex<Option<Decompressor>>,
+/// }
+///
+/// fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+///     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+/// }
+///
+/// fn give<T>(slot: &Mutex<Option<T>>, codec: T) {
+///     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(codec);
+/// }
+///
+/// impl CodecPool for One {
+///     fn take_compressor(&self, settings: &CompressorSettings) -> Option<Compressor> {
+///         take(&self.compressor).filter(|compressor| compressor.settings() == settings)
+///     }
+///     fn give_compressor(&self, compressor: Compressor) {
+///         give(&self.compressor, compressor);
+///     }
+///     fn take_decompressor(&self) -> Option<Decompressor> {
+///         take(&self.decompressor)
+///     }
+///     fn give_decompressor(&self, decompressor: Decompressor) {
+///         give(&self.decompressor, decompressor);
+///     }
+/// }
+///
+/// let session = Session::server(Arc::new(Config::new())).with_codec_pool(Arc::new(One::default()));
+/// # let _ = session;
+/// ```
 pub trait CodecPool: Send + Sync + fmt::Debug {
     /// Takes a compressor with these settings from the pool, if it has one.
     fn take_compressor(&self, settings: &CompressorSettings) -> Option<Compressor>;

@@ -28,6 +28,27 @@ const MAX_INTERIM: u8 = 8;
 /// [`handle_timeout`](ClientHandshake::handle_timeout) and
 /// [`handle_eof`](ClientHandshake::handle_eof). It ends with a connection or one error. It does not
 /// follow redirects, because the request may carry credentials that another host must not see.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use sockeye_core::handshake::client::ClientRequest;
+/// use sockeye_core::{Config, RecvBuf};
+///
+/// let request = ClientRequest::new(&"ws://example.com/chat".parse()?);
+/// // Both must come from a secure random generator.
+/// let (nonce, masks) = (*b"the sample nonce", Box::new(|| [1, 2, 3, 4]));
+/// let mut handshake = request.start(nonce, masks, Arc::new(Config::new()));
+/// let written = handshake.poll_transmit().map_or(0, <[u8]>::len);
+/// handshake.transmitted(written);
+///
+/// let mut received = *b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+///     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+/// let established = handshake.poll_response(&mut RecvBuf::new(&mut received))?;
+/// let connection = established.expect("a whole head").connection;
+/// # let _ = connection;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ClientHandshake {
     request: Vec<u8>,
     sent: usize,

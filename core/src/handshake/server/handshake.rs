@@ -17,6 +17,20 @@ use crate::{Config, Instant, RecvBuf};
 /// request on the same transport, after a plain HTTP response, needs a new `ServerHandshake`.
 ///
 /// [`Config::handshake_timeout`] limits the whole handshake; bytes that arrive do not extend it.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use sockeye_core::handshake::server::ServerHandshake;
+/// use sockeye_core::{Config, RecvBuf};
+///
+/// let mut handshake = ServerHandshake::new(Arc::new(Config::new()));
+/// let mut received = *b"GET /chat HTTP/1.1\r\nHost: a\r\n\r\nmore";
+/// let mut input = RecvBuf::new(&mut received);
+/// let request = handshake.poll_request(&mut input)?.expect("a whole head");
+/// assert_eq!((request.path(), input.remaining()), ("/chat", &b"more"[..]));
+/// # Ok::<(), sockeye_core::handshake::server::ServerHandshakeError>(())
+/// ```
 #[derive(Debug)]
 pub struct ServerHandshake {
     config: Arc<Config>,

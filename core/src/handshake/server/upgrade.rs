@@ -11,6 +11,28 @@ use crate::http::{Headers, Request, Version, is_token};
 ///
 /// Answer it with [`accept`](Upgrade::accept), with [`reject`](Upgrade::reject), or call
 /// [`into_request`](Upgrade::into_request) and send any other response.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use sockeye_core::Config;
+/// use sockeye_core::handshake::server::{Accept, Upgrade};
+/// use sockeye_core::http::{Request, Version};
+///
+/// let fields = [
+///     ("host", "example.com"),
+///     ("upgrade", "websocket"),
+///     ("connection", "upgrade"),
+///     ("sec-websocket-version", "13"),
+///     ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+/// ];
+/// let request = Request::from_parts("GET", "/chat", Version::Http11, fields)?;
+/// let upgrade = Upgrade::new(request)?;
+/// assert_eq!((upgrade.path(), upgrade.host(), upgrade.origin()), ("/chat", "example.com", None));
+/// let accepted = upgrade.accept(&Accept::new(), Arc::new(Config::new()))?;
+/// assert_eq!(accepted.response.status(), 101);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Upgrade {
     request: Request,
