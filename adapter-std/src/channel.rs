@@ -98,6 +98,8 @@ where
     }
 
     fn start_send(&mut self, payload: Payload<'_>) -> Result<(), SendError> {
+        // The receiving half may have taken the room since `poll_ready`.
+        self.shared.make_room();
         self.queue_now(|sender| sender.send(payload))
     }
 

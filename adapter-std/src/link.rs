@@ -125,6 +125,15 @@ impl<S: Stream> OwnedLink<S> {
         if self.sender.is_writable() { Ok(()) } else { self.flush() }
     }
 
+    /// Makes room for a message, if the queue has none and the stream takes something within a
+    /// [`WRITE_TURN`]. A stream without timeouts could wait longer, so nothing is written to it.
+    pub(crate) fn make_room(&mut self) {
+        if self.transport.has_timeouts && !self.sender.is_writable() {
+            // An error closes the connection, which the next message reports.
+            let _ = self.write();
+        }
+    }
+
     /// Waits for room in the queue, queues with `queue`, and writes.
     pub(crate) fn send_with(
         &mut self,

@@ -160,6 +160,15 @@ where
         outcome
     }
 
+    /// Makes room for a message, like [`OwnedLink::make_room`]. If the other thread is writing, it
+    /// makes room, and this does not wait for it.
+    pub(crate) fn make_room(&self) {
+        if self.has_timeouts && !self.with(|sender| sender.is_writable()) {
+            // An error closes the connection, which the next message reports.
+            let _ = self.write(false);
+        }
+    }
+
     /// Writes the queue. The thread that holds the write lock also writes what the other thread
     /// queues meanwhile. If the other thread holds it, this waits for the lock or returns
     /// [`WriteOutcome::OtherThread`].

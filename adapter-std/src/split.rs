@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sockeye_core::{
     Assembled, CloseCode, CloseFrame, CloseInfo, Instant, Message, MessageRef, OutgoingFrame, Payload,
-    Prepared, SendError, Sender, State,
+    Prepared, SendError, Sender, State, TrySendError,
 };
 use sockeye_driver::{Error, Part};
 
@@ -220,6 +220,17 @@ where
     pub fn feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         let payload = payload.into();
         self.queue(|sender| sender.send(payload))
+    }
+
+    /// Queues a message, or returns it if the queue is full, like [`WebSocket::try_feed`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the payload if the queue is full or the message cannot be sent.
+    pub fn try_feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), TrySendError<'p>> {
+        self.shared.serve_abandoned(false);
+        self.shared.make_room();
+        self.shared.with(|sender| sender.try_send(payload))
     }
 
     /// Queues a [`Prepared`] message, like [`WebSocket::feed_prepared`].

@@ -8,7 +8,7 @@ use sockeye_core::deflate::Negotiated;
 use sockeye_core::deflate::shared_codec_pool;
 use sockeye_core::{
     CloseCode, CloseFrame, CloseInfo, Config, Connection, Message, MessageKind, MessageRef, OutgoingFrame,
-    Payload, Prepared, SendError, Sender, State,
+    Payload, Prepared, SendError, Sender, State, TrySendError,
 };
 use sockeye_driver::{Error, Part};
 
@@ -184,6 +184,33 @@ impl<S: Stream> WebSocket<S> {
     pub fn feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         self.link.wait_writable()?;
         Ok(self.link.sender.send(payload)?)
+    }
+
+    /// Queues a message, like [`feed`](WebSocket::feed), but returns it in the error instead of
+    /// waiting for room. The next [`flush`](WebSocket::flush) or receive writes it.
+    ///
+    /// ```no_run
+    /// # use sockeye_std::SendError;
+    /// # fn f(mut ws: sockeye_std::WebSocket) -> Result<(), sockeye_std::Error> {
+    /// if let Err(refused) = ws.try_feed(String::from("the latest price")) {
+    ///     match refused.error() {
+    ///         SendError::Backpressure { queued } => println!("{queued} bytes wait for the peer"),
+    ///         error => return Err(error.into()),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// A full queue is first written, which takes about 10 ms if the peer does not read. A stream
+    /// without timeouts ([`Untimed`](crate::Untimed)) could block for longer, so a full queue is not
+    /// written to it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the payload if the queue is full or the message cannot be sent.
+    pub fn try_feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), TrySendError<'p>> {
+        self.link.make_room();
+        self.link.sender.try_send(payload)
     }
 
     /// Queues a [`Prepared`] message, like [`feed`](WebSocket::feed).

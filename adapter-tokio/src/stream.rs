@@ -1,7 +1,8 @@
 //! Byte streams of tokio.
 
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use sockeye_driver::Io;
@@ -35,6 +36,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io for TokioIo<S> {
             [slice] => stream.poll_write(cx, slice),
             slices => stream.poll_write_vectored(cx, slices),
         }
+    }
+
+    fn poll_write_now(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        // Otherwise a task that has used up its budget gets `Pending`, however much room the socket
+        // has.
+        let write = poll_fn(|cx| self.poll_write(cx, slices));
+        pin!(tokio::task::unconstrained(write)).poll(cx)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -216,6 +216,7 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
     /// Returns an error with the payload if the queue is full or the message cannot be sent.
     pub fn try_feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), TrySendError<'p>> {
         let mut link = lock(&self.shared.link);
+        link.make_room();
         let queued = link.sender_with_buffer().try_send(payload);
         link.after_queue();
         queued
@@ -359,6 +360,8 @@ impl<I: Io, C: Clock> SendHalf<I, C> {
 
     pub(crate) fn queue_message(&mut self, payload: Payload<'_>) -> Result<(), SendError> {
         let mut link = lock(&self.shared.link);
+        // The receiving half may have taken the room since `poll_ready`.
+        link.make_room();
         let queued = link.sender_with_buffer().send(payload);
         link.after_queue();
         queued

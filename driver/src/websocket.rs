@@ -186,7 +186,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// queued nothing.
     pub async fn feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), Error> {
         poll_fn(|cx| self.poll_ready(cx)).await?;
-        Ok(self.queue_message(payload.into())?)
+        Ok(self.link.sender_with_buffer().send(payload)?)
     }
 
     /// Queues a [prepared](Prepared) message, like [`feed`](WebSocket::feed).

@@ -168,12 +168,12 @@ impl<I: Io, C: Clock> Link<I, C> {
             return Poll::Ready(self.write_side.result());
         }
         let result = match &self.wakers {
-            None => self.write_side.poll_write(&mut self.io, cx, &mut self.sender),
+            None => self.write_side.poll_write(&mut self.io, cx, &mut self.sender, I::poll_write),
             Some(wakers) => {
                 wakers.set(half, cx.waker());
                 let both = Waker::from(wakers.clone());
                 let cx = &mut Context::from_waker(&both);
-                self.write_side.poll_write(&mut self.io, cx, &mut self.sender)
+                self.write_side.poll_write(&mut self.io, cx, &mut self.sender, I::poll_write)
             }
         };
         if result.is_ready() {
@@ -190,6 +190,35 @@ impl<I: Io, C: Clock> Link<I, C> {
             Half::Recv => {}
         }
         result
+    }
+
+    /// Writes and flushes what the transport takes at once, for a caller that does not wait.
+    ///
+    /// If that is not all, the transport wakes `waker` once it takes more, or both halves if two
+    /// tasks share the link.
+    pub(crate) fn write_now(&mut self, waker: &Waker) -> Poll<io::Result<()>> {
+        if self.sender.queued() == 0 && self.write_side.is_idle() {
+            return Poll::Ready(self.write_side.result());
+        }
+        let both = self.wakers.clone().map(Waker::from);
+        let cx = &mut Context::from_waker(both.as_ref().unwrap_or(waker));
+        let result = self.write_side.poll_write(&mut self.io, cx, &mut self.sender, I::poll_write_now);
+        if result.is_ready() {
+            self.release_buffer();
+        }
+        result
+    }
+
+    /// Makes room for a message, if the queue has none and the transport takes something at once.
+    ///
+    /// So a burst is not taken for a slow peer: a message is refused only if the transport takes no
+    /// more.
+    #[inline]
+    pub(crate) fn make_room(&mut self) {
+        if !self.sender.is_writable() && self.sender.state() == State::Open {
+            // An error closes the connection, which the next message reports.
+            let _ = self.write_now(Waker::noop());
+        }
     }
 
     /// Waits until the queue is drained as far as `to` says.

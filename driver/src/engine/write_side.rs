@@ -22,16 +22,18 @@ pub(crate) struct WriteSide {
 }
 
 impl WriteSide {
-    /// Writes everything that `sender` has queued, and flushes the transport.
+    /// Writes everything that `sender` has queued with `write`, and flushes the transport.
     ///
-    /// After an error nothing more is written, and the queue is emptied.
+    /// `write` is [`Io::poll_write`] or [`Io::poll_write_now`]. After an error nothing more is
+    /// written, and the queue is emptied.
     pub(crate) fn poll_write<I: Io>(
         &mut self,
         io: &mut I,
         cx: &mut Context<'_>,
         sender: &mut Sender,
+        write: impl Fn(&mut I, &mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<()>> {
-        let result = self.poll_write_and_flush(io, cx, sender);
+        let result = self.poll_write_and_flush(io, cx, sender, write);
         if let Poll::Ready(result) = &result {
             self.needs_flush = false;
             if let Err(error) = result {
@@ -47,6 +49,7 @@ impl WriteSide {
         io: &mut I,
         cx: &mut Context<'_>,
         sender: &mut Sender,
+        write: impl Fn(&mut I, &mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<()>> {
         while let Some(transmit) = sender.poll_transmit() {
             let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
@@ -55,7 +58,7 @@ impl WriteSide {
                 *slot = IoSlice::new(slice);
                 count += 1;
             }
-            match io.poll_write(cx, &slices[..count]) {
+            match write(io, cx, &slices[..count]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => {
                     self.needs_flush = true;

@@ -140,6 +140,21 @@ pub trait Io {
     /// Returns an error if the transport broke.
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
+    /// Writes like [`poll_write`](Io::poll_write), for a push that finds the queue full: before the
+    /// push is refused, the transport takes what it can.
+    ///
+    /// A runtime may limit what a task does before it yields, as tokio does. That limit must not
+    /// apply here, because a push would take it for a slow peer. The default calls `poll_write`,
+    /// which fits every transport without such a limit. A transport around another one passes the
+    /// call on.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the transport broke.
+    fn poll_write_now(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll_write(cx, slices)
+    }
+
     /// Passes on everything that was written, for streams that buffer.
     ///
     /// Once it returns `Ready`, the written bytes reach the peer without another call. It may be

@@ -16,6 +16,10 @@ impl<I: Io + ?Sized> Io for &mut I {
         (**self).poll_write(cx, slices)
     }
 
+    fn poll_write_now(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        (**self).poll_write_now(cx, slices)
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         (**self).poll_flush(cx)
     }
@@ -32,6 +36,10 @@ impl<I: Io + ?Sized> Io for Box<I> {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         (**self).poll_write(cx, slices)
+    }
+
+    fn poll_write_now(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        (**self).poll_write_now(cx, slices)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -263,6 +263,10 @@ impl<T: Io, U: Io> Io for Socket<T, U> {
         either!(self, io => io.poll_write(cx, slices))
     }
 
+    fn poll_write_now(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        either!(self, io => io.poll_write_now(cx, slices))
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, io => io.poll_flush(cx))
     }

@@ -42,10 +42,13 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// Queues a message, like [`feed`](WebSocket::feed), but returns it in the error instead of
     /// waiting for room. The next [`flush`](WebSocket::flush) or receive writes it.
     ///
+    /// A full queue is first written as far as the transport takes it at once.
+    ///
     /// # Errors
     ///
     /// Returns an error with the payload if the queue is full or the message cannot be sent.
     pub fn try_feed<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<(), TrySendError<'p>> {
+        self.link.make_room();
         self.link.sender_with_buffer().try_send(payload)
     }
 
@@ -79,6 +82,7 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     }
 
     pub(crate) fn queue_message(&mut self, payload: Payload<'_>) -> Result<(), SendError> {
+        self.link.make_room();
         self.link.sender_with_buffer().send(payload)
     }
 

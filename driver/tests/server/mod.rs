@@ -6,6 +6,7 @@
 //! so every server sees the same ones.
 
 mod backpressure;
+mod bursts;
 mod busy;
 mod events;
 mod frames;
@@ -20,4 +21,4 @@ mod sending;
 mod shutdown;
 mod test_server;
 
-use test_server::{Echo, TestServer};
+use test_server::{Echo, TestServer, await_open};

@@ -5,11 +5,11 @@ use std::sync::mpsc;
 use sockeye_core::deflate::{CompressionPolicy, Deflate};
 use sockeye_core::{CloseCode, Config, Flags, Frame, Opcode, Payload, Prepared, SendError};
 use sockeye_driver::server::{
-    Callbacks, Client, ConnectionId, Handler, HandlerResult, Inbound, Port, PushError, ServerHandle,
+    Callbacks, Client, ConnectionId, Handler, HandlerResult, Inbound, Port, PushError,
 };
 use sockeye_testkit::{RawClient, eventually};
 
-use super::{Echo, TestServer};
+use super::{Echo, TestServer, await_open};
 
 /// Starts an echo server with one open connection.
 fn start(config: Config) -> (TestServer, RawClient, Client) {
@@ -181,11 +181,4 @@ fn e2_o5_a_message_says_whether_it_arrived_compressed() {
     frame.flags.rsv1 = true;
     raw.send(&frame);
     raw.expect_text("true Hello");
-}
-
-/// Waits until `count` connections are open.
-fn await_open(handle: &ServerHandle, count: usize) {
-    eventually("all connections to open", || {
-        handle.connections().iter().filter(|id| handle.is_established(**id)).count() == count
-    });
 }

@@ -99,3 +99,10 @@ impl Drop for TestServer {
         }
     }
 }
+
+/// Waits until `count` connections are open.
+pub(crate) fn await_open(handle: &ServerHandle, count: usize) {
+    eventually("all connections to open", || {
+        handle.connections().iter().filter(|id| handle.is_established(**id)).count() == count
+    });
+}

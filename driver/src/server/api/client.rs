@@ -77,6 +77,11 @@ impl Client {
     /// Queues a message: a string, bytes, a [`Message`](sockeye_core::Message), an
     /// [`Inbound`](crate::server::Inbound), or a [`Payload`] that says whether to compress it.
     ///
+    /// A message that finds the queue full is queued after all if the socket takes enough of the
+    /// queue at once. Otherwise the port's [`SlowReader`](crate::server::SlowReader) policy decides.
+    ///
+    /// Before the 101, messages wait for it, up to the same mark and under the same policy.
+    ///
     /// # Errors
     ///
     /// Returns a [`PushError`] if the message cannot be sent. Nothing of it was queued.
@@ -108,10 +113,13 @@ impl Client {
     /// }
     /// ```
     ///
+    /// Before the 101, it waits only if the messages that wait for the 101 have reached the mark.
+    ///
     /// # Errors
     ///
-    /// Returns an error like [`push`](Client::push), except
-    /// [`Backpressure`](PushError::Backpressure).
+    /// Returns an error like [`push`](Client::push), but no
+    /// [`Backpressure`](PushError::Backpressure), with one exception: while the handshake is being
+    /// decided, the method that decides cannot wait for the 101, which follows its decision.
     ///
     /// # Cancel safety
     ///

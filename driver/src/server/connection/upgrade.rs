@@ -1,5 +1,6 @@
 //! The opening handshake: a request becomes an open WebSocket.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::server::connection::response::server_error;
 use crate::server::connection::shared_link::SharedLink;
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::admission::Slot;
-use crate::server::registry::early_pushes::Deferred;
+use crate::server::registry::early_pushes::{Deferred, run_decision};
 use crate::server::registry::entry::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
@@ -56,10 +57,11 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
 ) -> Option<Box<Upgraded<R>>> {
     let entry = client.entry();
     entry.set_status(Status::Handshake);
-    entry.begin_handshake();
+    entry.begin_handshake(hub);
     // The application may take a long time to decide.
     opening.release();
-    let decided = decide(handler, client, &upgrade, &mut opening).await;
+    let decision = decide(handler, client, &upgrade, &mut opening);
+    let decided = run_decision(entry.id(), decision).await;
     let accepted = decided.and_then(|acceptance| {
         opening.session.accept(upgrade, &acceptance.accept).map_err(|error| {
             let response = error.response();
@@ -91,8 +93,25 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     let (sender, receiver) = connection.split();
     let shared =
         SharedLink::new(Link::new(sender, io, clock), hub.clone(), entry.clone(), runtime.own_thread());
-    let link = TaskLink::new(shared);
-    let deferred = entry.open(link.push_target(), subprotocol);
+    let mut link = TaskLink::new(shared);
+    if let Some(subprotocol) = subprotocol {
+        entry.set_subprotocol(subprotocol);
+    }
+    let target = link.push_target();
+    let deferred = poll_fn(|cx| {
+        // An abort wakes the task.
+        entry.register_task(cx.waker());
+        loop {
+            if let Some(deferred) = entry.open(&target) {
+                return Poll::Ready(deferred);
+            }
+            link.poll_write_only(cx);
+            if !link.clear_full_flag() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
     if hub.is_stopping() {
         // The shutdown may have looked for open WebSockets just before this one opened.
         entry.store_flag(Flag::Draining, true);

@@ -17,8 +17,12 @@ use sockeye_core::deflate::codec_pool;
 pub struct Broadcast {
     /// The number of connections for which the message was queued.
     pub queued: usize,
-    /// The number of connections that had no room for it: their peer reads too slowly, or
-    /// [`Limits::max_queued`](crate::server::Limits#structfield.max_queued) was reached.
+    /// The number of connections that had no room for it and lost it, as their port's
+    /// [`SlowReader::Drop`](crate::server::SlowReader::Drop) says.
+    pub dropped: usize,
+    /// The number of connections that had no room for it and refused it: their peer reads too
+    /// slowly, or [`Limits::max_queued`](crate::server::Limits#structfield.max_queued) was reached.
+    /// [`SlowReader::Close`](crate::server::SlowReader::Close) closes them.
     pub slow: usize,
     /// The number of connections that could not send it for any other reason, most likely because
     /// they were closing.
@@ -59,7 +63,8 @@ fn prepare(port: &Settings, payload: Payload<'_>) -> Prepared {
 impl Broadcast {
     fn add(&mut self, pushed: Result<Pushed, PushError>) {
         match pushed {
-            Ok(_) => self.queued += 1,
+            Ok(Pushed::Queued) => self.queued += 1,
+            Ok(Pushed::Dropped) => self.dropped += 1,
             Err(PushError::Backpressure { .. } | PushError::ServerBackpressure { .. }) => self.slow += 1,
             Err(_) => self.failed += 1,
         }

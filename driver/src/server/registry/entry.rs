@@ -1,15 +1,16 @@
 //! The entry of one connection in the registry.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use sockeye_core::{CloseFrame, Instant, Sender, State};
+use sockeye_core::{CloseFrame, Instant, State};
 
 use crate::lock::lock;
 use crate::runtime::address::Address;
 use crate::server::registry::early_pushes::{Deferred, EarlyPushes};
 use crate::server::registry::error::PushError;
+use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info, Status};
 use crate::server::registry::push_target::{Command, Flusher, PushTarget};
 use crate::server::registry::pushed::Pushed;
@@ -28,6 +29,9 @@ pub(crate) struct Entry {
     is_counted: AtomicBool,
     /// The client's address if it is not the transport's.
     proxied_peer: Mutex<Option<Box<Address>>>,
+    /// The number of messages that [`SlowReader::Drop`](crate::server::SlowReader::Drop) has
+    /// dropped.
+    dropped: AtomicU32,
     subprotocol: OnceLock<Box<str>>,
     pub(crate) port: Arc<Settings>,
     phase: Mutex<Phase>,
@@ -86,6 +90,7 @@ impl Entry {
             flags: AtomicU16::new(0),
             is_counted: AtomicBool::new(false),
             proxied_peer: Mutex::default(),
+            dropped: AtomicU32::new(0),
             subprotocol: OnceLock::new(),
             port,
             phase: Mutex::new(Phase::Http(None)),
@@ -111,7 +116,7 @@ impl Entry {
     pub(crate) fn dispatch(&self, command: Command<'_>) -> Result<Pushed, PushError> {
         let target = match &mut *lock(&self.phase) {
             Phase::Open(target) => target.clone(),
-            Phase::Handshake(_, early) => return early.keep(command),
+            Phase::Handshake(_, early) => return early.keep(command, self),
             Phase::Http(_) => return Err(PushError::NotWebSocket),
             Phase::Ended => return Err(self.ended_error()),
         };
@@ -119,29 +124,43 @@ impl Entry {
         target.push(command)
     }
 
-    /// Passes a command on like [`dispatch`](Entry::dispatch), but waits while the peer reads too
-    /// slowly.
+    /// Passes a command on like [`dispatch`](Entry::dispatch), but waits while there is no room.
     pub(crate) fn poll_dispatch(
         &self,
         cx: &mut Context<'_>,
         command: Command<'_>,
         flusher: Flusher,
-    ) -> Poll<Result<Pushed, PushError>> {
-        match self.push_target() {
-            Some(target) => target.poll_push(cx, command, flusher).map_ok(|()| Pushed::Queued),
-            None => Poll::Ready(self.dispatch(command)),
-        }
+    ) -> Poll<Result<(), PushError>> {
+        let target = match &mut *lock(&self.phase) {
+            Phase::Open(target) => target.clone(),
+            Phase::Handshake(_, early) => return early.poll_keep(cx, command, self),
+            Phase::Http(_) => return Poll::Ready(Err(PushError::NotWebSocket)),
+            Phase::Ended => return Poll::Ready(Err(self.ended_error())),
+        };
+        target.poll_push(cx, command, flusher)
     }
 
     /// Deregisters a waiter of [`poll_dispatch`](Entry::poll_dispatch) that gave up.
     pub(crate) fn deregister_waiter(&self, waker: &Waker) {
-        if let Some(target) = self.push_target() {
+        let (target, waiter) = match &mut *lock(&self.phase) {
+            Phase::Open(target) => (Some(target.clone()), None),
+            Phase::Handshake(_, early) => (None, early.deregister_waiter(waker)),
+            Phase::Http(_) | Phase::Ended => return,
+        };
+        // Without holding the lock, like a push.
+        if let Some(target) = target {
             target.deregister_waiter(waker);
         }
+        waiter.into_iter().for_each(Waker::wake);
     }
 
     fn push_target(&self) -> Option<Arc<dyn PushTarget>> {
         if let Phase::Open(target) = &*lock(&self.phase) { Some(target.clone()) } else { None }
+    }
+
+    /// Counts a message that was dropped.
+    pub(crate) fn count_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Keeps `deferred` until the 101 has been sent. Returns it if no handshake is in progress.
@@ -224,12 +243,19 @@ impl Entry {
     }
 
     pub(crate) fn info(&self, now: Instant) -> Info {
-        let (status, facts) = match &*lock(&self.phase) {
+        let mut status = Status::from_u8(self.status.load(Ordering::Acquire));
+        let mut early = 0;
+        let facts = match &*lock(&self.phase) {
             Phase::Open(target) => {
-                let open = target.state() == State::Open;
-                (Some(if open { Status::Active } else { Status::Closing }), Some(target.facts()))
+                let is_open = target.state() == State::Open;
+                status = Some(if is_open { Status::Active } else { Status::Closing });
+                Some(target.facts())
             }
-            _ => (Status::from_u8(self.status.load(Ordering::Acquire)), None),
+            Phase::Handshake(_, pushes) => {
+                early = pushes.queued();
+                None
+            }
+            Phase::Http(_) | Phase::Ended => None,
         };
         let facts = facts.as_ref();
         Info {
@@ -242,7 +268,8 @@ impl Entry {
             connected_at: self.connected_at,
             last_received: facts.and_then(|facts| facts.received_at),
             last_sent: facts.and_then(|facts| facts.sent_at),
-            queued: facts.map_or(0, |facts| facts.queued),
+            queued: facts.map_or(early, |facts| facts.queued),
+            dropped: self.dropped.load(Ordering::Relaxed),
             subprotocol: self.subprotocol.get().cloned(),
             compression: facts.and_then(|facts| facts.deflate),
             round_trip: facts.and_then(|facts| facts.round_trip),
@@ -292,8 +319,8 @@ impl Entry {
 
     /// Begins the handshake phase, because the application decides on a request: from here on,
     /// keeps pushes until the 101 is sent.
-    pub(crate) fn begin_handshake(&self) {
-        let early = Box::new(EarlyPushes::new(Sender::server(self.port.config.clone())));
+    pub(crate) fn begin_handshake(&self, hub: &Arc<Hub>) {
+        let early = Box::new(EarlyPushes::new(self, hub.clone()));
         let mut phase = lock(&self.phase);
         let waker = if let Phase::Http(waker) = &mut *phase { waker.take() } else { None };
         *phase = Phase::Handshake(waker, early);
@@ -314,18 +341,25 @@ impl Entry {
         drop(old);
     }
 
+    pub(crate) fn set_subprotocol(&self, subprotocol: String) {
+        let _ = self.subprotocol.set(subprotocol.into_boxed_str());
+    }
+
     /// Begins the open phase, because the 101 has been sent: delivers the pushes that waited for
     /// it, then lets others through. Returns the deferred functions.
-    pub(crate) fn open(&self, target: Arc<dyn PushTarget>, subprotocol: Option<String>) -> Vec<Deferred> {
-        if let Some(subprotocol) = subprotocol {
-            let _ = self.subprotocol.set(subprotocol.into_boxed_str());
-        }
-        self.set_status(Status::Active);
+    ///
+    /// Returns `None` if the target is full: call it again when there is room.
+    pub(crate) fn open(&self, target: &Arc<dyn PushTarget>) -> Option<Vec<Deferred>> {
         let mut phase = lock(&self.phase);
+        if let Phase::Handshake(_, early) = &mut *phase
+            && !self.has_flag(Flag::Aborted)
+            && !early.deliver(&**target)
+        {
+            return None;
+        }
         let old = std::mem::replace(&mut *phase, Phase::Open(target.clone()));
-        let Phase::Handshake(_, early) = old else { return Vec::new() };
-        let deferred = early.deliver(&*target);
         drop(phase);
+        self.set_status(Status::Active);
         // These flags may have been set before there was a target to pass them to.
         if self.has_flag(Flag::Protected) {
             target.set_protected(true);
@@ -333,7 +367,8 @@ impl Entry {
         if self.has_flag(Flag::Aborted) {
             target.abort();
         }
-        deferred
+        // Dropping the early pushes wakes the sends that wait for the 101.
+        if let Phase::Handshake(_, mut early) = old { Some(early.take_deferred()) } else { Some(Vec::new()) }
     }
 
     /// Drops the entry's reference to the transport, because the connection has ended.

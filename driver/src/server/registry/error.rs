@@ -26,13 +26,14 @@ pub enum PushError {
     },
     /// The peer reads too slowly:
     /// [`Config::high_water_mark`](sockeye_core::Config::high_water_mark) bytes or more wait for
-    /// it.
+    /// it, and its socket takes no more. Or so many bytes wait for the 101 to be sent.
     Backpressure {
         /// The number of bytes that wait.
         queued: usize,
     },
     /// The queues of all connections together have reached
-    /// [`Limits::max_queued`](crate::server::Limits#structfield.max_queued).
+    /// [`Limits::max_queued`](crate::server::Limits#structfield.max_queued), after the socket of
+    /// this one has taken what it takes.
     ServerBackpressure {
         /// The number of bytes that wait.
         queued: usize,
@@ -79,8 +80,8 @@ impl fmt::Display for PushError {
             PushError::Backpressure { queued } => {
                 write!(
                     f,
-                    "the peer reads too slowly and {queued} bytes wait for it; push again when the \
-                     queue has drained, or use send, which waits"
+                    "the peer reads too slowly: {queued} bytes wait for it, and its socket takes no more; \
+                     push again when the queue has drained, or use send, which waits"
                 )
             }
             PushError::ServerBackpressure { queued } => {

@@ -30,6 +30,16 @@ const QUEUE_COUNTERS: usize = 16;
 #[repr(align(64))]
 struct QueueCounter(AtomicUsize);
 
+/// How much of the budget of all queues together a push leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Budget {
+    /// At least half of it: the connection's task may write later.
+    Ample,
+    /// Less. The push is written at once, so that the rest of the budget is used up only by bytes
+    /// that no transport takes, and not by a burst to peers that read.
+    Scarce,
+}
+
 /// Reads the clock of the server's runtime.
 struct ReadClock(Box<dyn Fn() -> Instant + Send + Sync>);
 
@@ -157,15 +167,18 @@ impl Hub {
     /// Checks whether `len` more bytes may be queued.
     ///
     /// Concurrent pushes may each exceed the budget by one message.
-    pub(crate) fn check_budget(&self, len: usize) -> Result<(), PushError> {
-        if self.limits.max_queued == usize::MAX {
-            return Ok(());
+    #[inline]
+    pub(crate) fn check_budget(&self, len: usize) -> Result<Budget, PushError> {
+        let max = self.limits.max_queued;
+        if max == usize::MAX {
+            return Ok(Budget::Ample);
         }
         let queued = self.queued();
-        if queued.saturating_add(len) > self.limits.max_queued {
-            return Err(PushError::ServerBackpressure { queued });
+        match queued.saturating_add(len) {
+            sum if sum > max => Err(PushError::ServerBackpressure { queued }),
+            sum if sum > max / 2 => Ok(Budget::Scarce),
+            _ => Ok(Budget::Ample),
         }
-        Ok(())
     }
 
     // The shutdown.
@@ -289,9 +302,10 @@ mod tests {
         hub.count_queued(ConnectionId(1), 0, 60);
         hub.count_queued(ConnectionId(17), 0, 20);
         hub.count_queued(ConnectionId(2), 0, 10);
-        assert_eq!(hub.check_budget(10), Ok(()));
+        assert_eq!(hub.check_budget(10), Ok(Budget::Scarce));
         assert_eq!(hub.check_budget(11), Err(PushError::ServerBackpressure { queued: 90 }));
         hub.count_queued(ConnectionId(1), 60, 0);
-        assert_eq!((hub.queued(), hub.check_budget(70)), (30, Ok(())));
+        assert_eq!((hub.queued(), hub.check_budget(20)), (30, Ok(Budget::Ample)));
+        assert_eq!((hub.check_budget(21), hub.check_budget(70)), (Ok(Budget::Scarce), Ok(Budget::Scarce)));
     }
 }

@@ -98,6 +98,9 @@ pub struct Info {
     pub last_sent: Option<Instant>,
     /// The number of bytes that wait to be written.
     pub queued: usize,
+    /// The number of messages that [`SlowReader::Drop`](crate::server::SlowReader::Drop) has
+    /// dropped, instead of queueing them for this connection.
+    pub dropped: u32,
     /// The subprotocol that the handshake selected (RFC 6455 1.9).
     pub subprotocol: Option<Box<str>>,
     /// The compression that the handshake negotiated (RFC 7692).

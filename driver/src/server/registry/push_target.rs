@@ -74,6 +74,10 @@ pub(crate) trait PushTarget: Send + Sync {
     /// Queues a command, and writes it or wakes the task to do so.
     fn push(&self, command: Command<'_>) -> Result<Pushed, PushError>;
 
+    /// Queues a command that was accepted before the connection was open, whatever the budget of
+    /// the server is now. Only the connection's task calls this, so it wakes nothing.
+    fn deliver(&self, command: Command<'_>) -> Result<(), PushError>;
+
     /// Waits until the queue has room, then queues a command.
     fn poll_push(
         &self,

@@ -34,7 +34,7 @@ impl Future for SendFuture<'_> {
         // Cloning a payload is cheap: it clones a reference to the bytes.
         let polled = self.entry.poll_dispatch(cx, self.command.clone(), self.flusher);
         self.waker = polled.is_pending().then(|| cx.waker().clone());
-        polled
+        polled.map_ok(|()| Pushed::Queued)
     }
 }
 

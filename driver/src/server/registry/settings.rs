@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use sockeye_core::handshake::server::Policy;
 use sockeye_core::proxy::TrustedProxies;
-use sockeye_core::{CloseCode, Config};
+use sockeye_core::{CloseCode, CloseFrame, Config};
+
+use crate::server::registry::error::PushError;
 
 /// The settings of a port, which all its connections share. `Port` has a setter for each.
 #[derive(Debug, Clone)]
@@ -58,7 +60,9 @@ impl Settings {
 /// The policy for a push that finds no room.
 ///
 /// No room means that [`Config::high_water_mark`] bytes or more wait for this peer, or that
-/// [`Limits::max_queued`] bytes wait on all connections together.
+/// [`Limits::max_queued`] bytes wait on all connections together, and that the socket takes no more
+/// of them: a push that finds the queue full first writes what the socket takes. So a burst to a
+/// peer that reads is not slow, however many messages one handler pushes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SlowReader {
@@ -68,12 +72,40 @@ pub enum SlowReader {
     #[default]
     Error,
     /// The message is dropped, and the push succeeds. This suits messages that are out of date once
-    /// the queue is empty again.
+    /// the queue is empty again. [`Info::dropped`](crate::server::Info::dropped) counts the dropped
+    /// messages, and [`Broadcast::dropped`](crate::server::Broadcast::dropped) the connections that
+    /// dropped one.
     ///
     /// A push of a fragment fails instead, because a message is dropped whole or not at all.
     Drop,
     /// The push fails, and the connection is closed with this code, such as 1013 or 1008.
     Close(CloseCode),
+}
+
+/// What the policy does about a push that failed.
+#[derive(Debug)]
+pub(crate) enum Remedy {
+    /// Nothing: the push fails.
+    Fail,
+    /// Drop the message.
+    Drop,
+    /// Close the connection.
+    Close(CloseFrame<'static>),
+}
+
+impl SlowReader {
+    /// Returns what to do about a push that failed with `error`. `is_whole` says whether it is a
+    /// whole message.
+    pub(crate) fn remedy(self, error: &PushError, is_whole: bool) -> Remedy {
+        if !matches!(error, PushError::Backpressure { .. } | PushError::ServerBackpressure { .. }) {
+            return Remedy::Fail;
+        }
+        match self {
+            SlowReader::Drop if is_whole => Remedy::Drop,
+            SlowReader::Close(code) => Remedy::Close(CloseFrame::new(code, "reads too slowly")),
+            SlowReader::Error | SlowReader::Drop => Remedy::Fail,
+        }
+    }
 }
 
 /// The limits of a whole server, over all its ports. Each field has a setter of the same name.

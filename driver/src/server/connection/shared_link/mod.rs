@@ -6,7 +6,8 @@
 //!
 //! 1. `Entry::dispatch` passes it to this link if the connection is an open WebSocket.
 //! 2. `PushTarget::push` takes the lock. Once the push is queued, it writes it or wakes the task.
-//! 3. [`SharedLink::queue_with_policy`] applies the port's [`SlowReader`] policy to a full queue.
+//! 3. [`SharedLink::queue_with_policy`] makes room in a full queue, by writing what the transport
+//!    takes. If that is not enough, it applies the port's `SlowReader` policy.
 //! 4. [`SharedLink::queue_within_budget`] checks the server's budget and counts the queue.
 //! 5. `Command::queue_on` calls the core's `Sender`, which validates and encodes.
 
@@ -14,23 +15,22 @@ mod pusher_side;
 pub(crate) mod task_side;
 
 use std::sync::{Arc, MutexGuard};
-use std::task::{Context, Waker};
+use std::task::Waker;
 use std::thread::{self, ThreadId};
 
-use sockeye_core::{CloseFrame, Instant, State};
+use sockeye_core::{Instant, State};
 
 use crate::engine::buffer;
 use crate::engine::link::Link;
 use crate::engine::waker_list::WakerList;
-use crate::engine::wakers::Half;
 use crate::runtime::io::{Clock, Io};
 use crate::server::connection::inbox::Intake;
 use crate::server::registry::entry::{Entry, Flag};
 use crate::server::registry::error::PushError;
-use crate::server::registry::hub::Hub;
+use crate::server::registry::hub::{Budget, Hub};
 use crate::server::registry::push_target::Command;
 use crate::server::registry::pushed::Pushed;
-use crate::server::registry::settings::SlowReader;
+use crate::server::registry::settings::Remedy;
 
 /// A [`Link`] with the additions of a server: counted queues, pushes that wait, a task to wake.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub(crate) struct SharedLink<I, C> {
     above_low_mark: bool,
     /// The queue has fallen to its low-water mark, and the task has not seen this yet.
     drained: bool,
+    /// How often a waiting push has made room since the task's last turn.
+    rooms_made: u8,
     received_at: Option<Instant>,
     sent_at: Option<Instant>,
 }
@@ -76,14 +78,18 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
             stale_waker: false,
             above_low_mark: false,
             drained: false,
+            rooms_made: 0,
             received_at: None,
             sent_at: None,
         }
     }
 
-    /// Queues a command. If there is no room for it, applies the port's policy for slow readers.
+    /// Queues a command. If the peer reads too slowly for it, applies the port's policy for that.
     #[inline]
     fn queue_with_policy(&mut self, command: Command<'_>) -> Result<Pushed, PushError> {
+        if self.above_low_mark {
+            self.make_room();
+        }
         let is_whole = command.is_whole();
         match self.queue_within_budget(command) {
             Ok(()) => Ok(Pushed::Queued),
@@ -93,52 +99,93 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
 
     #[cold]
     fn apply_policy(&mut self, error: PushError, is_whole: bool) -> Result<Pushed, PushError> {
-        if let PushError::Backpressure { .. } | PushError::ServerBackpressure { .. } = error {
-            match self.entry.port.slow_reader {
-                SlowReader::Drop if is_whole => return Ok(Pushed::Dropped),
-                SlowReader::Close(code) => {
-                    let _ = self.link.sender.close(&CloseFrame::new(code, "reads too slowly"));
-                    self.link.after_queue();
-                    self.update_counts();
-                }
-                SlowReader::Error | SlowReader::Drop => {}
+        match self.entry.port.slow_reader.remedy(&error, is_whole) {
+            Remedy::Drop => {
+                self.entry.count_dropped();
+                return Ok(Pushed::Dropped);
             }
+            Remedy::Close(frame) => {
+                let _ = self.link.sender.close(&frame);
+                self.link.after_queue();
+                self.update_counts();
+            }
+            Remedy::Fail => {}
         }
         Err(error)
+    }
+
+    /// Writes what the transport takes at once if the queue is full, so that a burst is not taken
+    /// for a slow peer.
+    #[cold]
+    fn make_room(&mut self) {
+        if !self.has_room() {
+            self.write_now();
+        }
     }
 
     /// Queues a command if the budget of the whole server allows it, and counts the queue.
     #[inline]
     fn queue_within_budget(&mut self, command: Command<'_>) -> Result<(), PushError> {
-        let data = command.data_len();
-        if let Some(len) = data {
-            self.hub.check_budget(len)?;
-            // The thread's buffer is for data that is written soon: by the task, which is awake,
-            // or by this thread. Data that waits gets memory of its own.
-            if self.task.is_none() || self.pusher_writes() {
-                self.link.sender.lend_buffer(buffer::take_write);
-            }
+        let mut budget = Budget::Ample;
+        if let Some(len) = command.data_len() {
+            budget = self.check_budget(len)?;
+        }
+        let result = self.queue(command);
+        if budget == Budget::Scarce {
+            self.write_now();
+        }
+        result
+    }
+
+    /// Queues a command, and counts the queue.
+    #[inline]
+    fn queue(&mut self, command: Command<'_>) -> Result<(), PushError> {
+        let is_control = command.data_len().is_none();
+        // The thread's buffer is for data that is written soon: by the task, which is awake, or by
+        // this thread. Data that waits gets memory of its own.
+        if !is_control && (self.task.is_none() || self.pusher_writes()) {
+            self.link.sender.lend_buffer(buffer::take_write);
         }
         let result = command.queue_on(&mut self.link.sender);
-        if data.is_none() {
+        if is_control {
             self.link.after_queue();
         }
         self.update_counts();
         Ok(result?)
     }
 
+    /// Checks whether the budget of the whole server allows `len` more bytes. If not, writes what
+    /// the transport takes and checks again.
+    #[inline]
+    fn check_budget(&mut self, len: usize) -> Result<Budget, PushError> {
+        match self.hub.check_budget(len) {
+            Err(_) if self.counted > 0 => {
+                self.write_now();
+                self.hub.check_budget(len)
+            }
+            checked => checked,
+        }
+    }
+
     /// Returns whether the pushing thread writes directly: only if it is not the connection's own
     /// thread, which writes once for a whole batch, and the transport is not known to be blocked.
     fn pusher_writes(&self) -> bool {
-        self.thread.is_some_and(|own| own != thread::current().id())
-            && !(self.task.is_some() && self.link.is_blocked())
+        self.thread.is_some_and(|own| own != thread::current().id()) && !self.transport_wakes_task()
+    }
+
+    /// Returns whether the task waits for the transport to take more.
+    fn transport_wakes_task(&self) -> bool {
+        self.task.is_some() && self.link.is_blocked()
     }
 
     /// Writes what the transport takes at once. Returns true if everything was written and the task
     /// need not wake.
     fn write_now(&mut self) -> bool {
         let queued = self.link.sender.queued();
-        let written = self.link.poll_write(&mut Context::from_waker(Waker::noop()), Half::Recv);
+        // The transport keeps one waker: leave it that of the task, if the task waits. A task that
+        // runs polls again before it waits.
+        let waker = self.task.as_ref().unwrap_or(Waker::noop());
+        let written = self.link.write_now(waker);
         self.stale_waker |= written.is_pending();
         self.note_written(queued);
         written.is_ready() && !self.drained && self.link.sender.state() == State::Open

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use sockeye_core::{CloseFrame, State};
 
 use crate::engine::link::DrainTo;
+use crate::engine::waker_list::WakerList;
 use crate::engine::wakers::Half;
 use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
@@ -14,9 +15,21 @@ use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::{Command, Facts, Flusher, PushTarget};
 use crate::server::registry::pushed::Pushed;
 
+/// How often waiting pushes make room themselves before the connection's task must have a turn: a
+/// task that sends without end to a fast peer would otherwise keep all others from running.
+const ROOMS_IN_A_ROW: u8 = 16;
+
 impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<SharedLink<I, C>> {
     fn push(&self, command: Command<'_>) -> Result<Pushed, PushError> {
         push(lock(self), command)
+    }
+
+    fn deliver(&self, command: Command<'_>) -> Result<(), PushError> {
+        let mut shared = lock(self);
+        if shared.above_low_mark {
+            shared.make_room();
+        }
+        shared.queue(command)
     }
 
     fn poll_push(
@@ -27,13 +40,25 @@ impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<SharedLink<I, C>> {
     ) -> Poll<Result<(), PushError>> {
         let mut shared = lock(self);
         let queued = shared.link.sender.queued();
-        if flusher == Flusher::Waiter && !shared.has_room() {
-            // An error closes the connection, which the check below sees.
-            let _ = shared.link.poll_drain(cx, Half::Recv, DrainTo::Mark);
-            shared.note_written(queued);
+        // An error of these writes closes the connection, which the check after them sees.
+        match flusher {
+            _ if shared.has_room() => {}
+            Flusher::Waiter => {
+                let _ = shared.link.poll_drain(cx, Half::Recv, DrainTo::Mark);
+                shared.note_written(queued);
+            }
+            Flusher::Task if shared.transport_wakes_task() || shared.rooms_made >= ROOMS_IN_A_ROW => {}
+            Flusher::Task => {
+                shared.rooms_made += 1;
+                shared.write_now();
+            }
         }
         if !shared.has_room() {
+            let stale = std::mem::take(&mut shared.stale_waker);
+            let others = if stale { shared.waiters.take() } else { WakerList::default() };
             shared.waiters.register(cx.waker());
+            drop(shared);
+            others.wake_all();
             return Poll::Pending;
         }
         let result = shared.queue_within_budget(command);
@@ -126,12 +151,8 @@ fn push<I: Io, C: Clock>(
     let before = shared.counted;
     let writes = shared.pusher_writes();
     let deadline = if writes { shared.link.sender.poll_timeout() } else { None };
-    if writes && !shared.has_room() {
-        // The peer may have read while the connection's thread was busy.
-        shared.write_now();
-    }
     let result = shared.queue_with_policy(command);
-    let changed = result.is_ok() || shared.counted != before;
+    let changed = result == Ok(Pushed::Queued) || shared.counted != before;
     // The task must handle unwritten data, a new deadline, and the end.
     let done = changed && writes && shared.write_now() && shared.link.sender.poll_timeout() == deadline;
     let task = if changed && !done { shared.task.take() } else { None };

@@ -120,6 +120,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     #[inline]
     fn finish_turn(&mut self, queued: usize, waker: Option<&Waker>) {
         self.note_written(queued);
+        self.rooms_made = 0;
         self.task = waker.cloned();
         self.is_idle = false;
     }
@@ -128,6 +129,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
 impl<I: Io, C: Clock> SenderAccess for SharedLink<I, C> {
     fn with_sender(&mut self, f: impl FnOnce(&mut Sender)) {
         f(self.link.sender_with_buffer());
+        self.update_counts();
     }
 }
 
