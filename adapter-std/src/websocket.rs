@@ -42,6 +42,32 @@ use crate::writer::MessageWriter;
 /// A receive keeps reading while the peer does not read. A send does not read: it waits for the
 /// peer until a deadline ends the connection, or forever without a deadline. [`Config::keepalive`]
 /// sets one.
+///
+/// # Two ends that send much at the same time
+///
+/// If both ends send more than the sockets hold, about 10 MB, and neither receives meanwhile, both
+/// wait forever. To send much while the peer may do the same, either [`split`](WebSocket::split) the
+/// connection, and receive on another thread, or receive while there is no room:
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use sockeye_std::{Error, Payload, Received, SendError, WebSocket};
+///
+/// fn send_all(ws: &mut WebSocket, messages: Vec<String>) -> Result<(), Error> {
+///     for message in messages {
+///         let mut payload = Payload::from(message);
+///         while let Err(refused) = ws.try_feed(payload) {
+///             let SendError::Backpressure { .. } = refused.error() else { return Err(refused.error().into()) };
+///             payload = refused.into_payload();
+///             if let Received::Message(received) = ws.recv_timeout(Duration::from_millis(10))? {
+///                 println!("{received:?}");
+///             }
+///         }
+///     }
+///     Ok(()) // The next receive writes the rest. A flush would wait for the peer again.
+/// }
+/// ```
 #[derive(Debug)]
 pub struct WebSocket<S = TcpStream> {
     pub(crate) reader: Reader,
@@ -165,6 +191,10 @@ impl<S: Stream> WebSocket<S> {
 
     /// Sends a message: queues it and writes the queue.
     ///
+    /// It waits until the peer has read enough, and does not receive meanwhile. If the peer does the
+    /// same, both wait forever: see
+    /// [the type](WebSocket#two-ends-that-send-much-at-the-same-time) for a way out.
+    ///
     /// # Errors
     ///
     /// Returns an error if the message cannot be sent (the connection is still usable), or if the
@@ -175,7 +205,8 @@ impl<S: Stream> WebSocket<S> {
     }
 
     /// Queues a message. The next [`flush`](WebSocket::flush) or receive writes it. Waits only
-    /// while [`Config::high_water_mark`] bytes or more are queued.
+    /// while [`Config::high_water_mark`] bytes or more are queued, and does not receive meanwhile:
+    /// see [the type](WebSocket#two-ends-that-send-much-at-the-same-time).
     ///
     /// # Errors
     ///

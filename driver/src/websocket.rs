@@ -42,6 +42,38 @@ pub(crate) use poll::poll_ready;
 /// receive writes the queue before it waits. So a loop of `recv` and `feed` answers all messages of
 /// one read with one write.
 ///
+/// # Two ends that send much at the same time
+///
+/// A send does not receive. If both ends send more than the sockets hold, about 10 MB, and neither
+/// receives meanwhile, both wait forever. To send much while the peer may do the same, either
+/// [`split`](WebSocket::split) the connection, and receive in another task, or receive until there
+/// is room for the next message:
+///
+/// ```no_run
+/// use std::future::poll_fn;
+/// use std::task::Poll;
+///
+/// use sockeye_driver::{Clock, Error, Io, WebSocket};
+///
+/// async fn send_all<I: Io, C: Clock>(ws: &mut WebSocket<I, C>, messages: &[String]) -> Result<(), Error> {
+///     for message in messages {
+///         poll_fn(|cx| {
+///             loop {
+///                 match ws.poll_recv(cx)? {
+///                     Poll::Ready(Some(received)) => println!("{received:?}"),
+///                     // The connection is over, which `feed` reports.
+///                     Poll::Ready(None) => return Poll::Ready(Ok(())),
+///                     Poll::Pending => return ws.poll_ready(cx),
+///                 }
+///             }
+///         })
+///         .await?;
+///         ws.feed(message).await?;
+///     }
+///     Ok(()) // The next receive writes the rest. A flush would wait for the peer again.
+/// }
+/// ```
+///
 /// # Cancel safety
 ///
 /// All progress is kept in the connection and none in the futures, so dropping a future at any
@@ -157,6 +189,10 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
 
     /// Sends a message: queues it, then writes everything that is queued.
     ///
+    /// It waits until the peer has read enough, and does not receive meanwhile. If the peer does the
+    /// same, both wait forever: see
+    /// [the type](WebSocket#two-ends-that-send-much-at-the-same-time) for a way out.
+    ///
     /// # Errors
     ///
     /// Returns an error if the message cannot be sent (see [`Error::Send`]) or the transport broke.
@@ -173,7 +209,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// Queues a message. The next [`flush`](WebSocket::flush) or receive writes it.
     ///
     /// It waits only while [`Config::high_water_mark`](sockeye_core::Config::high_water_mark) bytes
-    /// or more are queued.
+    /// or more are queued, and does not receive meanwhile: see
+    /// [the type](WebSocket#two-ends-that-send-much-at-the-same-time).
     ///
     /// # Errors
     ///

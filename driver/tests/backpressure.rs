@@ -1,7 +1,11 @@
 //! Backpressure: a peer that does not read is not read from, and costs no memory.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
+use sockeye_core::channel::SendMessage;
 use sockeye_core::{ByteString, CloseCode, Config, Message, Opcode, SendError, State};
 use sockeye_driver::Error;
 use sockeye_testkit::frames::*;
@@ -270,25 +274,115 @@ fn after_eof_a_blocked_write_ends_at_the_close_timeout_without_spinning() {
 }
 
 #[test]
-fn try_feed_returns_the_message_while_the_queue_is_full() {
+fn m19_try_feed_returns_the_message_only_if_the_transport_takes_no_more() {
     for split in [true, false] {
         let mut executor = Executor::new();
-        let (io, _peer) = pipe(300);
+        let (io, peer) = pipe(10 * MARK);
         let mut ws = server(io, &executor.time, config());
         let returned = executor.spawn("try", async move {
             let text = ByteString::from("kept");
             let refused = if split {
                 let (mut send, _recv) = ws.split();
-                send.try_feed(payload(0, MARK)).unwrap();
+                // The queue holds two, the transport nearly ten.
+                (0..11).for_each(|n| send.try_feed(payload(n, MARK)).unwrap());
                 send.try_feed(text.clone()).unwrap_err()
             } else {
-                ws.try_feed(payload(0, MARK)).unwrap();
+                (0..11).for_each(|n| ws.try_feed(payload(n, MARK)).unwrap());
                 ws.try_feed(text.clone()).unwrap_err()
             };
-            assert!(matches!(refused.error(), SendError::Backpressure { .. }));
+            assert!(matches!(refused.error(), SendError::Backpressure { queued } if queued < 2 * MARK));
             refused.into_payload().as_bytes().as_ptr() == text.as_ptr()
         });
         executor.run_until_idle();
         assert!(returned.take(), "split: {split}");
+        assert_eq!(peer.take_all().len(), 10 * MARK);
+    }
+}
+
+#[test]
+fn m19_start_send_makes_room_if_something_was_queued_since_poll_ready() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(1 << 20);
+    let (mut send, recv) = server(io, &executor.time, config()).split();
+    executor.spawn("send", async move {
+        send.feed(payload(0, MARK - 10)).await.unwrap();
+        poll_fn(|cx| send.poll_ready(cx)).await.unwrap();
+        // The other half may queue the answer to a ping.
+        send.try_feed(payload(1, 20)).unwrap();
+        assert!(send.queued() > MARK);
+        SendMessage::start_send(&mut send, "more".into()).unwrap();
+        send.flush().await.unwrap();
+    });
+    executor.run();
+    drop(recv);
+    assert_eq!(parse_frames(&peer.take_all()).len(), 3);
+}
+
+/// Sends many messages to a peer that does the same. Receives on the way.
+async fn send_and_receive(mut ws: Ws, count: usize, split: bool) -> usize {
+    let mut received = 0;
+    if split {
+        let (mut send, mut recv) = ws.split();
+        let sending = async {
+            for n in 0..count {
+                send.send(payload(n, MARK)).await.unwrap();
+            }
+        };
+        let receiving = async {
+            while received < count {
+                recv.recv().await.unwrap().unwrap();
+                received += 1;
+            }
+        };
+        both(sending, receiving).await;
+        return received;
+    }
+    for n in 0..count {
+        // As in the documentation of `WebSocket`.
+        poll_fn(|cx| {
+            loop {
+                match ws.poll_recv(cx)? {
+                    Poll::Ready(Some(_)) => received += 1,
+                    Poll::Ready(None) => return Poll::Ready(Ok(())),
+                    Poll::Pending => return ws.poll_ready(cx),
+                }
+            }
+        })
+        .await
+        .unwrap();
+        ws.feed(payload(n, MARK)).await.unwrap();
+    }
+    while received < count {
+        ws.recv().await.unwrap().unwrap();
+        received += 1;
+    }
+    // The peer may still wait for the last messages.
+    let _ = ws.close(CloseCode::NORMAL, "").await;
+    received
+}
+
+/// Polls both futures until both are ready.
+async fn both(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let mut ready = (false, false);
+    poll_fn(|cx| {
+        ready.0 |= !ready.0 && a.as_mut().poll(cx).is_ready();
+        ready.1 |= !ready.1 && b.as_mut().poll(cx).is_ready();
+        if ready == (true, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+#[test]
+fn two_ends_that_send_much_at_the_same_time_do_not_stall_if_they_receive_too() {
+    for split in [true, false] {
+        let mut executor = Executor::new();
+        let (a, b) = pipe(3 * MARK);
+        let ends = [(true, a), (false, b)].map(|(is_server, io)| {
+            let ws = open(is_server, io, &executor.time, config());
+            executor.spawn("one end", send_and_receive(ws, 100, split))
+        });
+        executor.run();
+        assert_eq!(ends.map(|end| end.take()), [100, 100], "split: {split}");
     }
 }

@@ -253,11 +253,11 @@ fn m4_a_waiting_send_fails_when_the_runtime_is_dropped() {
     let pipe = connector.connect(100, Faults::default());
     pipe.push(UPGRADE_REQUEST);
     connections.run_until_idle();
-    while server.queued() == 0 {
+    let client = server.client(server.connections()[0]).unwrap();
+    while !client.is_established() {
         pipe.take_all();
         connections.run_until_idle();
     }
-    let client = server.client(server.connections()[0]).unwrap();
     while client.push(payload(0, 200)).is_ok() {}
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(woken.clone());

@@ -61,6 +61,28 @@ fn m9_a_broadcast_reports_how_many_connections_it_reached() {
 }
 
 #[test]
+fn m9_a_broadcast_counts_dropped_messages_apart() {
+    let config = Config::new().high_water_mark(500);
+    let mut world = World::with(config, |port| port.slow_reader(SlowReader::Drop));
+    let _reader = world.open();
+    let _slow: Vec<Pipe> = (0..3).map(|_| world.open_with_capacity(200)).collect();
+    assert_eq!(world.server.broadcast(|_| true, payload(0, 900)).queued, 4);
+    world.executor.run_until_idle();
+    let report = world.server.broadcast(|_| true, "more");
+    assert_eq!((report.queued, report.dropped, report.slow, report.failed), (1, 3, 0, 0));
+    // A push that is dropped succeeds, and is counted too.
+    let mut dropped = Vec::new();
+    for id in world.server.connections() {
+        world.server.push(id, "more").unwrap();
+        dropped.push(world.server.info(id).unwrap().dropped);
+    }
+    dropped.sort_unstable();
+    assert_eq!(dropped, [0, 2, 2, 2]);
+    let report = world.server.broadcast_prepared(|_| true, &Prepared::new("more"));
+    assert_eq!((report.queued, report.dropped), (1, 3));
+}
+
+#[test]
 fn m4_the_servers_budget_counts_the_queues_of_all_connections() {
     let mut world = World::new(Config::new());
     let pipes: Vec<Pipe> = (0..3).map(|_| world.open_with_capacity(200)).collect();
@@ -88,10 +110,11 @@ fn m4_the_port_decides_what_a_push_above_the_budget_does() {
         let pipe = world.open_with_capacity(100);
         let id = world.server.connections()[0];
         world.server.push(id, payload(0, 900)).unwrap();
-        let pushed = world.server.push(id, "x".repeat(97));
+        // More than half of the budget is in use, so the push has written what the transport takes.
+        let pushed = world.server.push(id, "x".repeat(197));
         match slow {
             SlowReader::Drop => assert_eq!(pushed, Ok(Pushed::Dropped)),
-            _ => assert_eq!(pushed, Err(PushError::ServerBackpressure { queued: 904 })),
+            _ => assert_eq!(pushed, Err(PushError::ServerBackpressure { queued: 804 })),
         }
         assert_eq!(world.server.is_established(id), !matches!(slow, SlowReader::Close(_)));
         let mut received = Vec::new();
@@ -131,7 +154,9 @@ fn m4_control_frames_are_sent_above_the_budget() {
     let pipe = world.open();
     let id = world.server.connections().into_iter().max().unwrap();
     world.server.push(slow, payload(0, 1000 - 4)).unwrap();
-    assert_eq!(world.server.push(id, "x"), Err(PushError::ServerBackpressure { queued: 1000 }));
+    // The transport takes 100 bytes of them.
+    let full = Err(PushError::ServerBackpressure { queued: 900 });
+    assert_eq!(world.server.push(id, "x".repeat(101)), full);
     world.server.ping(id, b"p").unwrap();
     let close = Frame::close(&CloseFrame::new(CloseCode::NORMAL, "")).unwrap();
     world.server.push_frame(id, &close).unwrap();
@@ -161,7 +186,7 @@ fn m4_a_fragment_is_never_dropped_alone() {
     );
     assert_eq!(
         world.server.push_frame(id, &part(Opcode::Binary, true)),
-        Ok(Pushed::Queued),
+        Ok(Pushed::Dropped),
         "a whole message may be dropped"
     );
     let mut received = Vec::new();

@@ -3,7 +3,9 @@
 use std::sync::mpsc;
 
 use sockeye_core::{CloseCode, Config, Frame, Opcode, Prepared};
-use sockeye_driver::server::{BoxError, Client, Handler, HandlerResult, Inbound, Limits, Port, SlowReader};
+use sockeye_driver::server::{
+    BoxError, Client, Handler, HandlerResult, Inbound, Limits, Port, Pushed, SlowReader,
+};
 use sockeye_testkit::{RawClient, eventually};
 
 use super::{Echo, TestServer, await_open};
@@ -35,26 +37,27 @@ fn numbered(number: u32, size: usize) -> Vec<u8> {
     message
 }
 
-/// Pushes one message.
+/// Pushes one message, which must be queued.
 async fn push(client: &Client, way: Way, message: &[u8]) -> Result<(), BoxError> {
-    match way {
+    let pushed = match way {
         Way::Push => client.push(message)?,
         Way::Prepared => client.push_prepared(&Prepared::new(message))?,
         Way::Frame => client.push_frame(&Frame::binary(message))?,
         Way::Fragments => {
             let (first, last) = message.split_at(message.len() / 2);
             client.push_frame(&Frame::binary(first).finish(false))?;
-            client.push_frame(&Frame::new(Opcode::Continuation, last))?;
+            client.push_frame(&Frame::new(Opcode::Continuation, last))?
         }
         Way::Send => client.send(message).await?,
         Way::Broadcast => {
             let report = client.server().broadcast(|_| true, message);
-            if (report.slow, report.failed) != (0, 0) {
+            if (report.dropped, report.slow, report.failed) != (0, 0, 0) {
                 return Err(format!("{report:?}").into());
             }
+            Pushed::Queued
         }
-    }
-    Ok(())
+    };
+    if pushed == Pushed::Queued { Ok(()) } else { Err("the message was dropped".into()) }
 }
 
 /// Pushes a burst for each message, which says how: the numbers of a way and of a shape.

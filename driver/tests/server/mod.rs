@@ -8,6 +8,7 @@
 mod backpressure;
 mod bursts;
 mod busy;
+mod early;
 mod events;
 mod frames;
 mod handshake;

@@ -38,7 +38,7 @@ use crate::server::registry::pushed::Pushed;
 ///
 /// fn push_last_news(server: &ServerHandle, news: &str) {
 ///     let report = server.broadcast(|_| true, news);
-///     println!("queued for {}, too slow: {}", report.queued, report.slow);
+///     println!("queued for {}, dropped for {}, refused by {}", report.queued, report.dropped, report.slow);
 ///     server.shutdown(Duration::from_secs(10));
 /// }
 /// ```
