@@ -1,7 +1,7 @@
 //! Servers in memory: queues of bytes to be written.
 
 use sockeye_core::{Config, Opcode};
-use sockeye_driver::server::Limits;
+use sockeye_driver::server::{Limits, PushError};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::sim::*;
 
@@ -59,6 +59,60 @@ fn m4_a_dropped_send_blocks_nothing() {
     let sent = parse_frames(&read_all(&mut world, &pipe));
     assert_eq!(sent.len(), 1);
     assert_eq!(*sent[0].data, payload(0, 600)[..]);
+}
+
+#[test]
+fn m19_a_push_to_a_full_queue_writes_what_the_transport_takes() {
+    let mut world = World::new(Config::new().high_water_mark(500));
+    let pipe = world.open_with_capacity(1000);
+    let id = world.server.connections()[0];
+    // Below the mark nothing is written yet: the connection's task writes once for all.
+    for _ in 0..4 {
+        world.server.push(id, payload(0, 100)).unwrap();
+    }
+    assert_eq!(pipe.take_all(), b"");
+    for _ in 0..10 {
+        world.server.push(id, payload(0, 100)).unwrap();
+    }
+    // 14 frames of 102 bytes: the transport holds 1000, the queue the rest.
+    assert_eq!(world.server.queued(), 428);
+    world.server.push(id, payload(0, 100)).unwrap();
+    assert_eq!(world.server.push(id, "x"), Err(PushError::Backpressure { queued: 530 }));
+    assert_eq!(parse_frames(&read_all(&mut world, &pipe)).len(), 15);
+}
+
+#[test]
+fn m19_a_refused_push_leaves_the_task_to_be_woken() {
+    let mut world = World::new(Config::new().high_water_mark(500));
+    let pipe = world.open_with_capacity(100);
+    let id = world.server.connections()[0];
+    for n in 0..3 {
+        world.server.push(id, payload(n, 600)).unwrap();
+        // The task waits for the transport. A push that is refused polls the transport too.
+        world.executor.run_until_idle();
+        assert_eq!(world.server.push(id, "x"), Err(PushError::Backpressure { queued: 504 }));
+        let sent = parse_frames(&read_all(&mut world, &pipe));
+        assert_eq!((sent.len(), &*sent[0].data), (1, &*payload(n, 600)));
+    }
+    assert_eq!(world.server.queued(), 0);
+}
+
+#[test]
+fn m4_sends_without_end_to_a_fast_peer_let_the_connection_run() {
+    let mut world = World::new(Config::new().high_water_mark(500));
+    let pipe = world.open();
+    let client = world.server.client(world.server.connections()[0]).unwrap();
+    let mut sent = 0;
+    for _ in 0..3 {
+        let before = sent;
+        while poll_once(client.send(payload(0, 600))).is_some() {
+            sent += 1;
+            assert!(sent < before + 50, "the sending task never waits");
+        }
+        assert!(sent > before + 1, "the transport takes more than the queue");
+        world.executor.run_until_idle();
+    }
+    assert_eq!(parse_frames(&pipe.take_all()).len(), sent);
 }
 
 #[test]

@@ -400,3 +400,24 @@ fn a_close_by_the_sending_half_waits_for_the_end_if_the_receiving_half_was_dropp
         assert!(peer.is_shut());
     }
 }
+
+#[test]
+fn m19_a_refused_try_feed_leaves_the_receiving_half_to_be_woken() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(100);
+    let (mut send, mut recv) = server(io, &executor.time, Config::new().high_water_mark(500)).split();
+    send.try_feed(payload(0, 600)).unwrap();
+    let _receiving = executor.spawn("recv", async move { recv.recv().await });
+    executor.run_until_idle();
+    // The receiving half waits for the transport, to write the message.
+    assert!(send.try_feed("more").is_err());
+    let mut received = Vec::new();
+    loop {
+        executor.run_until_idle();
+        match peer.take_all() {
+            part if part.is_empty() => break,
+            part => received.extend(part),
+        }
+    }
+    assert_eq!(parse_frames(&received).len(), 1);
+}

@@ -53,7 +53,7 @@ pub async fn check_io<I: Io, P: Io>(
 }
 
 /// Checks that a flush of nothing is ready, and that a flushed byte arrives although the sender is
-/// not polled again.
+/// not polled again, whichever call wrote it.
 async fn flush<P: AsyncFnMut(Duration)>(
     (mut io, mut peer): (impl Io, impl Io),
     pass: &mut P,
@@ -61,6 +61,13 @@ async fn flush<P: AsyncFnMut(Duration)>(
     let flush = complete(pass, Rule::WriteWakes, "`poll_flush`", |cx| io.poll_flush(cx));
     works("`poll_flush`", flush.await?)?;
     send_byte(&mut io, pass).await?;
+    receive_byte(&mut peer, Rule::Flush, pass).await?;
+    let write = complete(pass, Rule::WriteWakes, "`poll_write_now`", |cx| {
+        io.poll_write_now(cx, &[IoSlice::new(b"!")])
+    });
+    works("`poll_write_now`", write.await?)?;
+    let flush = complete(pass, Rule::WriteWakes, "`poll_flush`", |cx| io.poll_flush(cx));
+    works("`poll_flush`", flush.await?)?;
     receive_byte(&mut peer, Rule::Flush, pass).await
 }
 

@@ -34,8 +34,9 @@ use sockeye_core::Instant;
 /// **Threads.** The driver has `&mut` access, so calls never overlap. A [`WebSocket`] polls on the
 /// thread of its task and needs no `Send`. The halves of [`split`](crate::WebSocket::split) poll on
 /// the threads of their tasks, under a lock. A server's connection reads and closes on its own
-/// task, but writes and flushes on the thread of any push that waits for room. If its handler may
-/// [block its thread](crate::server::Runtime::own_thread), another task of the server reads meanwhile.
+/// task, but writes and flushes on the thread of any push that finds the queue full. If its handler
+/// may [block its thread](crate::server::Runtime::own_thread), another task of the server reads
+/// meanwhile.
 ///
 /// [`WebSocket`]: crate::WebSocket
 ///

@@ -22,8 +22,9 @@ use crate::server::registry::send_future::SendFuture;
 /// It is cheap to clone, and may be kept and used from any task or thread. Once the connection has
 /// ended, its methods return an error.
 ///
-/// A push is queued, and the connection's own task writes it. On a server with a thread for each
-/// connection, a push from another thread may also write it. No method waits, except
+/// A push is queued, and the connection's own task writes it. A push that finds the queue full
+/// writes what the socket takes, and so may a push from another thread, on a server with a thread
+/// for each connection. No method waits, except
 /// [`send`](Client::send), [`send_prepared`](Client::send_prepared),
 /// [`send_blocking`](Client::send_blocking), [`closed`](Client::closed) and
 /// [`closed_blocking`](Client::closed_blocking).

@@ -27,9 +27,9 @@ pub use callbacks::{Callbacks, HttpExchange};
 /// Each is the event of [`server::Handler`](crate::server::Handler) with the same name. It runs on
 /// the connection's own thread, and may block it.
 ///
-/// A push to the same connection is written after the method has returned: one write answers a
-/// whole batch of messages. To write at once, use [`send_blocking`](Client::send_blocking). A push
-/// from another thread is written at once.
+/// A push to the same connection is written after the method has returned, or once the queue is
+/// full: one write answers a whole batch of messages. To write at once, use
+/// [`send_blocking`](Client::send_blocking). A push from another thread is written at once.
 ///
 /// If a method takes longer than about a tenth of a second, another thread of the server takes care
 /// of the open WebSocket meanwhile: it answers pings and the peer's Close, keeps the deadlines, and
