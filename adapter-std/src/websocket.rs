@@ -161,7 +161,8 @@ impl<S: Stream> WebSocket<S> {
     /// ```
     ///
     /// It first waits until the queue has room for an answer. So it stops reading from a peer that
-    /// does not read its answers.
+    /// does not read its answers. Further answers may find the queue full, however fast the peer
+    /// reads: to send several, use [`recv`](WebSocket::recv) and [`feed`](WebSocket::feed).
     ///
     /// # Errors
     ///

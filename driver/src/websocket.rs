@@ -152,7 +152,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// ```
     ///
     /// It first waits until the queue has room for an answer. So it stops reading from a peer that
-    /// does not read its answers.
+    /// does not read its answers. Further answers may find the queue full, however fast the peer
+    /// reads: to send several, use [`recv`](WebSocket::recv) and [`feed`](WebSocket::feed).
     ///
     /// # Errors
     ///

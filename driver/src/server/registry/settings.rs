@@ -134,7 +134,8 @@ pub struct Limits {
     pub ipv6_prefix: u8,
     /// The largest number of bytes that wait to be written on all connections together.
     /// [`SlowReader`] decides what happens to a push that would exceed it. By default only the
-    /// queue of each connection is limited.
+    /// queue of each connection is limited. Once half of it is used up, each push is written at
+    /// once, so that a burst to peers that read does not use up the rest.
     ///
     /// Bytes are counted as they go over the wire. The buffers that hold them grow by doubling, so
     /// they may take up twice as much memory. Peers that never read may use up the whole limit
