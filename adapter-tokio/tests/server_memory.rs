@@ -1,4 +1,4 @@
-//! The heap memory of an idle connection of a server.
+//! The heap memory of idle and of silent connections of a server.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_testkit::memory::{CountingAllocator, live_in_process};
-use sockeye_tokio::server::{Callbacks, Client, Server, ServerHandle};
+use sockeye_tokio::server::{
+    BoxError, Callbacks, Client, Decision, Handler, HandlerResult, HttpRequest, Inbound, Refused, Server,
+    ServerHandle,
+};
+use sockeye_tokio::{Response, Upgrade};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
@@ -69,6 +73,57 @@ fn an_idle_connection_takes_two_kilobytes_even_after_large_messages() {
     println!("{} bytes each, {} after use", each(fresh), each(used));
     assert!(each(fresh) <= 2048, "{} bytes each", each(fresh));
     assert!(each(used) <= 2300, "{} bytes each after use", each(used));
+    drop(clients);
+    handle.shutdown(Duration::from_secs(5));
+    runtime.block_on(running).unwrap().unwrap();
+}
+
+/// A server whose handler waits in every method, so that the futures of the methods are large.
+struct Large;
+
+impl Handler for Large {
+    async fn connect(&self, _: &Client) -> Result<(), Refused> {
+        wait_with_large_state().await;
+        Ok(())
+    }
+
+    async fn request(&self, _: &Client, _: &mut HttpRequest<'_>) -> Result<Option<Response>, BoxError> {
+        wait_with_large_state().await;
+        Ok(None)
+    }
+
+    async fn handshake(&self, _: &Client, _: &Upgrade) -> Result<Decision, BoxError> {
+        wait_with_large_state().await;
+        Ok(Decision::Policy)
+    }
+
+    async fn message(&self, _: &Client, _: Inbound<'_>) -> HandlerResult {
+        Ok(())
+    }
+}
+
+async fn wait_with_large_state() {
+    let large = [0u8; 10_000];
+    tokio::task::yield_now().await;
+    assert_eq!(large[9], 0);
+}
+
+#[test]
+fn t1_a_silent_handshake_takes_two_kilobytes() {
+    const COUNT: usize = 448;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = runtime.block_on(async { Server::bind("127.0.0.1:0", Large).unwrap() });
+    let (handle, address) = (server.handle(), server.addresses()[0].as_inet().unwrap());
+    let running = runtime.spawn(server.run());
+    let connect = || TcpStream::connect(address).unwrap();
+    let mut clients: Vec<TcpStream> = (0..8).map(|_| connect()).collect();
+    clients.reserve_exact(COUNT);
+    let before = idle_memory(&handle, 8);
+    clients.extend((0..COUNT).map(|_| connect()));
+    let silent = idle_memory(&handle, 8 + COUNT);
+    let each = (silent - before) / COUNT as isize;
+    println!("{each} bytes each");
+    assert!(each <= 2048, "{each} bytes each");
     drop(clients);
     handle.shutdown(Duration::from_secs(5));
     runtime.block_on(running).unwrap().unwrap();

@@ -56,18 +56,18 @@ pub(crate) enum OpeningEvent {
 
 impl<I: Io, C: Clock> Opening<I, C> {
     pub(crate) fn new(session: Session, io: I, clock: C) -> Self {
-        Self::with_input(session, io, clock, ReadBuffer::default())
+        Self::with_input(session, io, clock, ReadBuffer::default(), false)
     }
 
-    /// Returns an opening whose first bytes have been read already.
-    pub(crate) fn with_input(session: Session, io: I, clock: C, input: ReadBuffer) -> Self {
+    /// Continues with bytes that have been read, or with a transport that has ended.
+    pub(crate) fn with_input(session: Session, io: I, clock: C, input: ReadBuffer, is_eof: bool) -> Self {
         Opening {
             session,
             io,
             clock,
             input,
             body: Vec::new(),
-            is_eof: false,
+            is_eof,
             is_closed: false,
             needs_flush: false,
             close_deadline: None,

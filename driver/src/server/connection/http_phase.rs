@@ -1,7 +1,7 @@
 //! A connection before it is a WebSocket: HTTP requests, of which one may upgrade it.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,6 +15,7 @@ use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::connection::exchange::answer_request;
+use crate::server::connection::first_bytes::Silent;
 use crate::server::connection::guard::{guarded, report_cause, report_failure};
 use crate::server::connection::proxied::{find_client, read_proxy_header, set_peer};
 use crate::server::connection::response::dated_session;
@@ -69,7 +70,9 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
     /// Answers requests until one of them opens a WebSocket or the connection ends.
     ///
     /// The future is boxed: the future of a task is always as large as its largest state, and the
-    /// state of this phase is not needed once the WebSocket is open.
+    /// state of this phase is not needed once the WebSocket is open. The steps in which the
+    /// application works are boxed once more, because a client that sends nothing must not cost the
+    /// memory of any of them.
     pub(crate) fn run(mut self) -> Pin<Box<dyn Future<Output = HttpOutcome<R>> + Send>> {
         Box::pin(async move {
             let (client, hub) = (self.client.clone(), self.hub.clone());
@@ -78,20 +81,20 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                 match run_unless_interrupted(&client, &hub, Box::pin(self.read_proxy_header())).await {
                     Some(Ok(())) => {}
                     Some(Err(Some(response))) => {
-                        self.refuse(response).await;
+                        Box::pin(self.refuse(response)).await;
                         return HttpOutcome::Refused;
                     }
                     Some(Err(None)) | None => return HttpOutcome::Refused,
                 }
             }
-            let connect = guarded(|| async { Ok(self.handler.connect(&self.client).await) });
+            let connect = Box::pin(guarded(|| async { Ok(self.handler.connect(&self.client).await) }));
             match run_unless_interrupted(&client, &hub, connect).await {
                 None => return HttpOutcome::Refused,
                 Some(Ok(Ok(()))) => {}
                 Some(Ok(Err(refused))) => {
                     if let Some(response) = refused.response {
                         report_cause(&*self.handler, &self.client, &response);
-                        self.refuse(response).await;
+                        Box::pin(self.refuse(response)).await;
                     }
                     return HttpOutcome::Refused;
                 }
@@ -100,7 +103,23 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                     return HttpOutcome::Refused;
                 }
             }
-            match run_unless_interrupted(&client, &hub, self.answer_requests()).await {
+            client.entry().store_flag(Flag::Idle, true);
+            let mut silent = Silent::new(self.io, self.runtime.clock(), self.input);
+            let deadline = silent.since() + client.entry().port.config.handshake_timeout;
+            let first_bytes = Box::pin(silent.first_bytes(deadline));
+            let Some(Ok(())) = run_unless_interrupted(&client, &hub, first_bytes).await else {
+                return HttpOutcome::Ended;
+            };
+            let opening = silent.begin(http_session(&self.runtime, &client.entry().port));
+            let requests = Requests {
+                runtime: &self.runtime,
+                handler: &self.handler,
+                client: &client,
+                hub: &hub,
+                nearest: &self.nearest,
+            };
+            let answer = Box::pin(requests.answer(opening, self.handshake));
+            match run_unless_interrupted(&client, &hub, answer).await {
                 Some(Some(upgraded)) => HttpOutcome::Upgraded(upgraded),
                 _ => HttpOutcome::Ended,
             }
@@ -128,17 +147,30 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
     /// Sends a response before any request has been read, and ends the connection.
     async fn refuse(self, response: Response) {
         let session = http_session(&self.runtime, &self.client.entry().port);
-        let mut opening = Opening::with_input(session, self.io, self.runtime.clock(), self.input);
+        let mut opening = Opening::with_input(session, self.io, self.runtime.clock(), self.input, false);
         opening.session.reject(response);
         // Ignore an error here: the connection ends in any case.
         let _ = opening.finish().await;
     }
+}
 
-    async fn answer_requests(self) -> Option<Box<Upgraded<R>>> {
-        let HttpPhase { runtime, handler, client, hub, io, handshake, nearest, input } = self;
+/// The requests of one connection, and what it takes to answer them.
+struct Requests<'p, R: Runtime, H> {
+    runtime: &'p R,
+    handler: &'p Arc<H>,
+    client: &'p Client,
+    hub: &'p Arc<Hub>,
+    nearest: &'p Address,
+}
+
+impl<R: Runtime, H: Handler> Requests<'_, R, H> {
+    async fn answer(
+        self,
+        mut opening: Opening<R::Io, R::Clock>,
+        handshake: Slot,
+    ) -> Option<Box<Upgraded<R>>> {
+        let Requests { runtime, handler, client, hub, nearest } = self;
         let (entry, mut handshake) = (client.entry(), Some(handshake));
-        let session = http_session(&runtime, &entry.port);
-        let mut opening = Opening::with_input(session, io, runtime.clock(), input);
         let mut in_a_row = 0;
         loop {
             entry.store_flag(Flag::Idle, true);
@@ -151,17 +183,18 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
             entry.store_flag(Flag::Idle, false);
             match event {
                 OpeningEvent::Request(request) => {
-                    if let Err(response) = find_client(&client, &hub, &nearest, request.headers()) {
+                    if let Err(response) = find_client(client, hub, nearest, request.headers()) {
                         opening.session.reject(response);
                         break;
                     }
-                    if !answer_request(&mut opening, &*handler, &client, request, &mut handshake).await {
+                    let answer = answer_request(&mut opening, &**handler, client, request, &mut handshake);
+                    if !Box::pin(answer).await {
                         break;
                     }
                 }
                 OpeningEvent::Upgrade(mut request) => {
                     entry.set_status(Status::Connection);
-                    match find_client(&client, &hub, &nearest, request.request().headers()) {
+                    match find_client(client, hub, nearest, request.request().headers()) {
                         Ok(host) => {
                             let host = host.map(str::to_owned);
                             request.set_forwarded_host(host);
@@ -172,7 +205,8 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                             break;
                         }
                     }
-                    return upgrade(&runtime, &*handler, &client, &hub, opening, request, handshake).await;
+                    let upgrade = upgrade(runtime, &**handler, client, hub, opening, request, handshake);
+                    return Box::pin(upgrade).await;
                 }
                 OpeningEvent::NotOpened(error) => {
                     if matches!(error, OpenError::Refused(_)) {
@@ -203,8 +237,13 @@ fn http_session<R: Runtime>(runtime: &R, port: &Settings) -> Session {
 
 /// Runs a future. Drops it and returns `None` if the connection is aborted, or if the server shuts
 /// down while the connection is idle.
-async fn run_unless_interrupted<T>(client: &Client, hub: &Hub, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
+///
+/// The caller boxes the future, because a future that is moved into another one takes up its size
+/// twice.
+async fn run_unless_interrupted<T, F>(client: &Client, hub: &Hub, mut future: F) -> Option<T>
+where
+    F: Future<Output = T> + Unpin,
+{
     let entry = client.entry();
     let is_interrupted =
         || entry.has_flag(Flag::Aborted) || (hub.is_stopping() && entry.has_flag(Flag::Idle));
@@ -213,7 +252,7 @@ async fn run_unless_interrupted<T>(client: &Client, hub: &Hub, future: impl Futu
         if is_interrupted() {
             return Poll::Ready(None);
         }
-        match future.as_mut().poll(cx) {
+        match Pin::new(&mut future).poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending if is_interrupted() => Poll::Ready(None),
             Poll::Pending => {

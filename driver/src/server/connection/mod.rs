@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod exchange;
+pub(crate) mod first_bytes;
 pub(crate) mod guard;
 pub(crate) mod http_phase;
 pub(crate) mod inbox;
