@@ -93,6 +93,17 @@ fn a_refusal_reaches_the_client_with_headers_and_body() {
 }
 
 #[test]
+fn h14_an_upgrade_that_expects_a_100_gets_it_before_the_101() {
+    let (address, serving) = listen(|stream| sockeye_std::accept(stream).unwrap());
+    let mut raw = TcpStream::connect(address).unwrap();
+    let request = String::from_utf8(UPGRADE_REQUEST.to_vec()).unwrap();
+    raw.write_all(request.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n").as_bytes()).unwrap();
+    assert_eq!(read_head(&mut raw), "HTTP/1.1 100 Continue\r\n\r\n");
+    assert!(read_head(&mut raw).starts_with("HTTP/1.1 101 "));
+    serving.join().unwrap();
+}
+
+#[test]
 fn choosing_a_subprotocol_that_was_not_offered_answers_500() {
     let (address, serving) = listen(|stream| {
         sockeye_std::accept_with(stream, Arc::default(), |_| Ok(Accept::new().subprotocol("chat")))

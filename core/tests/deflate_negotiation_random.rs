@@ -195,7 +195,7 @@ fn check_verified(lines: &[String], client: &Deflate) {
     let verified = verify(lines.iter().map(String::as_bytes), client);
     let elements = elements(lines);
     let expected = match elements.as_deref() {
-        Some([]) => Some(None),
+        Some([]) => lines.is_empty().then_some(None),
         Some([(name, params)]) if name == "permessage-deflate" => meaning(params)
             .filter(|answer| answer.server_no_context_takeover >= !client.peer_context_takeover)
             .filter(|answer| answer.server_max_window_bits.unwrap_or(15) <= client.peer_window_bits)

@@ -52,8 +52,9 @@ proptest! {
         version in "1.0|1.1",
         fields in prop::collection::vec(
             ("Host|Upgrade|Connection|Sec-WebSocket-Key|Sec-WebSocket-Version|Sec-WebSocket-Protocol|\
-              Sec-WebSocket-Extensions|Origin|Content-Length|X-Y",
-             "a|websocket|Upgrade, x|dGhlIHNhbXBsZSBub25jZQ==|13|12|chat, soap|permessage-deflate|;|http://a|0|5|"),
+              Sec-WebSocket-Extensions|Origin|Content-Length|Expect|X-Y",
+             "a|websocket|Upgrade, x|dGhlIHNhbXBsZSBub25jZQ==|13|12|chat, soap|permessage-deflate|;|,|\
+              http://a|ws://a/|0|5|100-continue|"),
             0..10,
         ),
         complete: bool,
@@ -68,7 +69,14 @@ proptest! {
         }
         head += "\r\n";
         if let Ok(request) = parse(&head) {
-            prop_assert_eq!(verdict(by_parts(&request)), verdict(request));
+            prop_assert_eq!(verdict(by_parts(&request)), verdict(request.clone()));
+            if let Ok(upgrade) = Upgrade::new(request) {
+                let interim = if upgrade.request().expects_continue() { "HTTP/1.1 100 Continue\r\n\r\n" } else { "" };
+                let parts = upgrade.clone().accept_parts(&Accept::new(), config()).unwrap();
+                let bytes = upgrade.accept(&Accept::new(), config()).unwrap().connection;
+                let expected = [interim.as_bytes(), &parts.response.encode()].concat();
+                prop_assert_eq!(bytes.poll_transmit().unwrap().first(), expected);
+            }
         }
     }
 }

@@ -10,8 +10,8 @@ use handshake_support::*;
 use sockeye_core::handshake::server::{
     Accept, Policy, Refusal, ServerHandshake, ServerHandshakeError, SubprotocolNotOffered, Upgrade,
 };
-use sockeye_core::handshake::{accept_key, is_valid_key};
-use sockeye_core::http::{BodyLength, InvalidHeader, Version};
+use sockeye_core::handshake::{InvalidKey, accept_key, is_valid_key};
+use sockeye_core::http::{BodyLength, InvalidHeader, Request, Version};
 use sockeye_core::{Config, Instant, RecvBuf};
 use sockeye_testkit::handshake::{SAMPLE_ACCEPT, SAMPLE_KEY};
 
@@ -79,7 +79,7 @@ fn h2_each_refusal_names_its_rule() {
         ),
         ("Sec-WebSocket-Key", "X", Refusal::MissingKey, 400, "missing"),
         ("Version: 13", "Version: 13\r\nSec-WebSocket-Key: x", Refusal::RepeatedKey, 400, "only once"),
-        ("ZQ==", "ZR==", Refusal::InvalidKey, 400, "base64"),
+        ("ZQ==", "ZR==", Refusal::InvalidKey(InvalidKey::SpareBits), 400, "RFC 4648 section 3.5"),
         ("Version: 13", "Version: 13\r\nSec-WebSocket-Protocol: a/b", Refusal::Subprotocol, 400, "tokens"),
         (
             "Version: 13",
@@ -164,6 +164,118 @@ fn h3_a_key_has_24_characters() {
     assert!(!is_valid_key(&SAMPLE_KEY.replace("==", "")));
     assert!(!is_valid_key(&format!("{SAMPLE_KEY}=")));
     assert!(!is_valid_key(&format!(" {SAMPLE_KEY}")));
+}
+
+#[test]
+fn h3_a_refused_key_is_told_what_is_wrong_with_it() {
+    use InvalidKey::{Length, NotBase64, SpareBits};
+    for (key, error) in [
+        // The example of RFC 6455 4.1, whose last digit has a bit that decoding drops.
+        ("AQIDBAUGBwgJCgsMDQ4PEC==", SpareBits),
+        ("dGhlIHNhbXBsZSBub25jZR==", SpareBits),
+        ("", Length(0)),
+        ("dGhlIHNhbXBsZSBub25j", Length(15)),
+        ("dGhlIHNhbXBsZSBub25jZTI=", Length(17)),
+        ("dGhlIHNhbXBsZSBub25jZTIz", Length(18)),
+        ("AA==", Length(1)),
+        ("dGhlIHNhbXBsZSBub25jZQ", NotBase64),
+        ("dGhlIHNhbXBsZSBub25jZQ=", NotBase64),
+        ("dGhlIHNhbXBsZSBub25jZ===", NotBase64),
+        ("dGhlIHNh=XBsZSBub25jZQ==", NotBase64),
+        ("dGhlIHNhbXBsZSB-b25jZQ==", NotBase64),
+        ("dGhlIHNhbXBsZSB b25jZQ==", NotBase64),
+        ("====", NotBase64),
+        ("=", NotBase64),
+    ] {
+        let head = open_with("").replace(SAMPLE_KEY, key);
+        let rejection = Upgrade::new(read_request(head.as_bytes()).unwrap().unwrap()).unwrap_err();
+        assert_eq!(rejection.reason(), Refusal::InvalidKey(error), "{key}");
+        let body = String::from_utf8(rejection.response().content().to_vec()).unwrap();
+        assert_eq!(body, format!("the Sec-WebSocket-Key header must be 16 bytes in base64: {error}\n"));
+        assert!(!is_valid_key(key));
+    }
+}
+
+/// Returns the refusal of a request that is received as bytes, and that of the same request by
+/// parts.
+fn refusals(head: &str) -> [Option<Refusal>; 2] {
+    let request = read_request(head.as_bytes()).unwrap().unwrap();
+    let fields = request.headers().iter();
+    let parts = Request::from_parts(request.method(), request.target(), request.version(), fields).unwrap();
+    [request, parts].map(|request| Upgrade::new(request).err().map(|rejection| rejection.reason()))
+}
+
+#[test]
+fn h2_a_list_needs_an_element_but_not_in_every_line() {
+    for (name, element, refusal) in [
+        ("Sec-WebSocket-Extensions", "x-mine; a=b", Refusal::Extensions),
+        ("Sec-WebSocket-Protocol", "chat", Refusal::Subprotocol),
+    ] {
+        for empty in ["", ",", " , ,\t,"] {
+            let line = format!("{name}:{empty}\r\n");
+            assert_eq!(refusals(&open_with(&line)), [Some(refusal); 2], "{line}");
+            assert_eq!(refusals(&open_with(&format!("{line}{line}"))), [Some(refusal); 2], "{line} twice");
+            let full = format!("{name}: {element}\r\n");
+            for lines in [format!("{line}{full}"), format!("{full}{line}"), format!("{name}: {element},\r\n")]
+            {
+                assert_eq!(refusals(&open_with(&lines)), [None; 2], "{lines}");
+            }
+        }
+    }
+    for (name, refusal) in
+        [("Upgrade: websocket", Refusal::NotWebSocket), ("Connection: Upgrade", Refusal::Connection)]
+    {
+        let (field, _) = name.split_once(' ').unwrap();
+        for empty in ["", " ,", " , ,"] {
+            let head = open_with("").replace(name, &format!("{field}{empty}"));
+            assert_eq!(refusals(&head), [Some(refusal); 2], "{head}");
+            let head = open_with(&format!("{field}{empty}\r\n"));
+            assert_eq!(refusals(&head), [None; 2], "{head}");
+        }
+    }
+    for (version, refusal) in [("", Refusal::Version), (",", Refusal::Version), ("13,", Refusal::Version)] {
+        let head = open_with("").replace("Version: 13", &format!("Version: {version}"));
+        assert_eq!(refusals(&head), [Some(refusal); 2], "{head}");
+    }
+    let repeated = open_with("Sec-WebSocket-Version:\r\n");
+    assert_eq!(refusals(&repeated), [Some(Refusal::RepeatedVersion); 2]);
+}
+
+#[test]
+fn h14_a_client_that_expects_a_100_gets_it_before_the_101() {
+    let plain = head_of(&open_with(""), &Accept::new());
+    for expect in ["100-continue", "100-Continue", ", 100-continue ,", "\r\nExpect: 100-continue"] {
+        let head = open_with(&format!("Expect: {expect}\r\n"));
+        assert!(upgrade(&head).request().expects_continue());
+        assert_eq!(
+            head_of(&head, &Accept::new()),
+            format!("HTTP/1.1 100 Continue\r\n\r\n{plain}"),
+            "{expect}"
+        );
+        // By parts, the HTTP library of the caller sends the 100.
+        let accepted = upgrade(&head).accept_parts(&Accept::new(), config()).unwrap();
+        assert_eq!(
+            (accepted.response.encode(), accepted.connection.queued()),
+            (plain.clone().into_bytes(), 0)
+        );
+    }
+    for other in ["", "100", "100-continued"] {
+        assert_eq!(head_of(&open_with(&format!("Expect: {other}\r\n")), &Accept::new()), plain, "{other}");
+    }
+}
+
+#[test]
+fn h14_a_refused_upgrade_and_an_http_1_0_request_get_no_100() {
+    for (from, to, status) in [
+        ("HTTP/1.1", "HTTP/1.0", 400),
+        ("Version: 13", "Version: 12", 426),
+        ("Version: 13", "Version: 13\r\nOrigin: https://evil.example", 403),
+    ] {
+        let head = open_with("Expect: 100-continue\r\n").replace(from, to);
+        assert_eq!(status_of(&answer(head.as_bytes()).unwrap()), status, "{head}");
+    }
+    let old = open_with("Expect: 100-continue\r\n").replace("HTTP/1.1", "HTTP/1.0");
+    assert!(!read_request(old.as_bytes()).unwrap().unwrap().expects_continue());
 }
 
 #[test]

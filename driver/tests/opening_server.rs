@@ -293,3 +293,23 @@ fn the_handshake_keeps_the_limits_of_the_config() {
     executor.run();
     assert!(matches!(read.take(), Err(AcceptError::Handshake(ServerHandshakeError::Head(_)))));
 }
+
+#[test]
+fn h14_an_upgrade_that_expects_a_100_gets_it_before_the_101() {
+    let request = String::from_utf8(REQUEST.to_vec()).unwrap();
+    let request = request.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+    for (capacity, faults) in bad_transports() {
+        let mut executor = Executor::new();
+        let (io, mut peer) = pipe_with(capacity, faults);
+        let time = executor.time.clone();
+        let opened = executor.spawn("server", accept(io, time));
+        peer.push(request.as_bytes());
+        let answer = executor.spawn("client", async move { peer.read_to_end().await });
+        executor.run_until_idle();
+        drop(opened.take().unwrap());
+        executor.run();
+        let answer = String::from_utf8(answer.take().unwrap()).unwrap();
+        let start = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n";
+        assert!(answer.starts_with(start), "{answer}");
+    }
+}

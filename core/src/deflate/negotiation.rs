@@ -159,8 +159,9 @@ pub fn verify<'a>(
     answers: impl IntoIterator<Item = &'a [u8]>,
     settings: &Deflate,
 ) -> Result<Option<Negotiated>, InvalidAnswer> {
-    let mut answer = None;
-    for extension in extensions(answers) {
+    let (mut answer, mut is_present) = (None, false);
+    let lines = answers.into_iter().inspect(|_| is_present = true);
+    for extension in extensions(lines) {
         let extension = extension.map_err(|_| InvalidAnswer::Malformed)?;
         // RFC 6455 4.1: "an extension that was not present in the client's handshake".
         if !extension.is(NAME) {
@@ -171,7 +172,12 @@ pub fn verify<'a>(
             return Err(InvalidAnswer::RepeatedExtension);
         }
     }
-    answer.map(|answer| check_answer(&answer, settings)).transpose()
+    match answer {
+        Some(answer) => check_answer(&answer, settings).map(Some),
+        // RFC 6455 9.1: `extension-list` is `1#extension`.
+        None if is_present => Err(InvalidAnswer::Malformed),
+        None => Ok(None),
+    }
 }
 
 /// Returns a server's answer to an acceptable offer.

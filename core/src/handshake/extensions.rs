@@ -7,7 +7,7 @@
 //! extension-param = token [ "=" (token | quoted-string) ]
 //! ```
 //!
-//! "Note that this section is using ABNF syntax/rules from [RFC2616], including the "implied *LWS
+//! "Note that this section is using ABNF syntax/rules from \[RFC2616\], including the "implied *LWS
 //! rule"": blanks are allowed around every `,`, `;` and `=`, and "null elements are allowed" in a
 //! list (RFC 2616 2.1). The parameters are not such a list, so none may be empty.
 
@@ -36,6 +36,15 @@ pub(crate) struct Value<'a>(&'a [u8]);
 /// The error for a list that does not conform to the grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
+
+/// Returns whether the lines form a list of extensions. No line at all is valid, but lines without
+/// an element are not: `extension-list` is `1#extension`.
+pub(crate) fn is_valid<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    let mut lines = lines.into_iter().peekable();
+    let is_present = lines.peek().is_some();
+    let mut elements = extensions(lines).peekable();
+    (elements.peek().is_some() || !is_present) && elements.all(|element| element.is_ok())
+}
 
 /// Returns the elements of all lines, which form one list (RFC 6455 9.1: "this header field MAY be
 /// split or combined across multiple lines"). After an error, the rest of that line is skipped.

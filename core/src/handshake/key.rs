@@ -1,6 +1,7 @@
 //! The `Sec-WebSocket-Key` of a handshake and the `Sec-WebSocket-Accept` that answers it.
 
 use alloc::string::String;
+use core::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,8 +29,38 @@ pub fn accept_key(key: &str) -> String {
 /// RFC 4648 3.5 requires its other bits to be zero, which leaves `A`, `Q`, `g` and `w`.
 #[must_use]
 pub fn is_valid_key(key: &str) -> bool {
-    is_valid(key.as_bytes())
+    check(key.as_bytes()).is_ok()
 }
+
+/// What is wrong with a `Sec-WebSocket-Key`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidKey {
+    /// It is not base64 with padding (RFC 4648 4).
+    NotBase64,
+    /// It is the base64 of another number of bytes than 16 (RFC 6455 4.2.1).
+    Length(usize),
+    /// It decodes to 16 bytes, but its last character has bits that decoding drops. RFC 4648 3.5
+    /// requires that they are zero.
+    SpareBits,
+}
+
+impl fmt::Display for InvalidKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            InvalidKey::NotBase64 => "the key is not base64 with padding (RFC 4648 section 4)",
+            InvalidKey::Length(decoded) => {
+                return write!(f, "the key is the base64 of {decoded} bytes, and must be that of 16");
+            }
+            InvalidKey::SpareBits => {
+                "the key decodes to 16 bytes, but its last character before '==' must be A, Q, g or w: \
+                 its unused bits must be zero (RFC 4648 section 3.5)"
+            }
+        })
+    }
+}
+
+impl core::error::Error for InvalidKey {}
 
 pub(super) fn accept_value(key: &[u8]) -> String {
     // RFC 6455 1.3.
@@ -37,12 +68,24 @@ pub(super) fn accept_value(key: &[u8]) -> String {
     STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
 }
 
-pub(super) fn is_valid(key: &[u8]) -> bool {
-    match key {
-        [start @ .., b'A' | b'Q' | b'g' | b'w', b'=', b'='] => {
-            start.len() == 21 && start.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
-        }
-        _ => false,
+/// Checks a key. RFC 6455 4.2.1: "a base64-encoded (see Section 4 of [RFC4648]) value that, when
+/// decoded, is 16 bytes in length".
+pub(super) fn check(key: &[u8]) -> Result<(), InvalidKey> {
+    let (digits, padding) = match key {
+        [digits @ .., b'=', b'='] => (digits, 2),
+        [digits @ .., b'='] => (digits, 1),
+        digits => (digits, 0),
+    };
+    let is_digit = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    if !key.len().is_multiple_of(4) || !digits.iter().all(is_digit) {
+        return Err(InvalidKey::NotBase64);
+    }
+    // Four characters encode three bytes, and each `=` stands for a byte less.
+    let decoded = (key.len() / 4).saturating_mul(3).saturating_sub(padding);
+    match digits {
+        _ if decoded != 16 => Err(InvalidKey::Length(decoded)),
+        [.., b'A' | b'Q' | b'g' | b'w'] => Ok(()),
+        _ => Err(InvalidKey::SpareBits),
     }
 }
 

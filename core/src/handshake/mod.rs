@@ -18,7 +18,7 @@ pub(crate) mod extensions;
 mod key;
 pub mod server;
 
-pub use key::{accept_key, is_valid_key};
+pub use key::{InvalidKey, accept_key, is_valid_key};
 
 /// Returns whether this header belongs to the handshake itself, in either direction. The library
 /// alone writes these: a wrong one would break the handshake, or change where the message ends.

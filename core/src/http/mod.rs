@@ -28,3 +28,4 @@ pub use response::Response;
 
 pub(crate) use grammar::{Authority, is_blank, is_tchar, is_token, trim};
 pub(crate) use reader::{HeadKind, HeadReader};
+pub(crate) use response::CONTINUE;

@@ -17,6 +17,9 @@ pub enum Version {
     Http2,
 }
 
+/// The one expectation that is defined (RFC 9110 10.1.1).
+const CONTINUE: &str = "100-continue";
+
 /// The head of a request, validated as RFC 9112 requires of a server.
 ///
 /// The target is a path or an absolute `http` URI; `Host` is a valid host, and HTTP/1.1 requests
@@ -184,6 +187,20 @@ impl Request {
     #[must_use]
     pub fn body_length(&self) -> BodyLength {
         self.body_length
+    }
+
+    /// Returns whether the client expects a 100 before the final response or the 101.
+    ///
+    /// RFC 9110 10.1.1: "A server that receives a 100-continue expectation in an HTTP/1.0 request
+    /// MUST ignore that expectation."
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        self.version >= Version::Http11 && self.headers.contains_token("expect", CONTINUE)
+    }
+
+    /// Returns whether the client has an expectation that no server of this crate meets.
+    pub(crate) fn has_unknown_expectation(&self) -> bool {
+        self.headers.elements("expect").any(|element| !element.eq_ignore_ascii_case(CONTINUE.as_bytes()))
     }
 
     /// Returns the cookies as pairs of name and value, without decoding them (RFC 6265 4.2.1).

@@ -299,6 +299,9 @@ impl From<InvalidHeader> for Response {
     }
 }
 
+/// The interim response that a client with `Expect: 100-continue` waits for.
+pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// Returns whether this field says where the message ends. Such fields follow from the body that is
 /// actually sent.
 fn is_framing_field(name: &str) -> bool {

@@ -98,7 +98,8 @@ impl Opened {
 pub enum OpenError {
     /// On a server: the client sent no valid HTTP request in time.
     Request(ServerHandshakeError),
-    /// On a server: the request is not a valid upgrade, or the policy refused it.
+    /// On a server: the request is not a valid upgrade or has an unknown expectation, or the policy
+    /// refused it.
     Refused(Refusal),
     /// On a server: the application rejected the request with this status.
     Rejected(u16),

@@ -114,9 +114,7 @@ impl Exchange {
             body: BodyReader::new(length, max_body_size),
             complete: false,
             failed: false,
-            expects_continue: is_http11
-                && !length.is_empty()
-                && request.headers().contains_token("expect", "100-continue"),
+            expects_continue: !length.is_empty() && request.expects_continue(),
             // RFC 9112 section 9.3.
             keeps_alive: !says("close") && (is_http11 || says("keep-alive")),
             is_head: request.method() == "HEAD",

@@ -7,7 +7,7 @@ use super::exchange::{Exchange, finalize};
 use super::{Failure, Linger, Open, OpenError, Opened, Phase, Session, SessionEvent};
 use crate::handshake::client::Established;
 use crate::handshake::server::{
-    Accept, Accepted, Policy, ServerHandshakeError, SubprotocolNotOffered, Upgrade,
+    Accept, Accepted, Policy, Refusal, Rejection, ServerHandshakeError, SubprotocolNotOffered, Upgrade,
 };
 use crate::http::{Request, Response};
 use crate::time::Deadline;
@@ -101,13 +101,18 @@ impl Session {
         let (response, keeps_alive) = exchange.finish(response, is_last);
         // After the response, a failure of the body need not be reported any more.
         self.failure = None;
-        self.write_response(response);
+        self.write(&response.encode());
         self.phase =
             if keeps_alive { Phase::Idle(Deadline::start()) } else { Phase::Lingering(Linger::new()) };
     }
 
     /// Acts on the head of a request.
     pub(super) fn receive_request(&mut self, request: Request) -> Option<SessionEvent<'static, 'static>> {
+        if request.has_unknown_expectation() {
+            let rejection = Rejection::new(request, Refusal::Expectation);
+            self.refuse(OpenError::Refused(rejection.reason()), Some(rejection.response()));
+            return None;
+        }
         let is_upgrade = request.headers().contains_token("upgrade", "websocket");
         if let Some(http) = self.http.as_ref().filter(|_| !is_upgrade) {
             let exchange = Exchange::new(&request, http.max_body_size);
@@ -135,7 +140,8 @@ impl Session {
         self.failure = Some(Box::new(Failure::Opening(error)));
         match response {
             Some(response) => {
-                self.write_response(response);
+                let response = self.dated(response);
+                self.write(&response.encode());
                 self.phase = Phase::Lingering(Linger::new());
             }
             None => self.phase = Phase::Ended { reported: false },
@@ -155,12 +161,6 @@ impl Session {
             connection.set_codec_pool(pool);
         }
         self.phase = Phase::Open(Open::new(connection, Some(Box::new(opened))));
-    }
-
-    /// Queues a final response.
-    fn write_response(&mut self, response: Response) {
-        let response = self.dated(response);
-        self.write(&response.encode());
     }
 
     /// Adds the date, if the session knows it. An "origin server with a clock MUST generate a Date

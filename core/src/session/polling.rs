@@ -9,6 +9,7 @@ use super::{
 use crate::assembler::{Assembled, Step as MessageStep};
 use crate::event::Event;
 use crate::handshake::{client, server};
+use crate::http::CONTINUE;
 use crate::message::MessageRef;
 use crate::{Instant, RecvBuf, State};
 
@@ -214,7 +215,7 @@ impl Session {
             Ok(exchange::Step::Body(part)) => Step::Event(SessionEvent::Body(part)),
             Ok(exchange::Step::End) => Step::Event(SessionEvent::BodyEnd),
             Ok(exchange::Step::Continue) => {
-                self.write(b"HTTP/1.1 100 Continue\r\n\r\n");
+                self.write(CONTINUE);
                 Step::Pending
             }
             Ok(exchange::Step::Pending) => Step::Pending,

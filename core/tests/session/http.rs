@@ -9,7 +9,7 @@ use sockeye_core::session::{HttpSettings, Session};
 
 use super::support::*;
 
-fn http_server(app: App) -> End {
+pub(crate) fn http_server(app: App) -> End {
     End::new(Session::server(Arc::new(Config::new())).with_http(HttpSettings::new().max_body_size(10)), app)
 }
 

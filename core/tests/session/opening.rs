@@ -6,6 +6,7 @@ use sockeye_core::handshake::server::Accept;
 use sockeye_core::http::Response;
 use sockeye_core::{Config, SendError};
 
+use super::http::http_server;
 use super::support::*;
 
 #[test]
@@ -182,4 +183,71 @@ fn a_request_that_is_answered_early_still_goes_out_whole() {
     let end = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
     assert!(request.starts_with(b"GET /chat HTTP/1.1\r\n"));
     assert_eq!(request.len() - end, 7, "one masked frame follows the request");
+}
+
+/// Returns [`UPGRADE`] with more header lines.
+fn upgrade_with(lines: &str) -> Vec<u8> {
+    let mut request = UPGRADE.to_vec();
+    request.truncate(UPGRADE.len() - 2);
+    request.extend_from_slice(lines.as_bytes());
+    request.extend_from_slice(b"\r\n");
+    request
+}
+
+#[test]
+fn h14_an_upgrade_that_expects_a_100_gets_it_once_it_is_accepted() {
+    let mut server = End::server(Config::new());
+    server.app = App::Hold;
+    server.receive(&upgrade_with("Expect: 100-continue\r\n"));
+    assert!(server.write_all().is_empty(), "the application may still refuse");
+    let upgrade = server.held.take().unwrap();
+    server.session.accept(upgrade, &Accept::new()).unwrap();
+    server.poll();
+    let written = server.write_all();
+    assert!(
+        written.starts_with(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n"),
+        "{}",
+        written.escape_ascii()
+    );
+    let mut server = End::server(Config::new());
+    server.app = App::Hold;
+    server.receive(&upgrade_with("Expect: 100-continue\r\n"));
+    server.session.reject(Response::new(403));
+    assert!(server.write_all().starts_with(b"HTTP/1.1 403 "));
+}
+
+#[test]
+fn h14_a_client_opens_after_a_100_and_a_101() {
+    let (mut server, mut client) = (End::server(Config::new()), End::client(Config::new()));
+    let request = String::from_utf8(client.write_all()).unwrap();
+    server.receive(request.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n").as_bytes());
+    let response = server.write_all();
+    assert!(response.starts_with(b"HTTP/1.1 100 "));
+    client.receive(&response);
+    assert_eq!(client.log(), ["open client None"]);
+}
+
+#[test]
+fn h14_an_unknown_expectation_gets_a_417_from_an_upgrade_and_from_plain_http() {
+    let plain = b"HEAD / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n".to_vec();
+    for (request, content) in [
+        (upgrade_with("Expect: miracles\r\n"), "the only supported expectation is 100-continue\n"),
+        (
+            upgrade_with("Expect: 100-continue, miracles\r\n"),
+            "the only supported expectation is 100-continue\n",
+        ),
+        (plain, ""),
+    ] {
+        for http in [true, false] {
+            let mut server = if http { http_server(App::Echo) } else { End::server(Config::new()) };
+            server.receive(&request);
+            assert_eq!(
+                server.log(),
+                ["not opened: the request was refused: the only supported expectation is 100-continue"]
+            );
+            let written = String::from_utf8(server.write_all()).unwrap();
+            assert!(written.starts_with("HTTP/1.1 417 Expectation Failed\r\n"), "{written}");
+            assert!(written.ends_with(&format!("\r\n\r\n{content}")), "{written}");
+        }
+    }
 }

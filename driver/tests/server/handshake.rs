@@ -135,6 +135,29 @@ fn h9_an_invalid_header_is_answered_with_500_and_reported() {
 }
 
 #[test]
+fn h14_an_upgrade_that_expects_a_100_gets_it_before_the_101() {
+    let server = TestServer::handler(silent().on_request(|_, _| async { Response::text(200, "fine") }));
+    let mut raw = server.connect();
+    raw.write(upgrade_request("/", "Expect: 100-continue\r\n"));
+    assert_eq!(raw.head(), "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(raw.answer().status(), 101);
+    raw.close(1000, "");
+    raw.expect_close(1000);
+    let expecting = upgrade_request("/", "Expect: 100-continue\r\n");
+    for (refused, status) in [
+        (expecting.replace("HTTP/1.1", "HTTP/1.0"), 400),
+        (expecting.replace("Version: 13", "Version: 12"), 426),
+        (upgrade_request("/", "Expect: 100-continue\r\nOrigin: https://evil.example\r\n"), 403),
+        (upgrade_request("/", "Expect: miracles\r\n"), 417),
+    ] {
+        let mut raw = server.connect();
+        raw.write(&refused);
+        assert_eq!(raw.answer().status(), status, "{refused}");
+        raw.expect_end();
+    }
+}
+
+#[test]
 fn h10_a_custom_handshake_decides_and_its_pushes_follow_the_101() {
     let log = EventLog::default();
     let (opened, deferred) = (log.clone(), log.clone());

@@ -44,6 +44,8 @@ pub enum BadResponse {
     Accept,
     /// The server chose a subprotocol that was not offered, or several.
     Subprotocol,
+    /// `Sec-WebSocket-Extensions` is not a list of extensions, for instance because it is empty.
+    MalformedExtensions,
     /// The server uses an extension that was not offered.
     Extension,
     /// The server's answer does not match the offer of compression.
@@ -102,6 +104,9 @@ impl fmt::Display for BadResponse {
             BadResponse::Connection => "the Connection header must contain the token 'Upgrade'",
             BadResponse::Accept => "the Sec-WebSocket-Accept header does not match the key that was sent",
             BadResponse::Subprotocol => "the server chose a subprotocol that was not offered",
+            BadResponse::MalformedExtensions => {
+                "the Sec-WebSocket-Extensions header must be a list of extensions"
+            }
             BadResponse::Extension => "the server uses an extension that was not offered",
             BadResponse::TooManyInterim => "the server sent too many 1xx responses",
         })

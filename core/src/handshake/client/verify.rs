@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{BadResponse, Established};
 use crate::deflate::{self, Deflate, Negotiated};
-use crate::handshake::extensions::extensions;
+use crate::handshake::extensions;
 use crate::http::{Response, Version};
 use crate::{Config, Connection, MaskKeys};
 
@@ -87,10 +87,13 @@ fn verify_extensions(
     response: &Response,
     offered: Option<&Deflate>,
 ) -> Result<Option<Negotiated>, BadResponse> {
-    let lines = response.headers().all("sec-websocket-extensions");
+    let lines = || response.headers().all("sec-websocket-extensions");
     match offered {
-        Some(settings) => deflate::verify(lines, settings).map_err(BadResponse::Deflate),
-        None if extensions(lines).next().is_some() => Err(BadResponse::Extension),
+        Some(settings) => deflate::verify(lines(), settings).map_err(BadResponse::Deflate),
+        // 9.1: "the recipient of such malformed data MUST immediately _Fail the WebSocket
+        // Connection_."
+        None if !extensions::is_valid(lines()) => Err(BadResponse::MalformedExtensions),
+        None if lines().next().is_some() => Err(BadResponse::Extension),
         None => Ok(None),
     }
 }

@@ -8,7 +8,7 @@ use core::fmt;
 use super::Upgrade;
 use crate::deflate::Negotiated;
 use crate::handshake::is_handshake_header;
-use crate::http::{Headers, InvalidHeader, Request, Response};
+use crate::http::{CONTINUE, Headers, InvalidHeader, Request, Response};
 use crate::{Config, Connection, deflate};
 
 /// The optional parts of the 101 response: a subprotocol, and headers such as cookies.
@@ -61,8 +61,8 @@ impl Accept {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Accepted {
-    /// The connection. After [`Upgrade::accept`] the first bytes it sends are the 101; after
-    /// [`Upgrade::accept_parts`] it sends only frames.
+    /// The connection. After [`Upgrade::accept`] the first bytes it sends are the 101, or a 100 and
+    /// the 101; after [`Upgrade::accept_parts`] it sends only frames.
     pub connection: Connection,
     /// The response that opens the connection: a 101, or a 200 to an Extended CONNECT.
     pub response: Response,
@@ -83,7 +83,7 @@ impl From<Accepted> for (Connection, Option<String>) {
 
 impl Upgrade {
     /// Accepts the handshake: creates a connection and queues the 101 (RFC 6455 4.2.2) before all
-    /// frames.
+    /// frames. If the client sent `Expect: 100-continue`, a 100 precedes the 101.
     ///
     /// For a request that another HTTP library has received use
     /// [`accept_parts`](Upgrade::accept_parts).
@@ -94,13 +94,21 @@ impl Upgrade {
     /// error holds the `Upgrade`, which still has to be answered.
     pub fn accept(self, accept: &Accept, config: Arc<Config>) -> Result<Accepted, SubprotocolNotOffered> {
         let mut accepted = self.accept_parts(accept, config)?;
-        accepted.connection.queue_head(&accepted.response.encode());
+        let mut head = accepted.response.encode();
+        if accepted.request.expects_continue() {
+            // RFC 9110 7.8: "If a server receives both an Upgrade and an Expect header field with
+            // the "100-continue" expectation (Section 10.1.1), the server MUST send a 100 (Continue)
+            // response before sending a 101 (Switching Protocols) response."
+            head = [CONTINUE, &head].concat();
+        }
+        accepted.connection.queue_head(&head);
         Ok(accepted)
     }
 
     /// Accepts the handshake, and leaves it to the caller to send
     /// [`response`](Accepted::response): its status and headers, by the HTTP library that received
-    /// the request.
+    /// the request. That library also sends the 100 to a client that
+    /// [expects](Request::expects_continue) it.
     ///
     /// ```
     /// use std::sync::Arc;

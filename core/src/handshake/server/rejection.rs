@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::handshake::InvalidKey;
 use crate::http::{Request, Response};
 
 /// A request that does not become a WebSocket, with the reason.
@@ -29,7 +30,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    pub(super) fn new(request: Request, refusal: Refusal) -> Self {
+    pub(crate) fn new(request: Request, refusal: Refusal) -> Self {
         Rejection { request, refusal }
     }
 
@@ -99,7 +100,7 @@ pub enum Refusal {
     /// `Sec-WebSocket-Key` is repeated.
     RepeatedKey,
     /// `Sec-WebSocket-Key` is not 16 bytes in base64.
-    InvalidKey,
+    InvalidKey(InvalidKey),
     /// `Sec-WebSocket-Protocol` is not a list of tokens.
     Subprotocol,
     /// `Sec-WebSocket-Extensions` is not a list of extensions.
@@ -108,13 +109,15 @@ pub enum Refusal {
     Body,
     /// The `:protocol` of an Extended CONNECT is not `websocket` (RFC 8441).
     Protocol,
+    /// `Expect` names an expectation other than `100-continue` (RFC 9110 10.1.1).
+    Expectation,
     /// The server's policy does not allow the origin (RFC 6455 10.2).
     Origin,
 }
 
 impl Refusal {
-    /// Returns the status of the response: 405 for the method, 426 for the version, 403 for the
-    /// origin, 501 for the protocol, otherwise 400.
+    /// Returns the status of the response: 405 for the method, 426 for the version, 417 for the
+    /// expectation, 403 for the origin, 501 for the protocol, otherwise 400.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -123,6 +126,9 @@ impl Refusal {
             // |Sec-WebSocket-Version| header field indicating the version(s) the server is capable
             // of".
             Refusal::Version => 426,
+            // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member
+            // other than 100-continue MAY respond with a 417 (Expectation Failed) status code".
+            Refusal::Expectation => 417,
             // RFC 6455 4.2.2: "it MUST return an appropriate HTTP error code (e.g., 403
             // Forbidden)".
             Refusal::Origin => 403,
@@ -166,13 +172,16 @@ impl fmt::Display for Refusal {
             Refusal::RepeatedVersion => "the Sec-WebSocket-Version header must appear only once",
             Refusal::MissingKey => "the Sec-WebSocket-Key header is missing",
             Refusal::RepeatedKey => "the Sec-WebSocket-Key header must appear only once",
-            Refusal::InvalidKey => "the Sec-WebSocket-Key header must be 16 bytes in base64",
+            Refusal::InvalidKey(error) => {
+                return write!(f, "the Sec-WebSocket-Key header must be 16 bytes in base64: {error}");
+            }
             Refusal::Subprotocol => "the Sec-WebSocket-Protocol header must be a list of tokens",
             Refusal::Extensions => "the Sec-WebSocket-Extensions header must be a list of extensions",
             Refusal::Body => {
                 "a WebSocket handshake must not have a body: remove Content-Length and Transfer-Encoding"
             }
             Refusal::Protocol => "the :protocol of an Extended CONNECT must be websocket",
+            Refusal::Expectation => "the only supported expectation is 100-continue",
             Refusal::Origin => "pages of this origin may not connect to this server",
         })
     }

@@ -3,8 +3,7 @@
 use alloc::string::String;
 
 use super::{Refusal, Rejection};
-use crate::handshake::extensions::extensions;
-use crate::handshake::key;
+use crate::handshake::{extensions, key};
 use crate::http::{Headers, Request, Version, is_token};
 
 /// A valid opening handshake (RFC 6455 4.2.1, RFC 8441) that has not been answered yet.
@@ -184,8 +183,7 @@ fn check_key(headers: &Headers) -> Result<(), Refusal> {
     match headers.at_most_one(KEY) {
         Err(_) => Err(Refusal::RepeatedKey),
         Ok(None) => Err(Refusal::MissingKey),
-        Ok(Some(value)) if key::is_valid(value) => Ok(()),
-        Ok(Some(_)) => Err(Refusal::InvalidKey),
+        Ok(Some(value)) => key::check(value).map_err(Refusal::InvalidKey),
     }
 }
 
@@ -193,8 +191,7 @@ fn check_extensions(headers: &Headers) -> Result<(), Refusal> {
     // RFC 6455 9.1: "If a value is received by either the client or the server during negotiation
     // that does not conform to the ABNF below, the recipient of such malformed data MUST
     // immediately _Fail the WebSocket Connection_."
-    let is_malformed = extensions(headers.all(EXTENSIONS)).any(|extension| extension.is_err());
-    if is_malformed { Err(Refusal::Extensions) } else { Ok(()) }
+    if extensions::is_valid(headers.all(EXTENSIONS)) { Ok(()) } else { Err(Refusal::Extensions) }
 }
 
 fn check_subprotocols(headers: &Headers) -> Result<(), Refusal> {

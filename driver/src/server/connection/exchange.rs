@@ -29,12 +29,6 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     handshake: &mut Option<Slot>,
 ) -> bool {
     let timeout = client.entry().port.body_timeout;
-    // RFC 9110 10.1.1: "A server that receives an Expect field value containing a member other than
-    // 100-continue MAY respond with a 417 (Expectation Failed) status code".
-    if request.headers().tokens("expect").any(|token| !token.eq_ignore_ascii_case("100-continue")) {
-        let refused = Response::text(417, "the only supported expectation is 100-continue\n");
-        return respond(opening, refused, true, timeout).await;
-    }
     opening.body.clear();
     let shared = Mutex::new(Shared::new(opening));
     let mut body = Body::new(&shared);
