@@ -35,7 +35,7 @@ fn verdict(request: Request) -> String {
         Ok(upgrade) => {
             let accept = match Policy::new().subprotocol("chat").unwrap().decide(&upgrade) {
                 Ok(accept) => accept,
-                Err(refusal) => return format!("{refusal:?}"),
+                Err(rejection) => return format!("{rejection}"),
             };
             let accepted = upgrade.accept_parts(&accept, config()).unwrap();
             format!("{:?} {:?}", accepted.response, accepted.deflate)

@@ -5,8 +5,8 @@ use std::error::Error as StdError;
 use std::io;
 
 use sockeye_core::handshake::client::{BadResponse, ClientHandshakeError, Url};
-use sockeye_core::handshake::server::{Refusal, ServerHandshakeError};
-use sockeye_core::http::HeadError;
+use sockeye_core::handshake::server::{Rejection, ServerHandshakeError, Upgrade};
+use sockeye_core::http::{HeadError, Request, Version};
 use sockeye_core::session::OpenError;
 use sockeye_core::{CloseCode, ProtocolError, SendError};
 use sockeye_driver::{AcceptError, ConnectError, Error};
@@ -46,6 +46,11 @@ fn bad_response() -> ClientHandshakeError {
     ClientHandshakeError::BadResponse(BadResponse::Head(HeadError::StatusLine))
 }
 
+fn rejection() -> Rejection {
+    let request = Request::from_parts("GET", "/", Version::Http11, [("host", "a")]).unwrap();
+    Upgrade::new(request).unwrap_err()
+}
+
 #[test]
 fn no_text_appears_twice_in_the_chain_of_a_handshake_error() {
     check(late(), 1);
@@ -59,7 +64,7 @@ fn no_text_appears_twice_in_the_chain_of_a_handshake_error() {
     check(ClientHandshakeError::Over, 1);
     check(OpenError::Request(late()), 2);
     check(OpenError::Request(bad_request()), 3);
-    check(OpenError::Refused(Refusal::Origin), 2);
+    check(OpenError::Refused(rejection()), 2);
     check(OpenError::Rejected(403), 1);
     check(OpenError::Response(bad_response()), 3);
 }
@@ -69,7 +74,7 @@ fn no_text_appears_twice_in_the_chain_of_an_opening() {
     check(AcceptError::Io(broken()), 2);
     check(AcceptError::Handshake(late()), 1);
     check(AcceptError::Handshake(bad_request()), 2);
-    check(AcceptError::Refused(Refusal::Origin), 2);
+    check(AcceptError::Refused(rejection()), 2);
     check(AcceptError::Rejected(403), 1);
     check(ConnectError::Io(broken()), 2);
     check(ConnectError::Url("http://example.com".parse::<Url>().unwrap_err()), 1);

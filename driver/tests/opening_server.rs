@@ -20,9 +20,15 @@ type Opened = Result<Ws, AcceptError>;
 async fn accept(io: Pipe, time: Time) -> Opened {
     accept_with(io, time.clock(), Arc::default(), async |upgrade: &Upgrade| {
         yield_now().await;
-        Policy::new().subprotocol("chat").unwrap().decide(upgrade).map_err(Refusal::response)
+        Policy::new().subprotocol("chat").unwrap().decide(upgrade).map_err(Response::from)
     })
     .await
+}
+
+/// Asserts that a plain HTTP request was refused.
+fn assert_not_websocket<T>(opened: Result<T, AcceptError>) {
+    let Err(AcceptError::Refused(rejection)) = opened else { panic!("not refused") };
+    assert_eq!(rejection.reason(), Refusal::NotWebSocket);
 }
 
 /// Returns the capacities and faults of transports that make the handshake wait.
@@ -147,7 +153,7 @@ fn a_refused_peer_that_neither_reads_nor_leaves_is_dropped_after_two_seconds() {
         let refusal = executor.spawn("server", accept(io, time.clone()));
         peer.push(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         executor.run_with_time();
-        assert!(matches!(refusal.take(), Err(AcceptError::Refused(Refusal::NotWebSocket))));
+        assert_not_websocket(refusal.take());
         assert_eq!(executor.time.elapsed(), Duration::from_secs(2));
     }
 }
@@ -162,7 +168,7 @@ fn a_refused_peer_that_keeps_sending_lets_other_tasks_run() {
     peer.push(&vec![0; 6 << 20]);
     peer.shut();
     executor.run();
-    assert!(matches!(refusal.take(), Err(AcceptError::Refused(Refusal::NotWebSocket))));
+    assert_not_websocket(refusal.take());
     let (polls, reads) = (executor.polls_of("server"), probe.get().reads);
     assert!(polls >= reads / 20 && polls >= 4, "{polls} polls for {reads} reads");
 }

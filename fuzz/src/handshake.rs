@@ -90,6 +90,7 @@ fn server_reads(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
             format!("{seen} {:?}", rejection.reason())
         }
         Ok(upgrade) => {
+            let expects_continue = upgrade.request().expects_continue();
             let chosen = upgrade.subprotocols().last().map(str::to_owned);
             let policy = server::Policy::new().decide(&upgrade).map(drop);
             let mut accept = server::Accept::new();
@@ -99,7 +100,9 @@ fn server_reads(config: &Arc<Config>, bytes: &[u8], cut: Cut) -> String {
             let accepted = upgrade.accept(&accept, config.clone()).expect("the subprotocol was offered");
             assert_eq!(accepted.subprotocol, chosen);
             let head = accepted.connection.poll_transmit().expect("a 101").first().to_vec();
-            assert!(head.starts_with(b"HTTP/1.1 101 ") && head.ends_with(b"\r\n\r\n"));
+            let interim: &[u8] = if expects_continue { b"HTTP/1.1 100 Continue\r\n\r\n" } else { b"" };
+            let opening = head.strip_prefix(interim).expect("a 100 if the client expects it");
+            assert!(opening.starts_with(b"HTTP/1.1 101 ") && opening.ends_with(b"\r\n\r\n"));
             format!("{seen} {policy:?} {}", String::from_utf8_lossy(&head))
         }
     }

@@ -68,7 +68,7 @@ pub(super) fn accept_value(key: &[u8]) -> String {
     STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
 }
 
-/// Checks a key. RFC 6455 4.2.1: "a base64-encoded (see Section 4 of [RFC4648]) value that, when
+/// Checks a key. RFC 6455 4.2.1: "a base64-encoded (see Section 4 of \[RFC4648\]) value that, when
 /// decoded, is 16 bytes in length".
 pub(super) fn check(key: &[u8]) -> Result<(), InvalidKey> {
     let (digits, padding) = match key {

@@ -11,6 +11,7 @@ mod body;
 #[cfg(feature = "http")]
 mod convert;
 mod error;
+mod excerpt;
 mod framing;
 mod grammar;
 mod headers;
@@ -21,6 +22,7 @@ mod response;
 
 pub use body::{BodyError, BodyEvent, BodyReader};
 pub use error::{HeadError, InvalidHeader};
+pub use excerpt::Excerpt;
 pub use framing::BodyLength;
 pub use headers::Headers;
 pub use request::{Request, Version};

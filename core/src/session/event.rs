@@ -8,7 +8,7 @@ use crate::deflate::Negotiated;
 use crate::error::ProtocolError;
 use crate::event::{Control, Data};
 use crate::handshake::client;
-use crate::handshake::server::{Refusal, ServerHandshakeError, Upgrade};
+use crate::handshake::server::{Rejection, ServerHandshakeError, Upgrade};
 use crate::http::{BodyError, Request, Response};
 
 /// An event of a [`Session`](super::Session).
@@ -100,7 +100,7 @@ pub enum OpenError {
     Request(ServerHandshakeError),
     /// On a server: the request is not a valid upgrade or has an unknown expectation, or the policy
     /// refused it.
-    Refused(Refusal),
+    Refused(Rejection),
     /// On a server: the application rejected the request with this status.
     Rejected(u16),
     /// On a client: the server refused, sent an invalid response, or did not answer in time.
@@ -124,7 +124,7 @@ impl core::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             OpenError::Request(error) => Some(error),
-            OpenError::Refused(refusal) => Some(refusal),
+            OpenError::Refused(rejection) => Some(rejection),
             OpenError::Response(error) => Some(error),
             OpenError::Rejected(_) => None,
         }

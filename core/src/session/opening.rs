@@ -39,9 +39,7 @@ impl Session {
         match policy.decide(&upgrade) {
             // The policy chooses among the offered subprotocols, so this does not fail.
             Ok(accept) => drop(self.accept(upgrade, &accept)),
-            Err(refusal) if matches!(self.phase, Phase::Deciding) => {
-                self.refuse(OpenError::Refused(refusal), Some(refusal.response()));
-            }
+            Err(rejection) if matches!(self.phase, Phase::Deciding) => self.refuse_request(rejection),
             Err(_) => {}
         }
     }
@@ -109,8 +107,7 @@ impl Session {
     /// Acts on the head of a request.
     pub(super) fn receive_request(&mut self, request: Request) -> Option<SessionEvent<'static, 'static>> {
         if request.has_unknown_expectation() {
-            let rejection = Rejection::new(request, Refusal::Expectation);
-            self.refuse(OpenError::Refused(rejection.reason()), Some(rejection.response()));
+            self.refuse_request(Rejection::new(request, Refusal::Expectation));
             return None;
         }
         let is_upgrade = request.headers().contains_token("upgrade", "websocket");
@@ -125,7 +122,7 @@ impl Session {
                 Some(SessionEvent::Upgrade(upgrade))
             }
             Err(rejection) => {
-                self.refuse(OpenError::Refused(rejection.reason()), Some(rejection.response()));
+                self.refuse_request(rejection);
                 None
             }
         }
@@ -133,6 +130,11 @@ impl Session {
 
     pub(super) fn fail_request(&mut self, error: ServerHandshakeError) {
         self.refuse(OpenError::Request(error), error.response());
+    }
+
+    fn refuse_request(&mut self, rejection: Rejection) {
+        let response = rejection.response();
+        self.refuse(OpenError::Refused(rejection), Some(response));
     }
 
     /// Ends the opening handshake, after a last response if one is given.

@@ -49,7 +49,7 @@ pub(crate) fn answer(bytes: &[u8]) -> Option<Vec<u8>> {
     };
     Some(match Policy::new().decide(&upgrade) {
         Ok(accept) => transmitted(&mut upgrade.accept(&accept, config()).unwrap().connection),
-        Err(refusal) => upgrade.reject(refusal).response().encode(),
+        Err(rejection) => rejection.response().encode(),
     })
 }
 

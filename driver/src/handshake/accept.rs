@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use sockeye_core::Config;
 use sockeye_core::handshake::server::{
-    Accept, Refusal, ServerHandshakeError, SubprotocolNotOffered, Upgrade,
+    Accept, Rejection, ServerHandshakeError, SubprotocolNotOffered, Upgrade,
 };
 use sockeye_core::http::Response;
 use sockeye_core::session::{OpenError, Session};
@@ -177,7 +177,7 @@ pub enum AcceptError {
     /// The HTTP request was incomplete, invalid or late.
     Handshake(ServerHandshakeError),
     /// The request is not a valid WebSocket upgrade.
-    Refused(Refusal),
+    Refused(Rejection),
     /// The application refused the request, with this status.
     Rejected(u16),
     /// The application chose a subprotocol that the client did not offer.
@@ -189,8 +189,8 @@ impl fmt::Display for AcceptError {
         match self {
             AcceptError::Io(_) => f.write_str("the transport broke in the opening handshake"),
             AcceptError::Handshake(error) => error.fmt(f),
-            AcceptError::Refused(refusal) => {
-                write!(f, "the request was refused with {}", refusal.status())
+            AcceptError::Refused(rejection) => {
+                write!(f, "the request was refused with {}", rejection.status())
             }
             AcceptError::Rejected(status) => write!(f, "the application refused the request with {status}"),
             AcceptError::Subprotocol(error) => error.fmt(f),
@@ -205,7 +205,7 @@ impl std::error::Error for AcceptError {
             // `Handshake` and `Subprotocol` display the error that they wrap, so the next source is
             // the source of that error.
             AcceptError::Handshake(error) => error.source(),
-            AcceptError::Refused(refusal) => Some(refusal),
+            AcceptError::Refused(rejection) => Some(rejection),
             AcceptError::Rejected(_) => None,
             AcceptError::Subprotocol(error) => error.source(),
         }
@@ -222,7 +222,7 @@ impl From<OpenError> for AcceptError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Request(error) => AcceptError::Handshake(error),
-            OpenError::Refused(refusal) => AcceptError::Refused(refusal),
+            OpenError::Refused(rejection) => AcceptError::Refused(rejection),
             OpenError::Rejected(status) => AcceptError::Rejected(status),
             error => AcceptError::Io(io::Error::other(error)),
         }

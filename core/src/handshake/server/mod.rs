@@ -33,7 +33,7 @@ mod upgrade;
 
 pub use accept::{Accept, Accepted, SubprotocolNotOffered};
 pub use handshake::{ServerHandshake, ServerHandshakeError};
-pub use origin::{InvalidOrigin, Origin, Origins};
+pub use origin::{InvalidHost, InvalidOrigin, Origin, Origins};
 pub use policy::Policy;
 pub use rejection::{Refusal, Rejection};
 pub use upgrade::Upgrade;

@@ -1,6 +1,6 @@
 //! Checking the origin of the page that connects (RFC 6454, RFC 6455 10.2).
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
@@ -21,7 +21,11 @@ pub enum Origins {
     /// Pages from the same host and port that they connect to.
     ///
     /// A proxy may have terminated TLS, unknown to the server, so the scheme is not compared. It
-    /// only determines the default port.
+    /// only determines the default port. Some clients that are not browsers write the URL that they
+    /// connect to, such as `wss://example.com/`, which is the same host too.
+    ///
+    /// A proxy that replaces `Host` hides the host that the page connects to. Name it with
+    /// [`Policy::public_hosts`](super::Policy::public_hosts).
     #[default]
     SameHost,
     /// Pages of exactly these origins. Suffixes and wildcards are not supported.
@@ -31,6 +35,9 @@ pub enum Origins {
 impl Origins {
     /// Allows the given origins, each written as `scheme://host[:port]`.
     ///
+    /// `null` stands for pages without an origin of their own, such as sandboxed frames. Any site can
+    /// create such a page, so a list with `null` protects no user. `file://` stands for local files.
+    ///
     /// # Errors
     ///
     /// Returns [`InvalidOrigin`] if one of them is not an origin.
@@ -38,7 +45,7 @@ impl Origins {
     /// ```
     /// use sockeye_core::handshake::server::Origins;
     ///
-    /// let origins = Origins::list(["https://example.com", "http://localhost:3000"])?;
+    /// let origins = Origins::list(["https://example.com", "http://localhost:3000", "file://"])?;
     /// assert!(Origins::list(["https://example.com/"]).is_err());
     /// # Ok::<(), sockeye_core::handshake::server::InvalidOrigin>(())
     /// ```
@@ -46,20 +53,22 @@ impl Origins {
         origins.into_iter().map(str::parse).collect::<Result<_, _>>().map(Origins::List)
     }
 
-    pub(super) fn allow(&self, upgrade: &Upgrade) -> bool {
+    /// Returns whether the page of this handshake may connect. `public_hosts` are the server's own
+    /// hosts; if there are none, its own host is the requested one.
+    pub(super) fn allow(&self, upgrade: &Upgrade, public_hosts: &[String]) -> bool {
         if matches!(self, Origins::Any) {
             return true;
         }
         let origin = match upgrade.request().headers().at_most_one("origin") {
             Ok(None) => return true,
-            Ok(Some(origin)) => core::str::from_utf8(origin).ok().and_then(|text| text.parse().ok()),
+            Ok(Some(origin)) => core::str::from_utf8(origin).ok().and_then(Origin::parse_received),
             Err(_) => None,
         };
-        // "null" (RFC 6454 7.1: a sandboxed frame, a file, a redirect) does not parse as an origin.
         let Some(origin) = origin else { return false };
         match self {
             Origins::Any => true,
-            Origins::SameHost => is_same_host(&origin, upgrade.host()),
+            Origins::SameHost if public_hosts.is_empty() => is_same_host(&origin, upgrade.host()),
+            Origins::SameHost => public_hosts.iter().any(|host| is_same_host(&origin, host)),
             Origins::List(list) => list.contains(&origin),
         }
     }
@@ -67,7 +76,8 @@ impl Origins {
 
 /// The origin of a page: a scheme, a host and a port (RFC 6454 4).
 ///
-/// Scheme and host are stored in lower case, and the scheme's default port is omitted.
+/// Scheme and host are stored in lower case, and the scheme's default port is omitted. The opaque
+/// origin `null` (RFC 6454 7.1) has no scheme, and `file://` no host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     scheme: String,
@@ -78,9 +88,15 @@ pub struct Origin {
 impl FromStr for Origin {
     type Err = InvalidOrigin;
 
-    /// Parses `scheme://host[:port]` (RFC 6454 6.2). Nothing may follow it.
+    /// Parses `scheme://host[:port]` (RFC 6454 6.2), `null` or `file://`. Nothing may follow it.
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        if text == NULL {
+            return Ok(Origin { scheme: String::new(), host: text.to_string(), port: None });
+        }
         let (scheme, authority) = text.split_once("://").ok_or(InvalidOrigin)?;
+        if scheme.eq_ignore_ascii_case("file") && authority.is_empty() {
+            return Ok(Origin { scheme: scheme.to_ascii_lowercase(), host: String::new(), port: None });
+        }
         // RFC 3986 3.2.2 allows a star in a host, but real hosts have none. In a list it would be
         // meant as a wildcard, and would silently never match.
         let authority = Some(authority).filter(|text| !text.contains('*'));
@@ -98,8 +114,23 @@ impl FromStr for Origin {
     }
 }
 
+/// RFC 6454 7.1: an opaque origin is sent as this text.
+const NULL: &str = "null";
+
+impl Origin {
+    /// Parses the value of a received header. One slash may follow an origin: some clients that are
+    /// not browsers send a URL.
+    fn parse_received(text: &str) -> Option<Self> {
+        let without_slash = || text.strip_suffix('/').filter(|text| text.contains("://"))?.parse().ok();
+        text.parse().ok().or_else(without_slash)
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.scheme.is_empty() {
+            return f.write_str(NULL);
+        }
         write!(f, "{}://{}", self.scheme, self.host)?;
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
@@ -112,12 +143,32 @@ pub struct InvalidOrigin;
 impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "an origin must be scheme://host or scheme://host:port, without wildcard, path or trailing slash",
+            "an origin must be scheme://host, scheme://host:port, file:// or null, without wildcard, path or \
+             trailing slash",
         )
     }
 }
 
 impl core::error::Error for InvalidOrigin {}
+
+/// The error for a text that is not a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidHost;
+
+impl InvalidHost {
+    /// Checks that the text is a host with an optional port.
+    pub(super) fn check(host: &str) -> Result<(), Self> {
+        Authority::parse(host.as_bytes()).map(|_| ()).ok_or(InvalidHost)
+    }
+}
+
+impl fmt::Display for InvalidHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a host must be a name or an address with an optional port, without scheme or path")
+    }
+}
+
+impl core::error::Error for InvalidHost {}
 
 /// Compares host and port. If either names no port, it means the default port of the origin's
 /// scheme.
@@ -131,8 +182,8 @@ fn is_same_host(origin: &Origin, host: &str) -> bool {
 
 fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
-        "http" => Some(80),
-        "https" => Some(443),
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
         _ => None,
     }
 }

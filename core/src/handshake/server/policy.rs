@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{Accept, Origins, Refusal, Upgrade};
+use super::{Accept, InvalidHost, Origins, Refusal, Rejection, Upgrade};
 use crate::http::{InvalidHeader, is_token};
 
 /// A rule for answering handshakes: which subprotocols the server speaks, and which origins may
@@ -24,6 +24,7 @@ use crate::http::{InvalidHeader, is_token};
 pub struct Policy {
     subprotocols: Vec<String>,
     origins: Origins,
+    public_hosts: Vec<String>,
 }
 
 impl Policy {
@@ -46,6 +47,34 @@ impl Policy {
         Ok(self)
     }
 
+    /// Returns the subprotocols, in descending order of preference.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        self.subprotocols.iter().map(String::as_str)
+    }
+
+    /// Sets the hosts, each with an optional port, under which pages reach this server. With
+    /// [`Origins::SameHost`] only pages of these hosts may connect, whatever host a request names.
+    ///
+    /// Use it if a proxy replaces `Host`, and to refuse pages of a foreign name that its owner made
+    /// to resolve to this server (DNS rebinding). A proxy may also forward the host: see
+    /// [`Upgrade::set_forwarded_host`].
+    ///
+    /// ```
+    /// use sockeye_core::handshake::server::Policy;
+    ///
+    /// let policy = Policy::new().public_hosts(["chat.example.com", "localhost:8080"])?;
+    /// # Ok::<(), sockeye_core::handshake::server::InvalidHost>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidHost`] if one of them is not a host.
+    pub fn public_hosts<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidHost> {
+        let checked = |host: &str| InvalidHost::check(host).map(|()| host.to_string());
+        self.public_hosts = hosts.into_iter().map(checked).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
     /// Sets which origins may connect.
     #[must_use]
     pub fn origins(mut self, origins: Origins) -> Self {
@@ -61,11 +90,16 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// Returns [`Refusal::Origin`] (status 403) if the origin may not connect. Pass it to
-    /// [`Upgrade::reject`], or convert it into a [`Response`](crate::http::Response) with `?`.
-    pub fn decide(&self, upgrade: &Upgrade) -> Result<Accept, Refusal> {
-        if !self.origins.allow(upgrade) {
-            return Err(Refusal::Origin);
+    /// Returns a [`Rejection`] with the reason [`Refusal::Origin`] if the origin may not connect. Its
+    /// response is a 403 that names the origin and the host. The operator `?` converts it into a
+    /// [`Response`](crate::http::Response).
+    pub fn decide(&self, upgrade: &Upgrade) -> Result<Accept, Rejection> {
+        if !self.origins.allow(upgrade, &self.public_hosts) {
+            let rejection = upgrade.clone().reject(Refusal::Origin);
+            return Err(match self.public_hosts.as_slice() {
+                [] => rejection,
+                hosts => rejection.with_host(hosts.join(", ")),
+            });
         }
         let offered = |name: &&String| upgrade.subprotocols().any(|offer| offer == name.as_str());
         Ok(match self.subprotocols.iter().find(offered) {

@@ -1,9 +1,11 @@
 //! Rejecting a handshake.
 
+use alloc::boxed::Box;
+use alloc::format;
 use core::fmt;
 
 use crate::handshake::InvalidKey;
-use crate::http::{Request, Response};
+use crate::http::{Excerpt, Request, Response};
 
 /// A request that does not become a WebSocket, with the reason.
 ///
@@ -27,11 +29,18 @@ use crate::http::{Request, Response};
 pub struct Rejection {
     request: Request,
     refusal: Refusal,
+    /// The host that the origin was compared with, if it is not the request's.
+    host: Option<Box<str>>,
 }
 
 impl Rejection {
     pub(crate) fn new(request: Request, refusal: Refusal) -> Self {
-        Rejection { request, refusal }
+        Rejection { request, refusal, host: None }
+    }
+
+    pub(super) fn with_host(mut self, host: impl Into<Box<str>>) -> Self {
+        self.host = Some(host.into());
+        self
     }
 
     /// Returns the rule that the request broke.
@@ -49,7 +58,11 @@ impl Rejection {
     /// Returns the response to send before closing the connection.
     #[must_use]
     pub fn response(&self) -> Response {
-        self.refusal.response().in_answer_to(&self.request)
+        let response = match self.refusal {
+            Refusal::Origin => Response::text(self.status(), format!("{self}\n")),
+            refusal => refusal.response(),
+        };
+        response.in_answer_to(&self.request)
     }
 
     /// Returns the request.
@@ -67,11 +80,28 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.refusal.fmt(f)
+        if self.refusal != Refusal::Origin {
+            return self.refusal.fmt(f);
+        }
+        let mut origins = self.request.headers().all("origin");
+        let origin = Excerpt::new(origins.next().unwrap_or_default());
+        let host = Excerpt::new(self.host.as_deref().or_else(|| self.request.host()).unwrap_or_default());
+        if origins.next().is_some() {
+            return write!(f, "the Origin header must appear only once; the first one is '{origin}'");
+        }
+        write!(f, "pages of the origin '{origin}' may not connect to the host '{host}'")
     }
 }
 
 impl core::error::Error for Rejection {}
+
+/// Converts into [`Rejection::response`], so that a function that returns a [`Response`] as its
+/// error can refuse with `?`.
+impl From<Rejection> for Response {
+    fn from(rejection: Rejection) -> Self {
+        rejection.response()
+    }
+}
 
 /// The page for a plain HTTP request, for people who open the URL in a browser.
 const NOT_WEBSOCKET_PAGE: &str = "This is a WebSocket endpoint (RFC 6455), and the request has no \
@@ -143,7 +173,7 @@ impl Refusal {
     pub fn response(self) -> Response {
         let response = match self {
             Refusal::NotWebSocket => Response::text(self.status(), NOT_WEBSOCKET_PAGE),
-            _ => Response::text(self.status(), alloc::format!("{self}\n")),
+            _ => Response::text(self.status(), format!("{self}\n")),
         };
         match self {
             // RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405

@@ -80,8 +80,13 @@ impl Upgrade {
         self.forwarded_host.as_deref().or_else(|| self.request.host()).unwrap_or_default()
     }
 
-    /// Sets the host that the client asked for, as a trusted proxy names it. The check of origins
-    /// uses it: see [`TrustedProxies::resolve`](crate::proxy::TrustedProxies::resolve).
+    /// Sets the host that the client asked for, as a trusted proxy names it, with its port if it is
+    /// not the default one. The check of origins uses it.
+    ///
+    /// A proxy may replace `Host` and name the original in `Forwarded` (RFC 7239) or
+    /// `X-Forwarded-Host`. Take it from there only if the proxy, and not the client, sent that
+    /// header: otherwise any page could name its own host.
+    /// [`TrustedProxies::resolve`](crate::proxy::TrustedProxies::resolve) does so.
     pub fn set_forwarded_host(&mut self, host: Option<String>) {
         self.forwarded_host = host;
     }
@@ -110,7 +115,11 @@ impl Upgrade {
     /// Rejects the handshake for this reason.
     #[must_use]
     pub fn reject(self, refusal: Refusal) -> Rejection {
-        Rejection::new(self.request, refusal)
+        let rejection = Rejection::new(self.request, refusal);
+        match self.forwarded_host {
+            Some(host) => rejection.with_host(host),
+            None => rejection,
+        }
     }
 
     pub(super) fn accept_key(&self) -> String {
