@@ -9,8 +9,9 @@ use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, OutgoingFrame, Payload,
 
 use crate::server::registry::broadcast::{self, Broadcast};
 use crate::server::registry::drain::Drain;
-use crate::server::registry::entry::{Entry, Flag};
+use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
+use crate::server::registry::flag::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info};
 use crate::server::registry::push_target::Command;

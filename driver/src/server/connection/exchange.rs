@@ -17,7 +17,7 @@ use crate::server::connection::body::{Body, Failure, Shared};
 use crate::server::connection::guard::{guarded_while, report_cause, report_failure};
 use crate::server::connection::response::server_error;
 use crate::server::registry::admission::Slot;
-use crate::server::registry::entry::Flag;
+use crate::server::registry::flag::Flag;
 
 /// Lets the handler answer a request, and sends the response. Returns false if the connection ends
 /// with it.

@@ -55,6 +55,11 @@ pub(crate) fn report_cause<H: Handler>(handler: &H, client: &Client, response: &
     }
 }
 
+/// Drops a value of the application. A panic in that is dropped too.
+pub(crate) fn drop_isolated<T>(value: T) {
+    let _ = catch_panic(|| drop(value));
+}
+
 /// Turns a panic of a connection's task into the end of that task. Otherwise the panic would end
 /// some executors.
 pub(crate) fn isolate_panics(task: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send {

@@ -21,7 +21,7 @@ use crate::server::connection::proxied::{find_client, read_proxy_header, set_pee
 use crate::server::connection::response::dated_session;
 use crate::server::connection::upgrade::{Upgraded, upgrade};
 use crate::server::registry::admission::Slot;
-use crate::server::registry::entry::Flag;
+use crate::server::registry::flag::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
 use crate::server::registry::settings::Settings;

@@ -10,7 +10,8 @@ use crate::engine::access::LinkAccess;
 use crate::engine::buffer::{READ, ReadBuffer};
 use crate::engine::decoder::{Decoded, Decoder, SenderAccess};
 use crate::engine::link::ReadOutcome;
-use crate::server::registry::entry::{Entry, Flag};
+use crate::server::registry::entry::Entry;
+use crate::server::registry::flag::Flag;
 use crate::server::registry::settings::{Forward, Settings};
 
 /// The number of bytes that each message counts in addition to its payload, so that a flood of tiny

@@ -19,8 +19,8 @@ use crate::server::connection::guard::{guarded_while, report_failure};
 use crate::server::connection::inbox::{Inbox, Received, forwarded_frame};
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::early_pushes::Deferred;
-use crate::server::registry::entry::Flag;
 use crate::server::registry::error::PushError;
+use crate::server::registry::flag::Flag;
 use crate::server::registry::settings::Forward;
 
 /// The state of a connection that is a WebSocket: all that its task keeps between messages.

@@ -21,7 +21,7 @@ use crate::server::connection::guard::catch_panic;
 use crate::server::connection::inbox::{Inbox, Intake, Received, forwarded_frame, into_owned};
 use crate::server::connection::message_phase::{Lent, MessagePhase, close_if_failed};
 use crate::server::connection::shared_link::task_side::TaskLink;
-use crate::server::registry::entry::Flag;
+use crate::server::registry::flag::Flag;
 
 impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     /// Calls the handler with every message in the inbox and in the input, one after the other.

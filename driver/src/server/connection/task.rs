@@ -8,7 +8,7 @@ use crate::runtime::io::Clock;
 use crate::runtime::server::{Accepted, Runtime};
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
-use crate::server::connection::guard::{guarded, guarded_while, report_failure};
+use crate::server::connection::guard::{drop_isolated, guarded, guarded_while, report_failure};
 use crate::server::connection::http_phase::{HttpOutcome, HttpPhase};
 use crate::server::connection::message_phase::{Ended, MessagePhase, Next};
 use crate::server::connection::upgrade::Upgraded;
@@ -81,6 +81,7 @@ impl Drop for RegistryGuard {
     fn drop(&mut self) {
         self.deregister();
         self.hub.uncount_address(self.client.entry());
+        drop_isolated(self.client.entry().forget_data());
     }
 }
 

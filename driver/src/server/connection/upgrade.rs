@@ -23,7 +23,7 @@ use crate::server::connection::shared_link::SharedLink;
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::admission::Slot;
 use crate::server::registry::early_pushes::{Deferred, run_decision};
-use crate::server::registry::entry::Flag;
+use crate::server::registry::flag::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
 

@@ -1,7 +1,7 @@
 //! The entry of one connection in the registry.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use sockeye_core::{CloseFrame, Instant, State};
@@ -10,6 +10,8 @@ use crate::lock::lock;
 use crate::runtime::address::Address;
 use crate::server::registry::early_pushes::{Deferred, EarlyPushes};
 use crate::server::registry::error::PushError;
+use crate::server::registry::extras::{Data, Extras};
+use crate::server::registry::flag::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info, Status};
 use crate::server::registry::push_target::{Command, Flusher, PushTarget};
@@ -25,14 +27,12 @@ pub(crate) struct Entry {
     connected_at: Instant,
     status: AtomicU8,
     flags: AtomicU16,
-    /// Whether the connection counts against the limit of its peer's address.
-    is_counted: AtomicBool,
-    /// The client's address if it is not the transport's.
-    proxied_peer: Mutex<Option<Box<Address>>>,
     /// The number of messages that [`SlowReader::Drop`](crate::server::SlowReader::Drop) has
     /// dropped.
     dropped: AtomicU32,
-    subprotocol: OnceLock<Box<str>>,
+    /// The place of the agreed subprotocol in the port's policy, counted from 1; 0 for none of them.
+    subprotocol: AtomicU8,
+    extras: Mutex<Option<Box<Extras>>>,
     pub(crate) port: Arc<Settings>,
     phase: Mutex<Phase>,
 }
@@ -50,29 +50,6 @@ enum Phase {
     Ended,
 }
 
-/// A flag of a connection. Its task checks the flags between two steps.
-#[derive(Debug, Clone, Copy)]
-#[repr(u16)]
-pub(crate) enum Flag {
-    /// End at once.
-    Aborted = 1,
-    /// Do not read.
-    Paused = 2,
-    /// Exempt from the idle timeout.
-    Protected = 4,
-    /// It waits for an HTTP request: a shutdown may end it without losing anything.
-    Idle = 8,
-    /// The queue has reached its high-water mark: wait for room before the next message.
-    Full = 16,
-    /// The server shuts down: send its Close once no handler runs and the received messages are
-    /// handled.
-    Draining = 32,
-    /// A handler runs on the connection's own thread, and may block it.
-    Busy = 64,
-    /// The peer ended its side of the transport during the HTTP phase.
-    Gone = 128,
-}
-
 impl Entry {
     pub(crate) fn new(
         id: ConnectionId,
@@ -88,10 +65,9 @@ impl Entry {
             connected_at,
             status: AtomicU8::new(0),
             flags: AtomicU16::new(0),
-            is_counted: AtomicBool::new(false),
-            proxied_peer: Mutex::default(),
             dropped: AtomicU32::new(0),
-            subprotocol: OnceLock::new(),
+            subprotocol: AtomicU8::new(0),
+            extras: Mutex::new(None),
             port,
             phase: Mutex::new(Phase::Http(None)),
         }
@@ -104,7 +80,9 @@ impl Entry {
     }
 
     pub(crate) fn peer(&self) -> Address {
-        lock(&self.proxied_peer).as_deref().unwrap_or(&self.transport_peer).clone()
+        let extras = lock(&self.extras);
+        let proxied = extras.as_ref().and_then(|extras| extras.proxied_peer.as_ref());
+        proxied.unwrap_or(&self.transport_peer).clone()
     }
 
     pub(crate) fn transport_peer(&self) -> &Address {
@@ -204,10 +182,7 @@ impl Entry {
         match (target, flag) {
             (Ok(target), Flag::Aborted) => target.abort(),
             (Ok(target), Flag::Protected) => target.set_protected(on),
-            (
-                Ok(target),
-                Flag::Paused | Flag::Idle | Flag::Full | Flag::Draining | Flag::Busy | Flag::Gone,
-            ) => target.wake_task(),
+            (Ok(target), _) => target.wake_task(),
             (Err(waker), _) => waker.into_iter().for_each(Waker::wake),
         }
         Ok(())
@@ -270,23 +245,61 @@ impl Entry {
             last_sent: facts.and_then(|facts| facts.sent_at),
             queued: facts.map_or(early, |facts| facts.queued),
             dropped: self.dropped.load(Ordering::Relaxed),
-            subprotocol: self.subprotocol.get().cloned(),
+            subprotocol: self.subprotocol(),
             compression: facts.and_then(|facts| facts.deflate),
             round_trip: facts.and_then(|facts| facts.round_trip),
         }
+    }
+
+    fn subprotocol(&self) -> Option<Box<str>> {
+        match self.subprotocol.load(Ordering::Acquire).checked_sub(1) {
+            Some(place) => self.port.policy.subprotocols().nth(place.into()).map(Box::from),
+            None => lock(&self.extras).as_ref()?.subprotocol.clone(),
+        }
+    }
+
+    /// Sets the application's data.
+    pub(crate) fn set_data(&self, data: Data) {
+        let replaced = {
+            let mut extras = lock(&self.extras);
+            if self.has_flag(Flag::Forgotten) {
+                Some(data)
+            } else {
+                extras.get_or_insert_default().data.replace(data)
+            }
+        };
+        // Drop it without holding the lock: it may own anything, even the last client.
+        drop(replaced);
+    }
+
+    pub(crate) fn data(&self) -> Option<Data> {
+        lock(&self.extras).as_ref()?.data.clone()
     }
 
     // For the connection's task.
 
     /// Sets the client's address, and whether the connection counts against its limit.
     pub(crate) fn set_peer(&self, peer: &Address, is_counted: bool) {
-        let proxied = (*peer != self.transport_peer).then(|| Box::new(peer.clone()));
-        *lock(&self.proxied_peer) = proxied;
-        self.is_counted.store(is_counted, Ordering::Release);
+        let mut extras = lock(&self.extras);
+        if *peer != self.transport_peer {
+            extras.get_or_insert_default().proxied_peer = Some(peer.clone());
+        } else if let Some(extras) = extras.as_mut() {
+            extras.proxied_peer = None;
+        }
+        drop(extras);
+        self.store_flag(Flag::Counted, is_counted);
     }
 
     pub(crate) fn is_counted(&self) -> bool {
-        self.is_counted.load(Ordering::Acquire)
+        self.has_flag(Flag::Counted)
+    }
+
+    /// Takes the application's data, for the caller to drop, and keeps none from now on. Otherwise
+    /// data that holds a client would keep itself alive.
+    pub(crate) fn forget_data(&self) -> Option<Data> {
+        let mut extras = lock(&self.extras);
+        self.store_flag(Flag::Forgotten, true);
+        extras.as_mut()?.data.take()
     }
 
     pub(crate) fn set_status(&self, status: Status) {
@@ -341,10 +354,6 @@ impl Entry {
         drop(old);
     }
 
-    pub(crate) fn set_subprotocol(&self, subprotocol: String) {
-        let _ = self.subprotocol.set(subprotocol.into_boxed_str());
-    }
-
     /// Begins the open phase, because the 101 has been sent: delivers the pushes that waited for
     /// it, then lets others through. Returns the deferred functions.
     ///
@@ -371,6 +380,16 @@ impl Entry {
         if let Phase::Handshake(_, mut early) = old { Some(early.take_deferred()) } else { Some(Vec::new()) }
     }
 
+    /// Stores the agreed subprotocol, which usually is one of the port's policy and then needs no
+    /// memory of its own.
+    pub(crate) fn set_subprotocol(&self, name: String) {
+        let place = self.port.policy.subprotocols().position(|known| known == name);
+        match place.and_then(|place| u8::try_from(place + 1).ok()) {
+            Some(place) => self.subprotocol.store(place, Ordering::Release),
+            None => lock(&self.extras).get_or_insert_default().subprotocol = Some(name.into_boxed_str()),
+        }
+    }
+
     /// Drops the entry's reference to the transport, because the connection has ended.
     pub(crate) fn end(&self) {
         if self.status.load(Ordering::Acquire) == Status::Active.as_u8() {
@@ -383,5 +402,31 @@ impl Entry {
     fn ended_error(&self) -> PushError {
         let was_open = self.status.load(Ordering::Acquire) == Status::Closing.as_u8();
         if was_open { PushError::Closing } else { PushError::NotWebSocket }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use super::*;
+
+    /// An entry without a slot for data, which holds its subprotocol itself.
+    #[expect(dead_code, reason = "only its size matters")]
+    struct WithoutSlot {
+        id: ConnectionId,
+        peer: Address,
+        local: Address,
+        connected_at: Instant,
+        status: AtomicU8,
+        flags: AtomicU8,
+        subprotocol: OnceLock<Box<str>>,
+        port: Arc<Settings>,
+        phase: Mutex<Phase>,
+    }
+
+    #[test]
+    fn m14_the_slot_for_data_makes_an_entry_no_larger() {
+        assert!(size_of::<Entry>() <= size_of::<WithoutSlot>());
     }
 }

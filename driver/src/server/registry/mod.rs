@@ -10,6 +10,8 @@ pub(crate) mod drain;
 pub(crate) mod early_pushes;
 pub(crate) mod entry;
 pub(crate) mod error;
+pub(crate) mod extras;
+pub(crate) mod flag;
 pub(crate) mod hub;
 pub(crate) mod info;
 pub(crate) mod keeper;

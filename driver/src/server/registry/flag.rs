@@ -1,0 +1,28 @@
+//! The flags of a connection.
+
+/// A flag of a connection. Its task checks the flags between two steps.
+#[derive(Debug, Clone, Copy)]
+#[repr(u16)]
+pub(crate) enum Flag {
+    /// End at once.
+    Aborted = 1,
+    /// Do not read.
+    Paused = 2,
+    /// Exempt from the idle timeout.
+    Protected = 4,
+    /// It waits for an HTTP request: a shutdown may end it without losing anything.
+    Idle = 8,
+    /// The queue has reached its high-water mark: wait for room before the next message.
+    Full = 16,
+    /// The server shuts down: send its Close once no handler runs and the received messages are
+    /// handled.
+    Draining = 32,
+    /// A handler runs on the connection's own thread, and may block it.
+    Busy = 64,
+    /// The peer ended its side of the transport during the HTTP phase.
+    Gone = 128,
+    /// The last event is over: keep no data of the application any more.
+    Forgotten = 256,
+    /// The connection counts against the limit of its peer's address.
+    Counted = 512,
+}
