@@ -14,7 +14,7 @@ use sockeye_std::protocol::http::{Request, Response};
 use sockeye_std::protocol::{Frame, Opcode};
 use sockeye_std::server::{
     BoxError, Callbacks, Client, Decision, Failure, Handler, HandlerResult, HttpRequest, Inbound, Port,
-    Refused, Server, ServerHandle,
+    RefusalInfo, Refused, Server, ServerHandle,
 };
 use sockeye_std::{CloseCode, CloseInfo, Config, Message};
 use sockeye_testkit::frames::client_frame;
@@ -238,6 +238,24 @@ fn e8_e10_closures_refuse_connections_and_receive_failures() {
     running.join().unwrap();
 }
 
+/// Sends each refusal to the test, with the number that `connect` stored.
+struct Watcher(Mutex<Sender<String>>);
+
+impl Handler for Watcher {
+    fn connect(&self, client: &Client) -> Result<(), Refused> {
+        client.set_data(7);
+        Ok(())
+    }
+
+    fn message(&self, _: &Client, _: Inbound<'_>) -> HandlerResult {
+        Ok(())
+    }
+
+    fn refused(&self, client: &Client, refusal: &RefusalInfo<'_>) {
+        self.0.lock().unwrap().send(format!("{:?}: {refusal}", client.data::<i32>())).unwrap();
+    }
+}
+
 /// A handler that blocks its thread in each message that begins with "block", until the test
 /// releases it.
 struct Blocks {
@@ -295,6 +313,38 @@ impl Blocked {
         self.handle.shutdown(Duration::ZERO);
         self.running.join().unwrap();
     }
+}
+
+#[test]
+fn h15_m14_blocking_handlers_and_closures_see_refusals_and_data() {
+    let (sender, refusals) = mpsc::channel();
+    let senders = (Mutex::new(sender.clone()), Mutex::new(sender));
+    let closures = Callbacks::on_message(|_, _| {})
+        .on_connect(|client| {
+            client.set_data(7);
+            Ok(())
+        })
+        .on_refused(move |client, refusal| {
+            senders.0.lock().unwrap().send(format!("{:?}: {refusal}", client.data::<i32>())).unwrap();
+        });
+    let server = Server::builder()
+        .listen("127.0.0.1:0", Port::blocking(Watcher(senders.1)))
+        .and_then(|builder| builder.listen("127.0.0.1:0", Port::blocking(closures)))
+        .unwrap()
+        .build();
+    let addresses = server.addresses().to_vec();
+    let (handle, _, running) = run(server);
+    for address in addresses {
+        let mut raw = RawClient::connect(address.as_inet().unwrap());
+        raw.write("nonsense\r\n\r\n");
+        assert_eq!(raw.answer().status(), 400);
+        raw.expect_end();
+        let expected = "Some(7): bad request: the request must begin with a method and one space";
+        assert_eq!(refusals.recv_timeout(Duration::from_secs(20)).unwrap(), expected);
+    }
+    handle.shutdown(Duration::ZERO);
+    running.join().unwrap();
+    assert!(refusals.try_recv().is_err(), "each refusal is one event");
 }
 
 #[test]

@@ -90,9 +90,10 @@ pub mod server {
     pub use crate::runtime::{Server, ServerBuilder, TokioListener, TokioRuntime};
     pub use sockeye_driver::server::{
         Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Drain, Failure,
-        ForwardedFields, Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest, Inbound, Info,
-        InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port, PushError, Pushed, Refused, Runtime,
-        ServerHandle, SlowReader, Socket, Status, TrustedProxies,
+        ForwardedFields, FullLimit, Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest,
+        Inbound, Info, InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port, PushError, Pushed,
+        RefusalInfo, RefusalReason, Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
+        TrustedProxies,
     };
 }
 

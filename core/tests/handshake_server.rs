@@ -167,7 +167,7 @@ fn h3_a_key_has_24_characters() {
 }
 
 #[test]
-fn h3_a_refused_key_is_told_what_is_wrong_with_it() {
+fn h3_the_refusal_of_a_key_says_what_is_wrong_with_it() {
     use InvalidKey::{Length, NotBase64, SpareBits};
     for (key, error) in [
         // The example of RFC 6455 4.1, whose last digit has a bit that decoding drops.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use sockeye_core::Opcode;
 use sockeye_driver::server::{BoxError, Callbacks, Limits, Port};
 use sockeye_testkit::frames::*;
-use sockeye_testkit::handshake::UPGRADE_REQUEST;
+use sockeye_testkit::handshake::{UPGRADE_REQUEST, upgrade_request};
 use sockeye_testkit::sim::*;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -70,8 +70,54 @@ fn failed_handlers_refusals_and_accept_errors_are_logged() {
     let lines = lines.0.lock().unwrap().clone();
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert_eq!(lines[0], "ERROR message=a handler has failed connection=1 peer=unix: failure=no such room");
-    assert_eq!(lines[1], "DEBUG message=a connection was refused: the server is full peer=unix:");
+    assert_eq!(
+        lines[1],
+        "WARN message=a connection or request was refused connection=2 peer=unix: \
+         reason=the server has reached its limit of 1 connections status=503"
+    );
     assert!(lines[2].starts_with(
         "WARN message=cannot accept connections; trying again after a pause error=out of memory"
     ));
+}
+
+#[test]
+fn h15_each_refusal_is_one_line_with_its_request_and_nothing_of_it_can_begin_another() {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), || {
+        let mut executor = Executor::new();
+        // A handler that sees refusals itself does not take them out of the log.
+        let handler = Callbacks::on_message(|_, _| async {}).on_refused(|_, _| {});
+        let (_server, connector, _) = SimRuntime::serve(&mut executor, Port::new(handler), Limits::new());
+        for request in [
+            upgrade_request("/chat?a=b", "Origin: https://evil.example\r\n"),
+            upgrade_request("/a", "Origin: \u{85}[2J<b> \"x\"\r\n"),
+            "GET /plain HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+            "\x16\x03\x01".to_owned(),
+        ] {
+            let pipe = connector.connect(1 << 20, Faults::default());
+            pipe.push(request.as_bytes());
+            executor.run_until_idle();
+        }
+    });
+    let lines = lines.0.lock().unwrap().clone();
+    let start = "INFO message=a connection or request was refused connection=";
+    assert_eq!(
+        lines,
+        [
+            format!(
+                "{start}1 peer=unix: reason=pages of the origin 'https://evil.example' may not connect to the \
+                 host 'localhost' status=403 origin=https://evil.example host=localhost path=/chat"
+            ),
+            format!(
+                r"{start}2 peer=unix: reason=pages of the origin '\xc2\x85[2J\x3cb\x3e \x22x\x22' may not connect to the host 'localhost' status=403 origin=\xc2\x85[2J\x3cb\x3e \x22x\x22 host=localhost path=/a"
+            ),
+            format!(
+                "{start}3 peer=unix: reason=the request has no 'Upgrade: websocket' header status=400 host=a \
+                 path=/plain"
+            ),
+            format!(
+                "{start}4 peer=unix: reason=bad request: looks like TLS; this port speaks plain ws:// status=400"
+            ),
+        ]
+    );
 }

@@ -211,6 +211,11 @@ impl RawClient {
         self.expect_end();
     }
 
+    /// Closes the writing side.
+    pub fn finish(&mut self) {
+        let _ = self.stream.shutdown();
+    }
+
     /// Expects the end of the input with nothing before it, then closes this side too, because the
     /// server waits for that.
     pub fn expect_end(&mut self) {

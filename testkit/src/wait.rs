@@ -47,6 +47,19 @@ impl EventLog {
         }
     }
 
+    /// Waits until the log has at least this many events.
+    ///
+    /// # Panics
+    ///
+    /// Panics after [`PATIENCE`].
+    pub fn wait_for_count(&self, count: usize) {
+        let started = Instant::now();
+        while self.lines().len() < count {
+            assert!(started.elapsed() < PATIENCE, "expected {count} events, got {:?}", self.lines());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Waits until the log contains this event.
     ///
     /// # Panics

@@ -38,9 +38,9 @@ use sockeye_driver::server;
 pub use sockeye_driver::server::blocking::{Blocking, BlockingPort, Callbacks, Handler, HttpRequest};
 pub use sockeye_driver::server::{
     Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Drain, Failure, ForwardedFields,
-    HandlerResult, HttpBodyError, HttpExchange, Inbound, Info, InvalidNetwork, Limits, ListenOptions,
-    Listener, Outcome, Port, PushError, Pushed, Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
-    TrustedProxies,
+    FullLimit, HandlerResult, HttpBodyError, HttpExchange, Inbound, Info, InvalidNetwork, Limits,
+    ListenOptions, Listener, Outcome, Port, PushError, Pushed, RefusalInfo, RefusalReason, Refused, Runtime,
+    ServerHandle, SlowReader, Socket, Status, TrustedProxies,
 };
 pub use sockeye_driver::{Clock, Io};
 pub use threads::{ThreadClock, ThreadIo, ThreadListener, Threads};

@@ -2,8 +2,10 @@
 //! document.
 
 use std::future::Ready;
+use std::sync::Arc;
 
 use sockeye_tokio::WebSocket;
+use sockeye_tokio::protocol::handshake::server::InvalidHost;
 use sockeye_tokio::server::HandlerResult;
 
 use crate::examples::prelude::*;
@@ -99,7 +101,7 @@ names! {
         CloseCode::TRY_AGAIN_LATER CloseCode::BAD_GATEWAY CloseCode::TLS
     }
     events {
-        connect handshake before_handshake_response open message request close disconnect control drained failed
+        connect handshake before_handshake_response open message request close disconnect control drained refused failed
     }
     values {
         Server::builder Server::run Server::handle ServerHandle::shutdown ServerHandle::drain
@@ -131,6 +133,11 @@ names! {
         ServerHandle::push: fn(&ServerHandle, ConnectionId, &'static str) -> PushResult;
         ServerHandle::push_frame: fn(&ServerHandle, ConnectionId, &'static Frame<'static>) -> PushResult;
         ServerHandle::disconnect: fn(&ServerHandle, ConnectionId, u16, &str) -> PushResult;
+        Client::set_data: fn(&Client, u8);
+        Client::data: fn(&Client) -> Option<Arc<u8>>;
+        ServerHandle::set_data: fn(&ServerHandle, ConnectionId, u8) -> Pushed;
+        ServerHandle::data: fn(&ServerHandle, ConnectionId) -> Option<Arc<u8>>;
+        Policy::public_hosts: fn(Policy, [&'static str; 1]) -> Result<Policy, InvalidHost>;
         ServerHandle::broadcast: fn(&ServerHandle, Filter, &'static str) -> Broadcast;
         Response::header: fn(Response, &str, &'static str) -> Result<Response, InvalidHeader>;
         Response::body: fn(Response, &'static str) -> Response;

@@ -8,8 +8,14 @@
 use std::error::Error;
 use std::io::{self, Write};
 
+#[cfg(feature = "tracing")]
+use sockeye_core::http::Excerpt;
+
 use crate::runtime::address::Address;
 use crate::server::registry::info::ConnectionId;
+use crate::server::registry::refusal::RefusalInfo;
+#[cfg(feature = "tracing")]
+use crate::server::registry::refusal::RefusalReason;
 
 /// Reports the failure of a handler: as an event of `tracing`, or on the standard error if the
 /// program has no subscriber. Otherwise the first mistake of an application would be invisible.
@@ -41,9 +47,24 @@ fn escape_control(text: &str) -> String {
     })
 }
 
-pub(crate) fn full(peer: &Address) {
+/// Logs a refusal: a warning if the server is at fault or at a limit, otherwise for information.
+/// Values that the client sent are escaped, so that they cannot look like another line.
+pub(crate) fn refused(id: ConnectionId, peer: &Address, refusal: &RefusalInfo<'_>) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(%peer, "a connection was refused: the server is full");
+    {
+        let status = refusal.status();
+        let origin = refusal.origin().map(Excerpt::new).map(tracing::field::display);
+        let host = refusal.host().map(Excerpt::new).map(tracing::field::display);
+        let path = refusal.path().map(Excerpt::new).map(tracing::field::display);
+        if matches!(
+            refusal.reason,
+            RefusalReason::Limit(_) | RefusalReason::Failed | RefusalReason::Subprotocol { .. }
+        ) {
+            tracing::warn!(connection = %id, %peer, reason = %refusal, status, origin, host, path, "a connection or request was refused");
+        } else {
+            tracing::info!(connection = %id, %peer, reason = %refusal, status, origin, host, path, "a connection or request was refused");
+        }
+    }
 }
 
 /// An error with its causes.

@@ -8,6 +8,7 @@
 mod backpressure;
 mod bursts;
 mod busy;
+mod data;
 mod early;
 mod events;
 mod frames;
@@ -18,6 +19,7 @@ mod limits;
 mod methods;
 mod proxies;
 mod pushing;
+mod refusals;
 mod sending;
 mod shutdown;
 mod test_server;

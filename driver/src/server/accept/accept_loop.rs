@@ -12,12 +12,13 @@ use crate::handshake::opening::Opening;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
 use crate::runtime::server::{Accepted, Listener, Runtime};
+use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
-use crate::server::connection::guard::isolate_panics;
+use crate::server::connection::guard::{drop_isolated, isolate_panics, report_refusal};
 use crate::server::connection::response::{dated_session, server_full};
 use crate::server::connection::task::serve_connection;
-use crate::server::log;
 use crate::server::registry::hub::Hub;
+use crate::server::registry::refusal::RefusalReason;
 use crate::server::registry::settings::Settings;
 
 /// An open port, with the state that its connections need.
@@ -61,15 +62,23 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
 
     /// Starts the task of a connection, or one that refuses it if a limit is reached.
     fn admit(&self, runtime: &R, hub: &Arc<Hub>, accepted: Accepted<R::Io>) -> io::Result<()> {
-        if let Some(admission) = hub.admit(&accepted.peer, &self.settings) {
-            let (settings, handler) = (self.settings.clone(), self.handler.clone());
-            let task = serve_connection(runtime.clone(), accepted, admission, settings, handler, hub.clone());
-            return runtime.spawn(isolate_panics(task));
-        }
-        log::full(&accepted.peer);
+        let limit = match hub.admit(&accepted.peer, &self.settings) {
+            Ok(admission) => {
+                let (settings, handler) = (self.settings.clone(), self.handler.clone());
+                let task =
+                    serve_connection(runtime.clone(), accepted, admission, settings, handler, hub.clone());
+                return runtime.spawn(isolate_panics(task));
+            }
+            Err(limit) => limit,
+        };
+        let Accepted { io, peer, local } = accepted;
+        let entry = hub.new_entry(peer, local, runtime.clock().now(), self.settings.clone());
+        entry.end();
+        let client = Client::new(entry, hub.clone());
+        report_refusal(&*self.handler, &client, RefusalReason::Limit(limit), None);
+        drop_isolated(client.entry().forget_data());
         let Some(slot) = hub.reserve_refusal() else { return Ok(()) };
-        let mut opening =
-            Opening::new(dated_session(self.settings.config.clone()), accepted.io, runtime.clock());
+        let mut opening = Opening::new(dated_session(self.settings.config.clone()), io, runtime.clock());
         runtime.spawn(async move {
             opening.session.reject(server_full());
             // Ignore errors: the peer may already be gone.

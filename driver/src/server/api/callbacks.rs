@@ -13,6 +13,7 @@ use crate::server::api::client::Client;
 use crate::server::api::handler::{BoxError, Decision, Failure, Handler, HandlerResult, Inbound, Refused};
 use crate::server::api::http_request::HttpRequest;
 use crate::server::api::outcome::Outcome;
+use crate::server::registry::refusal::RefusalInfo;
 
 /// A [`Handler`] that is built from closures, beginning with the required one.
 ///
@@ -45,8 +46,11 @@ pub struct Callbacks {
     close: Option<On<CloseInfo>>,
     disconnect: Option<On<()>>,
     request: Option<On<HttpExchange, Response>>,
+    refused: Option<OnRefused>,
     failed: Option<OnFailed>,
 }
+
+pub(crate) type OnRefused = Box<dyn Fn(&Client, &RefusalInfo<'_>) + Send + Sync>;
 
 pub(crate) type OnFailed = Box<dyn Fn(&Client, &Failure) + Send + Sync>;
 
@@ -123,6 +127,7 @@ impl Callbacks {
             close: None,
             disconnect: None,
             request: None,
+            refused: None,
             failed: None,
         }
     }
@@ -185,6 +190,20 @@ impl Callbacks {
         /// });
         /// ```
         on_request => request(exchange: HttpExchange) -> Response;
+    }
+
+    /// Sets the closure for [`Handler::refused`], which is not async.
+    ///
+    /// ```
+    /// use sockeye_driver::server::Callbacks;
+    ///
+    /// let handler = Callbacks::on_message(|client, message| async move { client.push(message) })
+    ///     .on_refused(|client, refusal| eprintln!("refused {}: {refusal}", client.peer()));
+    /// ```
+    #[must_use]
+    pub fn on_refused(mut self, f: impl Fn(&Client, &RefusalInfo<'_>) + Send + Sync + 'static) -> Self {
+        self.refused = Some(Box::new(f));
+        self
     }
 
     /// Sets the closure for [`Handler::failed`], which is not async.
@@ -255,6 +274,12 @@ impl Handler for Callbacks {
         let body = request.body().await?;
         let exchange = HttpExchange { head: (**request).clone(), body };
         f(client.clone(), exchange).await.map(Some)
+    }
+
+    fn refused(&self, client: &Client, refusal: &RefusalInfo<'_>) {
+        if let Some(f) = &self.refused {
+            f(client, refusal);
+        }
     }
 
     fn failed(&self, client: &Client, failure: &Failure) {

@@ -11,6 +11,7 @@ use sockeye_core::{CloseInfo, Frame, Message, MessageKind, MessageRef, Payload};
 use crate::server::api::client::Client;
 use crate::server::api::http_request::HttpRequest;
 use crate::server::log;
+use crate::server::registry::refusal::RefusalInfo;
 
 /// Any error.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -79,7 +80,7 @@ pub trait Handler: Send + Sync + 'static {
     /// # Errors
     ///
     /// Return [`Refused`] to close the connection, with or without a response. No other event
-    /// follows for it.
+    /// follows for it but [`refused`](Handler::refused).
     fn connect(&self, client: &Client) -> impl Future<Output = Result<(), Refused>> + Send {
         let _ = client;
         ready(Ok(()))
@@ -228,6 +229,16 @@ pub trait Handler: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Response>, BoxError>> + Send {
         let _ = (client, request);
         ready(Ok(None))
+    }
+
+    /// Called once for each connection or request that the server refuses, before the response is
+    /// written: a limit is reached, [`connect`](Handler::connect) refused it, the request is malformed
+    /// or late, it is no valid handshake, or the policy or this handler refused the handshake. This
+    /// method must not block. With the feature `tracing`, the refusal is also logged.
+    ///
+    /// The server does not know the id of a connection that a limit refused.
+    fn refused(&self, client: &Client, refusal: &RefusalInfo<'_>) {
+        let _ = (client, refusal);
     }
 
     /// Called when another method has failed. By default the failure is logged with `tracing` (the

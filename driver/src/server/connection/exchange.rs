@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sockeye_core::handshake::server::Refusal;
+use sockeye_core::handshake::server::{Refusal, Rejection, Upgrade};
 use sockeye_core::http::{Request, Response};
 
 use crate::handshake::opening::Opening;
@@ -14,10 +14,11 @@ use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::api::http_request::HttpRequest;
 use crate::server::connection::body::{Body, Failure, Shared};
-use crate::server::connection::guard::{guarded_while, report_cause, report_failure};
+use crate::server::connection::guard::{guarded_while, report_cause, report_failure, report_refusal};
 use crate::server::connection::response::server_error;
 use crate::server::registry::admission::Slot;
 use crate::server::registry::flag::Flag;
+use crate::server::registry::refusal::RefusalReason;
 
 /// Lets the handler answer a request, and sends the response. Returns false if the connection ends
 /// with it.
@@ -53,7 +54,13 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
             report_cause(handler, client, &response);
             (response, client.server().is_shutting_down())
         }
-        (Ok(None), _) => (Refusal::NotWebSocket.into(), true),
+        (Ok(None), _) => {
+            // A plain request is no handshake, so this is always an error.
+            let rejection = Upgrade::new(request).map_or_else(|rejection| rejection, not_websocket);
+            let response = rejection.response();
+            report_refusal(handler, client, RefusalReason::Handshake(rejection), None);
+            (response, true)
+        }
         (Err(failure), None) => {
             report_failure(handler, client, &failure);
             (server_error(), true)
@@ -76,6 +83,11 @@ pub(crate) fn watch_peer<I: Io, C: Clock>(
         client.entry().store_flag(Flag::Gone, true);
         client.hub().closed_waiters.wake(client.id());
     }
+}
+
+/// Rejects a request because this port does not serve plain HTTP.
+fn not_websocket(upgrade: Upgrade) -> Rejection {
+    upgrade.reject(Refusal::NotWebSocket)
 }
 
 /// Writes a response. Returns false if the connection ends with it.

@@ -6,10 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use sockeye_core::http::Response;
+use sockeye_core::http::{Request, Response};
 
 use crate::server::api::client::Client;
 use crate::server::api::handler::{BoxError, Failure, Handler};
+use crate::server::log;
+use crate::server::registry::refusal::{RefusalInfo, RefusalReason};
 
 /// Runs a method of the handler. Returns a panic in it as its failure.
 pub(crate) async fn guarded<T, F>(method: impl FnOnce() -> F) -> Result<T, Failure>
@@ -53,6 +55,18 @@ pub(crate) fn report_cause<H: Handler>(handler: &H, client: &Client, response: &
     if let Some(cause) = response.cause() {
         report_failure(handler, client, &Failure::Error(Box::new(cause.clone())));
     }
+}
+
+/// Calls [`Handler::refused`], and logs the refusal. A panic in that method is dropped.
+pub(crate) fn report_refusal<H: Handler>(
+    handler: &H,
+    client: &Client,
+    reason: RefusalReason,
+    request: Option<&Request>,
+) {
+    let refusal = RefusalInfo::new(reason, request);
+    log::refused(client.id(), &client.peer(), &refusal);
+    let _ = catch_panic(|| handler.refused(client, &refusal));
 }
 
 /// Drops a value of the application. A panic in that is dropped too.

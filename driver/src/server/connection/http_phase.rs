@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use sockeye_core::handshake::server::ServerHandshakeError;
 use sockeye_core::http::Response;
 use sockeye_core::session::{HttpSettings, OpenError, Session};
 
@@ -16,14 +17,15 @@ use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::connection::exchange::answer_request;
 use crate::server::connection::first_bytes::Silent;
-use crate::server::connection::guard::{guarded, report_cause, report_failure};
+use crate::server::connection::guard::{guarded, report_cause, report_failure, report_refusal};
 use crate::server::connection::proxied::{find_client, read_proxy_header, set_peer};
-use crate::server::connection::response::dated_session;
+use crate::server::connection::response::{dated_session, server_full};
 use crate::server::connection::upgrade::{Upgraded, upgrade};
 use crate::server::registry::admission::Slot;
 use crate::server::registry::flag::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
+use crate::server::registry::refusal::RefusalReason;
 use crate::server::registry::settings::Settings;
 
 /// The number of pipelined requests that are answered before other tasks get a turn.
@@ -80,7 +82,8 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
             if port.proxy_protocol && port.trusted_proxies.trusts(self.nearest.ip()) {
                 match run_unless_interrupted(&client, &hub, Box::pin(self.read_proxy_header())).await {
                     Some(Ok(())) => {}
-                    Some(Err(Some(response))) => {
+                    Some(Err(Some((reason, response)))) => {
+                        report_refusal(&*self.handler, &client, reason, None);
                         Box::pin(self.refuse(response)).await;
                         return HttpOutcome::Refused;
                     }
@@ -92,6 +95,8 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                 None => return HttpOutcome::Refused,
                 Some(Ok(Ok(()))) => {}
                 Some(Ok(Err(refused))) => {
+                    let status = refused.response.as_ref().map(Response::status);
+                    report_refusal(&*self.handler, &client, RefusalReason::Connect { status }, None);
                     if let Some(response) = refused.response {
                         report_cause(&*self.handler, &self.client, &response);
                         Box::pin(self.refuse(response)).await;
@@ -99,7 +104,8 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                     return HttpOutcome::Refused;
                 }
                 Some(Err(failure)) => {
-                    report_failure(&*self.handler, &self.client, &failure);
+                    report_failure(&*self.handler, &client, &failure);
+                    report_refusal(&*self.handler, &client, RefusalReason::Failed, None);
                     return HttpOutcome::Refused;
                 }
             }
@@ -126,9 +132,9 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
         })
     }
 
-    /// Reads the PROXY protocol header, which names the client. Returns the response for an invalid
-    /// one, or `None` if the connection is to end without a response.
-    async fn read_proxy_header(&mut self) -> Result<(), Option<Response>> {
+    /// Reads the PROXY protocol header, which names the client. Returns the reason and the
+    /// response for one that is refused, or `None` if the connection ends without a response.
+    async fn read_proxy_header(&mut self) -> Result<(), Option<(RefusalReason, Response)>> {
         let entry = self.client.entry();
         let (timeout, mut clock) = (entry.port.config.handshake_timeout, self.runtime.clock());
         entry.store_flag(Flag::Idle, true);
@@ -136,10 +142,15 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
         entry.store_flag(Flag::Idle, false);
         let (header, input) = read.map_err(|_| None)?;
         self.input = input;
-        let header = header.map_err(|error| Response::text(400, format!("{error}\n")))?;
+        let refused = |error| {
+            let response = Response::text(400, format!("bad request: {error}\n"));
+            (RefusalReason::ProxyHeader(error), response)
+        };
+        let header = header.map_err(refused)?;
         if let Some(source) = header.source {
             self.nearest = source.into();
-            set_peer(&self.client, &self.hub, self.nearest.clone())?;
+            let set = set_peer(&self.client, &self.hub, self.nearest.clone());
+            set.map_err(|limit| (RefusalReason::Limit(limit), server_full()))?;
         }
         Ok(())
     }
@@ -183,8 +194,9 @@ impl<R: Runtime, H: Handler> Requests<'_, R, H> {
             entry.store_flag(Flag::Idle, false);
             match event {
                 OpeningEvent::Request(request) => {
-                    if let Err(response) = find_client(client, hub, nearest, request.headers()) {
-                        opening.session.reject(response);
+                    if let Err(limit) = find_client(client, hub, nearest, request.headers()) {
+                        report_refusal(&**handler, client, RefusalReason::Limit(limit), Some(&request));
+                        opening.session.reject(server_full());
                         break;
                     }
                     let answer = answer_request(&mut opening, &**handler, client, request, &mut handshake);
@@ -199,8 +211,10 @@ impl<R: Runtime, H: Handler> Requests<'_, R, H> {
                             let host = host.map(str::to_owned);
                             request.set_forwarded_host(host);
                         }
-                        Err(response) => {
-                            opening.session.reject(response);
+                        Err(limit) => {
+                            let reason = RefusalReason::Limit(limit);
+                            report_refusal(&**handler, client, reason, Some(request.request()));
+                            opening.session.reject(server_full());
                             entry.fail_handshake();
                             break;
                         }
@@ -209,9 +223,20 @@ impl<R: Runtime, H: Handler> Requests<'_, R, H> {
                     return Box::pin(upgrade).await;
                 }
                 OpeningEvent::NotOpened(error) => {
-                    if matches!(error, OpenError::Refused(_)) {
-                        entry.set_status(Status::Connection);
-                        entry.fail_handshake();
+                    match error {
+                        OpenError::Refused(rejection) => {
+                            if rejection.request().headers().contains_token("upgrade", "websocket") {
+                                entry.fail_handshake();
+                            }
+                            let reason = RefusalReason::Handshake(rejection);
+                            report_refusal(&**handler, client, reason, None);
+                        }
+                        // The client asked for nothing: a probe, or a browser's spare connection.
+                        OpenError::Request(ServerHandshakeError::Eof { received: 0 }) => {}
+                        OpenError::Request(error) => {
+                            report_refusal(&**handler, client, RefusalReason::Request(error), None);
+                        }
+                        _ => {}
                     }
                     break;
                 }

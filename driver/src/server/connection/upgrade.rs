@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sockeye_core::handshake::server::{Accept, Upgrade};
 use sockeye_core::http::{Request, Response};
-use sockeye_core::session::Opened;
+use sockeye_core::session::{Opened, Session};
 
 use crate::engine::link::Link;
 use crate::engine::reader::Reader;
@@ -17,7 +17,7 @@ use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Decision, Failure, Handler};
 use crate::server::connection::exchange::watch_peer;
-use crate::server::connection::guard::{guarded_while, report_cause, report_failure};
+use crate::server::connection::guard::{guarded_while, report_cause, report_failure, report_refusal};
 use crate::server::connection::response::server_error;
 use crate::server::connection::shared_link::SharedLink;
 use crate::server::connection::shared_link::task_side::TaskLink;
@@ -26,6 +26,7 @@ use crate::server::registry::early_pushes::{Deferred, run_decision};
 use crate::server::registry::flag::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
+use crate::server::registry::refusal::RefusalReason;
 
 /// The state that the HTTP phase passes to the message phase.
 pub(crate) struct Upgraded<R: Runtime> {
@@ -34,6 +35,13 @@ pub(crate) struct Upgraded<R: Runtime> {
     /// The argument of [`Handler::open`]; `None` after a custom handshake, which skips that call.
     pub(crate) request: Option<Request>,
     pub(crate) deferred: Vec<Deferred>,
+}
+
+/// The decision to refuse a handshake.
+struct Refused {
+    reason: RefusalReason,
+    response: Response,
+    request: Request,
 }
 
 /// The decision to accept a handshake.
@@ -60,21 +68,14 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     entry.begin_handshake(hub);
     // The application may take a long time to decide.
     opening.release();
-    let decision = decide(handler, client, &upgrade, &mut opening);
-    let decided = run_decision(entry.id(), decision).await;
-    let accepted = decided.and_then(|acceptance| {
-        opening.session.accept(upgrade, &acceptance.accept).map_err(|error| {
-            let response = error.response();
-            report_failure(handler, client, &Failure::Error(error.into()));
-            response
-        })?;
-        Ok(acceptance.calls_open)
-    });
-    let calls_open = match accepted {
+    let accepted = accept(handler, client, &mut opening, upgrade);
+    let calls_open = match run_decision(entry.id(), accepted).await {
         Ok(calls_open) => calls_open,
-        Err(response) => {
+        Err(Refused { reason, response, request }) => {
             report_cause(handler, client, &response);
             entry.fail_handshake();
+            report_refusal(handler, client, reason, Some(&request));
+            drop(request);
             opening.session.reject(response);
             // Ignore an error here: the connection ends whether or not the client reads the
             // response.
@@ -139,32 +140,65 @@ async fn send_response<I: Io, C: Clock>(
     Some((request, subprotocol))
 }
 
+/// Accepts the request if the application does. Returns whether to call [`Handler::open`].
+async fn accept<I: Io, C: Clock, H: Handler>(
+    handler: &H,
+    client: &Client,
+    opening: &mut Opening<I, C>,
+    upgrade: Upgrade,
+) -> Result<bool, Refused> {
+    let Acceptance { accept, calls_open } = match decide(handler, client, &upgrade, opening).await {
+        Ok(acceptance) => acceptance,
+        Err((reason, response)) => {
+            return Err(Refused { reason, response, request: upgrade.into_request() });
+        }
+    };
+    match opening.session.accept(upgrade, &accept) {
+        Ok(()) => Ok(calls_open),
+        Err(error) => {
+            let reason = RefusalReason::Subprotocol { name: error.name().to_owned() };
+            let response = error.response();
+            report_failure(handler, client, &Failure::Error(error.clone().into()));
+            Err(Refused { reason, response, request: error.into_upgrade().into_request() })
+        }
+    }
+}
+
 /// Asks the application, or the port's policy, whether to accept a request. If not, returns the
-/// response that refuses it as the error.
+/// reason and the response that refuses it as the error.
 async fn decide<I: Io, C: Clock, H: Handler>(
     handler: &H,
     client: &Client,
     upgrade: &Upgrade,
     opening: &mut Opening<I, C>,
-) -> Result<Acceptance, Response> {
+) -> Result<Acceptance, (RefusalReason, Response)> {
     let mut meanwhile = |cx: &mut Context<'_>| {
         watch_peer(client, opening, cx);
         Poll::Pending
     };
     let failed = |failure| {
         report_failure(handler, client, &failure);
-        server_error()
+        (RefusalReason::Failed, server_error())
+    };
+    let refused = |response: Response| {
+        // The session replaces an interim status by a 500.
+        let status = if response.status() < 200 { 500 } else { response.status() };
+        let has_cause = response.cause().is_some();
+        (if has_cause { RefusalReason::Failed } else { RefusalReason::Application { status } }, response)
     };
     let decision = guarded_while(|| handler.handshake(client, upgrade), &mut meanwhile).await;
     // It is never `None`: the watch does not interrupt the method.
     match decision.unwrap_or(Err(Failure::Panic(None))).map_err(failed)? {
         Decision::Accept(accept) => Ok(Acceptance { accept, calls_open: false }),
-        Decision::Respond(response) => Err(response),
+        Decision::Respond(response) => Err(refused(response)),
         Decision::Policy => {
-            let accept = client.entry().port.policy.decide(upgrade)?;
+            let accept = client.entry().port.policy.decide(upgrade).map_err(|rejection| {
+                let response = rejection.response();
+                (RefusalReason::Handshake(rejection), response)
+            })?;
             let accept = || async { Ok(handler.before_handshake_response(client, upgrade, accept).await) };
             let accept = guarded_while(accept, meanwhile).await.unwrap_or(Err(Failure::Panic(None)));
-            Ok(Acceptance { accept: accept.map_err(failed)??, calls_open: true })
+            Ok(Acceptance { accept: accept.map_err(failed)?.map_err(refused)?, calls_open: true })
         }
     }
 }

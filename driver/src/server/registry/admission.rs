@@ -1,5 +1,6 @@
 //! Admission: a connection takes a slot of each limit, and frees it when it ends.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,33 +10,37 @@ use crate::runtime::address::Address;
 use crate::server::registry::counts::Counts;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::hub::Hub;
-use crate::server::registry::settings::Settings;
+use crate::server::registry::settings::{Limits, Settings};
 
 /// The number of refused connections that may be sent a 503 at a time. Further connections are
 /// closed without a response.
 const REFUSALS: usize = 256;
 
 impl Hub {
-    /// Reserves a slot of each limit for a new connection. Returns `None` if a limit is reached.
-    pub(crate) fn admit(self: &Arc<Self>, peer: &Address, port: &Settings) -> Option<Admission> {
-        let connection = Slot::take(self, |counts| &counts.connections, self.limits.max_connections)?;
-        let handshake = Slot::take(self, |counts| &counts.handshakes, self.limits.max_handshakes)?;
+    /// Reserves a slot of each limit for a new connection. Returns the limit that is reached as the
+    /// error.
+    pub(crate) fn admit(self: &Arc<Self>, peer: &Address, port: &Settings) -> Result<Admission, FullLimit> {
+        let Limits { max_connections, max_handshakes, .. } = self.limits;
+        let connection = Slot::take(self, |counts| &counts.connections, max_connections)
+            .ok_or(FullLimit::Connections(max_connections))?;
+        let handshake = Slot::take(self, |counts| &counts.handshakes, max_handshakes)
+            .ok_or(FullLimit::Handshakes(max_handshakes))?;
         let is_counted = self.counts(peer, peer, port);
-        if is_counted && !self.count_address(peer) {
-            return None;
+        if is_counted {
+            self.count_address(peer)?;
         }
-        Some(Admission { connection, handshake, is_counted })
+        Ok(Admission { connection, handshake, is_counted })
     }
 
     /// Counts a connection for another address, because a proxy has named its client. Fails, and
     /// leaves everything as it was, if that address has reached its limit.
-    pub(crate) fn recount_address(&self, entry: &Entry, peer: &Address) -> Result<(), LimitReached> {
+    pub(crate) fn recount_address(&self, entry: &Entry, peer: &Address) -> Result<(), FullLimit> {
         let counts = self.counts(peer, entry.transport_peer(), &entry.port);
         // A client that is counted already needs no second slot.
         let keeps_slot = counts && entry.is_counted() && self.key(peer) == self.key(&entry.peer());
         if !keeps_slot {
-            if counts && !self.count_address(peer) {
-                return Err(LimitReached);
+            if counts {
+                self.count_address(peer)?;
             }
             self.uncount_address(entry);
         }
@@ -68,16 +73,16 @@ impl Hub {
             && !(peer == transport_peer && port.trusted_proxies.trusts(peer.ip()))
     }
 
-    /// Counts a connection from `peer`. Returns false if the limit is reached.
-    fn count_address(&self, peer: &Address) -> bool {
-        let Some(key) = self.key(peer) else { return true };
+    /// Counts a connection from `peer`. Returns the limit if it is reached.
+    fn count_address(&self, peer: &Address) -> Result<(), FullLimit> {
+        let Some(key) = self.key(peer) else { return Ok(()) };
         let mut addresses = lock(&self.counts.addresses);
         let count = addresses.get(&key).copied().unwrap_or_default();
         if count >= self.limits.max_per_address {
-            return false;
+            return Err(FullLimit::PerAddress(self.limits.max_per_address));
         }
         addresses.insert(key, count + 1);
-        true
+        Ok(())
     }
 
     /// Returns the address that stands for all those that count together with `peer`.
@@ -96,6 +101,34 @@ impl Hub {
     }
 }
 
+/// A limit of a server that is reached, with its number. [`Limits`] describes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FullLimit {
+    /// [`Limits::max_connections`].
+    Connections(usize),
+    /// [`Limits::max_handshakes`].
+    Handshakes(usize),
+    /// [`Limits::max_per_address`].
+    PerAddress(usize),
+}
+
+impl fmt::Display for FullLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FullLimit::Connections(limit) => {
+                write!(f, "the server has reached its limit of {limit} connections")
+            }
+            FullLimit::Handshakes(limit) => {
+                write!(f, "the server has reached its limit of {limit} handshakes in progress")
+            }
+            FullLimit::PerAddress(limit) => {
+                write!(f, "the client's address has reached the limit of {limit} connections")
+            }
+        }
+    }
+}
+
 /// The slots of an admitted connection.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -105,10 +138,6 @@ pub(crate) struct Admission {
     /// [`Hub::uncount_address`].
     pub(crate) is_counted: bool,
 }
-
-/// The error for an address that has too many connections.
-#[derive(Debug)]
-pub(crate) struct LimitReached;
 
 /// A guard that occupies one slot of a limit while it lives.
 #[derive(Debug)]
@@ -153,7 +182,6 @@ mod tests {
     use super::*;
     use crate::server::api::callbacks::Callbacks;
     use crate::server::api::port::Port;
-    use crate::server::registry::settings::Limits;
 
     fn address(text: &str) -> Address {
         Address::Inet(text.parse().unwrap())
@@ -167,11 +195,11 @@ mod tests {
     }
 
     impl Connection {
-        fn admit(hub: &Arc<Hub>, peer: Address, port: &Arc<Settings>) -> Option<Self> {
+        fn admit(hub: &Arc<Hub>, peer: Address, port: &Arc<Settings>) -> Result<Self, FullLimit> {
             let admission = hub.admit(&peer, port)?;
             let entry = hub.insert(peer, Address::Unix(None), Instant::default(), port.clone());
             entry.set_peer(entry.transport_peer(), admission.is_counted);
-            Some(Connection { hub: hub.clone(), entry, admission: Some(admission) })
+            Ok(Connection { hub: hub.clone(), entry, admission: Some(admission) })
         }
 
         fn end_handshake(&mut self) {
@@ -199,17 +227,19 @@ mod tests {
         let admit = |peer: &str| Connection::admit(&hub, address(peer), &port);
         let mut first = admit("1.2.3.4:5").unwrap();
         let second = admit("[::ffff:1.2.3.4]:6").unwrap();
-        assert!(admit("5.6.7.8:9").is_none(), "two handshakes are in progress");
+        assert_eq!(admit("5.6.7.8:9").err(), Some(FullLimit::Handshakes(2)));
         first.end_handshake();
         for port in [7, 8] {
             let third = admit(&format!("1.2.3.4:{port}"));
-            assert!(third.is_none(), "the address has two connections, one of them in its IPv6 form");
+            // One of the two connections of this address is in its IPv6 form.
+            assert_eq!(third.err(), Some(FullLimit::PerAddress(2)));
         }
         assert_eq!(hub.connections(), 2, "a refused connection is not counted");
         drop(second);
         let _third = admit("1.2.3.4:7").unwrap();
         let _fourth = Connection::admit(&hub, Address::Unix(None), &port).unwrap();
-        assert!(Connection::admit(&hub, Address::Unix(None), &port).is_none());
+        let fifth = Connection::admit(&hub, Address::Unix(None), &port);
+        assert_eq!(fifth.err(), Some(FullLimit::Connections(3)));
         assert_eq!(hub.connections(), 3);
     }
 
@@ -230,7 +260,7 @@ mod tests {
         assert!(recount(0, "10.0.0.1:5") && recount(3, "1.2.3.4:0"));
         assert_eq!(connections[1].entry.peer(), address("5.6.7.8:0"));
         assert_eq!(connections[1].entry.transport_peer(), &address("10.0.0.1:5"));
-        let direct = |peer: &str| Connection::admit(&hub, address(peer), &port).is_some();
+        let direct = |peer: &str| Connection::admit(&hub, address(peer), &port).is_ok();
         assert!(!direct("1.2.3.4:9") && direct("5.6.7.8:9"));
         drop(connections);
         assert!(lock(&hub.counts.addresses).is_empty());
@@ -250,7 +280,7 @@ mod tests {
         let admit = |limits: &Limits, second: &str| {
             let hub = Arc::new(Hub::new(limits.clone(), Instant::default));
             let _first = Connection::admit(&hub, address("[2001:db8::1]:1"), &port).unwrap();
-            Connection::admit(&hub, address(second), &port).is_some()
+            Connection::admit(&hub, address(second), &port).is_ok()
         };
         assert!(!admit(&limits, "[2001:db8::ffff:2]:2"));
         assert!(admit(&limits, "[2001:db8:0:1::1]:2"));

@@ -124,11 +124,22 @@ impl Hub {
         now: Instant,
         port: Arc<Settings>,
     ) -> Arc<Entry> {
+        let entry = self.new_entry(peer, local, now, port);
+        self.write().insert(entry.id().0, entry.clone());
+        entry
+    }
+
+    /// Creates an entry without registering it: the whole entry of a connection that is not admitted.
+    pub(crate) fn new_entry(
+        &self,
+        peer: Address,
+        local: Address,
+        now: Instant,
+        port: Arc<Settings>,
+    ) -> Arc<Entry> {
         // An id is never used twice: 64 bits do not run out.
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let entry = Arc::new(Entry::new(ConnectionId(id), peer, local, now, port));
-        self.write().insert(id, entry.clone());
-        entry
+        Arc::new(Entry::new(ConnectionId(id), peer, local, now, port))
     }
 
     pub(crate) fn remove(&self, id: ConnectionId) {

@@ -7,10 +7,11 @@ use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseInfo, Frame};
 
 use super::{Handler, HttpRequest};
-use crate::server::api::callbacks::OnFailed;
+use crate::server::api::callbacks::{OnFailed, OnRefused};
 use crate::server::api::client::Client;
 use crate::server::api::handler::{BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
 use crate::server::api::outcome::Outcome;
+use crate::server::registry::refusal::RefusalInfo;
 
 pub use crate::server::api::callbacks::HttpExchange;
 
@@ -45,6 +46,7 @@ pub struct Callbacks {
     close: Option<Box<dyn Fn(&Client, &CloseInfo) -> HandlerResult + Send + Sync>>,
     disconnect: Option<Box<dyn Fn(&Client) -> HandlerResult + Send + Sync>>,
     request: Option<Box<dyn Fn(&Client, &HttpExchange) -> Result<Response, BoxError> + Send + Sync>>,
+    refused: Option<OnRefused>,
     failed: Option<OnFailed>,
 }
 
@@ -80,6 +82,7 @@ impl Callbacks {
             close: None,
             disconnect: None,
             request: None,
+            refused: None,
             failed: None,
         }
     }
@@ -106,6 +109,13 @@ impl Callbacks {
         /// Sets the closure for [`Handler::request`], which receives the whole body and returns a
         /// [`Response`], or a result.
         on_request => request(exchange: &HttpExchange) -> Response;
+    }
+
+    /// Sets the closure for [`Handler::refused`].
+    #[must_use]
+    pub fn on_refused(mut self, f: impl Fn(&Client, &RefusalInfo<'_>) + Send + Sync + 'static) -> Self {
+        self.refused = Some(Box::new(f));
+        self
     }
 
     /// Sets the closure for [`Handler::failed`].
@@ -170,6 +180,12 @@ impl Handler for Callbacks {
         let body = request.body()?;
         let exchange = HttpExchange { head: (**request).clone(), body };
         f(client, &exchange).map(Some)
+    }
+
+    fn refused(&self, client: &Client, refusal: &RefusalInfo<'_>) {
+        if let Some(f) = &self.refused {
+            f(client, refusal);
+        }
     }
 
     fn failed(&self, client: &Client, failure: &Failure) {

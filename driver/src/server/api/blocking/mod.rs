@@ -18,6 +18,7 @@ use crate::server::api::client::Client;
 use crate::server::api::handler::{self, BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
 use crate::server::api::http_request::{self, HttpBodyError};
 use crate::server::api::port::Port;
+use crate::server::registry::refusal::RefusalInfo;
 
 pub use crate::runtime::block_on::block_on;
 pub use callbacks::{Callbacks, HttpExchange};
@@ -70,7 +71,7 @@ pub trait Handler: Send + Sync + 'static {
     /// # Errors
     ///
     /// Return [`Refused`] to close the connection, with or without a response. No other event
-    /// follows for it.
+    /// follows for it but [`refused`](Handler::refused).
     fn connect(&self, client: &Client) -> Result<(), Refused> {
         let _ = client;
         Ok(())
@@ -171,6 +172,12 @@ pub trait Handler: Send + Sync + 'static {
     ) -> Result<Option<Response>, BoxError> {
         let _ = (client, request);
         Ok(None)
+    }
+
+    /// Called once for each connection or request that the server refuses, before the response is
+    /// written. This method must not block: for a limit, it runs on the thread that accepts.
+    fn refused(&self, client: &Client, refusal: &RefusalInfo<'_>) {
+        let _ = (client, refusal);
     }
 
     /// Called when another method has failed. By default the failure is logged with `tracing` (the
@@ -280,6 +287,10 @@ impl<H: Handler> handler::Handler for Blocking<H> {
         request: &mut http_request::HttpRequest<'_>,
     ) -> Result<Option<Response>, BoxError> {
         self.0.request(client, &mut HttpRequest(request))
+    }
+
+    fn refused(&self, client: &Client, refusal: &RefusalInfo<'_>) {
+        self.0.refused(client, refusal);
     }
 
     fn failed(&self, client: &Client, failure: &Failure) {
