@@ -36,13 +36,13 @@ fn server(log: &EventLog) -> TestServer {
         assert!(client.data::<u32>().is_none(), "the data has another type");
         client.push(format!("{} says {}", name(&client), message.as_text().unwrap()))
     })
-    .on_connect(|client, ()| async move {
+    .on_connect(|client| async move {
         client.set_data(7_u32);
         assert_eq!(client.data::<u32>().as_deref(), Some(&7));
         assert_eq!(client.server().data::<u32>(client.id()).as_deref(), Some(&7));
         Ok(())
     })
-    .on_before_handshake_response(move |client, (upgrade, accept)| {
+    .on_before_handshake_response(move |client, upgrade, accept| {
         let log = users.clone();
         async move {
             let name = upgrade.request().param("token").unwrap_or_default().into_owned();
@@ -62,7 +62,7 @@ fn server(log: &EventLog) -> TestServer {
         closes.add(format!("close {}", name(&client)));
         async {}
     })
-    .on_disconnect(move |client, ()| {
+    .on_disconnect(move |client| {
         ends.add(format!("disconnect {} {:?}", name(&client), client.data::<u32>()));
         async {}
     })
@@ -179,7 +179,7 @@ impl Drop for Bomb {
 #[test]
 fn m14_a_panic_while_data_is_dropped_harms_no_other_connection() {
     let handler = Callbacks::on_message(|client, message| async move { client.push(message) }).on_connect(
-        |client, ()| async move {
+        |client| async move {
             client.set_data(Bomb);
             Ok(())
         },

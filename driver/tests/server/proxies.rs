@@ -2,8 +2,8 @@
 
 use sockeye_core::http::Response;
 use sockeye_driver::server::{
-    BoxError, Client, ForwardedFields, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port, Refused,
-    TrustedProxies,
+    BoxError, Client, ForwardedFields, Handler, HandlerResult, HttpRequest, Inbound, Limits, Port,
+    RefusalInfo, Refused, TrustedProxies,
 };
 use sockeye_testkit::handshake::upgrade_request;
 use sockeye_testkit::{EventLog, RawClient, eventually};
@@ -239,6 +239,44 @@ fn h16_a_proxy_header_that_is_not_expected_gets_a_400_that_says_so() {
             assert!(answer.text().contains("looks like a PROXY protocol header"), "{}", answer.text());
         }
     }
+}
+
+/// Logs refusals with the client's address.
+struct RefusalLogger(EventLog);
+
+impl Handler for RefusalLogger {
+    async fn message(&self, _: &Client, _: Inbound<'_>) -> HandlerResult {
+        Ok(())
+    }
+
+    fn refused(&self, client: &Client, refusal: &RefusalInfo<'_>) {
+        self.0.add(format!("{} {:?} {refusal}", without_port(client), refusal.status()));
+    }
+}
+
+#[test]
+fn h16_h15_refusals_behind_a_proxy_are_events_that_name_the_client() {
+    let log = EventLog::default();
+    let port = Port::new(RefusalLogger(log.clone())).trusted_proxies(localhost()).proxy_protocol(true);
+    let server = TestServer::start(move |builder| {
+        builder.limits(Limits::new().max_per_address(1)).listen("127.0.0.1:0", port).unwrap()
+    });
+    let status = |header: &[u8], lines: &str| {
+        let mut raw = server.connect();
+        raw.write([header, upgrade_request("/", lines).as_bytes()].concat());
+        (raw.answer().status(), raw)
+    };
+    let _open = status(V1, "");
+    assert_eq!(status(V1, "").0, 503);
+    assert_eq!(status(b"", "").0, 400);
+    assert_eq!(status(&v2(0x21), "Origin: http://evil.example\r\n").0, 403);
+    log.wait_for("203.0.113.7 Some(503) the client's address has reached the limit of 1 connections");
+    log.wait_for(
+        "127.0.0.1 Some(400) bad request: this port expects a PROXY protocol header from this proxy, and found none",
+    );
+    eventually("a refusal by the policy", || {
+        log.lines().iter().any(|line| line.starts_with("203.0.113.8 Some(403) "))
+    });
 }
 
 #[cfg(unix)]

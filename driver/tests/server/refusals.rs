@@ -29,7 +29,7 @@ fn recording(log: &EventLog) -> Callbacks {
             assert!(client.peer().ip().unwrap().is_loopback());
             refusals.add(describe(refusal));
         })
-        .on_disconnect(move |_, ()| {
+        .on_disconnect(move |_| {
             ends.add("disconnect");
             async {}
         })
@@ -120,7 +120,7 @@ fn h15_a_refusal_by_the_application_is_an_event() {
                 _ => Ok(Decision::Policy),
             }
         })
-        .on_before_handshake_response(|_, (upgrade, accept)| async move {
+        .on_before_handshake_response(|_, upgrade, accept| async move {
             if upgrade.path() == "/late" { Err(Response::new(451)) } else { Ok(accept) }
         });
     let server = TestServer::handler(handler);
@@ -147,7 +147,7 @@ fn h15_a_refusal_by_the_application_is_an_event() {
 fn h15_a_refused_connection_is_an_event() {
     let log = EventLog::default();
     let refuse = std::sync::atomic::AtomicU8::new(0);
-    let handler = recording(&log).on_connect(move |_, ()| {
+    let handler = recording(&log).on_connect(move |_| {
         let turn = refuse.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         async move {
             match turn {

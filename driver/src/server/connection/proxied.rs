@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use sockeye_core::RecvBuf;
-use sockeye_core::http::{Headers, Response};
+use sockeye_core::http::Headers;
 use sockeye_core::proxy::{ProxyHeader, ProxyHeaderError, ProxyHeaderReader};
 
 use crate::engine::buffer::ReadBuffer;
@@ -14,8 +14,7 @@ use crate::runtime::address::Address;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{Clock, Io};
 use crate::server::api::client::Client;
-use crate::server::connection::response::server_full;
-use crate::server::log;
+use crate::server::registry::admission::FullLimit;
 use crate::server::registry::hub::Hub;
 
 /// Reads the PROXY protocol header at the beginning of a connection. Also returns the bytes after
@@ -64,13 +63,13 @@ pub(crate) async fn read_proxy_header<I: Io, C: Clock>(
 ///
 /// # Errors
 ///
-/// Returns the response for a client that has too many connections.
+/// Returns the limit that the client has reached.
 pub(crate) fn find_client<'h>(
     client: &Client,
     hub: &Hub,
     nearest: &Address,
     headers: &'h Headers,
-) -> Result<Option<&'h str>, Response> {
+) -> Result<Option<&'h str>, FullLimit> {
     let proxies = &client.entry().port.trusted_proxies;
     if !proxies.trusts(nearest.ip()) {
         return Ok(None);
@@ -84,10 +83,7 @@ pub(crate) fn find_client<'h>(
 ///
 /// # Errors
 ///
-/// Returns the response for a client that has too many connections.
-pub(crate) fn set_peer(client: &Client, hub: &Hub, peer: Address) -> Result<(), Response> {
-    hub.recount_address(client.entry(), &peer).map_err(|_| {
-        log::full(&peer);
-        server_full()
-    })
+/// Returns the limit that the client has reached.
+pub(crate) fn set_peer(client: &Client, hub: &Hub, peer: Address) -> Result<(), FullLimit> {
+    hub.recount_address(client.entry(), &peer)
 }

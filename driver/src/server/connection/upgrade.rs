@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sockeye_core::handshake::server::{Accept, Upgrade};
 use sockeye_core::http::{Request, Response};
-use sockeye_core::session::{Opened, Session};
+use sockeye_core::session::Opened;
 
 use crate::engine::link::Link;
 use crate::engine::reader::Reader;

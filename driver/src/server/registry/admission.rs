@@ -32,17 +32,21 @@ impl Hub {
         Ok(Admission { connection, handshake, is_counted })
     }
 
-    /// Counts a connection for another address, because a proxy has named its client. Fails, and
-    /// leaves everything as it was, if that address has reached its limit.
+    /// Sets the client of a connection, which a proxy has named, and counts the connection for it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the limit if the client has reached it. The connection then counts for no address.
     pub(crate) fn recount_address(&self, entry: &Entry, peer: &Address) -> Result<(), FullLimit> {
         let counts = self.counts(peer, entry.transport_peer(), &entry.port);
         // A client that is counted already needs no second slot.
         let keeps_slot = counts && entry.is_counted() && self.key(peer) == self.key(&entry.peer());
         if !keeps_slot {
+            self.uncount_address(entry);
+            entry.set_peer(peer, false);
             if counts {
                 self.count_address(peer)?;
             }
-            self.uncount_address(entry);
         }
         entry.set_peer(peer, counts);
         Ok(())
@@ -253,7 +257,7 @@ mod tests {
         let recount =
             |at: usize, peer: &str| hub.recount_address(&connections[at].entry, &address(peer)).is_ok();
         assert!(recount(0, "1.2.3.4:0") && recount(1, "1.2.3.4:0") && !recount(2, "1.2.3.4:0"));
-        assert_eq!(connections[2].entry.peer(), address("10.0.0.1:5"));
+        assert_eq!(connections[2].entry.peer(), address("1.2.3.4:0"), "the one that is refused");
         // The next request on a connection may come from the same client, from another, or from the
         // proxy itself.
         assert!(recount(1, "1.2.3.4:0") && recount(1, "5.6.7.8:0") && recount(2, "1.2.3.4:0"));

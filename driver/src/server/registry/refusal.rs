@@ -4,6 +4,7 @@ use std::fmt;
 
 use sockeye_core::handshake::server::{Rejection, ServerHandshakeError};
 use sockeye_core::http::Request;
+use sockeye_core::proxy::ProxyHeaderError;
 
 use crate::server::registry::admission::FullLimit;
 
@@ -31,6 +32,7 @@ impl<'a> RefusalInfo<'a> {
         match &self.reason {
             RefusalReason::Limit(_) => Some(503),
             RefusalReason::Connect { status } => *status,
+            RefusalReason::ProxyHeader(_) => Some(400),
             RefusalReason::Request(error) => error.response().map(|response| response.status()),
             RefusalReason::Handshake(rejection) => Some(rejection.status()),
             RefusalReason::Application { status } => Some(*status),
@@ -84,6 +86,9 @@ pub enum RefusalReason {
         /// The status of the response, if there is one.
         status: Option<u16>,
     },
+    /// A trusted proxy did not begin with a valid PROXY protocol header, which the
+    /// [port](crate::server::Port::proxy_protocol) expects.
+    ProxyHeader(ProxyHeaderError),
     /// The client sent no valid HTTP request in time: its head is malformed, late or incomplete.
     Request(ServerHandshakeError),
     /// The request is not a valid opening handshake, or the port's policy refused it.
@@ -111,6 +116,7 @@ impl fmt::Display for RefusalReason {
                 write!(f, "the handler refused the connection with {status}")
             }
             RefusalReason::Connect { status: None } => f.write_str("the handler refused the connection"),
+            RefusalReason::ProxyHeader(error) => write!(f, "bad request: {error}"),
             RefusalReason::Request(ServerHandshakeError::Head(error)) => write!(f, "bad request: {error}"),
             RefusalReason::Request(error) => error.fmt(f),
             RefusalReason::Handshake(rejection) => rejection.fmt(f),
