@@ -135,7 +135,7 @@ names! {
         ServerHandle::disconnect: fn(&ServerHandle, ConnectionId, u16, &str) -> PushResult;
         Client::set_data: fn(&Client, u8);
         Client::data: fn(&Client) -> Option<Arc<u8>>;
-        ServerHandle::set_data: fn(&ServerHandle, ConnectionId, u8) -> Pushed;
+        ServerHandle::set_data: fn(&ServerHandle, ConnectionId, u8) -> Result<(), PushError>;
         ServerHandle::data: fn(&ServerHandle, ConnectionId) -> Option<Arc<u8>>;
         Policy::public_hosts: fn(Policy, [&'static str; 1]) -> Result<Policy, InvalidHost>;
         ServerHandle::broadcast: fn(&ServerHandle, Filter, &'static str) -> Broadcast;
