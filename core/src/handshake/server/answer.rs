@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Accepted, Policy, Refusal, ServerHandshakeError, Upgrade};
+use super::{Accepted, Policy, Refusal, Rejection, ServerHandshakeError, Upgrade};
 use crate::Config;
 use crate::http::{Request, Response};
 use crate::session::OpenError;
@@ -61,23 +61,18 @@ impl Policy {
             let error = ServerHandshakeError::Head(error);
             (OpenError::Request(error), error.response().unwrap_or_else(|| Response::new(400)))
         })?;
-        let refused = |refusal: Refusal, response| (OpenError::Refused(refusal), response);
+        let refused = |rejection: Rejection| {
+            let response = rejection.response();
+            (OpenError::Refused(rejection), response)
+        };
         // RFC 8441 5: "The :protocol pseudo-header field MUST be included in the CONNECT request,
         // and it MUST have a value of "websocket" to initiate a WebSocket connection".
         let is_websocket = protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
         if request.is_extended_connect() && !is_websocket {
-            let response = Refusal::Protocol.response().in_answer_to(&request);
-            return Err(refused(Refusal::Protocol, response));
+            return Err(refused(Rejection::new(request, Refusal::Protocol)));
         }
-        let upgrade =
-            Upgrade::new(request).map_err(|rejection| refused(rejection.reason(), rejection.response()))?;
-        let accept = match self.decide(&upgrade) {
-            Ok(accept) => accept,
-            Err(refusal) => {
-                let rejection = upgrade.reject(refusal);
-                return Err(refused(refusal, rejection.response()));
-            }
-        };
+        let upgrade = Upgrade::new(request).map_err(refused)?;
+        let accept = self.decide(&upgrade).map_err(refused)?;
         // A policy chooses among the offered subprotocols, so this does not fail.
         upgrade.accept_parts(&accept, config).map_err(|error| (OpenError::Rejected(500), error.response()))
     }
