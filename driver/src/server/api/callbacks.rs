@@ -10,8 +10,9 @@ use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseInfo, Frame, Message};
 
 use crate::server::api::client::Client;
-use crate::server::api::handler::{BoxError, Decision, Failure, Handler, HandlerResult, Inbound, Refused};
+use crate::server::api::handler::{BoxError, Decision, Failure, Handler, HandlerResult, Refused};
 use crate::server::api::http_request::HttpRequest;
+use crate::server::api::inbound::Inbound;
 use crate::server::api::outcome::Outcome;
 use crate::server::registry::refusal::RefusalInfo;
 

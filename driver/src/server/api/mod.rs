@@ -7,5 +7,6 @@ mod data;
 pub(crate) mod handle;
 pub(crate) mod handler;
 pub(crate) mod http_request;
+pub(crate) mod inbound;
 pub(crate) mod outcome;
 pub(crate) mod port;

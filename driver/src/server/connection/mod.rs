@@ -1,6 +1,7 @@
 //! The task of one connection: HTTP, the opening handshake, then WebSocket messages.
 
 pub(crate) mod body;
+pub(crate) mod busy;
 pub(crate) mod exchange;
 pub(crate) mod first_bytes;
 pub(crate) mod guard;

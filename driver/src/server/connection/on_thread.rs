@@ -16,10 +16,12 @@ use crate::engine::decoder::Decoded;
 use crate::runtime::io::{Clock, Io};
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
-use crate::server::api::handler::{Failure, Handler, HandlerResult, Inbound};
+use crate::server::api::handler::{Failure, Handler, HandlerResult};
+use crate::server::api::inbound::Inbound;
+use crate::server::connection::busy::{Lent, close_if_failed};
 use crate::server::connection::guard::catch_panic;
 use crate::server::connection::inbox::{Inbox, Intake, Received, forwarded_frame, into_owned};
-use crate::server::connection::message_phase::{Lent, MessagePhase, close_if_failed};
+use crate::server::connection::message_phase::MessagePhase;
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::flag::Flag;
 

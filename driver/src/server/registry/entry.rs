@@ -10,7 +10,7 @@ use crate::lock::lock;
 use crate::runtime::address::Address;
 use crate::server::registry::early_pushes::{Deferred, EarlyPushes};
 use crate::server::registry::error::PushError;
-use crate::server::registry::extras::{Data, Extras};
+use crate::server::registry::extras::Extras;
 use crate::server::registry::flag::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::{ConnectionId, Info, Status};
@@ -22,7 +22,7 @@ use crate::server::registry::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct Entry {
     id: ConnectionId,
-    transport_peer: Address,
+    pub(super) transport_peer: Address,
     local: Address,
     connected_at: Instant,
     status: AtomicU8,
@@ -31,8 +31,8 @@ pub(crate) struct Entry {
     /// dropped.
     dropped: AtomicU32,
     /// The place of the agreed subprotocol in the port's policy, counted from 1; 0 for none of them.
-    subprotocol: AtomicU8,
-    extras: Mutex<Option<Box<Extras>>>,
+    pub(super) subprotocol: AtomicU8,
+    pub(super) extras: Mutex<Option<Box<Extras>>>,
     pub(crate) port: Arc<Settings>,
     phase: Mutex<Phase>,
 }
@@ -77,16 +77,6 @@ impl Entry {
 
     pub(crate) fn id(&self) -> ConnectionId {
         self.id
-    }
-
-    pub(crate) fn peer(&self) -> Address {
-        let extras = lock(&self.extras);
-        let proxied = extras.as_ref().and_then(|extras| extras.proxied_peer.as_ref());
-        proxied.unwrap_or(&self.transport_peer).clone()
-    }
-
-    pub(crate) fn transport_peer(&self) -> &Address {
-        &self.transport_peer
     }
 
     /// Passes a command to the open link, or keeps it during the handshake. Fails in any other
@@ -251,56 +241,7 @@ impl Entry {
         }
     }
 
-    fn subprotocol(&self) -> Option<Box<str>> {
-        match self.subprotocol.load(Ordering::Acquire).checked_sub(1) {
-            Some(place) => self.port.policy.subprotocols().nth(place.into()).map(Box::from),
-            None => lock(&self.extras).as_ref()?.subprotocol.clone(),
-        }
-    }
-
-    /// Sets the application's data.
-    pub(crate) fn set_data(&self, data: Data) {
-        let replaced = {
-            let mut extras = lock(&self.extras);
-            if self.has_flag(Flag::Forgotten) {
-                Some(data)
-            } else {
-                extras.get_or_insert_default().data.replace(data)
-            }
-        };
-        // Drop it without holding the lock: it may own anything, even the last client.
-        drop(replaced);
-    }
-
-    pub(crate) fn data(&self) -> Option<Data> {
-        lock(&self.extras).as_ref()?.data.clone()
-    }
-
     // For the connection's task.
-
-    /// Sets the client's address, and whether the connection counts against its limit.
-    pub(crate) fn set_peer(&self, peer: &Address, is_counted: bool) {
-        let mut extras = lock(&self.extras);
-        if *peer != self.transport_peer {
-            extras.get_or_insert_default().proxied_peer = Some(peer.clone());
-        } else if let Some(extras) = extras.as_mut() {
-            extras.proxied_peer = None;
-        }
-        drop(extras);
-        self.store_flag(Flag::Counted, is_counted);
-    }
-
-    pub(crate) fn is_counted(&self) -> bool {
-        self.has_flag(Flag::Counted)
-    }
-
-    /// Takes the application's data, for the caller to drop, and keeps none from now on. Otherwise
-    /// data that holds a client would keep itself alive.
-    pub(crate) fn forget_data(&self) -> Option<Data> {
-        let mut extras = lock(&self.extras);
-        self.store_flag(Flag::Forgotten, true);
-        extras.as_mut()?.data.take()
-    }
 
     pub(crate) fn set_status(&self, status: Status) {
         self.status.store(status.as_u8(), Ordering::Release);
@@ -378,16 +319,6 @@ impl Entry {
         }
         // Dropping the early pushes wakes the sends that wait for the 101.
         if let Phase::Handshake(_, mut early) = old { Some(early.take_deferred()) } else { Some(Vec::new()) }
-    }
-
-    /// Stores the agreed subprotocol, which usually is one of the port's policy and then needs no
-    /// memory of its own.
-    pub(crate) fn set_subprotocol(&self, name: String) {
-        let place = self.port.policy.subprotocols().position(|known| known == name);
-        match place.and_then(|place| u8::try_from(place + 1).ok()) {
-            Some(place) => self.subprotocol.store(place, Ordering::Release),
-            None => lock(&self.extras).get_or_insert_default().subprotocol = Some(name.into_boxed_str()),
-        }
     }
 
     /// Drops the entry's reference to the transport, because the connection has ended.

@@ -1,9 +1,13 @@
-//! The parts of an entry that most connections do without.
+//! The parts of an entry that most connections do without, and the methods that use them.
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use crate::lock::lock;
 use crate::runtime::address::Address;
+use crate::server::registry::entry::Entry;
+use crate::server::registry::flag::Flag;
 
 /// A value of the application, of a type that only the application knows.
 pub(crate) type Data = Arc<dyn Any + Send + Sync>;
@@ -17,4 +21,75 @@ pub(crate) struct Extras {
     pub(crate) proxied_peer: Option<Address>,
     /// The slot for the application's data.
     pub(crate) data: Option<Data>,
+}
+
+impl Entry {
+    pub(crate) fn peer(&self) -> Address {
+        let extras = lock(&self.extras);
+        let proxied = extras.as_ref().and_then(|extras| extras.proxied_peer.as_ref());
+        proxied.unwrap_or(&self.transport_peer).clone()
+    }
+
+    pub(crate) fn transport_peer(&self) -> &Address {
+        &self.transport_peer
+    }
+
+    /// Sets the client's address, and whether the connection counts against its limit.
+    pub(crate) fn set_peer(&self, peer: &Address, is_counted: bool) {
+        let mut extras = lock(&self.extras);
+        if *peer != self.transport_peer {
+            extras.get_or_insert_default().proxied_peer = Some(peer.clone());
+        } else if let Some(extras) = extras.as_mut() {
+            extras.proxied_peer = None;
+        }
+        drop(extras);
+        self.store_flag(Flag::Counted, is_counted);
+    }
+
+    pub(crate) fn is_counted(&self) -> bool {
+        self.has_flag(Flag::Counted)
+    }
+
+    pub(crate) fn subprotocol(&self) -> Option<Box<str>> {
+        match self.subprotocol.load(Ordering::Acquire).checked_sub(1) {
+            Some(place) => self.port.policy.subprotocols().nth(place.into()).map(Box::from),
+            None => lock(&self.extras).as_ref()?.subprotocol.clone(),
+        }
+    }
+
+    /// Stores the agreed subprotocol, which usually is one of the port's policy and then needs no
+    /// memory of its own.
+    pub(crate) fn set_subprotocol(&self, name: String) {
+        let place = self.port.policy.subprotocols().position(|known| known == name);
+        match place.and_then(|place| u8::try_from(place + 1).ok()) {
+            Some(place) => self.subprotocol.store(place, Ordering::Release),
+            None => lock(&self.extras).get_or_insert_default().subprotocol = Some(name.into_boxed_str()),
+        }
+    }
+
+    /// Sets the application's data.
+    pub(crate) fn set_data(&self, data: Data) {
+        let replaced = {
+            let mut extras = lock(&self.extras);
+            if self.has_flag(Flag::Forgotten) {
+                Some(data)
+            } else {
+                extras.get_or_insert_default().data.replace(data)
+            }
+        };
+        // Drop it without holding the lock: it may own anything, even the last client.
+        drop(replaced);
+    }
+
+    pub(crate) fn data(&self) -> Option<Data> {
+        lock(&self.extras).as_ref()?.data.clone()
+    }
+
+    /// Takes the application's data, for the caller to drop, and keeps none from now on. Otherwise
+    /// data that holds a client would keep itself alive.
+    pub(crate) fn forget_data(&self) -> Option<Data> {
+        let mut extras = lock(&self.extras);
+        self.store_flag(Flag::Forgotten, true);
+        extras.as_mut()?.data.take()
+    }
 }

@@ -9,7 +9,8 @@ use sockeye_core::{CloseInfo, Frame};
 use super::{Handler, HttpRequest};
 use crate::server::api::callbacks::{OnFailed, OnRefused};
 use crate::server::api::client::Client;
-use crate::server::api::handler::{BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
+use crate::server::api::handler::{BoxError, Decision, Failure, HandlerResult, Refused};
+use crate::server::api::inbound::Inbound;
 use crate::server::api::outcome::Outcome;
 use crate::server::registry::refusal::RefusalInfo;
 

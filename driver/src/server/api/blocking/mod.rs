@@ -15,8 +15,9 @@ use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseInfo, Frame};
 
 use crate::server::api::client::Client;
-use crate::server::api::handler::{self, BoxError, Decision, Failure, HandlerResult, Inbound, Refused};
+use crate::server::api::handler::{self, BoxError, Decision, Failure, HandlerResult, Refused};
 use crate::server::api::http_request::{self, HttpBodyError};
+use crate::server::api::inbound::Inbound;
 use crate::server::api::port::Port;
 use crate::server::registry::refusal::RefusalInfo;
 

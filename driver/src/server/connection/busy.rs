@@ -1,0 +1,112 @@
+//! A method of the handler at work: the connection reads on meanwhile.
+
+use std::future::{Future, poll_fn};
+use std::task::{Context, Poll};
+
+use sockeye_core::{CloseCode, CloseFrame, Message, MessageRef, RecvBuf, State};
+
+use crate::engine::buffer;
+use crate::engine::decoder::Decoder;
+use crate::runtime::io::{Clock, Io};
+use crate::server::api::client::Client;
+use crate::server::api::handler::{Failure, Handler, HandlerResult};
+use crate::server::api::inbound::Inbound;
+use crate::server::connection::guard::{guarded_while, report_failure};
+use crate::server::connection::inbox::Inbox;
+use crate::server::connection::shared_link::task_side::TaskLink;
+use crate::server::registry::error::PushError;
+use crate::server::registry::flag::Flag;
+
+/// A message that the handler borrows. It leaves the decoder free.
+pub(super) enum Lent<'i> {
+    /// It lies whole in the input.
+    Input(MessageRef<'i>),
+    /// It was merged, inflated, or arrived while the handler ran.
+    Owned(Message),
+}
+
+impl Lent<'_> {
+    #[inline]
+    pub(super) fn inbound(&self, compressed: bool) -> Inbound<'_> {
+        match self {
+            Lent::Input(message) => Inbound { message: *message, owned: None, compressed },
+            Lent::Owned(message) => Inbound { message: message.as_ref(), owned: Some(message), compressed },
+        }
+    }
+
+    /// Returns the memory of the message to the thread.
+    #[inline]
+    pub(super) fn release(self) {
+        if let Lent::Owned(message) = self {
+            buffer::give_message_memory(message);
+        }
+    }
+}
+
+/// A connection while a method of the handler runs.
+pub(super) struct Busy<'p, 'i, I, C> {
+    pub(super) link: &'p mut TaskLink<I, C>,
+    pub(super) client: &'p Client,
+    pub(super) decoder: &'p mut Decoder,
+    /// The input that has not been decoded.
+    pub(super) rest: &'p mut RecvBuf<'i>,
+    pub(super) inbox: &'p mut Option<Box<Inbox>>,
+}
+
+impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
+    /// Runs a method of the handler. Whenever it waits, reads on, and writes what is pushed. Drops
+    /// the method and returns `None` if the connection is aborted.
+    pub(super) async fn run<F: Future<Output = HandlerResult>>(
+        mut self,
+        method: impl FnOnce() -> F,
+    ) -> Option<Result<(), Failure>> {
+        let meanwhile = |cx: &mut Context<'_>| {
+            self.read_on(cx);
+            if self.client.entry().has_flag(Flag::Aborted) { Poll::Ready(()) } else { Poll::Pending }
+        };
+        guarded_while(method, meanwhile).await
+    }
+
+    /// Waits until the queue is below its high-water mark, or the connection is no longer open.
+    /// Reads on: the peer may close instead of reading.
+    pub(super) async fn wait_for_room(mut self) {
+        poll_fn(|cx| {
+            if self.link.clear_full_flag() {
+                return Poll::Ready(());
+            }
+            self.read_on(cx);
+            if self.link.clear_full_flag() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn read_on(&mut self, cx: &mut Context<'_>) {
+        // The input belongs to the message that the handler borrows.
+        let inbox = self.inbox.get_or_insert_with(|| Box::new(Inbox::new(self.rest.take_all())));
+        inbox.poll_read_on(self.decoder, self.link, self.client.entry(), cx);
+    }
+}
+
+/// Closes the connection with 1011 if a method of the handler has failed, and reports the failure.
+pub(super) fn close_if_failed<I: Io, C: Clock, H: Handler>(
+    handler: &H,
+    client: &Client,
+    link: &TaskLink<I, C>,
+    handler_failed: &mut bool,
+    outcome: Option<Result<(), Failure>>,
+) {
+    if let Some(Err(failure)) = outcome {
+        if is_closing_error(&failure) && link.state() != State::Open {
+            // The connection closed before the handler could answer, which is not a failure.
+            return;
+        }
+        *handler_failed = true;
+        link.close(&CloseFrame::new(CloseCode::INTERNAL_ERROR, ""));
+        report_failure(handler, client, &failure);
+    }
+}
+
+fn is_closing_error(failure: &Failure) -> bool {
+    let Failure::Error(error) = failure else { return false };
+    matches!(error.downcast_ref(), Some(PushError::Closing))
+}
