@@ -51,6 +51,7 @@ impl Policy {
         }
     }
 
+    #[expect(clippy::result_large_err, reason = "the error is as large as the value")]
     fn accept_request<B>(
         &self,
         request: &http::Request<B>,

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use sockeye_core::Instant;
 use sockeye_core::handshake::server::ServerHandshakeError;
 use sockeye_core::http::Response;
 use sockeye_core::session::{HttpSettings, OpenError, Session};
@@ -12,11 +13,12 @@ use sockeye_core::session::{HttpSettings, OpenError, Session};
 use crate::engine::buffer::ReadBuffer;
 use crate::handshake::opening::{Opening, OpeningEvent};
 use crate::runtime::address::Address;
+use crate::runtime::io::Clock;
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
 use crate::server::connection::exchange::answer_request;
-use crate::server::connection::first_bytes::Silent;
+use crate::server::connection::first_bytes::read_first_bytes;
 use crate::server::connection::guard::{guarded, report_cause, report_failure, report_refusal};
 use crate::server::connection::proxied::{find_client, read_proxy_header, set_peer};
 use crate::server::connection::response::{dated_session, server_full};
@@ -110,13 +112,16 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                 }
             }
             client.entry().store_flag(Flag::Idle, true);
-            let mut silent = Silent::new(self.io, self.runtime.clock(), self.input);
-            let deadline = silent.since() + client.entry().port.config.handshake_timeout;
-            let first_bytes = Box::pin(silent.first_bytes(deadline));
-            let Some(Ok(())) = run_unless_interrupted(&client, &hub, first_bytes).await else {
+            let mut clock = self.runtime.clock();
+            let since = clock.now();
+            let deadline = since + client.entry().port.config.handshake_timeout;
+            let first_bytes = read_first_bytes(&mut self.io, &mut clock, &mut self.input, deadline);
+            let first_bytes = run_unless_interrupted(&client, &hub, Box::pin(first_bytes)).await;
+            let Some(Ok(is_eof)) = first_bytes else {
                 return HttpOutcome::Ended;
             };
-            let opening = silent.begin(http_session(&self.runtime, &client.entry().port));
+            let session = session_since(since, is_eof, &self.runtime, &client.entry().port);
+            let opening = Opening::with_input(session, self.io, clock, self.input, is_eof);
             let requests = Requests {
                 runtime: &self.runtime,
                 handler: &self.handler,
@@ -248,6 +253,17 @@ impl<R: Runtime, H: Handler> Requests<'_, R, H> {
         let _ = opening.finish().await;
         None
     }
+}
+
+/// Creates the session of a client whose first bytes have been read. Its deadline counts from the
+/// beginning of the wait, not from the first byte.
+fn session_since<R: Runtime>(since: Instant, is_eof: bool, runtime: &R, port: &Settings) -> Session {
+    let mut session = http_session(runtime, port);
+    session.handle_timeout(since);
+    if is_eof {
+        session.handle_eof();
+    }
+    session
 }
 
 /// Creates the session of a connection, with the port's settings.
