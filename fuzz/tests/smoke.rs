@@ -1,32 +1,44 @@
 //! Runs the targets on any compiler: with their seeds, with every prefix of a seed, and with random
 //! inputs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Returns the number of random inputs for each target, which the variable `FUZZ_INPUTS` sets.
 fn count() -> u64 {
     std::env::var("FUZZ_INPUTS").ok().and_then(|count| count.parse().ok()).unwrap_or(3000)
 }
 
-fn run(name: &str, target: fn(&[u8]), random_inputs: u64) {
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
-    let mut inputs: Vec<Vec<u8>> = std::fs::read_dir(seeds)
-        .expect("the target has seeds")
-        .map(|file| std::fs::read(file.expect("a file").path()).expect("readable"))
-        .collect();
+/// Returns the folder of the corpora that the variable `FUZZ_CORPUS` names, if it is set.
+fn corpora() -> Option<PathBuf> {
+    std::env::var_os("FUZZ_CORPUS").map(PathBuf::from)
+}
+
+/// Returns the inputs in a folder.
+fn read(folder: &Path) -> Vec<Vec<u8>> {
+    let files = std::fs::read_dir(folder).expect("the folder of inputs exists");
+    let mut inputs: Vec<Vec<u8>> =
+        files.map(|file| std::fs::read(file.expect("a file").path()).expect("readable")).collect();
     inputs.sort();
+    inputs
+}
+
+fn run(name: &str, target: fn(&[u8]), random_inputs: u64) {
+    let mut inputs = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name));
     for seed in &inputs {
         for end in 0..=seed.len() {
             target(&seed[..end]);
         }
     }
+    if let Some(corpora) = corpora() {
+        inputs.extend(read(&corpora.join(name)));
+    }
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..random_inputs {
-        // Half of them are seeds with a few bytes changed: random bytes seldom get past the first
+        // Most of them are seeds with a few bytes changed: random bytes seldom get past the first
         // byte.
-        let mut input = match random.below(2) {
-            0 => inputs[random.below(inputs.len())].clone(),
-            _ => (0..random.below(300)).map(|_| random.below(256) as u8).collect(),
+        let mut input = match random.below(4) {
+            0 => (0..random.below(300)).map(|_| random.below(256) as u8).collect(),
+            _ => inputs[random.below(inputs.len())].clone(),
         };
         for _ in 0..random.below(4) {
             let at = random.below(input.len() + 1);
