@@ -122,7 +122,7 @@ fn w10_o2_a_slow_handler_chooses_within_half_of_the_close_timeout() {
     assert_eq!(world.sent(), [[]; 0]);
     world.pass();
     assert_eq!(world.sent(), [close_payload(4000, "see you")]);
-    world.end(&["Close", "Ok(())", "close 4001 true"]);
+    world.end(&["Close", "Ok(Queued)", "close 4001 true"]);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn w10_o2_a_close_that_arrives_while_a_handler_waits_is_answered_after_both() {
     world.wait(2000);
     world.pass();
     assert_eq!(world.sent(), [close_payload(4000, "see you")]);
-    world.end(&["message", "Close", "Ok(())", "close 4001 true"]);
+    world.end(&["message", "Close", "Ok(Queued)", "close 4001 true"]);
 }
 
 #[test]
