@@ -38,7 +38,7 @@ pub fn is_valid_key(key: &str) -> bool {
 pub enum InvalidKey {
     /// It is not base64 with padding (RFC 4648 4).
     NotBase64,
-    /// It is the base64 of another number of bytes than 16 (RFC 6455 4.2.1).
+    /// It decodes to a number of bytes other than 16 (RFC 6455 4.2.1).
     Length(usize),
     /// It decodes to 16 bytes, but its last character has bits that decoding drops. RFC 4648 3.5
     /// requires that they are zero.
@@ -50,7 +50,7 @@ impl fmt::Display for InvalidKey {
         f.write_str(match self {
             InvalidKey::NotBase64 => "the key is not base64 with padding (RFC 4648 section 4)",
             InvalidKey::Length(decoded) => {
-                return write!(f, "the key is the base64 of {decoded} bytes, and must be that of 16");
+                return write!(f, "the key decodes to {decoded} bytes instead of 16");
             }
             InvalidKey::SpareBits => {
                 "the key decodes to 16 bytes, but its last character before '==' must be A, Q, g or w: \
@@ -80,7 +80,7 @@ pub(super) fn check(key: &[u8]) -> Result<(), InvalidKey> {
     if !key.len().is_multiple_of(4) || !digits.iter().all(is_digit) {
         return Err(InvalidKey::NotBase64);
     }
-    // Four characters encode three bytes, and each `=` stands for a byte less.
+    // Four characters encode three bytes, and each `=` takes one away.
     let decoded = (key.len() / 4).saturating_mul(3).saturating_sub(padding);
     match digits {
         _ if decoded != 16 => Err(InvalidKey::Length(decoded)),

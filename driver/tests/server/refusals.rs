@@ -74,8 +74,8 @@ fn h15_each_refused_request_is_one_event_with_its_reason() {
         (
             head.replace(SAMPLE_KEY, ""),
             400,
-            "400 - localhost /chat: the Sec-WebSocket-Key header must be 16 bytes in base64: the key is the \
-             base64 of 0 bytes, and must be that of 16",
+            "400 - localhost /chat: the Sec-WebSocket-Key header must be 16 bytes in base64: the key \
+             decodes to 0 bytes instead of 16",
         ),
         (
             upgrade_request("/chat", "Expect: miracles\r\n"),
