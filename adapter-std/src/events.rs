@@ -35,9 +35,9 @@ impl<S: Stream> WebSocket<S> {
     /// The connection answers pings and Closes itself. With
     /// [`Config::auto_pong`](sockeye_core::Config#structfield.auto_pong) off, send the
     /// [`pong`](WebSocket::pong). With
-    /// [`Config::auto_close`](sockeye_core::Config#structfield.auto_close) off, choose the answer to
-    /// a Close with [`begin_close`](WebSocket::begin_close); otherwise the next receive answers with
-    /// the peer's code and reason.
+    /// [`Config::auto_close`](sockeye_core::Config#structfield.auto_close) off, choose the answer
+    /// to a Close with [`begin_close`](WebSocket::begin_close); otherwise the next receive answers
+    /// with the peer's code and reason.
     ///
     /// # Errors
     ///

@@ -13,8 +13,8 @@ use crate::link::{Link, Timers, WriteOutcome, run_timers};
 use crate::read_buffer::ReadBuffer;
 use crate::transport::WRITE_TURN;
 
-/// How long a connection that is over waits for input that has arrived already. It only reads in
-/// order to discard.
+/// The time limit of a read on a finished connection, which only discards input that has already
+/// arrived.
 const LAST_READ: Duration = Duration::from_millis(1);
 
 /// The reading side: the decoder and the bytes that it has not decoded yet.
@@ -26,7 +26,8 @@ pub(crate) struct Reader {
     is_eof: bool,
     /// The caller knows how the connection ended.
     end_reported: bool,
-    /// The caller has received the peer's Close. The next receive answers it, if the caller has not.
+    /// The caller has received the peer's Close. Unless the caller answers it, the next receive
+    /// does.
     close_delivered: bool,
     /// The number of reads before the next attempt to write, after an attempt that was blocked.
     reads_before_write: u8,
@@ -222,8 +223,8 @@ impl Reader {
                 Timers::Ran => continue,
                 Timers::Next(deadline) => deadline,
             };
-            // The closing handshake is complete, and the end of the peer's side is not waited for.
-            // But read what has arrived: dropping a socket with unread input would reset the
+            // The closing handshake is complete, so do not wait until the peer closes its side. But
+            // read what has arrived: dropping a socket with unread input would reset the
             // connection, and the peer might lose this end's Close.
             let is_over = is_clean && link.is_shut_down();
             // The other thread is writing this end's Close.

@@ -160,8 +160,8 @@ where
         outcome
     }
 
-    /// Makes room for a message, like [`OwnedLink::make_room`]. If the other thread is writing, it
-    /// makes room, and this does not wait for it.
+    /// Makes room for a message, like [`OwnedLink::make_room`]. If the other thread is writing,
+    /// that makes room already, so this does not wait for it.
     pub(crate) fn make_room(&self) {
         if self.has_timeouts && !self.with(|sender| sender.is_writable()) {
             // An error closes the connection, which the next message reports.

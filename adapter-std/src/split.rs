@@ -26,7 +26,7 @@ const CHECKS_PER_CLOSE_TIMEOUT: u32 = 4;
 /// The receiving half of a [`WebSocket`].
 ///
 /// It drives the connection: it answers pings and Closes, and enforces deadlines, only while it
-/// receives. After it is dropped, the sending half does that, while it sends, flushes or closes; it
+/// receives. After it is dropped, the sending half does that while it sends, flushes or closes, and
 /// discards messages.
 ///
 /// It takes the lock that it shares with the other half to answer control frames, but not to decode

@@ -46,8 +46,8 @@ use crate::writer::MessageWriter;
 /// # Two ends that send much at the same time
 ///
 /// If both ends send more than the sockets hold, about 10 MB, and neither receives meanwhile, both
-/// wait forever. To send much while the peer may do the same, either [`split`](WebSocket::split) the
-/// connection, and receive on another thread, or receive while there is no room:
+/// wait forever. To send much while the peer may do the same, either [`split`](WebSocket::split)
+/// the connection, and receive on another thread, or receive while there is no room:
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -111,9 +111,9 @@ impl<S: Stream> WebSocket<S> {
     /// an error. [`recv_event`](WebSocket::recv_event) returns pings, pongs and the peer's Close,
     /// too.
     ///
-    /// The end of the closing handshake is the end: a server does not wait until the client closes
-    /// its side of the stream, and a client waits for the server for at most 250 ms (RFC 6455
-    /// 7.1.1).
+    /// The connection is over as soon as the closing handshake is complete: a server does not wait
+    /// until the client closes its side of the stream, and a client waits for the server for at
+    /// most 250 ms (RFC 6455 7.1.1).
     ///
     /// # Errors
     ///
@@ -192,8 +192,8 @@ impl<S: Stream> WebSocket<S> {
 
     /// Sends a message: queues it and writes the queue.
     ///
-    /// It waits until the peer has read enough, and does not receive meanwhile. If the peer does the
-    /// same, both wait forever: see
+    /// It waits until the peer has read enough, and does not receive meanwhile. If the peer does
+    /// the same, both wait forever: see
     /// [the type](WebSocket#two-ends-that-send-much-at-the-same-time) for a way out.
     ///
     /// # Errors
@@ -234,8 +234,8 @@ impl<S: Stream> WebSocket<S> {
     /// ```
     ///
     /// A full queue is first written, which takes about 10 ms if the peer does not read. A stream
-    /// without timeouts ([`Untimed`](crate::Untimed)) could block for longer, so a full queue is not
-    /// written to it.
+    /// without timeouts ([`Untimed`](crate::Untimed)) could block for longer, so a full queue is
+    /// not written to it.
     ///
     /// # Errors
     ///

@@ -256,7 +256,7 @@ impl CloseInfo {
         }
     }
 
-    /// Returns the Close that began the end.
+    /// Returns the first Close, with the code and reason of this info.
     pub(crate) fn frame(&self) -> CloseFrame<'static> {
         if self.code == CloseCode::NO_STATUS {
             return CloseFrame::default();

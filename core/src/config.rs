@@ -63,8 +63,8 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// The time for the closing handshake and the end of the transport after it. Default: 10 s.
     ///
-    /// The application learns of the end when the closing handshake is complete. What is left is
-    /// the end of the transport. A client waits for it for at most 250 ms, and an endpoint that has
+    /// The application learns of the end when the closing handshake is complete. Then only the end
+    /// of the transport is left. A client waits for it for at most 250 ms, and an endpoint that has
     /// failed the connection for at most two seconds.
     pub close_timeout: Duration,
     /// The time without traffic after which the connection is closed with 1001. Default: none.
@@ -82,12 +82,13 @@ pub struct Config {
     /// Default: true.
     pub auto_pong: bool,
     /// Whether the connection answers the peer's Close itself, with the same code and reason. If
-    /// not, the application answers with [`Connection::close`](crate::Connection::close), in which
-    /// it chooses both, or with [`answer_close`](crate::Connection::answer_close). Default: true.
+    /// not, the application answers with [`Connection::close`](crate::Connection::close), which
+    /// takes a code and a reason, or with [`answer_close`](crate::Connection::answer_close).
+    /// Default: true.
     ///
-    /// An application that does neither within half of
-    /// [`close_timeout`](Config#structfield.close_timeout) leaves the answer to the connection. The
-    /// other half is for the peer, which may wait equally long.
+    /// If the application does neither within half of
+    /// [`close_timeout`](Config#structfield.close_timeout), the connection answers itself, because
+    /// the peer may have the same timeout.
     pub auto_close: bool,
     /// The compression of messages, see [`deflate`](crate::deflate). Default: none.
     pub deflate: Option<Deflate>,
@@ -185,8 +186,8 @@ impl Config {
         queued >= self.high_water_mark.max(1)
     }
 
-    /// Sets [`deflate`](Config#structfield.deflate): `true` for the default settings, `false` for no
-    /// compression, or a [`Deflate`].
+    /// Sets [`deflate`](Config#structfield.deflate): `true` for the default settings, `false` for
+    /// no compression, or a [`Deflate`].
     ///
     /// ```
     /// # #[cfg(feature = "_deflate")] {

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// The time for which an endpoint that has sent its last word to a peer at fault discards input.
+/// The time for which an endpoint discards input after its last output to a peer at fault.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// The limit in bytes on discarded input.

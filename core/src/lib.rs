@@ -29,8 +29,8 @@
 //!    takes a message only while there is room for an answer, and nothing while the application
 //!    decides on a handshake. While bytes are left, `read_with` reads no more, so that the flow
 //!    control of the transport slows the peer down.
-//! 2. **Bytes out.** Write with [`write_with`](session::Session::write_with), and poll events again:
-//!    writing makes room.
+//! 2. **Bytes out.** Write with [`write_with`](session::Session::write_with), and poll events
+//!    again: writing makes room.
 //! 3. **Time.** Call [`handle_timeout`](session::Session::handle_timeout) at the instant that
 //!    [`poll_timeout`](session::Session::poll_timeout) returns. An instant in the past means "now".
 //! 4. **The end.** When [`wants_shutdown`](session::Session::wants_shutdown) returns true, close
@@ -40,8 +40,8 @@
 //!    as the closing handshake is complete.
 //!
 //! Without an `InputBuffer`, lend the session a buffer with a [`RecvBuf`] and
-//! [`poll_event`](session::Session::poll_event); drop the first [`consumed`](RecvBuf::consumed) bytes
-//! and keep the rest. Without a closure, write what
+//! [`poll_event`](session::Session::poll_event); drop the first [`consumed`](RecvBuf::consumed)
+//! bytes and keep the rest. Without a closure, write what
 //! [`poll_transmit`](session::Session::poll_transmit) returns, and report to
 //! [`transmitted`](session::Session::transmitted) how much was written.
 //!

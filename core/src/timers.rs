@@ -67,7 +67,7 @@ enum Backlog {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lingering {
     No,
-    /// Since a time not known yet.
+    /// Only that is left, since a time not known yet.
     Unstamped,
     Since,
 }

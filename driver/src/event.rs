@@ -18,10 +18,11 @@ pub enum WebSocketEvent {
     Pong(Bytes),
     /// The peer's Close. No message follows, and none can be sent.
     ///
-    /// It has been answered unless [`Config::auto_close`](sockeye_core::Config#structfield.auto_close)
-    /// is off. Then the application may choose the answer before it receives again; otherwise the
-    /// next receive answers with the peer's code and reason. In either case, receive until `None`:
-    /// that writes the answer.
+    /// It has been answered unless
+    /// [`Config::auto_close`](sockeye_core::Config#structfield.auto_close) is off. Then the
+    /// application may choose the answer before it receives again; otherwise the next receive
+    /// answers with the peer's code and reason. In either case, receive until `None`: that writes
+    /// the answer.
     Close(CloseFrame<'static>),
 }
 

@@ -27,8 +27,8 @@ use shared::{Shared, poll_end};
 /// The receiving half of a [`WebSocket`], created by [`WebSocket::split`].
 ///
 /// It drives the connection: it answers pings and Closes and enforces the deadlines, but only while
-/// it receives. After it is dropped, the sending half does that, while it sends, flushes or closes;
-/// it discards messages.
+/// it receives. After it is dropped, the sending half does that while it sends, flushes or closes,
+/// and discards messages.
 ///
 /// It shares a lock with the other half, and takes it to read from the transport and to answer
 /// control frames. It does not hold the lock while it decodes messages or waits.

@@ -124,8 +124,9 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// closing handshake or after an error. [`recv_event`](WebSocket::recv_event) returns pings,
     /// pongs and the peer's Close, too.
     ///
-    /// The end of the handshake is the end: a server does not wait until the client closes its side
-    /// of the transport, and a client waits for the server for at most 250 ms (RFC 6455 7.1.1).
+    /// The connection is over as soon as the closing handshake is complete: a server does not wait
+    /// until the client closes its side of the transport, and a client waits for the server for at
+    /// most 250 ms (RFC 6455 7.1.1).
     ///
     /// # Errors
     ///
@@ -190,8 +191,8 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
 
     /// Sends a message: queues it, then writes everything that is queued.
     ///
-    /// It waits until the peer has read enough, and does not receive meanwhile. If the peer does the
-    /// same, both wait forever: see
+    /// It waits until the peer has read enough, and does not receive meanwhile. If the peer does
+    /// the same, both wait forever: see
     /// [the type](WebSocket#two-ends-that-send-much-at-the-same-time) for a way out.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ fn e10_without_a_subscriber_errors_are_written_to_the_standard_error() {
     assert!(!text.contains("silent"), "{text}");
 }
 
-/// Runs handlers that return an error, panic, and fail with a closure that is told of it.
+/// Runs handlers that return an error, panic, and fail with a closure for `failed`.
 fn fail_once() {
     let mut executor = Executor::new();
     let error = Callbacks::on_message(|_, _| async { Err::<(), BoxError>("no room \n".into()) });

@@ -10,7 +10,8 @@ use listenfd::ListenFd;
 use sockeye_tokio::Config;
 use sockeye_tokio::server::{Callbacks, Limits, ListenOptions, Port, Server, ServerHandle, TrustedProxies};
 
-/// Answers each message with the client's address, as the server sees it, and that of the transport.
+/// Answers each message with the client's address, as the server sees it, and that of the
+/// transport.
 #[derive(Parser)]
 struct Args {
     /// An address to listen on, such as 127.0.0.1:9501.

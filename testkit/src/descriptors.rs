@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::{RawClient, eventually};
 
-/// Says, in the environment of a child, that the test is to serve.
+/// The environment variable that makes the test of a child process serve.
 const CHILD: &str = "SOCKEYE_TEST_SERVES";
 
 /// The file descriptors of the child, which also has some open for its own use.

@@ -5,9 +5,9 @@ use crate::connection::Connection;
 use crate::error::{ProtocolError, SendError};
 
 impl Connection {
-    /// Begins the closing handshake (RFC 6455 7.1.2), or answers the peer's Close if it has not been
-    /// answered: without [`Config::auto_close`](crate::Config#structfield.auto_close), the
-    /// application does that.
+    /// Begins the closing handshake (RFC 6455 7.1.2), or answers the peer's Close if it has no
+    /// answer yet. Without [`Config::auto_close`](crate::Config#structfield.auto_close), answering
+    /// is up to the application.
     ///
     /// Messages that the peer sent before its own Close are still delivered. The peer has
     /// [`Config::close_timeout`](crate::Config#structfield.close_timeout) to answer.
@@ -15,13 +15,13 @@ impl Connection {
     /// # Errors
     ///
     /// Returns an error, and queues nothing, if the code must not be sent, the reason is longer
-    /// than 123 bytes, or this endpoint has already sent a Close. A Close of the peer that has not
-    /// been answered can still be.
+    /// than 123 bytes, or this endpoint has already sent a Close. The peer's Close can then still
+    /// be answered, if it has no answer yet.
     pub fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<(), SendError> {
         self.sender.close(&CloseFrame::new(code, reason))
     }
 
-    /// Returns whether the peer's Close has not been answered, and still can be. Without
+    /// Returns true if the peer's Close still needs an answer, and one can be sent. Without
     /// [`Config::auto_close`](crate::Config#structfield.auto_close), the application answers.
     #[must_use]
     pub fn owes_answer(&self) -> bool {

@@ -181,7 +181,7 @@ impl Scan {
             Phase::Empty(_) => match byte {
                 // RFC 8446 5.1: a record of type handshake (22), legacy version 3.x.
                 0x16 if matches!(next, None | Some(3)) => return Err(HeadError::LooksLikeTls),
-                // Its first bytes, the rest of which follows, are two empty lines.
+                // The signature of version 2 begins with two empty lines and a zero byte.
                 0 if matches!(self.phase, Phase::Empty(2)) => return Err(HeadError::LooksLikeProxyProtocol),
                 b'\n' => return Err(HeadError::BareLf),
                 _ if is_tchar(byte) => self.phase = Phase::Method,

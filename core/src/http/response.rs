@@ -80,8 +80,8 @@ impl Response {
         response
     }
 
-    /// Creates the 500 for an error of the application: the client learns nothing about it. A
-    /// server reports the error, like one that a handler returns.
+    /// Creates a 500 for an error of the application. The response reveals nothing about the error;
+    /// a server reports it like an error that a handler returns.
     ///
     /// Use it where a function may only fail with a response:
     ///
@@ -108,9 +108,9 @@ impl Response {
         self.cause.as_ref()
     }
 
-    /// Adds a header. Headers with the same name are kept, except that a `Content-Type` replaces the
-    /// one before it, such as that of [`text`](Response::text): a response has at most one (RFC 9110
-    /// 5.3, 8.3).
+    /// Adds a header. Headers with the same name are kept, except that a `Content-Type` replaces
+    /// the one before it, such as that of [`text`](Response::text): a response has at most one (RFC
+    /// 9110 5.3, 8.3).
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::http::{is_tchar, trim};
 
-/// What one proxy says about its own peer.
+/// The peer of one proxy, as that proxy names it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Hop<'h> {
     /// The peer's address; `None` if the proxy hides it or does not name it.
@@ -34,7 +34,8 @@ pub(super) fn parse_node(text: &[u8]) -> Option<SocketAddr> {
         }
     };
     let is_number = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    // RFC 7239 6: `node-port = port / obfport`, `obfport = "_" 1*(ALPHA / DIGIT / "." / "_" / "-")`.
+    // RFC 7239 6: `node-port = port / obfport`,
+    // `obfport = "_" 1*(ALPHA / DIGIT / "." / "_" / "-")`.
     let port = match port.strip_prefix('_') {
         Some(name) if name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) => 0,
         None if is_number(port) => port.parse().ok()?,

@@ -2,8 +2,8 @@
 //!
 //! A server behind a proxy sees the proxy's address on every connection. The client's own address
 //! comes from header fields that the proxy adds, or from a PROXY protocol header in front of the
-//! request. Anybody can send both, so they count only if the connection comes from a proxy that is
-//! trusted:
+//! request. Any client can send both, so they count only if the connection comes from a proxy that
+//! is trusted:
 //!
 //! - [`TrustedProxies`] lists the proxies, and finds the client in `X-Forwarded-For` and
 //!   `X-Forwarded-Host` or in `Forwarded` (RFC 7239).

@@ -7,7 +7,7 @@ use super::fields::{Hop, forwarded_elements, parse_node};
 use super::{InvalidNetwork, Network};
 use crate::http::{Authority, Headers};
 
-/// The proxies whose word about their clients is taken, and the header fields that carry it.
+/// The proxies that are trusted to name their clients, and the header fields in which they do.
 ///
 /// By default no proxy is trusted.
 ///
@@ -21,7 +21,7 @@ use crate::http::{Authority, Headers};
 ///
 /// List only machines that are proxies and nothing else. Each of them must add the fields to every
 /// request, and overwrite or extend what its client has sent. A proxy that passes a client's field
-/// on as it is lets the client choose its address.
+/// on unchanged lets the client choose its address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Vec<Network>,
@@ -43,7 +43,7 @@ pub enum ForwardedFields {
     Forwarded,
 }
 
-/// What trusted proxies say about a request.
+/// The client and the host of a request, as trusted proxies name them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForwardedRequest<'h> {

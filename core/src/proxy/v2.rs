@@ -73,7 +73,8 @@ fn ends<const N: usize>(addresses: &[u8], ip: impl Fn([u8; N]) -> IpAddr) -> Pro
     }
 }
 
-/// Skips the extensions (type, length and value, section 2.2.7), and verifies a checksum among them.
+/// Skips the extensions (type, length and value, section 2.2.7), and verifies a checksum among
+/// them.
 fn check_extensions(header: &[u8], extensions: &[u8]) -> Result<(), ProxyHeaderError> {
     let mut rest = extensions;
     while let [kind, high, low, tail @ ..] = rest {
@@ -94,7 +95,8 @@ fn check_extensions(header: &[u8], extensions: &[u8]) -> Result<(), ProxyHeaderE
     if rest.is_empty() { Ok(()) } else { Err(ProxyHeaderError::Version2) }
 }
 
-/// CRC32c (RFC 4960 appendix B), bit by bit: a header is short, and comes once a connection.
+/// CRC32c (RFC 4960 appendix B), bit by bit: a table is not worth it for one short header per
+/// connection.
 fn crc32c<'b>(bytes: impl Iterator<Item = &'b u8>) -> u32 {
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     let step = |crc: u32, _| (crc >> 1) ^ (POLYNOMIAL & 0u32.wrapping_sub(crc & 1));

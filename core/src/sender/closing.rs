@@ -97,7 +97,7 @@ impl Sender {
         }
     }
 
-    /// Returns whether the peer's Close has not been answered, and still can be. Without
+    /// Returns true if the peer's Close still needs an answer, and one can be sent. Without
     /// [`Config::auto_close`](crate::Config#structfield.auto_close), the application answers.
     #[must_use]
     pub fn owes_answer(&self) -> bool {

@@ -8,8 +8,8 @@ use crate::frame::OutgoingFrame;
 use crate::message::Payload;
 use crate::prepared::Prepared;
 
-/// Before [`SessionEvent::Open`](super::SessionEvent::Open) all of these that return an error
-/// return [`SendError::NotOpen`].
+/// Before [`SessionEvent::Open`](super::SessionEvent::Open) every method here that can fail returns
+/// [`SendError::NotOpen`].
 impl Session {
     /// Queues a message. See [`Connection::send`].
     ///

@@ -117,8 +117,9 @@ impl Session {
 
     /// Reports that writing to the transport has failed.
     ///
-    /// An open WebSocket and a client's handshake may still receive input, so keep reading until the
-    /// end of the transport. In any other phase the session ends, because it could only respond.
+    /// An open WebSocket and a client's handshake may still receive input, so keep reading until
+    /// the end of the transport. In any other phase the session ends, because it could only
+    /// respond.
     pub fn handle_write_error(&mut self) {
         self.unsent = None;
         match &mut self.phase {

@@ -21,8 +21,9 @@ pub(crate) trait LinkAccess: SenderAccess {
 
     /// Runs [`Link::poll_io`], and decides when the connection is over for its user.
     ///
-    /// This default serves a user that drops the transport after the end. Once the closing handshake
-    /// is complete and this end's side is closed, the end of the peer's side is not waited for.
+    /// This default serves a user that drops the transport after the end. Once the closing
+    /// handshake is complete and this end's side is closed, it does not wait until the peer closes
+    /// its side.
     fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
         self.with_link(|link| match link.poll_io(cx, input) {
             // `Pending`: everything that has arrived is read. Dropping a socket with unread input

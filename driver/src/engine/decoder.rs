@@ -48,8 +48,8 @@ pub trait SenderAccess {
 pub enum Decoded<'a, 'm> {
     /// A whole message.
     Message(Assembled<'a, 'm>),
-    /// A ping, a pong or a Close, answered unless the [`Config`](sockeye_core::Config) leaves that to
-    /// the application. Pass one that the application does not see to [`Decoder::skip`].
+    /// A ping, a pong or a Close, answered unless the [`Config`](sockeye_core::Config) leaves that
+    /// to the application. Pass one that the application does not see to [`Decoder::skip`].
     Control(Control<'a>),
     /// A piece of a message that is still incomplete, or whose rest is skipped.
     Incomplete,

@@ -1,4 +1,4 @@
-//! The two ways to receive: messages only, or control frames, too.
+//! The two ways to receive: messages only, or messages and control frames.
 
 use sockeye_core::{Assembled, Control, Incoming};
 

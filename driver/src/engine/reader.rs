@@ -23,7 +23,8 @@ pub(crate) struct Reader {
     input: ReadBuffer,
     /// The caller knows how the connection ended. From here on every receive returns `None`.
     end_reported: bool,
-    /// The caller has received the peer's Close. The next receive answers it, if the caller has not.
+    /// The caller has received the peer's Close. Unless the caller answers it, the next receive
+    /// does.
     close_delivered: bool,
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Opening<I, C> {
     read_error: Option<io::Error>,
 }
 
-/// The number of bytes from which on [`Opening::poll_peer_end`] reads no more.
+/// The length of the input at which [`Opening::poll_peer_end`] stops reading.
 #[cfg(feature = "server")]
 const READ_AHEAD: usize = 16 << 10;
 
@@ -263,8 +263,8 @@ impl<I: Io, C: Clock> Opening<I, C> {
 
     /// Waits, while the application decides, until the peer closes its side or the transport fails.
     ///
-    /// What arrives before that stays in the input. When that is long, the peer must wait, and its
-    /// end is not seen.
+    /// Bytes that arrive before that stay in the input. At [`READ_AHEAD`] bytes this stops reading,
+    /// so it no longer notices the end.
     #[cfg(feature = "server")]
     pub(crate) fn poll_peer_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let end = loop {

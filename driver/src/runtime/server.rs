@@ -24,9 +24,9 @@ use crate::runtime::io::{Clock, Io};
 ///   only.
 /// - Afterwards the task alone reads and closes. Pushes only write and flush the transport and read
 ///   and set the clock, under a lock and never at the same time as the task.
-/// - If each task runs on [its own thread](Runtime::own_thread), one more task of the server uses the
-///   transport and the clock like the connection's task, under the same lock, while a handler blocks
-///   that thread.
+/// - If each task runs on [its own thread](Runtime::own_thread), one more task of the server uses
+///   the transport and the clock like the connection's task, under the same lock, while a handler
+///   blocks that thread.
 /// - The last push to hold the connection may drop both.
 ///
 /// A server cannot use a transport that is not `Send`. Accept such connections with

@@ -1,4 +1,4 @@
-//! What the halves share, and a receiving half that was dropped.
+//! The state that the halves share, and the reading side after its half was dropped.
 
 use std::sync::{Mutex, OnceLock};
 use std::task::{Context, Poll, ready};
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::runtime::io::{Clock, Io};
 use crate::split::RecvHalf;
 
-/// What the halves share.
+/// The state that the halves share.
 #[derive(Debug)]
 pub(super) struct Shared<I, C> {
     pub(super) link: Mutex<Link<I, C>>,
@@ -31,8 +31,8 @@ impl<I, C> Drop for RecvHalf<I, C> {
     }
 }
 
-/// Receives and discards messages until the connection is over. Returns an abnormal end as an error,
-/// once.
+/// Receives and discards messages until the connection is over. Returns an abnormal end as an
+/// error, once.
 pub(super) fn poll_end<I: Io, C: Clock>(
     reader: &mut Reader,
     mut link: &Mutex<Link<I, C>>,

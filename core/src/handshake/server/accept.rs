@@ -97,8 +97,8 @@ impl Upgrade {
         let mut head = accepted.response.encode();
         if accepted.request.expects_continue() {
             // RFC 9110 7.8: "If a server receives both an Upgrade and an Expect header field with
-            // the "100-continue" expectation (Section 10.1.1), the server MUST send a 100 (Continue)
-            // response before sending a 101 (Switching Protocols) response."
+            // the "100-continue" expectation (Section 10.1.1), the server MUST send a 100
+            // (Continue) response before sending a 101 (Switching Protocols) response."
             head = [CONTINUE, &head].concat();
         }
         accepted.connection.queue_head(&head);

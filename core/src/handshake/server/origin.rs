@@ -21,8 +21,8 @@ pub enum Origins {
     /// Pages from the same host and port that they connect to.
     ///
     /// A proxy may have terminated TLS, unknown to the server, so the scheme is not compared. It
-    /// only determines the default port. Some clients that are not browsers write the URL that they
-    /// connect to, such as `wss://example.com/`, which is the same host too.
+    /// only determines the default port. Some clients that are not browsers send the URL that they
+    /// connect to, such as `wss://example.com/`. It counts as the same host.
     ///
     /// A proxy that replaces `Host` hides the host that the page connects to. Name it with
     /// [`Policy::public_hosts`](super::Policy::public_hosts).
@@ -35,8 +35,9 @@ pub enum Origins {
 impl Origins {
     /// Allows the given origins, each written as `scheme://host[:port]`.
     ///
-    /// `null` stands for pages without an origin of their own, such as sandboxed frames. Any site can
-    /// create such a page, so a list with `null` protects no user. `file://` stands for local files.
+    /// `null` stands for pages without an origin of their own, such as sandboxed frames. Any site
+    /// can create such a page, so a list with `null` protects no user. `file://` stands for local
+    /// files.
     ///
     /// # Errors
     ///

@@ -53,7 +53,8 @@ impl Policy {
     }
 
     /// Sets the hosts, each with an optional port, under which pages reach this server. With
-    /// [`Origins::SameHost`] only pages of these hosts may connect, whatever host a request names.
+    /// [`Origins::SameHost`] only pages of these hosts may connect, regardless of the host that the
+    /// request names.
     ///
     /// Use it if a proxy replaces `Host`, and to refuse pages of a foreign name that its owner made
     /// to resolve to this server (DNS rebinding). A proxy may also forward the host: see
@@ -90,9 +91,9 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// Returns a [`Rejection`] with the reason [`Refusal::Origin`] if the origin may not connect. Its
-    /// response is a 403 that names the origin and the host. The operator `?` converts it into a
-    /// [`Response`](crate::http::Response).
+    /// Returns a [`Rejection`] with the reason [`Refusal::Origin`] if the origin may not connect.
+    /// Its response is a 403 that names the origin and the host. The operator `?` converts it into
+    /// a [`Response`](crate::http::Response).
     pub fn decide(&self, upgrade: &Upgrade) -> Result<Accept, Rejection> {
         if !self.origins.allow(upgrade, &self.public_hosts) {
             let rejection = upgrade.clone().reject(Refusal::Origin);

@@ -80,7 +80,8 @@ impl Client {
     /// [`Inbound`](crate::server::Inbound), or a [`Payload`] that says whether to compress it.
     ///
     /// A message that finds the queue full is queued after all if the socket takes enough of the
-    /// queue at once. Otherwise the port's [`SlowReader`](crate::server::SlowReader) policy decides.
+    /// queue at once. Otherwise the port's [`SlowReader`](crate::server::SlowReader) policy
+    /// decides.
     ///
     /// Before the 101, messages wait for it, up to the same mark and under the same policy.
     ///
@@ -247,8 +248,9 @@ impl Client {
     /// Returns true if nothing more can be sent on the connection: the peer or this end has sent a
     /// Close, the peer has disappeared, or the connection has ended.
     ///
-    /// Before the 101, and for plain HTTP, it returns true once the client has closed its side of the
-    /// transport or the connection has ended. A method that blocks its thread does not see the first.
+    /// Before the 101, and for plain HTTP, it returns true once the client has closed its side of
+    /// the transport or the connection has ended. While a method blocks its thread, the server does
+    /// not notice the former.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.entry.is_closed()
@@ -256,8 +258,8 @@ impl Client {
 
     /// Waits until the connection [is closed](Client::is_closed). Returns at once if it is.
     ///
-    /// The connection reads on while a handler runs, so the handler can give up work that its peer
-    /// does not wait for any more:
+    /// The connection reads on while a handler runs, so the handler can abandon work that the peer
+    /// no longer waits for:
     ///
     /// ```
     /// use sockeye_driver::server::{Client, Handler, HandlerResult, Inbound};

@@ -43,8 +43,8 @@ impl Client {
         self.entry().set_data(Arc::new(data));
     }
 
-    /// Returns the value that [`set_data`](Client::set_data) stored, or `None` if there is none or it
-    /// has another type.
+    /// Returns the value that [`set_data`](Client::set_data) stored, or `None` if there is none or
+    /// it has another type.
     #[must_use]
     pub fn data<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.entry().data()?.downcast().ok()

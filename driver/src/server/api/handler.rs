@@ -48,9 +48,9 @@ pub type HandlerResult = Result<(), BoxError>;
 /// The events of one connection arrive in order and one at a time. Events of different connections
 /// run concurrently: put state that they share in `self`, behind a lock of your choice.
 ///
-/// While a method waits, its connection lives on. Pushes are written. Pings and the peer's Close are
-/// answered, unless the port forwards them. Keepalive pings are sent. Every deadline is kept: a peer
-/// that sends nothing while it waits for a slow answer can meet the
+/// A connection keeps working while a method waits. Pushes are written. Pings and the peer's Close
+/// are answered, unless the port forwards them. Keepalive pings are sent. Every deadline is kept: a
+/// peer that sends nothing while it waits for a slow answer can reach the
 /// [idle timeout](sockeye_core::Config::idle_timeout). Messages that arrive wait in an
 /// [inbox](crate::server::Port::inbox). When that is full, nothing more is read, so a peer cannot
 /// send faster than the application works. If the peer closes or disappears, pushes fail with
@@ -144,8 +144,8 @@ pub trait Handler: Send + Sync + 'static {
     /// [pongs](crate::server::Port::forward_pong).
     ///
     /// The peer's Close is answered after this method returns, with the peer's code and reason. To
-    /// choose others, call [`Client::close`] here. While this method waits, the peer waits, too: the
-    /// answer goes out after half of
+    /// choose others, call [`Client::close`] here. While this method waits, the peer waits, too:
+    /// the answer goes out after half of
     /// [`Config::close_timeout`](sockeye_core::Config#structfield.close_timeout) at the latest.
     ///
     /// ```
@@ -233,9 +233,10 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// Called once for each connection or request that the server refuses, before the response is
-    /// written: a limit is reached, [`connect`](Handler::connect) refused it, the request is malformed
-    /// or late, it is no valid handshake, or the policy or this handler refused the handshake. This
-    /// method must not block. With the feature `tracing`, the refusal is also logged.
+    /// written: a limit is reached, [`connect`](Handler::connect) refused it, the request is
+    /// malformed or late, it is no valid handshake, or the policy or this handler refused the
+    /// handshake. This method must not block. With the feature `tracing`, the refusal is also
+    /// logged.
     ///
     /// The server does not know the id of a connection that a limit refused.
     fn refused(&self, client: &Client, refusal: &RefusalInfo<'_>) {

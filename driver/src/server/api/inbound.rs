@@ -45,9 +45,9 @@ impl<'a> Inbound<'a> {
 
     /// Converts to a message that owns its data.
     ///
-    /// This copies a message that lies whole in the connection's read buffer, as most small messages
-    /// do. It does not copy one that was merged from fragments or from several reads, that was
-    /// inflated, or that arrived while the handler ran.
+    /// This copies a message that lies whole in the connection's read buffer, as most small
+    /// messages do. It does not copy one that was merged from fragments or from several reads, that
+    /// was inflated, or that arrived while the handler ran.
     #[must_use]
     pub fn into_message(self) -> Message {
         self.owned.map_or_else(|| self.message.to_message(), Message::clone)

@@ -44,8 +44,8 @@ impl<T, E> Outcome<T, E> for Result<T, E> {
     }
 }
 
-/// A closure may end with a push. The error type of this implementation is no second choice for
-/// `Ok(())`, so the compiler still infers that of an `Ok(())` without annotations.
+/// A closure may end with a push. Only results of `Pushed` match this implementation, so the
+/// compiler still infers the error type of a closure that ends with `Ok(())`.
 impl Outcome for Result<Pushed, PushError> {
     fn into_result(self) -> Result<(), BoxError> {
         self?;

@@ -71,15 +71,16 @@ impl<H> Port<H> {
         self
     }
 
-    /// Sets how much may arrive and wait while a method of the handler runs (64 KiB and 128
-    /// messages).
+    /// Sets the limits, in bytes and in messages, on the input that waits while a method of the
+    /// handler runs (64 KiB and 128 messages).
     ///
-    /// Beyond either limit the connection reads nothing more until the method has returned: the peer
-    /// must wait, and its pings and its Close wait with it. With a limit of zero nothing is read
-    /// while a method runs.
+    /// Beyond either limit the connection reads nothing more until the method has returned: the
+    /// peer must wait, and its pings and its Close wait with it. With a limit of zero nothing is
+    /// read while a method runs.
     ///
-    /// Each message counts 64 bytes more than its payload. What has arrived of an incomplete message
-    /// counts too. The last read, of up to 64 KiB, and the last message may exceed the limit.
+    /// Each message counts 64 bytes more than its payload. The received part of an incomplete
+    /// message counts too. The last read, of up to 64 KiB, and the last message may exceed the
+    /// limit.
     #[must_use]
     pub fn inbox(mut self, bytes: usize, messages: usize) -> Self {
         self.settings.inbox_bytes = bytes;
@@ -146,17 +147,17 @@ impl<H> Port<H> {
         self.settings.forward.pong = forward;
         self
     }
-    /// Sets the proxies whose word about their clients is taken (none).
+    /// Sets the proxies that are trusted to name their clients (none).
     ///
     /// For requests from these, [`Client::peer`](crate::server::Client::peer),
     /// [`Info`](crate::server::Info), the logs and
     /// [`Limits::max_per_address`](crate::server::Limits#structfield.max_per_address) use the
     /// address in the header fields of the proxies, and the check of origins uses their host. For
-    /// all others the fields are ignored, because anybody can send them.
+    /// all others the fields are ignored, because any client can send them.
     ///
     /// The fields belong to a request. So during
-    /// [`Handler::connect`](crate::server::Handler::connect) the peer is still the proxy, unless the
-    /// [PROXY protocol](Port::proxy_protocol) names the client.
+    /// [`Handler::connect`](crate::server::Handler::connect) the peer is still the proxy, unless
+    /// the [PROXY protocol](Port::proxy_protocol) names the client.
     ///
     /// ```
     /// use sockeye_driver::server::{Callbacks, Port, TrustedProxies};

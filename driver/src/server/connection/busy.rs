@@ -1,4 +1,4 @@
-//! A method of the handler at work: the connection reads on meanwhile.
+//! Running a method of the handler while its connection reads on.
 
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
@@ -17,7 +17,7 @@ use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::error::PushError;
 use crate::server::registry::flag::Flag;
 
-/// A message that the handler borrows. It leaves the decoder free.
+/// A message lent to the handler. It does not borrow the decoder.
 pub(super) enum Lent<'i> {
     /// It lies whole in the input.
     Input(MessageRef<'i>),
@@ -54,8 +54,8 @@ pub(super) struct Busy<'p, 'i, I, C> {
 }
 
 impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
-    /// Runs a method of the handler. Whenever it waits, reads on, and writes what is pushed. Drops
-    /// the method and returns `None` if the connection is aborted.
+    /// Runs a method of the handler. Whenever it waits, reads on and writes the queue. Drops the
+    /// method and returns `None` if the connection is aborted.
     pub(super) async fn run<F: Future<Output = HandlerResult>>(
         mut self,
         method: impl FnOnce() -> F,

@@ -31,17 +31,17 @@ pub(crate) trait BusyLink: LinkAccess {
 
 /// Messages and control frames that have arrived and that the handler has not received yet.
 ///
-/// A handler that does not wait needs no inbox, and one that waits gets it when it first does.
+/// In an async runtime, it is created when a handler first waits.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     received: VecDeque<Received>,
-    /// The sum of the costs of what was received.
+    /// The sum of the costs of the received items.
     cost: usize,
     /// The bytes that have been read and not decoded.
     input: ReadBuffer,
 }
 
-/// All that reading on needs: what decodes, and what has arrived.
+/// The state that reading on needs: the decoder, and the input that has arrived.
 #[derive(Debug)]
 pub(crate) struct Intake {
     pub(crate) decoder: Decoder,
@@ -114,8 +114,8 @@ impl Inbox {
             self.decode(decoder, hold, link, &entry.port);
             let is_paused = entry.has_flag(Flag::Paused) && link.state() == State::Open;
             if is_paused || self.is_full(decoder, &entry.port) {
-                // The peer must wait. What it has to say is unknown, so its deadlines are
-                // suspended.
+                // The peer must wait. Its unread input may show that it is alive, so its deadlines
+                // are suspended.
                 link.poll_write_only(cx);
                 break;
             }
@@ -128,7 +128,7 @@ impl Inbox {
                 Poll::Ready(ReadOutcome::Yield) => break,
                 Poll::Ready(ReadOutcome::End(_)) => {
                     self.input.consume(usize::MAX);
-                    // Nothing is left to write. But an abort must still wake the task.
+                    // Nothing is left to write, but the task must still wake for an abort.
                     link.poll_write_only(cx);
                     break;
                 }
@@ -190,8 +190,8 @@ impl Received {
     }
 }
 
-/// Returns the frame for [`Handler::control`](crate::server::Handler::control), if the port forwards
-/// this kind of control frame.
+/// Returns the frame for [`Handler::control`](crate::server::Handler::control), if the port
+/// forwards this kind of control frame.
 pub(crate) fn forwarded_frame<'c>(control: &'c Control<'_>, forward: Forward) -> Option<Frame<'c>> {
     match control {
         Control::Ping(payload) if forward.ping => Some(Frame::new(Opcode::Ping, &**payload)),

@@ -27,8 +27,8 @@ pub(crate) struct MessagePhase<R: Runtime, H> {
     pub(super) link: TaskLink<R::Io, R::Clock>,
     pub(super) client: Client,
     pub(super) handler: Arc<H>,
-    /// What arrived while a handler waited. If there is an inbox, the reader has no input: the
-    /// inbox has it.
+    /// The input that arrived while a handler waited. If there is an inbox, the reader has no
+    /// input: the inbox has it.
     pub(super) inbox: Option<Box<Inbox>>,
     pub(super) forward: Forward,
     /// The task has a thread to itself, which the handler may block.
@@ -115,7 +115,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             return Poll::Ready(Next::DeliverInput);
         }
         if self.forward.close {
-            // The handler has received the peer's Close, if there is one. Answer unless it has.
+            // The handler has received any Close of the peer. Answer it, if the handler has not.
             self.link.answer_close();
         }
         self.reader.limit_read_to_frame();
@@ -146,13 +146,13 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     }
 
     /// Sends the Close of a shutdown if it is due. Messages that were received before have been
-    /// handled. Those that arrive before the peer's Close still are, but cannot be answered.
+    /// handled. Later ones that precede the peer's Close are handled, too, but cannot be answered.
     fn close_if_draining(&mut self) -> bool {
         let entry = self.client.entry();
         if !entry.has_flag(Flag::Draining) || self.link.state() != State::Open {
             return false;
         }
-        // What has arrived is handled first, unless the application paused it.
+        // Handle received messages first, unless the application has paused the connection.
         if (self.has_undecoded_input || self.inbox.is_some()) && !entry.has_flag(Flag::Paused) {
             return false;
         }
@@ -167,8 +167,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         self.client.entry().has_flag(Flag::Paused) && self.link.state() == State::Open
     }
 
-    /// Calls the handler with every message in the input, one after the other. If the handler waits,
-    /// the rest of the input is in the inbox afterwards.
+    /// Calls the handler with every message in the input, one after the other. If the handler
+    /// waits, the rest of the input is in the inbox afterwards.
     pub(crate) async fn deliver_input(&mut self) {
         let MessagePhase {
             reader,
@@ -232,8 +232,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         input.consume(used);
     }
 
-    /// Calls the handler with everything in the inbox, then moves the rest of the input to the reader.
-    /// Returns before that if the connection is paused or aborted.
+    /// Calls the handler with everything in the inbox, then moves the rest of the input to the
+    /// reader. Returns before that if the connection is paused or aborted.
     pub(crate) async fn deliver_inbox(&mut self) {
         let MessagePhase {
             reader, link, client, handler, inbox, has_undecoded_input, handler_failed, ..

@@ -10,7 +10,7 @@ use sockeye_core::{CloseCode, CloseFrame, SendError};
 const MAX_RESERVE: Duration = Duration::from_secs(1);
 
 /// The settings of [`ServerHandle::drain`](crate::server::ServerHandle::drain): how long a shutdown
-/// may take, and what the clients are told.
+/// may take, and the Close that the clients receive.
 ///
 /// A restart behind a load balancer, which asks the clients to come back, but not all at once:
 ///
@@ -37,16 +37,16 @@ pub struct Drain {
     /// The time over which the server distributes the Closes, evenly and in no particular order. By
     /// default zero: all at once.
     pub spread: Duration,
-    /// The code of the Close. By default 1001, [`CloseCode::GOING_AWAY`]: the server goes away for
-    /// good. [`CloseCode::SERVICE_RESTART`], 1012, asks the clients to connect again.
+    /// The code of the Close. By default 1001, [`CloseCode::GOING_AWAY`]: the server goes away.
+    /// [`CloseCode::SERVICE_RESTART`], 1012, asks the clients to connect again.
     pub code: CloseCode,
     /// The reason of the Close, at most 123 bytes.
     pub reason: Cow<'static, str>,
 }
 
 impl Drain {
-    /// Returns the settings of a plain [`shutdown`](crate::server::ServerHandle::shutdown) with this
-    /// grace period.
+    /// Returns the settings of a plain [`shutdown`](crate::server::ServerHandle::shutdown) with
+    /// this grace period.
     #[must_use]
     pub fn new(grace: Duration) -> Self {
         // RFC 6455 7.4.1: "1001 indicates that an endpoint is "going away", such as a server going
@@ -105,7 +105,7 @@ impl Drain {
         usize::try_from(share).unwrap_or(count).saturating_add(1).min(count)
     }
 
-    /// Returns when the connection with this index is due, of `count` ones.
+    /// Returns when the connection with this index, out of `count`, is due.
     pub(crate) fn due_at(&self, index: usize, count: usize) -> Duration {
         let nanos = self.spread.as_nanos().saturating_mul(index as u128).div_ceil(count.max(1) as u128);
         u64::try_from(nanos).map_or(self.spread, Duration::from_nanos)

@@ -30,7 +30,8 @@ pub(crate) struct Entry {
     /// The number of messages that [`SlowReader::Drop`](crate::server::SlowReader::Drop) has
     /// dropped.
     dropped: AtomicU32,
-    /// The place of the agreed subprotocol in the port's policy, counted from 1; 0 for none of them.
+    /// The place of the agreed subprotocol in the port's policy, counted from 1; 0 for none of
+    /// them.
     pub(super) subprotocol: AtomicU8,
     pub(super) extras: Mutex<Option<Box<Extras>>>,
     pub(crate) port: Arc<Settings>,
@@ -115,7 +116,7 @@ impl Entry {
             Phase::Handshake(_, early) => (None, early.deregister_waiter(waker)),
             Phase::Http(_) | Phase::Ended => return,
         };
-        // Without holding the lock, like a push.
+        // Call it without holding the lock, as a push does.
         if let Some(target) = target {
             target.deregister_waiter(waker);
         }
@@ -187,7 +188,7 @@ impl Entry {
     /// Closes a WebSocket because the server shuts down: at once if it is idle, otherwise its task
     /// does after the handler.
     pub(crate) fn start_draining(&self, frame: &CloseFrame<'_>) {
-        // Before looking at the task: a task that is about to wait checks the flag once more.
+        // Set the flag before looking at the task, which checks it once more before it waits.
         self.store_flag(Flag::Draining, true);
         if let Some(target) = self.push_target() {
             target.close_if_idle(frame);

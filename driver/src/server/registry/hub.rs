@@ -31,7 +31,7 @@ const QUEUE_COUNTERS: usize = 16;
 #[repr(align(64))]
 struct QueueCounter(AtomicUsize);
 
-/// How much of the budget of all queues together a push leaves.
+/// The part of the budget of all queues that is left after a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Budget {
     /// At least half of it: the connection's task may write later.
@@ -129,7 +129,8 @@ impl Hub {
         entry
     }
 
-    /// Creates an entry without registering it: the whole entry of a connection that is not admitted.
+    /// Creates an entry without registering it: the whole entry of a connection that is not
+    /// admitted.
     pub(crate) fn new_entry(
         &self,
         peer: Address,

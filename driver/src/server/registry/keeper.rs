@@ -1,8 +1,8 @@
 //! Reading on for connections whose handlers block their threads.
 //!
 //! A handler on a thread of its own may block that thread. Then the connection cannot read on
-//! itself, as it does while a handler waits in an async runtime. One task of the server, the keeper,
-//! does it instead.
+//! itself, as it does while a handler waits in an async runtime. One task of the server, the
+//! keeper, does it instead.
 //!
 //! The connection's thread must not pay for that: it leaves what reading on needs with its link,
 //! sets a flag, and takes both back when the handler returns. The keeper looks for the flag only

@@ -8,7 +8,7 @@ use sockeye_core::proxy::ProxyHeaderError;
 
 use crate::server::registry::admission::FullLimit;
 
-/// A refusal: its reason, and what is known of the request.
+/// A refusal: its reason, and the request if one was read.
 ///
 /// It displays the reason. Texts of the client that the reason contains are escaped and cut: see
 /// [`Excerpt`](sockeye_core::http::Excerpt). Do the same with the values that the methods return.
@@ -25,8 +25,8 @@ impl<'a> RefusalInfo<'a> {
         RefusalInfo { reason, request }
     }
 
-    /// Returns the status of the response, or `None` if the connection is closed without one. Under a
-    /// flood of connections above a limit, not all of them are sent their 503.
+    /// Returns the status of the response, or `None` if the connection is closed without one. Under
+    /// a flood of connections above a limit, some are closed without their 503.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match &self.reason {

@@ -43,8 +43,8 @@ impl Settings {
         self.low_water_mark.unwrap_or(self.config.high_water_mark / 4)
     }
 
-    /// Applies the settings that follow from others: a handler that receives pings answers them, and
-    /// one that receives a Close may choose its answer.
+    /// Applies the settings that follow from others: a handler that receives pings answers them,
+    /// and one that receives a Close may choose its answer.
     pub(crate) fn with_implied(mut self) -> Self {
         if self.forward.ping {
             Arc::make_mut(&mut self.config).auto_pong = false;

@@ -1,5 +1,5 @@
-//! A simulator: thousands of connections over slow and breaking links, in virtual time. Half an hour
-//! takes seconds, and the same seed yields the same run.
+//! A simulator: thousands of connections over slow and breaking links, in virtual time. Half an
+//! hour takes seconds, and the same seed yields the same run.
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

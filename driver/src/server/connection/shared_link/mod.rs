@@ -183,8 +183,8 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     /// need not wake.
     fn write_now(&mut self) -> bool {
         let queued = self.link.sender.queued();
-        // The transport keeps one waker: leave it that of the task, if the task waits. A task that
-        // runs polls again before it waits.
+        // The transport keeps one waker. Pass the task's if the task waits. A running task polls
+        // again before it waits.
         let waker = self.task.as_ref().unwrap_or(Waker::noop());
         let written = self.link.write_now(waker);
         self.stale_waker |= written.is_pending();
@@ -242,8 +242,8 @@ impl<I, C> Drop for SharedLink<I, C> {
 }
 
 /// Releases the lock, then wakes `task`, the waits for the end if the connection is no longer open,
-/// and the waiting pushes if they can make progress: the queue has room, or one of them must install
-/// its waker in the transport.
+/// and the waiting pushes if they can make progress: the queue has room, or one of them must
+/// install its waker in the transport.
 ///
 /// A woken task may run at once and take this lock, so nothing is woken while it is held.
 fn unlock_and_wake<I: Io, C: Clock>(shared: MutexGuard<'_, SharedLink<I, C>>, task: Option<Waker>) {
