@@ -10,7 +10,7 @@ use sockeye_testkit::sim::*;
 use sockeye_testkit::{poll_at_most, until_woken};
 
 /// Returns everything that a connection receives in these tests.
-fn said(is_server: bool) -> Vec<u8> {
+fn every_frame(is_server: bool) -> Vec<u8> {
     let wire = FrameWriter::to(is_server);
     [
         wire.frame(Opcode::Text, false, b"one "),
@@ -44,21 +44,21 @@ fn close(payload: &[u8]) -> (Opcode, Vec<u8>) {
     (Opcode::Close, payload.to_vec())
 }
 
-/// A connection that has received [`said`], and its peer.
-fn told(is_server: bool, executor: &Executor, config: Config) -> (Ws, Pipe) {
+/// A connection that has received [`every_frame`], and its peer.
+fn connection(is_server: bool, executor: &Executor, config: Config) -> (Ws, Pipe) {
     let (io, peer) = pipe(1 << 20);
-    peer.push(&said(is_server));
+    peer.push(&every_frame(is_server));
     (open(is_server, io, &executor.time, config), peer)
 }
 
-/// Runs a task over a connection that has received [`said`], and returns what it sent.
+/// Runs a task over a connection that has received [`every_frame`], and returns what it sent.
 fn sent_by<F: Future<Output = CloseInfo> + 'static>(
     is_server: bool,
     config: Config,
     task: impl FnOnce(Ws) -> F,
 ) -> Vec<(Opcode, Vec<u8>)> {
     let mut executor = Executor::new();
-    let (ws, peer) = told(is_server, &executor, config);
+    let (ws, peer) = connection(is_server, &executor, config);
     let info = executor.spawn("task", task(ws));
     executor.run_until_idle();
     let sent = sent(&peer);
@@ -89,7 +89,7 @@ fn k4_o2_o3_o4_recv_event_reports_control_frames_in_order_and_answers_them() {
                 }
                 received
             });
-            for bytes in said(is_server).chunks(piece) {
+            for bytes in every_frame(is_server).chunks(piece) {
                 peer.push(bytes);
                 executor.run_until_idle();
             }
@@ -290,7 +290,7 @@ fn k4_a_cancelled_recv_event_loses_nothing() {
             }
         }
     });
-    for byte in said(false) {
+    for byte in every_frame(false) {
         peer.push(&[byte]);
         executor.run_until_idle();
     }

@@ -363,7 +363,7 @@ fn e12_a_full_inbox_stops_reading() {
     let unread = busy.pipe.unread_by_peer();
     let read = count * message.len() - unread;
     assert!((60_000..=132_000).contains(&read), "{read} bytes were read");
-    // The rest of the connection lives on.
+    // The connection itself keeps working.
     busy.server.push(busy.server.connections()[0], "meanwhile").unwrap();
     assert_eq!(texts(&busy.sent()), ["meanwhile"]);
     busy.pass();
