@@ -48,7 +48,7 @@
 //! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
 //! | `smol` | yes | servers run on the executor of `smol::spawn` unless another is given |
 //! | `server` | yes | the module `server` |
-//! | `tracing` | yes | servers log failures with `tracing`; without a subscriber they are written to the standard error |
+//! | `tracing` | yes | servers log failures and refusals with `tracing`; without a subscriber, failures are written to the standard error |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]

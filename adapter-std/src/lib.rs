@@ -64,7 +64,7 @@
 //! | `zlib-rs` | yes | permessage-deflate with zlib-rs: faster, and efficient with small windows |
 //! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
 //! | `server` | | the module `server`, on the sockets and timers of async-io |
-//! | `tracing` | yes | servers log failures with `tracing`; without a subscriber they are written to the standard error |
+//! | `tracing` | yes | servers log failures and refusals with `tracing`; without a subscriber, failures are written to the standard error |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 

@@ -104,7 +104,7 @@
 //! | `async-io` | | the module `async_io`: sockets and timers of async-io |
 //! | `conformance` | | the module `conformance`: checks for the author of an adapter |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
-//! | `tracing` | | servers and accept loops log failed handlers, refused connections and listening errors with `tracing` |
+//! | `tracing` | | servers and accept loops log failed handlers, refused connections and requests, and listening errors with `tracing` |
 //!
 //! Without the default features the crate builds for `wasm32-unknown-unknown`.
 //!

@@ -24,7 +24,7 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: TrustedProxies,
     /// Whether trusted proxies send a PROXY protocol header.
     pub(crate) proxy_protocol: bool,
-    /// The maximum cost of what waits in an inbox.
+    /// The maximum cost of the items in an inbox.
     pub(crate) inbox_bytes: usize,
     /// The maximum number of messages in an inbox.
     pub(crate) inbox_messages: usize,

@@ -33,10 +33,10 @@ pub use callbacks::{Callbacks, HttpExchange};
 /// full: one write answers a whole batch of messages. To write at once, use
 /// [`send_blocking`](Client::send_blocking). A push from another thread is written at once.
 ///
-/// If a method takes longer than about a tenth of a second, another thread of the server takes care
-/// of the open WebSocket meanwhile: it answers pings and the peer's Close, keeps the deadlines, and
-/// reads messages into the [inbox](Port::inbox). [`Client::closed_blocking`] is a sleep that ends
-/// when the peer disappears.
+/// If a method takes longer than about a tenth of a second, another thread of the server drives the
+/// open WebSocket meanwhile: it answers pings and the peer's Close, keeps the deadlines, and reads
+/// messages into the [inbox](Port::inbox). [`Client::closed_blocking`] is a sleep that ends when
+/// the peer disappears.
 ///
 /// ```
 /// use sockeye_driver::server::blocking::Handler;
