@@ -1,6 +1,6 @@
 //! Calling handlers on a thread that they may block.
 //!
-//! While a handler runs, its connection's link holds all that reading on needs, so that the
+//! While a handler runs, its connection's link holds the state that reading on needs, so that the
 //! [keeper](crate::server::registry::keeper) can read on if the handler takes long. The undecoded
 //! input goes there too, so the handler can borrow a message only if that is the last in the input.
 //! Messages before the last are copied out, which is cheaper than to copy what follows them.

@@ -4,10 +4,11 @@
 //! itself, as it does while a handler waits in an async runtime. One task of the server, the
 //! keeper, does it instead.
 //!
-//! The connection's thread must not pay for that: it leaves what reading on needs with its link,
-//! sets a flag, and takes both back when the handler returns. The keeper looks for the flag only
-//! once in a [`TICK`], so it finds the few handlers that take long. From then on it waits for their
-//! transports and timers, and acts at once. When no handler has run for a while, it sleeps.
+//! The connection's thread must not pay for that: it leaves the state that reading on needs with
+//! its link, and sets a flag. When the handler returns, it takes the state back and clears the
+//! flag. The keeper looks for the flag only once in a [`TICK`], so it finds the few handlers that
+//! take long. From then on it waits for their transports and timers, and acts at once. When no
+//! handler has run for a while, it sleeps.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};

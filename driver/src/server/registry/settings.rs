@@ -82,7 +82,7 @@ pub enum SlowReader {
     Close(CloseCode),
 }
 
-/// What the policy does about a push that failed.
+/// The action of the policy after a push that failed.
 #[derive(Debug)]
 pub(crate) enum Remedy {
     /// Nothing: the push fails.
@@ -94,7 +94,7 @@ pub(crate) enum Remedy {
 }
 
 impl SlowReader {
-    /// Returns what to do about a push that failed with `error`. `is_whole` says whether it is a
+    /// Returns the action after a push that failed with `error`. `is_whole` says whether it is a
     /// whole message.
     pub(crate) fn remedy(self, error: &PushError, is_whole: bool) -> Remedy {
         if !matches!(error, PushError::Backpressure { .. } | PushError::ServerBackpressure { .. }) {

@@ -42,7 +42,7 @@ pub(crate) struct SharedLink<I, C> {
     entry: Arc<Entry>,
     /// The task's thread, if the task has one to itself.
     thread: Option<ThreadId>,
-    /// While a handler may block that thread: all that another thread needs to read on.
+    /// The state that another thread needs to read on, while a handler may block that thread.
     intake: Option<Box<Intake>>,
     /// The number of queued bytes of this connection that the hub has counted.
     counted: usize,
