@@ -150,7 +150,8 @@ impl Session {
     ///
     /// Returns true if the session has new input: poll events. Returns false, without a call to
     /// `read`, while reading cannot help: the session has left bytes in `input`, so that the
-    /// transport slows the peer down, or the transport has ended.
+    /// transport slows the peer down, or the transport has ended. A loop on `poll(2)` or another
+    /// level-triggered interface must not wait for input then: it would spin.
     ///
     /// # Errors
     ///

@@ -34,7 +34,8 @@ pub enum SessionEvent<'a, 'm> {
     BodyEnd,
     /// The WebSocket is open.
     Open(Opened),
-    /// A whole message.
+    /// A whole message. It can borrow the session: to answer with it, first call
+    /// [`into_message`](Assembled::into_message) in a statement of its own.
     Message(Assembled<'a, 'm>),
     /// A part of a message, only with [`with_parts`](super::Session::with_parts). Text is not
     /// validated: use a [`Utf8Stream`](crate::Utf8Stream).

@@ -228,6 +228,8 @@ impl Session {
     /// Returns true when this side of the transport must be closed: everything has been written and
     /// no more will follow. Keep reading until the transport ends, so that the peer receives all
     /// output (RFC 6455 section 7.1.1, RFC 9112 section 9.6).
+    ///
+    /// It stays true. To close the side of a socket again has no effect.
     #[must_use]
     pub fn wants_shutdown(&self) -> bool {
         match &self.phase {

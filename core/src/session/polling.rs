@@ -115,7 +115,7 @@ impl Session {
         self.eof = true;
     }
 
-    /// Reports that writing to the transport has failed.
+    /// Reports that writing to the transport has failed. Drops unwritten output.
     ///
     /// An open WebSocket and a client's handshake may still receive input, so keep reading until
     /// the end of the transport. In any other phase the session ends, because it could only
