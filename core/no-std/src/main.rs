@@ -14,9 +14,12 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use sockeye_core::handshake::client::{ClientRequest, Url};
-use sockeye_core::handshake::server::Policy;
-use sockeye_core::session::{InputBuffer, Session, SessionEvent};
+use sockeye_core::session::Session;
 use sockeye_core::{Config, Instant};
+
+use self::drive::{Wire, WouldBlock, drive};
+
+mod drive;
 
 /// The size of the heap. Compression takes some 400 KiB; a device with less memory turns it off.
 const HEAP: usize = 512 << 10;
@@ -58,23 +61,25 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 /// A stand-in for the network of a device.
-struct Wire;
+struct Nothing;
 
-struct WouldBlock;
-
-impl Wire {
-    fn read(&self, space: &mut [u8]) -> Result<usize, WouldBlock> {
+impl Wire for Nothing {
+    fn read(&mut self, space: &mut [u8]) -> Result<usize, WouldBlock> {
         core::hint::black_box(space);
         core::hint::black_box(Err(WouldBlock))
     }
 
-    fn write(&self, bytes: &[u8]) -> Result<usize, WouldBlock> {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, WouldBlock> {
         Ok(core::hint::black_box(bytes).len())
     }
 
-    fn time(&self) -> Instant {
+    fn shutdown(&mut self) {}
+
+    fn now(&self) -> Instant {
         Instant::from_nanos(core::hint::black_box(1))
     }
+
+    fn sleep(&mut self) {}
 }
 
 #[unsafe(no_mangle)]
@@ -83,33 +88,11 @@ extern "C" fn _start() -> ! {
     #[cfg(feature = "deflate")]
     let config = config.deflate(sockeye_core::deflate::Deflate::new());
     let config = Arc::new(config);
-    drive(&Wire, Session::server(config.clone()));
+    drive(&mut Nothing, Session::server(config.clone()));
     if let Ok(url) = Url::parse("ws://192.0.2.1/device") {
         // A real device takes these from its random generator.
         let masks = Box::new(|| core::hint::black_box([1, 2, 3, 4]));
-        drive(&Wire, Session::client(ClientRequest::new(&url), [7; 16], masks, config));
+        drive(&mut Nothing, Session::client(ClientRequest::new(&url), [7; 16], masks, config));
     }
     loop {}
-}
-
-/// Echoes until the connection has ended.
-fn drive(wire: &Wire, mut session: Session) {
-    let (policy, mut input) = (Policy::new(), InputBuffer::with_read_size(512));
-    loop {
-        while let Some(event) = session.poll_event_from(&mut input) {
-            match event {
-                SessionEvent::Upgrade(upgrade) => session.decide(upgrade, &policy),
-                SessionEvent::Message(message) => {
-                    let message = message.into_message();
-                    let _ = session.send(message);
-                }
-                SessionEvent::Ended(_) => return,
-                _ => {}
-            }
-        }
-        session.handle_timeout(wire.time());
-        // A device would sleep if neither makes progress.
-        let _ = session.write_with(|bytes| wire.write(bytes));
-        let _ = session.read_with(&mut input, |space| wire.read(space));
-    }
 }
