@@ -17,7 +17,7 @@ fn w13_the_transport_may_end_after_any_byte() {
         for later in [false, true] {
             let mut server = End::new(
                 Session::server(Arc::new(Config::new())).with_http(HttpSettings::new().max_body_size(10)),
-                App::Echo,
+                App::Patient,
             );
             server.receive(&all[..cut]);
             if later {
@@ -25,8 +25,7 @@ fn w13_the_transport_may_end_after_any_byte() {
                 server.poll();
             }
             server.eof();
-            server.write_all();
-            server.poll();
+            server.settle();
             server.eof();
             assert_eq!(server.ended, 1, "{cut} {:?}", server.log);
             assert!(server.log.last().unwrap().starts_with("ended"));

@@ -3,6 +3,7 @@
 
 mod buffered;
 mod ends;
+mod everywhere;
 mod http;
 mod messages;
 mod opening;

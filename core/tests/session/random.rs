@@ -119,7 +119,7 @@ proptest! {
     fn events_do_not_depend_on_the_chunking(sizes in prop::collection::vec(1..100usize, 1..50), at in 0..900usize, to: u8) {
         let bytes = traffic(at, to);
         let log = |sizes: &[usize]| {
-            let mut server = End::new(Session::server(Arc::new(Config::new())).with_http(HttpSettings::new().max_body_size(100)), App::Echo);
+            let mut server = End::new(Session::server(Arc::new(Config::new())).with_http(HttpSettings::new().max_body_size(100)), App::Patient);
             let (mut rest, mut sizes) = (&bytes[..], sizes.iter().cycle());
             while !rest.is_empty() {
                 let (chunk, after) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));

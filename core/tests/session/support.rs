@@ -14,6 +14,9 @@ pub(crate) use sockeye_testkit::frames::mask_keys;
 pub(crate) enum App {
     /// Accepts by the default policy, echoes messages, answers requests with their path.
     Echo,
+    /// Like `Echo`, but reads the body of a request before answering it, so that the connection
+    /// stays open.
+    Patient,
     /// Only records.
     Silent,
     /// Keeps the upgrade for a later decision.
@@ -134,6 +137,7 @@ pub(crate) enum Reaction {
     Nothing,
     Upgrade(Upgrade),
     Echo(Message),
+    BodyEnd,
     Respond(String),
     Answer(Response),
 }
@@ -149,7 +153,7 @@ fn describe(event: SessionEvent<'_, '_>) -> (String, Reaction) {
         SessionEvent::BodyFailed(failure) => {
             (format!("failed body: {failure}"), Reaction::Answer(failure.response()))
         }
-        SessionEvent::BodyEnd => ("end of body".into(), Reaction::Nothing),
+        SessionEvent::BodyEnd => ("end of body".into(), Reaction::BodyEnd),
         SessionEvent::Open(opened) => {
             let role = if matches!(opened, Opened::Server { .. }) { "server" } else { "client" };
             (format!("open {role} {:?}", opened.subprotocol()), Reaction::Nothing)
@@ -195,7 +199,8 @@ fn react(
         (App::Hold, Reaction::Upgrade(upgrade)) => *held = Some(upgrade),
         (_, Reaction::Upgrade(upgrade)) => session.decide(upgrade, &Policy::new()),
         (_, Reaction::Answer(response)) => session.respond(response),
-        (App::Echo, Reaction::Echo(message)) => {
+        (App::Patient, Reaction::BodyEnd) => session.respond(Response::text(200, "ok")),
+        (App::Echo | App::Patient, Reaction::Echo(message)) => {
             let sent = session.send(message);
             assert!(matches!(sent, Ok(()) | Err(SendError::Closed)), "{sent:?}");
         }
