@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
@@ -14,6 +15,9 @@ use sockeye_tokio::{Response, Upgrade};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
+
+/// Held by each test, because the allocator counts for the whole process.
+static MEASURING: Mutex<()> = Mutex::new(());
 
 fn open(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -39,6 +43,7 @@ fn idle_memory(handle: &ServerHandle, expected: usize) -> isize {
 #[test]
 fn an_idle_connection_takes_two_kilobytes_even_after_large_messages() {
     const COUNT: usize = 448;
+    let _measuring = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
     let handler = Callbacks::on_message(|client: Client, message| async move { client.push(message) })
         // The future of a handler is large, but is freed when it ends.
         .on_open(|_, request| async move {
@@ -111,6 +116,7 @@ async fn wait_with_large_state() {
 #[test]
 fn t1_a_silent_handshake_takes_two_kilobytes() {
     const COUNT: usize = 448;
+    let _measuring = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let server = runtime.block_on(async { Server::bind("127.0.0.1:0", Large).unwrap() });
     let (handle, address) = (server.handle(), server.addresses()[0].as_inet().unwrap());

@@ -61,8 +61,7 @@
 //! 3. Wrap [`accept_with`], [`read_upgrade`] and [`client_with`] in functions that take a stream:
 //!
 //! ```
-//! use std::sync::Arc;
-//!
+//! use sockeye_core::Config;
 //! use sockeye_core::handshake::server::{Policy, Upgrade};
 //! use sockeye_driver::AcceptError;
 //! # use sockeye_driver::{Clock, Io};

@@ -1,6 +1,8 @@
 //! Pushes before the 101 (H10, M4, M19).
 
-use std::sync::mpsc;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 
 use sockeye_core::handshake::server::Accept;
@@ -158,27 +160,58 @@ fn m4_a_send_in_the_handshake_itself_does_not_wait_for_its_own_101() {
 #[test]
 fn h10_every_push_accepted_before_the_101_arrives_however_full_the_server_is() {
     // While one handshake holds its pushes, another connection takes the rest of the budget.
-    let (waiting, is_waiting) = mpsc::channel::<(ServerHandle, mpsc::Sender<()>)>();
-    let server = start(Limits::new().max_queued(30_000), SlowReader::Error, move |client| {
-        client.push("x".repeat(9_000))?;
-        client.push("y".repeat(9_000))?;
-        if client.server().connections().len() == 1 {
-            let (proceed, may_proceed) = mpsc::channel();
-            waiting.send((client.server(), proceed))?;
-            may_proceed.recv()?;
+    let gate = Gate::default();
+    let (waiting, is_waiting) = mpsc::channel();
+    let (waits, waiting) = (gate.clone(), Mutex::new(waiting));
+    let handler = Callbacks::on_message(|_, _| async {}).on_handshake(move |client, _| {
+        let (gate, waiting) = (waits.clone(), waiting.lock().unwrap().clone());
+        async move {
+            client.push("x".repeat(9_000))?;
+            client.push("y".repeat(9_000))?;
+            if client.server().connections().len() == 1 {
+                waiting.send(client.server())?;
+                gate.pass().await;
+            }
+            accept()
         }
-        accept()
+    });
+    let server = TestServer::start(move |builder| {
+        let port = Port::new(handler).config(Config::new().high_water_mark(10_000));
+        builder.limits(Limits::new().max_queued(30_000)).listen("127.0.0.1:0", port).unwrap()
     });
     let mut first = server.connect();
     first.write(upgrade_request("/", ""));
-    let (handle, proceed) = is_waiting.recv().unwrap();
+    let handle: ServerHandle = is_waiting.recv().unwrap();
     assert_eq!(handle.queued(), 18_008);
     let mut second = server.connect();
     second.write(upgrade_request("/", ""));
     // The handler of the second fails with `ServerBackpressure`.
     assert_eq!(second.answer().status(), 500);
-    proceed.send(()).unwrap();
+    gate.open();
     assert_eq!(first.answer().status(), 101);
     first.expect_text(&"x".repeat(9_000));
     first.expect_text(&"y".repeat(9_000));
+}
+
+/// Lets a handler wait, without blocking its thread, until the test opens it.
+#[derive(Clone, Default)]
+struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Gate {
+    async fn pass(&self) {
+        poll_fn(|cx| {
+            let mut state = self.0.lock().unwrap();
+            state.1 = Some(cx.waker().clone());
+            if state.0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn open(&self) {
+        let mut state = self.0.lock().unwrap();
+        state.0 = true;
+        if let Some(waker) = state.1.take() {
+            waker.wake();
+        }
+    }
 }

@@ -271,10 +271,10 @@ impl Client {
     /// impl Handler for Worker {
     ///     async fn message(&self, client: &Client, message: Inbound<'_>) -> HandlerResult {
     ///         // `first` stands for the runtime's way to wait for either, such as `tokio::select!`.
-    ///         match first(compute(message.as_bytes()), client.closed()).await {
-    ///             Some(answer) => Ok(client.push(answer)?),
-    ///             None => Ok(()),
+    ///         if let Some(answer) = first(compute(message.as_bytes()), client.closed()).await {
+    ///             client.push(answer)?;
     ///         }
+    ///         Ok(())
     ///     }
     /// }
     /// ```

@@ -28,9 +28,10 @@ impl Client {
     ///
     /// let handler = Callbacks::on_message(|client, message| async move {
     ///     let Some(user) = client.data::<User>() else { return Ok(()) };
-    ///     client.push(format!("{} says {}", user.name, message.as_text().unwrap_or("something")))
+    ///     client.push(format!("{} says {}", user.name, message.as_text().unwrap_or("something")))?;
+    ///     Ok(())
     /// })
-    /// .on_before_handshake_response(|client, (upgrade, accept)| async move {
+    /// .on_before_handshake_response(|client, upgrade, accept| async move {
     ///     let Some(name) = upgrade.request().param("token").and_then(|token| user_of(&token)) else {
     ///         return Err(Response::text(401, "the token is not valid\n"));
     ///     };
