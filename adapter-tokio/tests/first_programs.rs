@@ -111,8 +111,8 @@ fn http() -> Result<Server, AnyError> {
 
 fn panics() -> Result<Server, AnyError> {
     let handler = Callbacks::on_message(|_, _| async { panic!() })
-        .on_request(|_, _| async { todo!() })
-        .on_before_handshake_response(|_, _, _| async { unimplemented!() });
+        .on_request(|_, _| async { panic!("no page") })
+        .on_before_handshake_response(|_, _, _| async { panic!("no room") });
     Ok(Server::bind(ANY, handler)?)
 }
 

@@ -385,7 +385,8 @@ fn e13_close_is_called_when_the_closing_handshake_is_complete() {
         // The socket still takes a file descriptor, so it counts against the limit.
         let refused = world.connect();
         assert!(refused.take_all().starts_with(b"HTTP/1.1 503 "));
-        // What the client still sends is read, so that the server's Close is not lost in a reset.
+        // The server reads the remaining input of the client. Unread input would cause a reset, and a
+        // reset could destroy the server's Close.
         world.send(&pipe, &[0; 1000]);
         assert_eq!(pipe.unread_by_peer(), 0);
         pipe.shut();

@@ -32,7 +32,7 @@ pub fn is_valid_key(key: &str) -> bool {
     check(key.as_bytes()).is_ok()
 }
 
-/// What is wrong with a `Sec-WebSocket-Key`.
+/// The fault of an invalid `Sec-WebSocket-Key`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidKey {

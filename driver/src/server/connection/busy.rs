@@ -70,14 +70,7 @@ impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
     /// Waits until the queue is below its high-water mark, or the connection is no longer open.
     /// Reads on: the peer may close instead of reading.
     pub(super) async fn wait_for_room(mut self) {
-        poll_fn(|cx| {
-            if self.link.clear_full_flag() {
-                return Poll::Ready(());
-            }
-            self.read_on(cx);
-            if self.link.clear_full_flag() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        wait_for_room(&mut self, |busy| busy.link.clear_full_flag(), Self::read_on).await;
     }
 
     fn read_on(&mut self, cx: &mut Context<'_>) {
@@ -85,6 +78,22 @@ impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
         let inbox = self.inbox.get_or_insert_with(|| Box::new(Inbox::new(self.rest.take_all())));
         inbox.poll_read_on(self.decoder, self.link, self.client.entry(), cx);
     }
+}
+
+/// Calls `read_on` until `has_room` returns true.
+pub(super) async fn wait_for_room<B>(
+    busy: &mut B,
+    has_room: impl Fn(&mut B) -> bool,
+    read_on: impl Fn(&mut B, &mut Context<'_>),
+) {
+    poll_fn(|cx| {
+        if has_room(busy) {
+            return Poll::Ready(());
+        }
+        read_on(busy, cx);
+        if has_room(busy) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// Closes the connection with 1011 if a method of the handler has failed, and reports the failure.

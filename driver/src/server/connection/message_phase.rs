@@ -41,7 +41,7 @@ pub(crate) struct MessagePhase<R: Runtime, H> {
     pub(super) handler_failed: bool,
 }
 
-/// What is left of a connection that is over.
+/// The remains of a connection that has ended.
 pub(crate) struct Ended<R: Runtime, H> {
     pub(crate) info: CloseInfo,
     pub(crate) handler: Arc<H>,

@@ -18,7 +18,7 @@ use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Failure, Handler, HandlerResult};
 use crate::server::api::inbound::Inbound;
-use crate::server::connection::busy::{Lent, close_if_failed};
+use crate::server::connection::busy::{Lent, close_if_failed, wait_for_room};
 use crate::server::connection::guard::catch_panic;
 use crate::server::connection::inbox::{Inbox, Intake, Received, forwarded_frame, into_owned};
 use crate::server::connection::message_phase::MessagePhase;
@@ -230,14 +230,7 @@ impl<I: Io, C: Clock> Busy<'_, I, C> {
 
     /// Waits until the queue is below its high-water mark, or the connection is no longer open.
     async fn wait_for_room(mut self) {
-        poll_fn(|cx| {
-            if self.link.clear_full_flag() {
-                return Poll::Ready(());
-            }
-            self.read_on(cx);
-            if self.link.clear_full_flag() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        wait_for_room(&mut self, |busy| busy.link.clear_full_flag(), Self::read_on).await;
     }
 
     fn read_on(&mut self, cx: &mut Context<'_>) {

@@ -12,7 +12,7 @@ use crate::server::registry::flag::Flag;
 /// A value of the application, of a type that only the application knows.
 pub(crate) type Data = Arc<dyn Any + Send + Sync>;
 
-/// What an entry holds only if it is needed.
+/// The optional parts of an [`Entry`], allocated when the first of them is set.
 #[derive(Debug, Default)]
 pub(crate) struct Extras {
     /// The agreed subprotocol, if it is none of the port's policy.
