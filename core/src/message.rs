@@ -241,10 +241,10 @@ impl<'a> Payload<'a> {
     }
 
     /// Requests that this message be compressed, or not be compressed, instead of leaving the
-    /// choice to the [`CompressionPolicy`](crate::deflate::CompressionPolicy). `true` has no effect
-    /// with
-    /// [`CompressionPolicy::Never`](crate::deflate::CompressionPolicy::Never) or without negotiated
-    /// compression.
+    /// choice to the [`CompressionPolicy`](crate::deflate::CompressionPolicy). With `true` the
+    /// message is compressed even if it becomes a few bytes longer. `true` has no effect on an empty
+    /// message, with [`CompressionPolicy::Never`](crate::deflate::CompressionPolicy::Never), or
+    /// without negotiated compression.
     ///
     /// Do not compress a secret together with text that another person can choose: the length of
     /// the message reveals how much the two have in common (RFC 7692 8).

@@ -31,7 +31,8 @@ pub struct Prepared {
     plain: Encoded,
     /// The compressed encoding, and the window that it was compressed with, in bits.
     deflated: Option<(Encoded, u8)>,
-    /// The caller's request; `Some(false)` also if compression does not make the message shorter.
+    /// The caller's request; `Some(false)` also if compression was not requested and does
+    /// not make the message shorter.
     pub(crate) compress: Option<bool>,
 }
 
@@ -49,7 +50,8 @@ impl Prepared {
     }
 
     /// Encodes a message and compresses it once for all connections with these settings, if their
-    /// policy selects the message and compression makes it shorter.
+    /// policy selects the message and compression makes it shorter or was
+    /// [requested](Payload::compress).
     ///
     /// The compressed form does not refer to earlier messages, so it is the same for all receivers.
     /// A connection that negotiated a smaller window compresses the message itself, and so does one

@@ -108,6 +108,29 @@ fn a_message_that_would_not_become_shorter_is_sent_uncompressed() {
 }
 
 #[test]
+fn o5_a_requested_compression_does_not_depend_on_the_size_of_its_result() {
+    for takeover in [true, false] {
+        let settings = always().context_takeover(takeover);
+        let client = Config::new().deflate(Deflate::new());
+        let mut pair = deflating_pair(Config::new().deflate(settings.clone()), client);
+        let messages = [noise(1000, 1), b"x".to_vec(), vec![7; 1000]];
+        for message in &messages {
+            let requested = || Payload::from(message).compress(true);
+            pair.server.connection.send(requested()).unwrap();
+            pair.server.connection.send_prepared(&Prepared::deflated(requested(), &settings, None)).unwrap();
+        }
+        pair.server.connection.send(Payload::from(b"".as_slice()).compress(true)).unwrap();
+        pair.drive();
+        let twice = messages.iter().flat_map(|message| [message.clone(), message.clone()]);
+        assert_eq!(pair.client.got, twice.chain([Vec::new()]).map(Got::Binary).collect::<Vec<_>>());
+        let frames = pair.to_client.frames();
+        let (empty, compressed) = frames.split_last().unwrap();
+        assert!(compressed.iter().all(|frame| frame.first == BINARY | RSV1));
+        assert_eq!(empty.first, BINARY);
+    }
+}
+
+#[test]
 fn x3_messages_refer_to_earlier_ones_as_far_as_negotiated() {
     let length = |settings: Deflate| {
         let mut pair = deflating_pair(Config::new().deflate(settings), Config::new().deflate(Deflate::new()));

@@ -64,9 +64,15 @@ impl Deflater {
     }
 
     /// Compresses a whole message and passes it to `send`. Returns false without calling `send` if
-    /// the message is empty, or would not become shorter. The output of a kept compressor is always
-    /// sent, because its window cannot be restored.
-    pub(crate) fn compress_message(&mut self, payload: &[u8], send: impl FnOnce(&[u8])) -> bool {
+    /// the message is empty, or if it would not become shorter and the caller did not request
+    /// compression. The output of a kept compressor is always sent, because its window cannot be
+    /// restored.
+    pub(crate) fn compress_message(
+        &mut self,
+        payload: &[u8],
+        requested: Option<bool>,
+        send: impl FnOnce(&[u8]),
+    ) -> bool {
         if payload.is_empty() {
             return false;
         }
@@ -75,7 +81,7 @@ impl Deflater {
             None => self.begin_message(),
         };
         let bytes = codec.compress(payload, true);
-        let is_sent = self.keeps_codec || bytes.len() < payload.len();
+        let is_sent = self.keeps_codec || requested == Some(true) || bytes.len() < payload.len();
         if is_sent {
             send(bytes);
             self.history.push(payload);
@@ -154,8 +160,8 @@ impl Deflater {
 
 /// Compresses a message without a history, for any number of connections.
 ///
-/// Returns `None` if the settings do not ask for compression, and `Some(None)` if the message did
-/// not become shorter. Otherwise returns the encoded message and the window that is needed to
+/// Returns `None` if the settings do not ask for compression, and `Some(None)` if the message should
+/// be sent uncompressed, as in [`Deflater::compress_message`]. Otherwise returns the encoded message and the window that is needed to
 /// inflate it.
 pub(crate) fn deflate_once<R>(
     payload: &Payload<'_>,
@@ -171,7 +177,8 @@ pub(crate) fn deflate_once<R>(
     let mut codec = Compressor::take_or_new(pool, settings);
     codec.encoder.reset(&[]);
     let compressed = codec.compress(bytes, true);
-    let encoded = (compressed.len() < bytes.len()).then(|| (encode(compressed), settings.window_bits));
+    let is_sent = !bytes.is_empty() && (payload.compress == Some(true) || compressed.len() < bytes.len());
+    let encoded = is_sent.then(|| (encode(compressed), settings.window_bits));
     codec.set_last_use(None);
     codec.give_back(pool);
     Some(encoded)

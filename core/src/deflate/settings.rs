@@ -54,9 +54,9 @@ pub struct Deflate {
 ///
 /// A message can request compression or its absence with
 /// [`Payload::compress`](crate::Payload::compress) or
-/// [`Frame::compress`](crate::Frame::compress). A message that would not become shorter
-/// is sent uncompressed, except with [`Memory::Compressor`], which cannot undo what it has
-/// compressed.
+/// [`Frame::compress`](crate::Frame::compress). Without such a request, a message that would not
+/// become shorter is sent uncompressed, except with [`Memory::Compressor`], which cannot undo what
+/// it has compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CompressionPolicy {

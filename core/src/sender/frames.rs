@@ -184,7 +184,7 @@ impl Sender {
     #[inline(never)]
     pub(super) fn write_deflated(&mut self, payload: &Payload<'_>) -> bool {
         let Some(mut deflater) = self.deflater.take() else { return false };
-        let written = deflater.compress_message(payload.as_bytes(), |bytes| {
+        let written = deflater.compress_message(payload.as_bytes(), payload.compress, |bytes| {
             self.write_message(payload.kind.opcode(), true, PayloadData::Borrowed(bytes));
         });
         self.deflater = Some(deflater);

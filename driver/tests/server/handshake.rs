@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use sockeye_core::deflate::Deflate;
 use sockeye_core::handshake::server::{Accept, Origins, Policy};
 use sockeye_core::http::Response;
-use sockeye_core::{Config, Frame, Opcode};
+use sockeye_core::{Config, Flags, Frame, Opcode, Payload};
 use sockeye_driver::server::{Callbacks, Decision, Port};
 use sockeye_testkit::handshake::{SAMPLE_KEY, upgrade_request};
 use sockeye_testkit::{EventLog, eventually};
@@ -40,6 +41,31 @@ fn h1_h2_a_valid_upgrade_is_accepted_and_invalid_ones_are_refused() {
         assert!(answer.header("Date").is_some() && !answer.body.is_empty());
         raw.expect_end();
     }
+}
+
+#[test]
+fn x1_a_handler_declines_compression_for_one_connection() {
+    let handler = Callbacks::on_message(|client, message| async move {
+        client.push(Payload::from(&message).compress(true))
+    })
+    .on_before_handshake_response(|_, upgrade, accept| async move {
+        match upgrade.path() {
+            "/secret" => accept.without_compression(),
+            _ => accept,
+        }
+    });
+    let server = TestServer::port(Port::new(handler).config(Config::new().deflate(Deflate::new())));
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    let mut raw = server.connect();
+    assert_eq!(raw.upgrade_with("/", offer).header("Sec-WebSocket-Extensions"), Some("permessage-deflate"));
+    let mut raw = server.connect();
+    assert_eq!(raw.upgrade_with("/secret", offer).header("Sec-WebSocket-Extensions"), None);
+    raw.text("not compressed");
+    raw.expect_text("not compressed");
+    // The server fails the connection if the client compresses all the same.
+    let compressed = Frame { flags: Flags { finish: true, rsv1: true }, ..Frame::text("x") };
+    raw.write(compressed.pack_masked([9, 8, 7, 6]).unwrap());
+    raw.expect_close(1002);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use crate::handshake::is_handshake_header;
 use crate::http::{CONTINUE, Headers, InvalidHeader, Request, Response};
 use crate::{Config, Connection, deflate};
 
-/// The optional parts of the 101 response: a subprotocol, and headers such as cookies.
+/// The optional parts of the 101 response: a subprotocol, headers such as cookies, and whether the
+/// connection is compressed.
 ///
 /// ```
 /// use sockeye_core::handshake::server::Accept;
@@ -24,6 +25,7 @@ use crate::{Config, Connection, deflate};
 pub struct Accept {
     subprotocol: Option<String>,
     headers: Headers,
+    declines_compression: bool,
 }
 
 impl Accept {
@@ -54,6 +56,18 @@ impl Accept {
         }
         self.headers.push(name, value.as_ref())?;
         Ok(self)
+    }
+
+    /// Declines compression for this connection, even if the client offers it and
+    /// [`Config::deflate`] enables it.
+    ///
+    /// Use it for connections whose messages are compressed already, or whose messages contain both
+    /// a secret and text that an attacker chooses: their compressed size can reveal the secret.
+    /// Neither end of this connection compresses then (RFC 7692 5).
+    #[must_use]
+    pub fn without_compression(mut self) -> Self {
+        self.declines_compression = true;
+        self
     }
 }
 
@@ -142,7 +156,7 @@ impl Upgrade {
         {
             return Err(SubprotocolNotOffered { name: name.clone(), upgrade: Box::new(self) });
         }
-        let settings = config.deflate.as_ref();
+        let settings = config.deflate.as_ref().filter(|_| !accept.declines_compression);
         let agreed = settings.and_then(|settings| deflate::accept(self.extension_lines(), settings));
         let (deflate, extensions) = agreed.unzip();
         let response = self.response(accept, extensions.as_deref());
