@@ -285,9 +285,13 @@ fn h4_a_plain_request_gets_a_400_page_that_describes_the_handshake() {
     {
         let text = String::from_utf8(answer(request.as_bytes()).unwrap()).unwrap();
         assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{text}");
-        for word in
-            ["WebSocket endpoint", "Upgrade: websocket", "Sec-WebSocket-Key", "Sec-WebSocket-Version: 13"]
-        {
+        for word in [
+            "HTTP 400 Bad Request",
+            "WebSocket endpoint",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Key",
+            "Sec-WebSocket-Version: 13",
+        ] {
             assert!(text.contains(word), "{text}");
         }
     }

@@ -104,9 +104,11 @@ impl From<Rejection> for Response {
 }
 
 /// The page for a plain HTTP request, for people who open the URL in a browser.
-const NOT_WEBSOCKET_PAGE: &str = "This is a WebSocket endpoint (RFC 6455), and the request has no \
-    'Upgrade: websocket' header. A client sends GET over HTTP/1.1 with Host, Upgrade: websocket, \
-    Connection: Upgrade, Sec-WebSocket-Version: 13 and Sec-WebSocket-Key: 16 random bytes in base64.\n";
+/// A browser shows the body alone, so the text repeats the status.
+const NOT_WEBSOCKET_PAGE: &str = "HTTP 400 Bad Request: this is a WebSocket endpoint (RFC 6455), and \
+    the request has no 'Upgrade: websocket' header. A client sends GET over HTTP/1.1 with Host, Upgrade: \
+    websocket, Connection: Upgrade, Sec-WebSocket-Version: 13 and Sec-WebSocket-Key: 16 random bytes in \
+    base64.\n";
 
 /// The reason for rejecting a handshake: a rule of RFC 6455 4.2.1 that the request broke, or the
 /// server's policy.
