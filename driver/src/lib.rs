@@ -102,6 +102,9 @@
 //! | `server` | yes | the module `server` |
 //! | `async-io` | | the module `async_io`: sockets and timers of async-io |
 //! | `conformance` | | the module `conformance`: checks for the author of an adapter |
+//! | `rustls` | | the module `tls`: TLS by rustls, with ring |
+//! | `rustls-no-provider` | | the same, with the cryptography that the application installs |
+//! | `webpki-roots` | | TLS clients can trust the certificates that Mozilla trusts |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
 //! | `tracing` | | servers and accept loops log failed handlers, refused connections and requests, and listening errors with `tracing` |
 //!
@@ -126,6 +129,8 @@ mod runtime;
 #[cfg(feature = "server")]
 pub mod server;
 mod split;
+#[cfg(feature = "_tls")]
+pub mod tls;
 pub mod tuning;
 mod websocket;
 mod writer;
@@ -134,9 +139,13 @@ pub use accepting::{AcceptBackoff, log_connection_error};
 pub use engine::decoder::{Decoded, Decoder, Part, SenderAccess};
 pub use error::Error;
 pub use event::WebSocketEvent;
+#[cfg(feature = "_tls")]
+pub use handshake::accept::accept_tls_with;
 pub use handshake::accept::{AcceptError, PendingUpgrade, accept_with, read_upgrade};
 #[cfg(feature = "rand")]
 pub use handshake::connect::client;
+#[cfg(all(feature = "_tls", feature = "rand"))]
+pub use handshake::connect::client_tls;
 pub use handshake::connect::{ConnectError, client_with};
 pub use handshake::entropy::Entropy;
 #[cfg(feature = "rand")]

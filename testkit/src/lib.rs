@@ -11,6 +11,7 @@
 //! - The driver, or a server in memory: `sim`, which needs the feature `driver`, has a transport
 //!   that misbehaves on request, a clock that only the test moves, and an executor that finds lost
 //!   wakers.
+//! - Certificates: [`tls`] has those of a test authority, valid and invalid.
 //! - Memory: [`memory`] has an allocator that counts.
 //!
 //! Helpers fail by panicking, so a failed helper fails its test.
@@ -26,6 +27,7 @@ pub mod memory;
 pub mod pair;
 #[cfg(feature = "driver")]
 pub mod sim;
+pub mod tls;
 
 mod descriptors;
 mod polls;

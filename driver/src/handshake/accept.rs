@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::{fmt, io};
 
-use sockeye_core::Config;
 use sockeye_core::handshake::server::{
     Accept, Rejection, ServerHandshakeError, SubprotocolNotOffered, Upgrade,
 };
 use sockeye_core::http::Response;
 use sockeye_core::session::{OpenError, Session};
+use sockeye_core::{Config, Instant};
 
 use crate::handshake::opening::{Opening, OpeningEvent};
 use crate::runtime::io::{Clock, Io};
@@ -50,15 +50,21 @@ pub async fn read_upgrade<I: Io, C: Clock>(
 ) -> Result<PendingUpgrade<I, C>, AcceptError> {
     // Boxed, like everything that only the handshake needs: a task's future is as large as its
     // largest state, for its whole life.
-    Box::pin(read_upgrade_inline(io, clock, config.into())).await
+    Box::pin(read_upgrade_inline(io, clock, config.into(), None)).await
 }
 
 async fn read_upgrade_inline<I: Io, C: Clock>(
     io: I,
     clock: C,
     config: Arc<Config>,
+    since: Option<Instant>,
 ) -> Result<PendingUpgrade<I, C>, AcceptError> {
-    let mut opening = Opening::new(Session::server(config.clone()), io, clock);
+    let mut session = Session::server(config.clone());
+    if let Some(since) = since {
+        // The session's deadline counts from here.
+        session.handle_timeout(since);
+    }
+    let mut opening = Opening::new(session, io, clock);
     let error = loop {
         match opening.next_event().await? {
             OpeningEvent::Upgrade(upgrade) => {
@@ -94,17 +100,66 @@ pub async fn accept_with<I: Io, C: Clock>(
     config: impl Into<Arc<Config>>,
     decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
 ) -> Result<WebSocket<I, C>, AcceptError> {
-    let config = config.into();
+    Box::pin(accept_inline(io, clock, config.into(), None, decide)).await
+}
+
+async fn accept_inline<I: Io, C: Clock>(
+    io: I,
+    clock: C,
+    config: Arc<Config>,
+    since: Option<Instant>,
+    decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
+) -> Result<WebSocket<I, C>, AcceptError> {
+    let pending = read_upgrade_inline(io, clock, config, since).await?;
+    match decide(pending.upgrade()).await {
+        Ok(accept) => pending.accept(&accept).await,
+        Err(response) => {
+            let status = response.status();
+            // Ignore an error here: the request is refused even if the client cannot read the
+            // response.
+            let _ = pending.reject(&response).await;
+            Err(AcceptError::Rejected(status))
+        }
+    }
+}
+
+/// Begins TLS over an accepted transport, and accepts a WebSocket over it like [`accept_with`].
+/// [`Config::handshake_timeout`] includes both.
+///
+/// A client that speaks plain HTTP receives a 400 in plain text. `wrap` converts the transport, for
+/// adapters that have a type of their own.
+///
+/// # Errors
+///
+/// Returns an error if the TLS handshake fails, and otherwise like [`accept_with`].
+///
+/// # Cancel safety
+///
+/// Not cancel safe: dropping the future drops the transport.
+#[cfg(feature = "_tls")]
+pub async fn accept_tls_with<I: Io, J: Io, C: Clock>(
+    io: I,
+    mut clock: C,
+    tls: &crate::tls::ServerTls,
+    config: impl Into<Arc<Config>>,
+    decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
+    wrap: impl FnOnce(crate::tls::TlsIo<I>) -> J,
+) -> Result<WebSocket<J, C>, AcceptError> {
+    use crate::tls::{TlsError, accept_tls};
+
+    let (config, since) = (config.into(), clock.now());
     Box::pin(async {
-        let pending = read_upgrade_inline(io, clock, config).await?;
-        match decide(pending.upgrade()).await {
-            Ok(accept) => pending.accept(&accept).await,
-            Err(response) => {
-                let status = response.status();
-                // Ignore an error here: the request is refused even if the client cannot read the
-                // response.
-                let _ = pending.reject(&response).await;
-                Err(AcceptError::Rejected(status))
+        let deadline = since + config.handshake_timeout;
+        match accept_tls(io, &mut clock, tls, deadline).await {
+            Ok(io) => accept_inline(wrap(io), clock, config, Some(since), decide).await,
+            Err((error, io)) => {
+                if matches!(error, TlsError::PlainClient) {
+                    let mut opening = Opening::new(Session::server(config), io, clock);
+                    opening.session.reject(TlsError::plain_response());
+                    // Ignore an error here: the caller needs to know about the missing TLS.
+                    let _ = opening.finish().await;
+                }
+                Err(AcceptError::Tls(error))
             }
         }
     })
@@ -174,6 +229,9 @@ impl<I: Io, C: Clock> PendingUpgrade<I, C> {
 pub enum AcceptError {
     /// The transport broke.
     Io(io::Error),
+    /// The TLS handshake failed.
+    #[cfg(feature = "_tls")]
+    Tls(crate::tls::TlsError),
     /// The HTTP request was incomplete, invalid or late.
     Handshake(ServerHandshakeError),
     /// The request is not a valid WebSocket upgrade.
@@ -188,6 +246,8 @@ impl fmt::Display for AcceptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AcceptError::Io(_) => f.write_str("the transport broke in the opening handshake"),
+            #[cfg(feature = "_tls")]
+            AcceptError::Tls(error) => error.fmt(f),
             AcceptError::Handshake(error) => error.fmt(f),
             AcceptError::Refused(rejection) => {
                 write!(f, "the request was refused with {}", rejection.status())
@@ -202,6 +262,8 @@ impl std::error::Error for AcceptError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             AcceptError::Io(error) => Some(error),
+            #[cfg(feature = "_tls")]
+            AcceptError::Tls(error) => error.source(),
             // `Handshake` and `Subprotocol` display the error that they wrap, so the next source is
             // the source of that error.
             AcceptError::Handshake(error) => error.source(),

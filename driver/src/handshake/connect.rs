@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use sockeye_core::Config;
 use sockeye_core::handshake::client::{ClientHandshakeError, ClientRequest, UrlError};
 use sockeye_core::http::Response;
 use sockeye_core::session::{OpenError, Opened, Session};
+use sockeye_core::{Config, Instant};
 
 use crate::handshake::entropy::Entropy;
 use crate::handshake::opening::{Opening, OpeningEvent};
@@ -56,7 +56,40 @@ pub async fn client_with<I: Io, C: Clock>(
     entropy: Entropy,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
     // Boxed, because a task's future is as large as its largest state, for its whole life.
-    Box::pin(client_inline(io, clock, request, config.into(), entropy)).await
+    Box::pin(client_inline(io, clock, request, config.into(), entropy, None)).await
+}
+
+/// Begins TLS over a connected transport, and opens a WebSocket over it like [`client_with`].
+/// [`Config::handshake_timeout`] includes both.
+///
+/// `host` is the name that the server's certificate must have, unless
+/// [`ClientTls::server_name`](crate::tls::ClientTls::server_name) has set another. `wrap` converts
+/// the transport, for adapters that have a type of their own.
+///
+/// # Errors
+///
+/// Returns an error if the server cannot be authenticated (nothing of the request is sent to it), and
+/// otherwise like [`client_with`].
+///
+/// # Cancel safety
+///
+/// Not cancel safe: dropping the future drops the transport.
+#[cfg(all(feature = "_tls", feature = "rand"))]
+pub async fn client_tls<I: Io, J: Io, C: Clock>(
+    io: I,
+    mut clock: C,
+    (tls, host): (&crate::tls::ClientTls, &str),
+    request: ClientRequest,
+    config: impl Into<Arc<Config>>,
+    wrap: impl FnOnce(crate::tls::TlsIo<I>) -> J,
+) -> Result<(WebSocket<J, C>, Response), ConnectError> {
+    let (config, since) = (config.into(), clock.now());
+    Box::pin(async {
+        let deadline = since + config.handshake_timeout;
+        let io = crate::tls::connect_tls(io, &mut clock, tls, host, deadline).await?;
+        client_inline(wrap(io), clock, request, config, Entropy::random(), Some(since)).await
+    })
+    .await
 }
 
 async fn client_inline<I: Io, C: Clock>(
@@ -65,11 +98,14 @@ async fn client_inline<I: Io, C: Clock>(
     request: ClientRequest,
     config: Arc<Config>,
     entropy: Entropy,
+    since: Option<Instant>,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
-    let timeout = config.handshake_timeout;
-    let session = Session::client(request, entropy.nonce, entropy.mask_keys, config);
+    let since = since.unwrap_or_else(|| clock.now());
+    let deadline = since + config.handshake_timeout;
+    let mut session = Session::client(request, entropy.nonce, entropy.mask_keys, config);
+    // The session's deadline counts from here.
+    session.handle_timeout(since);
     let mut opening = Opening::new(session, io, clock);
-    let deadline = opening.now() + timeout;
     let (subprotocol, response) = loop {
         match opening.next_event().await? {
             OpeningEvent::Open(Opened::Client { response, subprotocol, .. }) => {
@@ -99,9 +135,12 @@ pub enum ConnectError {
     Io(io::Error),
     /// The URL is not a WebSocket URL.
     Url(UrlError),
-    /// The URL begins with `wss://`, but the function does not speak TLS. Connect a TLS stream and
-    /// open the WebSocket over it with `client`.
+    /// The URL begins with `wss://`, but the crate was built without TLS: enable its feature
+    /// `rustls`, or connect a TLS stream and open the WebSocket over it with `client`.
     Tls,
+    /// The TLS handshake failed. Nothing of the request was sent.
+    #[cfg(feature = "_tls")]
+    TlsHandshake(crate::tls::TlsError),
     /// The server refused, or its response is invalid or late.
     Handshake(ClientHandshakeError),
 }
@@ -112,8 +151,10 @@ impl fmt::Display for ConnectError {
             ConnectError::Io(_) => f.write_str("cannot connect"),
             ConnectError::Url(error) => error.fmt(f),
             ConnectError::Tls => {
-                f.write_str("this function does not speak TLS; connect a TLS stream and open the WebSocket over it with `client`")
+                f.write_str("this program was built without TLS; enable the feature `rustls`, or connect a TLS stream and open the WebSocket over it with `client`")
             }
+            #[cfg(feature = "_tls")]
+            ConnectError::TlsHandshake(error) => error.fmt(f),
             ConnectError::Handshake(error) => error.fmt(f),
         }
     }
@@ -127,6 +168,8 @@ impl std::error::Error for ConnectError {
             // error.
             ConnectError::Url(error) => error.source(),
             ConnectError::Tls => None,
+            #[cfg(feature = "_tls")]
+            ConnectError::TlsHandshake(error) => error.source(),
             ConnectError::Handshake(error) => error.source(),
         }
     }
@@ -142,6 +185,13 @@ impl From<io::Error> for ConnectError {
 impl From<Infallible> for ConnectError {
     fn from(never: Infallible) -> Self {
         match never {}
+    }
+}
+
+#[cfg(feature = "_tls")]
+impl From<crate::tls::TlsError> for ConnectError {
+    fn from(error: crate::tls::TlsError) -> Self {
+        ConnectError::TlsHandshake(error)
     }
 }
 

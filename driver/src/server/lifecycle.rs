@@ -267,6 +267,22 @@ impl<R: Runtime> ServerBuilder<R> {
         Err(failed)
     }
 
+    /// Listens on a TCP port with TLS: [`listen`](ServerBuilder::listen) on a port with
+    /// [these certificates](Port::tls).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error like [`listen`](ServerBuilder::listen).
+    #[cfg(feature = "_tls")]
+    pub fn listen_tls<H: Handler>(
+        self,
+        address: impl ToSocketAddrs,
+        tls: impl Into<crate::tls::ServerTls>,
+        port: Port<H>,
+    ) -> io::Result<Self> {
+        self.listen(address, port.tls(tls))
+    }
+
     /// Takes over a TCP socket that already listens, for instance one that a supervisor such as
     /// systemd opened (see docs/production.md).
     ///

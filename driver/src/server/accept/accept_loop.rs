@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use sockeye_core::Instant;
 
 use crate::accepting::AcceptBackoff;
+use crate::engine::buffer::ReadBuffer;
 use crate::handshake::opening::Opening;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
@@ -17,6 +18,7 @@ use crate::server::api::handler::Handler;
 use crate::server::connection::guard::{drop_isolated, isolate_panics, report_refusal};
 use crate::server::connection::response::{dated_session, server_full};
 use crate::server::connection::task::serve_connection;
+use crate::server::connection::tls::start_tls;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::refusal::RefusalReason;
 use crate::server::registry::settings::Settings;
@@ -78,8 +80,13 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
         report_refusal(&*self.handler, &client, RefusalReason::Limit(limit), None);
         drop_isolated(client.entry().forget_data());
         let Some(slot) = hub.reserve_refusal() else { return Ok(()) };
-        let mut opening = Opening::new(dated_session(self.settings.config.clone()), io, runtime.clock());
+        let (mut clock, entry, config) =
+            (runtime.clock(), client.entry().clone(), self.settings.config.clone());
+        let deadline = clock.now() + config.handshake_timeout;
         runtime.spawn(async move {
+            let tls = start_tls::<R>(io, &mut ReadBuffer::default(), &mut clock, &entry, deadline).await;
+            let (Ok(io) | Err((_, Some((io, _))))) = tls else { return };
+            let mut opening = Opening::new(dated_session(config), io, clock);
             opening.session.reject(server_full());
             // Ignore errors: the peer may already be gone.
             let _ = opening.finish().await;

@@ -70,6 +70,15 @@ impl Client {
         self.entry.transport_peer()
     }
 
+    /// Returns what the TLS handshake has agreed on, with the certificates of the client, or `None`
+    /// without TLS. The handshake comes after
+    /// [`Handler::connect`](crate::server::Handler::connect), so that method gets `None`.
+    #[cfg(feature = "_tls")]
+    #[must_use]
+    pub fn tls(&self) -> Option<Arc<crate::tls::TlsInfo>> {
+        self.entry.tls()
+    }
+
     /// Returns a handle to the server.
     #[must_use]
     pub fn server(&self) -> ServerHandle {

@@ -39,6 +39,8 @@ impl<H> Port<H> {
             forward: Forward::default(),
             trusted_proxies: TrustedProxies::none(),
             proxy_protocol: false,
+            #[cfg(feature = "_tls")]
+            tls: None,
             inbox_bytes: 64 << 10,
             inbox_messages: 128,
         };
@@ -183,6 +185,34 @@ impl<H> Port<H> {
     #[must_use]
     pub fn proxy_protocol(mut self, expected: bool) -> Self {
         self.settings.proxy_protocol = expected;
+        self
+    }
+
+    /// Sets the certificates with which the port speaks TLS (none: it speaks plain HTTP).
+    ///
+    /// The TLS handshake runs in the connection's task after [`Handler::connect`], or after the
+    /// [PROXY protocol](Port::proxy_protocol) header. It counts against
+    /// [`Limits::max_handshakes`](crate::server::Limits#structfield.max_handshakes), and
+    /// [`Config::handshake_timeout`] includes it. A client that sends plain HTTP receives a 400.
+    /// [`Client::tls`](crate::server::Client::tls) returns what the handshake has agreed on, and the
+    /// certificates of the client.
+    ///
+    /// ```
+    /// use sockeye_driver::server::{Callbacks, Port};
+    /// use sockeye_driver::tls::ServerTls;
+    ///
+    /// # fn f(chain: &[u8], key: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    /// let echo = Callbacks::on_message(|client, message| async move { client.push(message) });
+    /// let tls = ServerTls::from_pem(chain, key)?;
+    /// let port = Port::new(echo).tls(tls.clone());
+    /// // When the certificate is renewed, call `tls.replace`.
+    /// # let _ = port;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "_tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: impl Into<crate::tls::ServerTls>) -> Self {
+        self.settings.tls = Some(tls.into());
         self
     }
 }

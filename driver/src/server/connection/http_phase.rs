@@ -22,6 +22,7 @@ use crate::server::connection::first_bytes::read_first_bytes;
 use crate::server::connection::guard::{guarded, report_cause, report_failure, report_refusal};
 use crate::server::connection::proxied::{find_client, read_proxy_header, set_peer};
 use crate::server::connection::response::{dated_session, server_full};
+use crate::server::connection::tls::{ServerIo, plain, start_tls};
 use crate::server::connection::upgrade::{Upgraded, upgrade};
 use crate::server::registry::admission::Slot;
 use crate::server::registry::flag::Flag;
@@ -86,7 +87,7 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                     Some(Ok(())) => {}
                     Some(Err(Some((reason, response)))) => {
                         report_refusal(&*self.handler, &client, reason, None);
-                        Box::pin(self.refuse(response)).await;
+                        Box::pin(self.refuse(response, false)).await;
                         return HttpOutcome::Refused;
                     }
                     Some(Err(None)) | None => return HttpOutcome::Refused,
@@ -101,7 +102,7 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                     report_refusal(&*self.handler, &client, RefusalReason::Connect { status }, None);
                     if let Some(response) = refused.response {
                         report_cause(&*self.handler, &self.client, &response);
-                        Box::pin(self.refuse(response)).await;
+                        Box::pin(self.refuse(response, true)).await;
                     }
                     return HttpOutcome::Refused;
                 }
@@ -115,13 +116,26 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
             let mut clock = self.runtime.clock();
             let since = clock.now();
             let deadline = since + client.entry().port.config.handshake_timeout;
-            let first_bytes = read_first_bytes(&mut self.io, &mut clock, &mut self.input, deadline);
+            let tls =
+                Box::pin(start_tls::<R>(self.io, &mut self.input, &mut clock, client.entry(), deadline));
+            let mut io = match run_unless_interrupted(&client, &hub, tls).await {
+                Some(Ok(io)) => io,
+                Some(Err((reason, answer))) => {
+                    report_refusal(&*self.handler, &client, reason, None);
+                    if let Some((io, response)) = answer {
+                        Box::pin(refuse(&self.runtime, &client, io, self.input, response)).await;
+                    }
+                    return HttpOutcome::Ended;
+                }
+                None => return HttpOutcome::Ended,
+            };
+            let first_bytes = read_first_bytes(&mut io, &mut clock, &mut self.input, deadline);
             let first_bytes = run_unless_interrupted(&client, &hub, Box::pin(first_bytes)).await;
             let Some(Ok(is_eof)) = first_bytes else {
                 return HttpOutcome::Ended;
             };
             let session = session_since(since, is_eof, &self.runtime, &client.entry().port);
-            let opening = Opening::with_input(session, self.io, clock, self.input, is_eof);
+            let opening = Opening::with_input(session, io, clock, self.input, is_eof);
             let requests = Requests {
                 runtime: &self.runtime,
                 handler: &self.handler,
@@ -161,13 +175,36 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
     }
 
     /// Sends a response before any request has been read, and ends the connection.
-    async fn refuse(self, response: Response) {
-        let session = http_session(&self.runtime, &self.client.entry().port);
-        let mut opening = Opening::with_input(session, self.io, self.runtime.clock(), self.input, false);
-        opening.session.reject(response);
-        // Ignore an error here: the connection ends in any case.
-        let _ = opening.finish().await;
+    async fn refuse(mut self, response: Response, with_tls: bool) {
+        let io = if with_tls {
+            let (entry, mut clock) = (self.client.entry(), self.runtime.clock());
+            let deadline = clock.now() + entry.port.config.handshake_timeout;
+            match start_tls::<R>(self.io, &mut self.input, &mut clock, entry, deadline).await {
+                Ok(io) => io,
+                // A client that speaks plain HTTP can read the response.
+                Err((_, Some((io, _)))) => io,
+                Err((_, None)) => return,
+            }
+        } else {
+            plain::<R>(self.io)
+        };
+        refuse(&self.runtime, &self.client, io, self.input, response).await;
     }
+}
+
+/// Sends a response before any request has been read, and ends the connection.
+async fn refuse<R: Runtime>(
+    runtime: &R,
+    client: &Client,
+    io: ServerIo<R>,
+    input: ReadBuffer,
+    response: Response,
+) {
+    let session = http_session(runtime, &client.entry().port);
+    let mut opening = Opening::with_input(session, io, runtime.clock(), input, false);
+    opening.session.reject(response);
+    // Ignore an error here: the connection ends in any case.
+    let _ = opening.finish().await;
 }
 
 /// The requests of one connection, and what it takes to answer them.
@@ -182,7 +219,7 @@ struct Requests<'p, R: Runtime, H> {
 impl<R: Runtime, H: Handler> Requests<'_, R, H> {
     async fn answer(
         self,
-        mut opening: Opening<R::Io, R::Clock>,
+        mut opening: Opening<ServerIo<R>, R::Clock>,
         handshake: Slot,
     ) -> Option<Box<Upgraded<R>>> {
         let Requests { runtime, handler, client, hub, nearest } = self;

@@ -17,6 +17,7 @@ use crate::server::api::handler::{Handler, HandlerResult};
 use crate::server::connection::busy::{Busy, Lent, close_if_failed};
 use crate::server::connection::inbox::{Inbox, Received, forwarded_frame};
 use crate::server::connection::shared_link::task_side::TaskLink;
+use crate::server::connection::tls::ServerIo;
 use crate::server::registry::early_pushes::Deferred;
 use crate::server::registry::flag::Flag;
 use crate::server::registry::settings::Forward;
@@ -24,7 +25,7 @@ use crate::server::registry::settings::Forward;
 /// The state of a connection that is a WebSocket: all that its task keeps between messages.
 pub(crate) struct MessagePhase<R: Runtime, H> {
     pub(super) reader: Reader,
-    pub(super) link: TaskLink<R::Io, R::Clock>,
+    pub(super) link: TaskLink<ServerIo<R>, R::Clock>,
     pub(super) client: Client,
     pub(super) handler: Arc<H>,
     /// The input that arrived while a handler waited. If there is an inbox, the reader has no
@@ -46,7 +47,7 @@ pub(crate) struct Ended<R: Runtime, H> {
     pub(crate) info: CloseInfo,
     pub(crate) handler: Arc<H>,
     /// The transport, if the peer has not closed its side.
-    pub(crate) link: Option<TaskLink<R::Io, R::Clock>>,
+    pub(crate) link: Option<TaskLink<ServerIo<R>, R::Clock>>,
 }
 
 /// The next step of the task.
@@ -60,7 +61,7 @@ pub(crate) enum Next {
 impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     pub(crate) fn new(
         reader: Reader,
-        link: TaskLink<R::Io, R::Clock>,
+        link: TaskLink<ServerIo<R>, R::Clock>,
         client: Client,
         handler: Arc<H>,
     ) -> Self {

@@ -13,4 +13,5 @@ pub(crate) mod proxied;
 pub(crate) mod response;
 pub(crate) mod shared_link;
 pub(crate) mod task;
+pub(crate) mod tls;
 pub(crate) mod upgrade;

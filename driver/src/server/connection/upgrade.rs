@@ -21,6 +21,7 @@ use crate::server::connection::guard::{guarded_while, report_cause, report_failu
 use crate::server::connection::response::server_error;
 use crate::server::connection::shared_link::SharedLink;
 use crate::server::connection::shared_link::task_side::TaskLink;
+use crate::server::connection::tls::ServerIo;
 use crate::server::registry::admission::Slot;
 use crate::server::registry::early_pushes::{Deferred, run_decision};
 use crate::server::registry::flag::Flag;
@@ -31,7 +32,7 @@ use crate::server::registry::refusal::RefusalReason;
 /// The state that the HTTP phase passes to the message phase.
 pub(crate) struct Upgraded<R: Runtime> {
     pub(crate) reader: Reader,
-    pub(crate) link: TaskLink<R::Io, R::Clock>,
+    pub(crate) link: TaskLink<ServerIo<R>, R::Clock>,
     /// The argument of [`Handler::open`]; `None` after a custom handshake, which skips that call.
     pub(crate) request: Option<Request>,
     pub(crate) deferred: Vec<Deferred>,
@@ -59,7 +60,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     handler: &H,
     client: &Client,
     hub: &Arc<Hub>,
-    mut opening: Opening<R::Io, R::Clock>,
+    mut opening: Opening<ServerIo<R>, R::Clock>,
     upgrade: Upgrade,
     handshake: Option<Slot>,
 ) -> Option<Box<Upgraded<R>>> {

@@ -8,6 +8,8 @@ use crate::lock::lock;
 use crate::runtime::address::Address;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::flag::Flag;
+#[cfg(feature = "_tls")]
+use crate::tls::TlsInfo;
 
 /// A value of the application, of a type that only the application knows.
 pub(crate) type Data = Arc<dyn Any + Send + Sync>;
@@ -21,6 +23,9 @@ pub(crate) struct Extras {
     pub(crate) proxied_peer: Option<Address>,
     /// The slot for the application's data.
     pub(crate) data: Option<Data>,
+    /// The outcome of the TLS handshake.
+    #[cfg(feature = "_tls")]
+    pub(crate) tls: Option<Arc<TlsInfo>>,
 }
 
 impl Entry {
@@ -65,6 +70,16 @@ impl Entry {
             Some(place) => self.subprotocol.store(place, Ordering::Release),
             None => lock(&self.extras).get_or_insert_default().subprotocol = Some(name.into_boxed_str()),
         }
+    }
+
+    #[cfg(feature = "_tls")]
+    pub(crate) fn set_tls(&self, info: TlsInfo) {
+        lock(&self.extras).get_or_insert_default().tls = Some(Arc::new(info));
+    }
+
+    #[cfg(feature = "_tls")]
+    pub(crate) fn tls(&self) -> Option<Arc<TlsInfo>> {
+        lock(&self.extras).as_ref()?.tls.clone()
     }
 
     /// Sets the application's data.

@@ -7,6 +7,8 @@ use sockeye_core::http::Request;
 use sockeye_core::proxy::ProxyHeaderError;
 
 use crate::server::registry::admission::FullLimit;
+#[cfg(feature = "_tls")]
+use crate::tls::TlsError;
 
 /// A refusal: its reason, and the request if one was read.
 ///
@@ -33,6 +35,8 @@ impl<'a> RefusalInfo<'a> {
             RefusalReason::Limit(_) => Some(503),
             RefusalReason::Connect { status } => *status,
             RefusalReason::ProxyHeader(_) => Some(400),
+            #[cfg(feature = "_tls")]
+            RefusalReason::Tls(error) => matches!(error, TlsError::PlainClient).then_some(400),
             RefusalReason::Request(error) => error.response().map(|response| response.status()),
             RefusalReason::Handshake(rejection) => Some(rejection.status()),
             RefusalReason::Application { status } => Some(*status),
@@ -89,6 +93,9 @@ pub enum RefusalReason {
     /// A trusted proxy did not begin with a valid PROXY protocol header, which the
     /// [port](crate::server::Port::proxy_protocol) expects.
     ProxyHeader(ProxyHeaderError),
+    /// The TLS handshake failed. A client that sent plain HTTP receives a 400.
+    #[cfg(feature = "_tls")]
+    Tls(TlsError),
     /// The client sent no valid HTTP request in time: its head is malformed, late or incomplete.
     Request(ServerHandshakeError),
     /// The request is not a valid opening handshake, or the port's policy refused it.
@@ -117,6 +124,8 @@ impl fmt::Display for RefusalReason {
             }
             RefusalReason::Connect { status: None } => f.write_str("the handler refused the connection"),
             RefusalReason::ProxyHeader(error) => write!(f, "bad request: {error}"),
+            #[cfg(feature = "_tls")]
+            RefusalReason::Tls(error) => error.fmt(f),
             RefusalReason::Request(ServerHandshakeError::Head(error)) => write!(f, "bad request: {error}"),
             RefusalReason::Request(error) => error.fmt(f),
             RefusalReason::Handshake(rejection) => rejection.fmt(f),

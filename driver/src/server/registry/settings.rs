@@ -24,6 +24,9 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: TrustedProxies,
     /// Whether trusted proxies send a PROXY protocol header.
     pub(crate) proxy_protocol: bool,
+    /// The certificates, if the port speaks TLS.
+    #[cfg(feature = "_tls")]
+    pub(crate) tls: Option<crate::tls::ServerTls>,
     /// The maximum cost of the items in an inbox.
     pub(crate) inbox_bytes: usize,
     /// The maximum number of messages in an inbox.

@@ -1,0 +1,64 @@
+//! TLS on a port. Its handshake is a part of the connection's task.
+
+use sockeye_core::Instant;
+use sockeye_core::http::Response;
+
+use crate::engine::buffer::ReadBuffer;
+use crate::runtime::server::Runtime;
+use crate::server::registry::entry::Entry;
+use crate::server::registry::refusal::RefusalReason;
+
+/// The transport of a server's connection, which may have TLS.
+#[cfg(feature = "_tls")]
+pub(crate) type ServerIo<R> = crate::tls::MaybeTls<<R as Runtime>::Io>;
+/// The transport of a server's connection.
+#[cfg(not(feature = "_tls"))]
+pub(crate) type ServerIo<R> = <R as Runtime>::Io;
+
+/// The reason why TLS has failed, and the transport and response for a client of plain HTTP.
+pub(crate) type NotSecured<R> = (RefusalReason, Option<(ServerIo<R>, Response)>);
+
+/// Returns a transport without TLS.
+pub(crate) fn plain<R: Runtime>(io: R::Io) -> ServerIo<R> {
+    #[cfg(feature = "_tls")]
+    let io = crate::tls::MaybeTls::Plain(io);
+    io
+}
+
+/// Begins TLS if the port has it, before `deadline`. `input` has been read before.
+///
+/// # Errors
+///
+/// Returns the reason if that fails. If the client speaks plain HTTP, also returns the transport and
+/// the response.
+#[cfg_attr(
+    not(feature = "_tls"),
+    expect(unused_variables, clippy::unused_async, reason = "without the feature, no port has TLS")
+)]
+pub(crate) async fn start_tls<R: Runtime>(
+    io: R::Io,
+    input: &mut ReadBuffer,
+    clock: &mut R::Clock,
+    entry: &Entry,
+    deadline: Instant,
+) -> Result<ServerIo<R>, NotSecured<R>> {
+    #[cfg(feature = "_tls")]
+    if let Some(tls) = &entry.port.tls {
+        use crate::tls::{MaybeTls, TlsError, accept_tls_after};
+
+        let accepted = accept_tls_after(io, clock, tls, deadline, input.unread()).await;
+        *input = ReadBuffer::default();
+        return match accepted {
+            Ok(tls) => {
+                entry.set_tls(tls.info());
+                Ok(tls.into())
+            }
+            Err((error, io)) => {
+                let is_http = matches!(error, TlsError::PlainClient);
+                let answer = is_http.then(|| (MaybeTls::Plain(io), TlsError::plain_response()));
+                Err((RefusalReason::Tls(error), answer))
+            }
+        };
+    }
+    Ok(plain::<R>(io))
+}
