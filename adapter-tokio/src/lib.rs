@@ -47,6 +47,9 @@
 //! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
 //! | `server` | yes | the module `server` |
 //! | `tracing` | yes | servers log failures and refusals with `tracing`; without a subscriber, failures are written to the standard error |
+//! | `rustls` | | `wss://` and TLS ports, with ring as the cryptography: see the module `tls` |
+//! | `rustls-no-provider` | | the same, with the cryptography that the application installs |
+//! | `webpki-roots` | | `ClientTls::webpki_roots`: the certificates that Mozilla trusts |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -57,6 +60,8 @@ mod open;
 mod runtime;
 mod serve;
 mod stream;
+#[cfg(feature = "_tls")]
+pub mod tls;
 
 /// Servers: they call a [`Handler`](server::Handler) for each event, and any task can push messages
 /// to any connection.
@@ -79,7 +84,9 @@ mod stream;
 /// }
 /// ```
 ///
-/// For another transport, such as TLS, implement [`Io`] for its connections, [`Listener`] for its
+/// With the feature `rustls`, `listen_tls` opens a port with TLS.
+///
+/// For another transport, implement [`Io`] for its connections, [`Listener`] for its
 /// source of connections, and [`Runtime`] with [`TokioClock`]. Then build a
 /// [`driver::server::Server`] with `builder_on` and `listen_with`.
 ///
@@ -114,6 +121,8 @@ pub use sockeye_core::{
 pub use sockeye_driver as driver;
 pub use sockeye_driver::{AcceptError, Clock, ConnectError, Error, Io, Part, WebSocketEvent};
 pub use stream::TokioIo;
+#[cfg(feature = "_tls")]
+pub use tls::{accept_tls, accept_tls_with, client_tls, connect_tls};
 
 /// Runs the examples of the README as tests.
 #[cfg(all(doctest, feature = "server"))]

@@ -1,7 +1,7 @@
 //! The configurations of clients and servers.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -161,6 +161,21 @@ impl ClientTls {
     pub fn platform() -> Result<Self, TlsError> {
         let config = builder()?.with_platform_verifier()?.with_no_client_auth();
         Ok(Self::new(config))
+    }
+
+    /// Returns [`platform`](ClientTls::platform), which the process reads once. The adapters use it
+    /// for `wss://` URLs.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error like [`platform`](ClientTls::platform). A later call tries again.
+    pub fn shared() -> Result<Self, TlsError> {
+        static SHARED: OnceLock<ClientTls> = OnceLock::new();
+        if let Some(shared) = SHARED.get() {
+            return Ok(shared.clone());
+        }
+        let new = Self::platform()?;
+        Ok(SHARED.get_or_init(|| new).clone())
     }
 
     /// Trusts the certificates that Mozilla trusts, as of the release of the crate `webpki-roots`.

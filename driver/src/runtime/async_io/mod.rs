@@ -14,32 +14,73 @@ use sockeye_core::Instant;
 
 use crate::runtime::clock::{to_core_instant, to_std_instant};
 use crate::runtime::io::{Clock, Io};
+#[cfg(feature = "_tls")]
+use crate::tls::MaybeTls;
 
 #[cfg(feature = "server")]
 mod listener;
+#[cfg(feature = "_tls")]
+mod tls;
 
 pub use async_io::block_on;
 #[cfg(feature = "server")]
 pub use listener::{AsyncIoListener, AsyncIoStream};
+#[cfg(feature = "_tls")]
+pub use tls::accept_tls_with;
+#[cfg(all(feature = "_tls", feature = "rand"))]
+pub use tls::client_tls;
 
 /// Any stream with the I/O traits of `futures`: a `TcpStream` or `UnixStream` of smol, or a TLS
-/// stream over one.
+/// stream over one. With the feature `rustls` it may have TLS of its own, over the stream.
 #[derive(Debug)]
-pub struct FuturesIo<S>(S);
+pub struct FuturesIo<S>(Transport<S>);
+
+#[cfg(feature = "_tls")]
+type Transport<S> = MaybeTls<Raw<S>>;
+#[cfg(not(feature = "_tls"))]
+type Transport<S> = Raw<S>;
 
 impl<S> FuturesIo<S> {
     /// Wraps a stream.
     pub fn new(stream: S) -> Self {
-        FuturesIo(stream)
+        #[cfg(feature = "_tls")]
+        return FuturesIo(MaybeTls::Plain(Raw(stream)));
+        #[cfg(not(feature = "_tls"))]
+        return FuturesIo(Raw(stream));
     }
 
-    /// Returns the stream.
+    /// Returns the stream. If this end has TLS, it is the stream beneath.
     pub fn get_ref(&self) -> &S {
-        &self.0
+        #[cfg(feature = "_tls")]
+        return &self.0.get_ref().0;
+        #[cfg(not(feature = "_tls"))]
+        return &self.0.0;
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Io for FuturesIo<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_read(cx, buffer)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, slices)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_close(cx)
+    }
+}
+
+/// A stream as it is, without TLS.
+#[derive(Debug)]
+struct Raw<S>(S);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Io for Raw<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_read(cx, buffer)
     }
