@@ -113,7 +113,7 @@ impl Assembler {
                 self.release();
                 return Ok(None);
             };
-            match self.push_event(event, connection.receiver()) {
+            match self.push_event(event, connection.receiver(), false) {
                 Ok(None) => {}
                 Ok(step) => return Ok(step),
                 Err(error) => {
@@ -144,7 +144,40 @@ impl Assembler {
         event: Event<'a>,
         receiver: &mut Receiver,
     ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
-        let step = self.push_event(event, receiver)?;
+        let step = self.push_event(event, receiver, false)?;
+        Ok(step.map(|step| self.incoming(step)))
+    }
+
+    /// Takes one event of `receiver`, like [`push`](Assembler::push), but inflates only a slice of a
+    /// compressed payload. If [`Receiver::is_inflating`] returns true afterwards, call
+    /// [`resume`](Assembler::resume) until it returns false. See [`Receiver::inflate_slice`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error in the same cases as [`push`](Assembler::push).
+    #[inline]
+    pub fn push_slice<'a, 'm>(
+        &'m mut self,
+        event: Event<'a>,
+        receiver: &mut Receiver,
+    ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
+        let step = self.push_event(event, receiver, true)?;
+        Ok(step.map(|step| self.incoming(step)))
+    }
+
+    /// Inflates the next slice of the payload of which [`push_slice`](Assembler::push_slice) took
+    /// the first. Returns the message if that was the last one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error in the same cases as [`push`](Assembler::push).
+    pub fn resume<'a, 'm>(
+        &'m mut self,
+        receiver: &mut Receiver,
+    ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
+        let last = receiver.is_inflating_end();
+        let inflated = receiver.inflate_rest(|part| self.append(part, None));
+        let step = self.after_inflating(inflated, last)?;
         Ok(step.map(|step| self.incoming(step)))
     }
 
@@ -213,11 +246,12 @@ impl Assembler {
     }
 
     /// Adds an event to the message in the buffer, or passes it on. Returns `None` while the
-    /// message is incomplete.
+    /// message is incomplete. With `slice`, inflates no more than a slice.
     fn push_event<'a>(
         &mut self,
         event: Event<'a>,
         receiver: &mut Receiver,
+        slice: bool,
     ) -> Result<Option<Step<'a>>, ProtocolError> {
         let data = match event {
             Event::Data(data) => data,
@@ -236,8 +270,13 @@ impl Assembler {
                     self.begin(kind);
                     self.compressed = true;
                 }
-                let inflated = receiver.inflate(payload, last, |part| self.append(part, None));
-                inflated.and_then(|()| self.advance(last)).inspect_err(|_| *self = Assembler::new())
+                let append = |part: &[u8]| self.append(part, None);
+                let inflated = if slice {
+                    receiver.inflate_slice(payload, last, append)
+                } else {
+                    receiver.inflate(payload, last, append).map(|()| true)
+                };
+                self.after_inflating(inflated, last)
             }
             Data { kind: MessageKind::Binary, payload, first: true, last: true, .. } => {
                 Ok(Some(Step::Whole(MessageRef::Binary(payload))))
@@ -254,6 +293,17 @@ impl Assembler {
                 appended.and_then(|()| self.advance(last)).inspect_err(|_| *self = Assembler::new())
             }
         }
+    }
+
+    /// Updates the state of the message after a slice of a payload. `is_done` means that the payload
+    /// has no rest.
+    fn after_inflating<'a>(
+        &mut self,
+        is_done: Result<bool, ProtocolError>,
+        last: bool,
+    ) -> Result<Option<Step<'a>>, ProtocolError> {
+        let advanced = is_done.and_then(|is_done| self.advance(is_done && last));
+        advanced.inspect_err(|_| *self = Assembler::new())
     }
 
     /// Appends a part to the message in the buffer.

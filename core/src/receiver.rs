@@ -15,6 +15,7 @@ use crate::role::Role;
 use crate::utf8::check_text;
 
 mod header;
+mod inflating;
 mod payload;
 
 use header::{PartialHeader, message_kind};
@@ -62,6 +63,8 @@ enum Step {
     /// The rest of a control frame's payload. The vector holds the part that has arrived.
     #[expect(clippy::box_collection, reason = "rare, and a third of the size")]
     PartialControl(Opcode, Box<Vec<u8>>),
+    /// Nothing until the rest of a compressed payload is inflated.
+    Inflate,
     /// Nothing: the peer sent a Close.
     Closed,
     /// Nothing: the peer broke the protocol. The error is boxed to keep the receiver small.
@@ -155,31 +158,6 @@ impl Receiver {
                 }
             },
         }
-    }
-
-    /// Inflates a compressed payload, like [`Connection::inflate`](crate::Connection::inflate). The
-    /// caller must pass an error to [`Sender::fail`](crate::Sender::fail).
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the bytes are not a deflate stream or inflate to more than
-    /// [`Config::max_message_size`], and passes on an error of `sink`.
-    pub fn inflate(
-        &mut self,
-        payload: &[u8],
-        last: bool,
-        mut sink: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
-    ) -> Result<(), ProtocolError> {
-        // Without negotiated compression no payload is compressed.
-        let Some(inflater) = &mut self.inflater else { return sink(payload) };
-        let inflated = inflater.push(payload, last, self.config.max_message_size, &mut sink);
-        inflated.inspect_err(|error| self.fail(*error))
-    }
-
-    /// Returns whether the peer may send compressed messages.
-    #[must_use]
-    pub fn inflates(&self) -> bool {
-        self.inflater.is_some()
     }
 
     pub(crate) fn set_inflater(&mut self, inflater: Option<Box<Inflater>>) {
@@ -299,6 +277,7 @@ impl Receiver {
                         return Ok(None);
                     }
                 }
+                Step::Inflate => return Ok(None),
                 Step::Control(_) | Step::PartialControl(..) => {
                     let Some((opcode, payload)) = self.read_control(input) else { return Ok(None) };
                     return self.control_event(opcode, payload).map(Some);

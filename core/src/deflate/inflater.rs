@@ -1,5 +1,6 @@
 //! Inflating received messages in chunks (RFC 7692 7.2.2).
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -21,6 +22,14 @@ const CHUNK: usize = 4 << 10;
 const LARGE_CHUNK: usize = 64 << 10;
 const LARGE_PAYLOAD: usize = 1 << 10;
 
+/// A slice inflates to this many bytes, and up to a chunk more. Inflating them takes about as long
+/// as inflating [`SLICE_INPUT`] bytes of ordinary data.
+const SLICE_OUTPUT: u64 = 256 << 10;
+
+/// A slice takes at most this many bytes of the payload. A peer can make each of them expensive
+/// without any output, because a block of a few bytes may define new codes.
+const SLICE_INPUT: usize = 8 << 10;
+
 /// The receiving direction of a connection that has agreed on compression.
 pub(crate) struct Inflater {
     context: Context,
@@ -37,8 +46,23 @@ pub(crate) struct Inflater {
     owner: Option<Owner>,
     /// The bytes of the current message inflated so far.
     inflated: u64,
+    /// The bytes inflated since the latest [`take_output`](Inflater::take_output).
+    output: u64,
+    /// The rest of a payload of which a slice was inflated.
+    rest: Option<Box<Rest>>,
     pool: Option<Arc<dyn CodecPool>>,
 }
+
+/// The rest of a payload, which has arrived and was not inflated.
+struct Rest {
+    bytes: Vec<u8>,
+    /// The part before this was inflated.
+    start: usize,
+    /// The payload is the last one of its message.
+    last: bool,
+}
+
+type Sink<'s> = &'s mut dyn FnMut(&[u8]) -> Result<(), ProtocolError>;
 
 impl Inflater {
     pub(crate) fn new(negotiated: &Negotiated) -> Self {
@@ -51,6 +75,8 @@ impl Inflater {
             messages_received: 0,
             owner: None,
             inflated: 0,
+            output: 0,
+            rest: None,
             pool: super::default_pool(),
         }
     }
@@ -66,20 +92,88 @@ impl Inflater {
         payload: &[u8],
         last: bool,
         limit: u64,
-        sink: &mut dyn FnMut(&[u8]) -> Result<(), ProtocolError>,
+        sink: Sink<'_>,
     ) -> Result<(), ProtocolError> {
+        self.inflate_up_to(u64::MAX, payload, last, limit, sink).map(|_| ())
+    }
+
+    /// Inflates a slice of the next part of a message, like [`push`](Inflater::push). Keeps the rest
+    /// for [`push_rest`](Inflater::push_rest). Returns true if there is no rest.
+    pub(crate) fn push_slice(
+        &mut self,
+        payload: &[u8],
+        last: bool,
+        limit: u64,
+        sink: Sink<'_>,
+    ) -> Result<bool, ProtocolError> {
+        let used = self.inflate_slice(payload, last, limit, sink)?;
+        let Some(used) = used else { return Ok(true) };
+        let bytes = payload.get(used..).unwrap_or_default().to_vec();
+        self.rest = Some(Box::new(Rest { bytes, start: 0, last }));
+        Ok(false)
+    }
+
+    /// Inflates the next slice of the rest. Returns true if there is no rest any more.
+    pub(crate) fn push_rest(&mut self, limit: u64, sink: Sink<'_>) -> Result<bool, ProtocolError> {
+        let Some(mut rest) = self.rest.take() else { return Ok(true) };
+        let bytes = rest.bytes.get(rest.start..).unwrap_or_default();
+        let Some(used) = self.inflate_slice(bytes, rest.last, limit, sink)? else { return Ok(true) };
+        rest.start = rest.start.saturating_add(used);
+        self.rest = Some(rest);
+        Ok(false)
+    }
+
+    /// Returns how many bytes of a payload wait to be inflated.
+    pub(crate) fn rest_len(&self) -> usize {
+        self.rest.as_ref().map_or(0, |rest| rest.bytes.len().saturating_sub(rest.start))
+    }
+
+    /// Returns how many bytes were inflated since the previous call.
+    pub(crate) fn take_output(&mut self) -> u64 {
+        core::mem::take(&mut self.output)
+    }
+
+    /// Inflates a slice. Returns how many bytes of `payload` it took, or `None` if it took all of
+    /// them and they have no more output.
+    fn inflate_slice(
+        &mut self,
+        payload: &[u8],
+        last: bool,
+        limit: u64,
+        sink: Sink<'_>,
+    ) -> Result<Option<usize>, ProtocolError> {
+        match payload.split_at_checked(SLICE_INPUT) {
+            Some((slice, rest)) if !rest.is_empty() => {
+                let used = self.inflate_up_to(SLICE_OUTPUT, slice, false, limit, sink)?;
+                Ok(Some(used.unwrap_or(SLICE_INPUT)))
+            }
+            _ => self.inflate_up_to(SLICE_OUTPUT, payload, last, limit, sink),
+        }
+    }
+
+    /// Inflates `payload` up to `max` bytes of output and a chunk more. Returns how many bytes of
+    /// `payload` it took, or `None` if it took all of them and they have no more output.
+    fn inflate_up_to(
+        &mut self,
+        max: u64,
+        payload: &[u8],
+        last: bool,
+        limit: u64,
+        sink: Sink<'_>,
+    ) -> Result<Option<usize>, ProtocolError> {
         let mut codec = match self.codec.take() {
             Some(codec) => codec,
             None => self.begin_message(),
         };
-        let mut result = self.inflate(&mut codec, payload, limit, sink);
-        if last && result.is_ok() {
-            result = codec.decoder.finish().map_err(|Corrupt| ProtocolError::InvalidDeflate);
+        let mut result = self.inflate(&mut codec, max, payload, limit, sink);
+        if last && let Ok(None) = result {
+            let finished = codec.decoder.finish().map_err(|Corrupt| ProtocolError::InvalidDeflate);
+            result = finished.map(|()| None);
         }
-        if last || result.is_err() {
-            self.end_message(codec, result.is_ok());
-        } else {
-            self.codec = Some(codec);
+        match result {
+            Ok(Some(_)) => self.codec = Some(codec),
+            Ok(None) if !last => self.codec = Some(codec),
+            _ => self.end_message(codec, result.is_ok()),
         }
         result
     }
@@ -116,13 +210,16 @@ impl Inflater {
         codec.give_back(self.pool.as_deref());
     }
 
+    /// Returns how many bytes of `payload` were taken when the output reached `max`, or `None` if
+    /// all output was passed on.
     fn inflate(
         &mut self,
         codec: &mut Decompressor,
-        mut payload: &[u8],
+        max: u64,
+        payload: &[u8],
         limit: u64,
-        sink: &mut dyn FnMut(&[u8]) -> Result<(), ProtocolError>,
-    ) -> Result<(), ProtocolError> {
+        sink: Sink<'_>,
+    ) -> Result<Option<usize>, ProtocolError> {
         let (mut small, mut large): (_, Vec<u8>);
         let chunk: &mut [u8] = if payload.len() > LARGE_PAYLOAD {
             large = vec![0; LARGE_CHUNK];
@@ -131,18 +228,21 @@ impl Inflater {
             small = [0; CHUNK];
             &mut small
         };
+        let (mut used, mut total) = (0_usize, 0_u64);
         loop {
             // One byte more than allowed distinguishes a message that is too big from one that just
             // fits.
             let room = limit.saturating_sub(self.inflated);
             let size = chunk.len().min(usize::try_from(room).unwrap_or(usize::MAX).saturating_add(1));
             let out = chunk.get_mut(..size).unwrap_or_default();
-            let inflated = codec.decoder.inflate(payload, out);
+            let inflated = codec.decoder.inflate(payload.get(used..).unwrap_or_default(), out);
             let (Ok(Inflated { written, .. }) | Err(CorruptAfter(written))) = inflated;
             // Pass on the output before the fault first: it may contain an earlier fault, such as
             // bad UTF-8.
             let out = out.get(..written.min(usize::try_from(room).unwrap_or(usize::MAX))).unwrap_or_default();
             self.inflated = self.inflated.saturating_add(out.len() as u64);
+            self.output = self.output.saturating_add(out.len() as u64);
+            total = total.saturating_add(out.len() as u64);
             self.history.push(out);
             sink(out)?;
             if written > out.len() {
@@ -150,9 +250,12 @@ impl Inflater {
             }
             let Inflated { read, .. } = inflated.map_err(|_| ProtocolError::InvalidDeflate)?;
             if written < size {
-                return Ok(());
+                return Ok(None);
             }
-            payload = payload.get(read..).unwrap_or_default();
+            used = used.saturating_add(read);
+            if total >= max {
+                return Ok(Some(used));
+            }
         }
     }
 }
