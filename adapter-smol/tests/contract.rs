@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smol::Timer;
 use smol::net::{TcpListener, TcpStream};
-use sockeye_driver::conformance::{check_clock, check_io};
+use sockeye_driver::conformance::{check_clock, check_io, check_yield};
 use sockeye_smol::{FuturesIo, SmolClock};
 
 async fn sleep(duration: Duration) {
@@ -35,4 +35,11 @@ fn a_unix_stream_keeps_the_contract() {
 #[test]
 fn the_clock_keeps_the_contract() {
     smol::block_on(check_clock(SmolClock::default, sleep)).unwrap();
+}
+
+#[test]
+fn t44_a_task_that_yields_lets_timers_run() {
+    let executor = smol::Executor::new();
+    let check = executor.spawn(check_yield(SmolClock::default));
+    smol::block_on(executor.run(check)).unwrap();
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sockeye_driver::async_io::block_on;
-use sockeye_driver::conformance::{check_clock, check_io};
+use sockeye_driver::conformance::{check_clock, check_io, check_yield};
 use sockeye_std::server::{Io, Listener, Runtime, ThreadIo, Threads};
 
 /// A socket in non-blocking mode whose task polls it again and again.
@@ -70,4 +70,9 @@ fn a_connection_keeps_the_contract() {
 #[test]
 fn the_clock_keeps_the_contract() {
     block_on(check_clock(|| Threads::new().clock(), sleep)).unwrap();
+}
+
+#[test]
+fn t44_a_task_that_yields_lets_timers_run() {
+    block_on(check_yield(|| Threads::new().clock())).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use sockeye_core::Instant;
@@ -43,6 +43,13 @@ impl Clock for TokioClock {
 
     fn cancel(&mut self) {
         self.timer = None;
+    }
+
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        // Its first poll hands the waker to the scheduler, which wakes it after it has polled its
+        // driver. Dropping the future does not change that.
+        let yielded = pin!(tokio::task::yield_now()).poll(cx);
+        debug_assert!(yielded.is_pending(), "tokio has not yielded");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The streams and the clock of tokio keep the contracts of the driver.
 
-use sockeye_driver::conformance::{check_clock, check_io};
+use sockeye_driver::conformance::{check_clock, check_io, check_yield};
 use sockeye_tokio::{TokioClock, TokioIo};
 use tokio::io::duplex;
 use tokio::net::{TcpListener, TcpStream};
@@ -45,4 +45,14 @@ async fn the_clock_keeps_the_contract() {
 #[tokio::test(start_paused = true)]
 async fn the_paused_clock_keeps_the_contract() {
     check_clock(TokioClock::default, sleep).await.unwrap();
+}
+
+#[tokio::test]
+async fn t44_a_task_that_yields_lets_timers_run_on_one_thread() {
+    tokio::spawn(check_yield(TokioClock::default)).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t44_a_task_that_yields_lets_timers_run_on_two_threads() {
+    tokio::spawn(check_yield(TokioClock::default)).await.unwrap().unwrap();
 }

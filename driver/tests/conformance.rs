@@ -311,6 +311,7 @@ enum ClockBug {
     CannotCancel,
     OutlivesItsDrop,
     Spins,
+    LosesYields,
 }
 
 struct BrokenClock {
@@ -360,6 +361,12 @@ impl Clock for BrokenClock {
             self.clock.as_mut().unwrap().cancel();
         }
     }
+
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        if self.bug != ClockBug::LosesYields {
+            cx.waker().wake_by_ref();
+        }
+    }
 }
 
 impl Drop for BrokenClock {
@@ -384,6 +391,7 @@ fn each_breach_of_the_contract_of_a_clock_is_found() {
         (ClockBug::CannotCancel, Rule::Cancel),
         (ClockBug::OutlivesItsDrop, Rule::Cancel),
         (ClockBug::Spins, Rule::NoSpinning),
+        (ClockBug::LosesYields, Rule::YieldWakes),
     ] {
         let mut epoch = Duration::ZERO;
         let checked = check_clocks(move |time| {

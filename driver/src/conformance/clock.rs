@@ -1,5 +1,6 @@
 //! The checks of a clock.
 
+use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -52,7 +53,76 @@ pub async fn check_clock<C: Clock>(
     passed(timer, pass).await?;
     cancel(timer, pass).await?;
     dropped(&mut clock, timer, pass).await?;
+    yields(timer, pass).await?;
     alarm(timer, pass).await
+}
+
+/// The time that a timer may be late by the precision of the runtime.
+const PRECISION: Duration = Duration::from_millis(10);
+
+/// How often a task may yield before a timer that is due wakes its task.
+const YIELDS: usize = 3;
+
+/// Checks that [`Clock::yield_now`] lets the runtime look at its sockets and timers before it runs
+/// the task again.
+///
+/// Run it as a task of the runtime, because many runtimes treat the future of `block_on` in another
+/// way. It computes for some time, so it needs a clock that moves by itself. The clock of a
+/// simulation is checked by [`check_clock`] only.
+///
+/// # Errors
+///
+/// Returns [`Rule::YieldRunsTimers`] if a timer that is due does not fire.
+///
+/// # Examples
+///
+/// ```
+/// # use sockeye_driver::{Clock, conformance::check_yield};
+/// # fn spawn(_: impl Future<Output = ()>) {}
+/// # fn check<MyClock: Clock + Default>() {
+/// spawn(async { check_yield(MyClock::default).await.unwrap() });
+/// # }
+/// ```
+pub async fn check_yield<C: Clock>(mut clock: impl FnMut() -> C) -> Result<(), Breach> {
+    let (mut timer, mut yielding) = (clock(), clock());
+    for _ in 0..3 {
+        let (deadline, probe) = set(&mut timer, SOON)?;
+        while yielding.now() < deadline + PRECISION {
+            std::hint::spin_loop();
+        }
+        let mut yields = 0;
+        while !probe.take_wake() {
+            let found = format_args!("a task yielded {yields} times, and a timer that was due did not fire");
+            Rule::YieldRunsTimers.require(yields < YIELDS, found)?;
+            yield_once(&mut yielding).await;
+            yields += 1;
+        }
+    }
+    Ok(())
+}
+
+async fn yield_once(clock: &mut impl Clock) {
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        clock.yield_now(cx);
+        Poll::Pending
+    })
+    .await;
+}
+
+async fn yields<P: AsyncFnMut(Duration)>(clock: &mut impl Clock, pass: &mut P) -> Result<(), Breach> {
+    // Twice, and with a timer that is set and must not be affected.
+    let (deadline, alarm) = set(clock, SOON)?;
+    for _ in 0..2 {
+        let probe = Probe::new();
+        clock.yield_now(&mut probe.context());
+        let found = "a task has yielded, and nothing woke it";
+        Rule::YieldWakes.require(probe.is_woken(pass).await, found)?;
+    }
+    fires(clock, &alarm, deadline, Rule::Alarm, pass).await
 }
 
 /// Checks that time moves forward and that two clocks agree about it.

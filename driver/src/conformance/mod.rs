@@ -29,6 +29,6 @@ mod rule;
 mod transfer;
 mod wake;
 
-pub use clock::check_clock;
+pub use clock::{check_clock, check_yield};
 pub use io::check_io;
 pub use rule::{Breach, Rule};

@@ -56,6 +56,10 @@ pub enum Rule {
     Passed,
     /// A timer that was cancelled or dropped does not wake its task.
     Cancel,
+    /// `yield_now` wakes its task.
+    YieldWakes,
+    /// `yield_now` lets timers and sockets wake their tasks before it wakes its own.
+    YieldRunsTimers,
 }
 
 impl fmt::Display for Rule {
@@ -93,6 +97,8 @@ impl fmt::Display for Rule {
             Rule::Replace => "another deadline must replace the earlier one",
             Rule::Passed => "a deadline that has passed must be ready, or wake the task, at once",
             Rule::Cancel => "a timer that was cancelled or dropped must not wake",
+            Rule::YieldWakes => "`yield_now` must wake its task",
+            Rule::YieldRunsTimers => "`yield_now` must let timers that are due wake their tasks first",
         })
     }
 }

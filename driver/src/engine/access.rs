@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::task::{Context, Poll};
 
-use sockeye_core::Sender;
+use sockeye_core::{Instant, Sender};
 
 use crate::engine::buffer::ReadBuffer;
 use crate::engine::decoder::SenderAccess;
@@ -18,6 +18,16 @@ pub(crate) trait LinkAccess: SenderAccess {
 
     /// Calls `f` with the link. `f` must not block.
     fn with_link<R>(&mut self, f: impl FnOnce(&mut Link<Self::Io, Self::Clock>) -> R) -> R;
+
+    /// Returns the current time.
+    fn now(&mut self) -> Instant {
+        self.with_link(|link| Link::now(link))
+    }
+
+    /// Runs [`Clock::yield_now`].
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        self.with_link(|link| link.yield_now(cx));
+    }
 
     /// Runs [`Link::poll_io`], and decides when the connection is over for its user.
     ///

@@ -29,11 +29,18 @@ pub struct Part {
 }
 
 /// The state of a message that the caller takes in parts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct PartsState {
+    kind: MessageKind,
     utf8: Utf8Stream,
     /// The next part is the first one.
     is_first: bool,
+}
+
+impl Default for PartsState {
+    fn default() -> Self {
+        PartsState { kind: MessageKind::Binary, utf8: Utf8Stream::new(), is_first: false }
+    }
 }
 
 /// Access to the sender of the same connection, so that the decoder can answer control frames and
@@ -51,7 +58,8 @@ pub enum Decoded<'a, 'm> {
     /// A ping, a pong or a Close, answered unless the [`Config`](sockeye_core::Config) leaves that
     /// to the application. Pass one that the application does not see to [`Decoder::skip`].
     Control(Control<'a>),
-    /// A piece of a message that is still incomplete, or whose rest is skipped.
+    /// A piece of a message that is still incomplete, or whose rest is skipped. See
+    /// [`Decoder::is_inflating`].
     Incomplete,
 }
 
@@ -77,6 +85,9 @@ impl Decoder {
     /// Decodes one step from `input`. Returns `None` when it needs more bytes or the connection has
     /// failed.
     ///
+    /// A step inflates at most a slice of a compressed message, see
+    /// [`is_inflating`](Decoder::is_inflating).
+    ///
     /// An incomplete frame of at most `hold` bytes stays in `input`, see
     /// [`Receiver::poll_whole_event`].
     #[inline(always)]
@@ -86,13 +97,35 @@ impl Decoder {
         hold: usize,
         sender: &mut A,
     ) -> Option<Decoded<'a, 'm>> {
-        if input.is_empty() {
+        if input.is_empty() && !self.is_inflating() {
             return None;
         }
         if let Some(message) = self.decode_whole(input) {
             return Some(Decoded::Message(message.into()));
         }
         self.decode_event(input, hold, sender)
+    }
+
+    /// Returns true if a rest of a compressed message waits to be inflated. Then
+    /// [`decode`](Decoder::decode) inflates the next slice of it, and needs no input for that.
+    ///
+    /// So a caller can do something else between two slices. Before it waits for more input, it
+    /// must call `decode` until this returns false.
+    #[must_use]
+    #[inline]
+    pub fn is_inflating(&self) -> bool {
+        self.receiver.is_inflating()
+    }
+
+    /// Returns true if the peer may send compressed messages.
+    #[inline]
+    pub(crate) fn inflates(&self) -> bool {
+        self.receiver.inflates()
+    }
+
+    /// Returns how many bytes were inflated since the previous call.
+    pub fn take_inflated(&mut self) -> u64 {
+        self.receiver.take_inflated()
     }
 
     /// Does the first half of [`decode`](Decoder::decode): decodes a message that lies whole in
@@ -112,13 +145,52 @@ impl Decoder {
         hold: usize,
         sender: &mut A,
     ) -> Option<Decoded<'a, 'm>> {
+        if self.is_inflating() {
+            return Some(self.resume(sender));
+        }
         let event = self.next_event(input, hold, sender)?;
         Some(self.collect(event, sender))
+    }
+
+    /// Inflates the next slice of a compressed message.
+    fn resume<'a, A: SenderAccess>(&mut self, sender: &mut A) -> Decoded<'a, '_> {
+        if self.parts.is_some() {
+            let last = self.receiver.is_inflating_end();
+            let inflated = self.receiver.inflate_rest(|_| Ok(()));
+            self.after_skipping(inflated, last, sender);
+            return Decoded::Incomplete;
+        }
+        match self.assembler.resume(&mut self.receiver) {
+            Ok(Some(Incoming::Message(message))) => Decoded::Message(message),
+            Ok(_) => Decoded::Incomplete,
+            Err(error) => {
+                fail(&mut self.receiver, error, sender);
+                Decoded::Incomplete
+            }
+        }
+    }
+
+    /// Ends the message that is skipped, if that was all of it. `inflated` is true unless a rest
+    /// waits to be inflated.
+    fn after_skipping<A: SenderAccess>(
+        &mut self,
+        inflated: Result<bool, ProtocolError>,
+        last: bool,
+        sender: &mut A,
+    ) {
+        match inflated {
+            Ok(true) if last => self.parts = None,
+            Ok(_) => {}
+            Err(error) => self.fail(error, sender),
+        }
     }
 
     /// Decodes the next part of a message from `input`. Returns `None` when it needs more bytes or
     /// the connection has failed.
     pub fn decode_part<A: SenderAccess>(&mut self, input: &mut RecvBuf<'_>, sender: &mut A) -> Option<Part> {
+        if self.is_inflating() {
+            return self.rest_as_part(sender);
+        }
         while let Some(event) = self.next_event(input, 0, sender) {
             if let Event::Control(control) = &event {
                 Self::skip(control, sender);
@@ -180,19 +252,19 @@ impl Decoder {
             if self.parts.is_some() {
                 // The caller has taken parts of this message and has moved on: skip the rest. Still
                 // inflate it, because later messages may refer back to it.
-                if *compressed && let Err(error) = self.receiver.inflate(payload, *last, |_| Ok(())) {
-                    self.fail(error, sender);
-                }
-                if *last {
-                    self.parts = None;
-                }
+                let inflated = if *compressed {
+                    self.receiver.inflate_slice(payload, *last, |_| Ok(()))
+                } else {
+                    Ok(true)
+                };
+                self.after_skipping(inflated, *last, sender);
                 return Decoded::Incomplete;
             }
             if *first && (*compressed || !*last) {
                 self.assembler.lend_buffer(|| buffer::take_message(payload.len()));
             }
         }
-        match self.assembler.push(event, &mut self.receiver) {
+        match self.assembler.push_slice(event, &mut self.receiver) {
             Ok(Some(Incoming::Message(message))) => Decoded::Message(message),
             Ok(Some(Incoming::Control(control))) => Decoded::Control(control),
             Ok(None) => Decoded::Incomplete,
@@ -206,7 +278,7 @@ impl Decoder {
     /// Converts an event into a part if it holds data: inflates it and checks its text.
     fn part<A: SenderAccess>(&mut self, event: Event<'_>, sender: &mut A) -> Option<Part> {
         let Event::Data(Data { kind, payload, first, last, compressed, .. }) = event else { return None };
-        let PartsState { mut utf8, is_first } = self.parts.take().unwrap_or_default();
+        let PartsState { mut utf8, is_first, .. } = self.parts.take().unwrap_or_default();
         let first = first || is_first;
         let mut data = Vec::new();
         let mut take = |bytes: &[u8]| {
@@ -224,18 +296,41 @@ impl Decoder {
         }
         // Compressed bytes may inflate to nothing until more arrive. Do not return an empty part.
         let is_part = last || !compressed || !data.is_empty();
-        self.parts = (!last).then_some(PartsState { utf8, is_first: first && !is_part });
+        self.parts = (!last).then_some(PartsState { utf8, is_first: first && !is_part, kind });
         if !is_part {
             return None;
         }
         Some(Part { kind, data: Bytes::from(data), first, last, compressed })
     }
 
+    /// Returns the next slice of a compressed message as a part. A receive of the whole message was
+    /// dropped before it was inflated.
+    fn rest_as_part<A: SenderAccess>(&mut self, sender: &mut A) -> Option<Part> {
+        let PartsState { mut utf8, is_first, kind } = self.parts.take().unwrap_or_default();
+        let ends = self.receiver.is_inflating_end();
+        let mut data = Vec::new();
+        let inflated = self.receiver.inflate_rest(|bytes| {
+            data.extend_from_slice(bytes);
+            if kind == MessageKind::Text {
+                utf8.push(bytes, |_| ())?;
+            }
+            Ok(())
+        });
+        let last = inflated == Ok(true) && ends;
+        let checked = inflated.and_then(|_| if last { Ok(utf8.finish()?) } else { Ok(()) });
+        if let Err(error) = checked {
+            self.fail(error, sender);
+            return None;
+        }
+        self.parts = (!last).then_some(PartsState { utf8, is_first: false, kind });
+        Some(Part { kind, data: Bytes::from(data), first: is_first, last, compressed: true })
+    }
+
     /// Returns what [`decode`](Decoder::decode) has collected of an incomplete message, as its
     /// first part. [`decode_part`](Decoder::decode_part) returns the other parts.
     pub fn take_partial_message(&mut self) -> Option<Part> {
         let PartialMessage { kind, bytes, utf8, compressed, .. } = self.assembler.take_partial()?;
-        self.parts = Some(PartsState { utf8, is_first: false });
+        self.parts = Some(PartsState { utf8, is_first: false, kind });
         Some(Part { kind, data: Bytes::from(bytes), first: true, last: false, compressed })
     }
 
@@ -259,10 +354,10 @@ impl Decoder {
         self.receiver.failure()
     }
 
-    /// Returns how many bytes of an incomplete message the decoder holds, inflated.
+    /// Returns how many bytes of an incomplete message the decoder holds, inflated or not.
     #[must_use]
     pub fn partial_len(&self) -> usize {
-        self.assembler.partial_len()
+        self.assembler.partial_len().saturating_add(self.receiver.uninflated_len())
     }
 
     /// Returns the memory of a delivered message to the thread.

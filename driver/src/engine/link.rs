@@ -10,7 +10,7 @@ use crate::engine::buffer::{self, ReadBuffer};
 use crate::engine::wakers::{Half, HalfWakers};
 use crate::engine::write_side::WriteSide;
 use crate::runtime::io::{Clock, Io, poll_read};
-use crate::tuning::READS_IN_A_ROW;
+use crate::tuning::{TURN_READ, TURN_WORK};
 
 /// A connection without its decoder: the sender, the transport and the clock, kept in step.
 #[derive(Debug)]
@@ -21,7 +21,8 @@ pub(crate) struct Link<I, C> {
     write_side: WriteSide,
     /// The peer has closed its side of the transport.
     is_eof: bool,
-    reads_in_a_row: u8,
+    /// The bytes that were read since the task last waited or yielded.
+    read_in_turn: u32,
     /// Set while two tasks share the link.
     wakers: Option<Arc<HalfWakers>>,
     /// The sending half waits to write.
@@ -56,7 +57,7 @@ impl<I: Io, C: Clock> Link<I, C> {
             clock,
             write_side: WriteSide::default(),
             is_eof: false,
-            reads_in_a_row: 0,
+            read_in_turn: 0,
             wakers: None,
             send_half_waits: false,
         }
@@ -82,11 +83,10 @@ impl<I: Io, C: Clock> Link<I, C> {
             if self.sender.state() == State::Closed {
                 return Poll::Ready(self.finish(None));
             }
-            if self.reads_in_a_row >= READS_IN_A_ROW {
-                self.reads_in_a_row = 0;
+            if self.read_in_turn >= TURN_WORK {
                 // Check the deadline even if the peer never pauses.
                 let _ = self.poll_timer(cx);
-                cx.waker().wake_by_ref();
+                self.yield_now(cx);
                 return Poll::Ready(ReadOutcome::Yield);
             }
             match self.poll_read(cx, input) {
@@ -98,11 +98,11 @@ impl<I: Io, C: Clock> Link<I, C> {
                     self.sender.handle_eof();
                 }
                 Poll::Ready(Ok(n)) if self.sender.ignores_input() => {
-                    self.reads_in_a_row += 1;
+                    self.count_read(n);
                     self.sender.handle_received(n);
                 }
                 Poll::Ready(Ok(n)) => {
-                    self.reads_in_a_row += 1;
+                    self.count_read(n);
                     self.sender.handle_received(n);
                     input.filled(n);
                     return Poll::Ready(ReadOutcome::Bytes);
@@ -117,7 +117,7 @@ impl<I: Io, C: Clock> Link<I, C> {
                     return Poll::Ready(self.finish((!is_clean).then_some(error)));
                 }
                 Poll::Pending => {
-                    self.reads_in_a_row = 0;
+                    self.read_in_turn = 0;
                     self.release_buffer();
                     if self.poll_timer(cx).is_pending() {
                         return Poll::Pending;
@@ -125,6 +125,18 @@ impl<I: Io, C: Clock> Link<I, C> {
                 }
             }
         }
+    }
+
+    fn count_read(&mut self, n: usize) {
+        let cost = u32::try_from(n).unwrap_or(u32::MAX).max(TURN_READ);
+        self.read_in_turn = self.read_in_turn.saturating_add(cost);
+    }
+
+    /// Ends the turn of the task: wakes it again once the runtime has looked at its sockets and
+    /// timers. The caller returns `Pending`.
+    pub(crate) fn yield_now(&mut self, cx: &mut Context<'_>) {
+        self.read_in_turn = 0;
+        self.clock.yield_now(cx);
     }
 
     /// Returns true if the connection is over but for the end of the peer's side: its end is
@@ -324,7 +336,6 @@ impl<I: Io, C: Clock> Link<I, C> {
     }
 
     /// Returns the current time.
-    #[cfg(feature = "server")]
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }

@@ -6,6 +6,7 @@ pub(crate) mod decoder;
 pub(crate) mod deliver;
 pub(crate) mod link;
 pub(crate) mod reader;
+pub(crate) mod turn;
 #[cfg(feature = "server")]
 pub(crate) mod waker_list;
 pub(crate) mod wakers;

@@ -14,6 +14,7 @@ use crate::engine::buffer::{READ, ReadBuffer};
 use crate::engine::decoder::{Decoded, Decoder, Part};
 use crate::engine::deliver::{Deliver, Events, Messages};
 use crate::engine::link::ReadOutcome;
+use crate::engine::turn::{self, Turn};
 use crate::error::Error;
 
 /// The reading side: the decoder and the bytes that it has not decoded yet.
@@ -26,12 +27,20 @@ pub(crate) struct Reader {
     /// The caller has received the peer's Close. Unless the caller answers it, the next receive
     /// does.
     close_delivered: bool,
+    /// What the task has received since it last waited or yielded.
+    turn: Turn,
 }
 
 impl Reader {
     pub(crate) fn new(receiver: Receiver, mut input: ReadBuffer) -> Self {
         input.release();
-        Reader { decoder: Decoder::new(receiver), input, end_reported: false, close_delivered: false }
+        Reader {
+            decoder: Decoder::new(receiver),
+            input,
+            end_reported: false,
+            close_delivered: false,
+            turn: Turn::default(),
+        }
     }
 
     /// Returns true once a receive has reported the end of the connection.
@@ -67,22 +76,32 @@ impl Reader {
         cx: &mut Context<'_>,
         mut deliver: D,
     ) -> Poll<Result<Option<D::Output>, Error>> {
+        self.turn.begin(|| link.now());
         // Read a frame that fits the buffer to its end before decoding it, so that it comes out in
         // one piece. But decode what has arrived before the task waits, because a waiting
         // connection owns no buffer.
         let mut hold = READ;
         loop {
             let mut view = RecvBuf::new(self.input.unread());
-            while !view.is_empty() {
+            while !view.is_empty() || self.decoder.is_inflating() {
+                self.turn.add_inflated(&mut self.decoder, || link.now());
+                if self.turn.is_over() {
+                    let used = view.consumed();
+                    self.input.consume(used);
+                    return self.end_turn(link, cx);
+                }
                 // Deliver the common case at once: a detour over `Decoded` costs a fifth of a small
                 // message's time.
                 if let Some(message) = self.decoder.decode_whole(&mut view) {
+                    self.turn.add(turn::MESSAGE, || link.now());
                     let delivered = deliver.message(message.into(), link);
                     let used = view.consumed();
                     self.input.consume_and_release(used);
                     return Poll::Ready(Ok(Some(delivered)));
                 }
-                match self.decoder.decode_event(&mut view, hold, link) {
+                let decoded = self.decoder.decode_event(&mut view, hold, link);
+                self.turn.add(turn::cost(decoded.as_ref()), || link.now());
+                match decoded {
                     None => break,
                     Some(Decoded::Message(message)) => {
                         let delivered = deliver.message(message, link);
@@ -113,16 +132,27 @@ impl Reader {
                 Poll::Ready(Ok(ReadOutcome::End(_))) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(ReadOutcome::Yield)) => {
+                    self.turn.restart();
                     self.input.release();
                     return Poll::Pending;
                 }
                 Poll::Pending if self.input.is_empty() => {
+                    self.turn.restart();
                     self.release();
                     return Poll::Pending;
                 }
                 Poll::Pending => hold = 0,
             }
         }
+    }
+
+    /// Lets other tasks run before the rest of the input is decoded.
+    #[cold]
+    fn end_turn<L: LinkAccess, T>(&mut self, link: &mut L, cx: &mut Context<'_>) -> Poll<T> {
+        self.turn.restart();
+        self.input.release();
+        link.yield_now(cx);
+        Poll::Pending
     }
 
     /// Waits for the next part of a message.
@@ -135,16 +165,22 @@ impl Reader {
         if let Some(part) = self.decoder.take_partial_message() {
             return Poll::Ready(Ok(Some(part)));
         }
+        self.turn.begin(|| link.now());
         loop {
+            self.turn.add_inflated(&mut self.decoder, || link.now());
+            if self.turn.is_over() {
+                return self.end_turn(link, cx);
+            }
             let mut view = RecvBuf::new(self.decoder.part_input(self.input.unread()));
             let part = self.decoder.decode_part(&mut view, link);
             let used = view.consumed();
             self.input.consume(used);
+            self.turn.add(if part.is_some() { turn::MESSAGE } else { turn::FRAME }, || link.now());
             if let Some(part) = part {
                 self.input.release();
                 return Poll::Ready(Ok(Some(part)));
             }
-            if !self.input.is_empty() {
+            if !self.input.is_empty() || self.decoder.is_inflating() {
                 continue;
             }
             match self.poll_input(link, cx) {
@@ -152,6 +188,7 @@ impl Reader {
                 Poll::Ready(Ok(ReadOutcome::End(_))) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(ReadOutcome::Yield)) | Poll::Pending => {
+                    self.turn.restart();
                     self.release();
                     return Poll::Pending;
                 }

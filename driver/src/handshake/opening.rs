@@ -12,7 +12,7 @@ use sockeye_core::{Connection, Instant, RecvBuf};
 use crate::engine::buffer::ReadBuffer;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::{self as runtime, Clock, Io, poll_read};
-use crate::tuning::{LINGER, READS_IN_A_ROW};
+use crate::tuning::{LINGER, TURN_READ, TURN_WORK};
 
 /// Drives a [`Session`] over a transport. The session implements all rules.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ pub(crate) struct Opening<I, C> {
     needs_flush: bool,
     /// The deadline for closing this side, set when the session ends.
     close_deadline: Option<Instant>,
-    reads_in_a_row: u8,
+    /// The bytes that were read since the task last waited or yielded.
+    read_in_turn: u32,
     /// The error that ended writing. The peer may have sent something before, so reading continues.
     write_error: Option<io::Error>,
     /// The error that ended reading, found by [`poll_peer_end`](Opening::poll_peer_end).
@@ -71,7 +72,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
             is_closed: false,
             needs_flush: false,
             close_deadline: None,
-            reads_in_a_row: 0,
+            read_in_turn: 0,
             write_error: None,
             read_error: None,
         }
@@ -105,10 +106,9 @@ impl<I: Io, C: Clock> Opening<I, C> {
                 }
                 None => {}
             }
-            if self.reads_in_a_row >= READS_IN_A_ROW {
+            if self.read_in_turn >= TURN_WORK {
                 // A peer that never pauses must not keep other tasks from running.
-                self.reads_in_a_row = 0;
-                cx.waker().wake_by_ref();
+                self.yield_now(cx);
                 return Poll::Pending;
             }
             let had_output = self.session.poll_transmit().is_some();
@@ -123,12 +123,18 @@ impl<I: Io, C: Clock> Opening<I, C> {
             match self.poll_input(cx)? {
                 Poll::Ready(()) => {}
                 Poll::Pending => {
-                    self.reads_in_a_row = 0;
+                    self.read_in_turn = 0;
                     self.input.release();
                     ready!(self.poll_timer(cx));
                 }
             }
         }
+    }
+
+    /// Ends the turn of the task, like [`Clock::yield_now`]. The caller returns `Pending`.
+    pub(crate) fn yield_now(&mut self, cx: &mut Context<'_>) {
+        self.read_in_turn = 0;
+        self.clock.yield_now(cx);
     }
 
     /// Takes the next event out of the bytes that have arrived.
@@ -180,7 +186,8 @@ impl<I: Io, C: Clock> Opening<I, C> {
                 self.session.handle_eof();
             }
             Poll::Ready(Ok(n)) => {
-                self.reads_in_a_row += 1;
+                let cost = u32::try_from(n).unwrap_or(u32::MAX).max(TURN_READ);
+                self.read_in_turn = self.read_in_turn.saturating_add(cost);
                 self.input.filled(n);
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}

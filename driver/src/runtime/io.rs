@@ -196,6 +196,10 @@ pub trait Io {
 /// cancels it. Most connections have no deadline most of the time, so the timer should take memory
 /// only while it is set.
 ///
+/// **Yielding.** A task whose peer never pauses calls [`yield_now`](Clock::yield_now) and returns
+/// `Pending`. The runtime must then look at its sockets and timers before it runs the task again.
+/// The check `check_yield` of the feature `conformance` tests that.
+///
 /// **Threads.** A [`WebSocket`](crate::WebSocket) polls its clock on the thread of its task. A
 /// server also polls it on the thread of any push that waits for room. That thread may lie outside
 /// the runtime: a clock that needs the runtime's context to create a timer keeps a handle to it.
@@ -261,6 +265,20 @@ pub trait Clock {
     /// Cancels the timer, if it is set, and frees its memory. The timer does not wake the task
     /// after that.
     fn cancel(&mut self);
+
+    /// Wakes the task again, after the runtime has looked at its sockets and timers. The caller then
+    /// returns `Pending`, so that other tasks run. The timer is not affected.
+    ///
+    /// Many executors put a task that wakes itself to the end of their queue, and look at sockets
+    /// only when the queue is empty or after a number of tasks. Two connections whose peers never
+    /// pause would then keep everything else waiting for many turns of theirs. Tokio's `yield_now`
+    /// avoids this: it keeps the task until the runtime has polled its driver.
+    ///
+    /// The default wakes the task at once. That is enough for an executor that looks at its sockets
+    /// after every task, and where each task has its own thread.
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        cx.waker().wake_by_ref();
+    }
 }
 
 /// Reads from `io`, see [`end_of_input`].

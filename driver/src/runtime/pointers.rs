@@ -63,6 +63,10 @@ impl<C: Clock + ?Sized> Clock for &mut C {
     fn cancel(&mut self) {
         (**self).cancel();
     }
+
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        (**self).yield_now(cx);
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for Box<C> {
@@ -76,5 +80,9 @@ impl<C: Clock + ?Sized> Clock for Box<C> {
 
     fn cancel(&mut self) {
         (**self).cancel();
+    }
+
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        (**self).yield_now(cx);
     }
 }

@@ -16,6 +16,7 @@ struct State {
     next_id: usize,
     alarms: BTreeMap<usize, (Instant, Waker)>,
     times_set: usize,
+    yields: usize,
 }
 
 /// The time at which a clock's alarm rings.
@@ -82,6 +83,12 @@ impl Time {
         self.0.lock().unwrap().times_set
     }
 
+    /// Returns how many times a task has yielded.
+    #[must_use]
+    pub fn yields(&self) -> usize {
+        self.0.lock().unwrap().yields
+    }
+
     /// Moves the time and rings the alarms that are due.
     pub fn advance(&self, by: Duration) {
         let now = {
@@ -137,6 +144,11 @@ impl Clock for TestClock {
 
     fn cancel(&mut self) {
         self.time.0.lock().unwrap().alarms.remove(&self.id);
+    }
+
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        self.time.0.lock().unwrap().yields += 1;
+        cx.waker().wake_by_ref();
     }
 }
 

@@ -21,6 +21,7 @@ use crate::tls::MaybeTls;
 mod listener;
 #[cfg(feature = "_tls")]
 mod tls;
+mod yielding;
 
 pub use async_io::block_on;
 #[cfg(feature = "server")]
@@ -136,6 +137,10 @@ impl Clock for AsyncIoClock {
 
     fn cancel(&mut self) {
         self.timer = None;
+    }
+
+    fn yield_now(&mut self, cx: &mut Context<'_>) {
+        yielding::wake_after_io(cx.waker());
     }
 }
 

@@ -9,6 +9,7 @@ use sockeye_core::Instant;
 
 use crate::accepting::AcceptBackoff;
 use crate::engine::buffer::ReadBuffer;
+use crate::engine::turn::Turn;
 use crate::handshake::opening::Opening;
 use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
@@ -22,6 +23,10 @@ use crate::server::connection::tls::start_tls;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::refusal::RefusalReason;
 use crate::server::registry::settings::Settings;
+use crate::tuning::TURN_WORK;
+
+/// The cost of accepting a connection and starting its task: other tasks run after sixteen of them.
+const ACCEPTED: u32 = TURN_WORK / 16;
 
 /// An open port, with the state that its connections need.
 pub(crate) struct AcceptLoop<R: Runtime, H> {
@@ -35,7 +40,8 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
     pub(crate) async fn run(mut self, runtime: R, hub: Arc<Hub>) {
         let mut clock = runtime.clock();
         let mut backoff = AcceptBackoff::new();
-        while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx, &hub)).await {
+        let mut turn = Turn::default();
+        while let Some(accepted) = poll_fn(|cx| self.poll_turn(cx, &hub, &mut clock, &mut turn)).await {
             let failed = match accepted {
                 Ok(accepted) => self.admit(&runtime, &hub, accepted).err(),
                 Err(error) => Some(error),
@@ -51,6 +57,29 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
                 clock.cancel();
             }
         }
+    }
+
+    /// Waits for the next connection, like [`poll_accept`](AcceptLoop::poll_accept). If many have
+    /// waited to be accepted, lets other tasks run after some of them.
+    fn poll_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        hub: &Hub,
+        clock: &mut R::Clock,
+        turn: &mut Turn,
+    ) -> Poll<Option<io::Result<Accepted<R::Io>>>> {
+        if turn.is_over() {
+            turn.restart();
+            clock.yield_now(cx);
+            return Poll::Pending;
+        }
+        let accepted = self.poll_accept(cx, hub);
+        if accepted.is_ready() {
+            turn.add(ACCEPTED, || clock.now());
+        } else {
+            turn.restart();
+        }
+        accepted
     }
 
     /// Waits for the next connection. Returns `None` once a shutdown has begun.

@@ -7,6 +7,7 @@ use sockeye_core::{CloseCode, CloseFrame, Message, MessageRef, RecvBuf, State};
 
 use crate::engine::buffer;
 use crate::engine::decoder::Decoder;
+use crate::engine::turn::Turn;
 use crate::runtime::io::{Clock, Io};
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Failure, Handler, HandlerResult};
@@ -51,6 +52,8 @@ pub(super) struct Busy<'p, 'i, I, C> {
     /// The input that has not been decoded.
     pub(super) rest: &'p mut RecvBuf<'i>,
     pub(super) inbox: &'p mut Option<Box<Inbox>>,
+    /// Restarted whenever the method waits.
+    pub(super) turn: &'p mut Turn,
 }
 
 impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
@@ -74,6 +77,7 @@ impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
     }
 
     fn read_on(&mut self, cx: &mut Context<'_>) {
+        self.turn.restart();
         // The input belongs to the message that the handler borrows.
         let inbox = self.inbox.get_or_insert_with(|| Box::new(Inbox::new(self.rest.take_all())));
         inbox.poll_read_on(self.decoder, self.link, self.client.entry(), cx);

@@ -11,9 +11,10 @@ use sockeye_core::http::Response;
 use sockeye_core::session::{HttpSettings, OpenError, Session};
 
 use crate::engine::buffer::ReadBuffer;
+use crate::engine::turn::Turn;
 use crate::handshake::opening::{Opening, OpeningEvent};
 use crate::runtime::address::Address;
-use crate::runtime::io::Clock;
+use crate::runtime::io::{Clock, Io};
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
@@ -30,9 +31,10 @@ use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
 use crate::server::registry::refusal::RefusalReason;
 use crate::server::registry::settings::Settings;
+use crate::tuning::TURN_WORK;
 
-/// The number of pipelined requests that are answered before other tasks get a turn.
-const REQUESTS_IN_A_ROW: u32 = 16;
+/// The cost of a pipelined request: other tasks get a turn after sixteen of them.
+const REQUEST: u32 = TURN_WORK / 16;
 
 /// The state of a connection that speaks HTTP. It is freed when the WebSocket opens.
 pub(crate) struct HttpPhase<R: Runtime, H> {
@@ -224,13 +226,15 @@ impl<R: Runtime, H: Handler> Requests<'_, R, H> {
     ) -> Option<Box<Upgraded<R>>> {
         let Requests { runtime, handler, client, hub, nearest } = self;
         let (entry, mut handshake) = (client.entry(), Some(handshake));
-        let mut in_a_row = 0;
+        let mut turn = Turn::default();
         loop {
             entry.store_flag(Flag::Idle, true);
-            in_a_row = if opening.has_input() { in_a_row + 1 } else { 0 };
-            if in_a_row == REQUESTS_IN_A_ROW {
-                in_a_row = 0;
-                yield_now().await;
+            turn.begin(|| opening.now());
+            if !opening.has_input() {
+                turn.restart();
+            } else if turn.is_over() {
+                turn.restart();
+                yield_once(&mut opening).await;
             }
             let event = opening.next_event().await.ok()?;
             entry.store_flag(Flag::Idle, false);
@@ -245,6 +249,7 @@ impl<R: Runtime, H: Handler> Requests<'_, R, H> {
                     if !Box::pin(answer).await {
                         break;
                     }
+                    turn.add(REQUEST, || opening.now());
                 }
                 OpeningEvent::Upgrade(mut request) => {
                     entry.set_status(Status::Connection);
@@ -344,13 +349,13 @@ where
 }
 
 /// Lets other tasks run once.
-async fn yield_now() {
+async fn yield_once<I: Io, C: Clock>(opening: &mut Opening<I, C>) {
     let mut has_yielded = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut has_yielded, true) {
             return Poll::Ready(());
         }
-        cx.waker().wake_by_ref();
+        opening.yield_now(cx);
         Poll::Pending
     })
     .await;

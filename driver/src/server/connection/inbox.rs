@@ -8,8 +8,9 @@ use sockeye_core::{Control, Frame, Message, Opcode, RecvBuf, State};
 
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::{READ, ReadBuffer};
-use crate::engine::decoder::{Decoded, Decoder, SenderAccess};
+use crate::engine::decoder::{Decoded, Decoder};
 use crate::engine::link::ReadOutcome;
+use crate::engine::turn::{self, Turn};
 use crate::server::registry::entry::Entry;
 use crate::server::registry::flag::Flag;
 use crate::server::registry::settings::{Forward, Settings};
@@ -109,9 +110,13 @@ impl Inbox {
         entry: &Entry,
         cx: &mut Context<'_>,
     ) {
-        let mut hold = READ;
+        let (mut hold, mut turn) = (READ, Turn::default());
         loop {
-            self.decode(decoder, hold, link, &entry.port);
+            self.decode(decoder, hold, link, &entry.port, &mut turn);
+            if turn.is_over() {
+                link.yield_now(cx);
+                break;
+            }
             let is_paused = entry.has_flag(Flag::Paused) && link.state() == State::Open;
             if is_paused || self.is_full(decoder, &entry.port) {
                 // The peer must wait. Its unread input may show that it is alive, so its deadlines
@@ -140,17 +145,23 @@ impl Inbox {
         self.input.release();
     }
 
-    /// Decodes the input until the inbox is full.
-    fn decode<A: SenderAccess>(
+    /// Decodes the input until the inbox is full or the turn is over.
+    fn decode<L: LinkAccess>(
         &mut self,
         decoder: &mut Decoder,
         hold: usize,
-        sender: &mut A,
+        link: &mut L,
         port: &Settings,
+        turn: &mut Turn,
     ) {
-        while !self.input.is_empty() && !self.is_full(decoder, port) {
+        while (!self.input.is_empty() || decoder.is_inflating()) && !self.is_full(decoder, port) {
+            turn.add_inflated(decoder, || link.now());
+            if turn.is_over() {
+                return;
+            }
             let mut view = RecvBuf::new(self.input.unread());
-            let decoded = decoder.decode(&mut view, hold, sender);
+            let decoded = decoder.decode(&mut view, hold, link);
+            turn.add(turn::cost(decoded.as_ref()), || link.now());
             let needs_more = decoded.is_none();
             let received = match decoded {
                 Some(Decoded::Message(message)) => {

@@ -7,10 +7,12 @@ use std::task::{Context, Poll};
 use sockeye_core::http::Request;
 use sockeye_core::{CloseInfo, RecvBuf, State};
 
+use crate::engine::access::LinkAccess;
 use crate::engine::buffer::READ;
 use crate::engine::decoder::Decoded;
 use crate::engine::link::ReadOutcome;
 use crate::engine::reader::Reader;
+use crate::engine::turn::{self, Turn};
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Handler, HandlerResult};
@@ -40,6 +42,8 @@ pub(crate) struct MessagePhase<R: Runtime, H> {
     pub(super) has_undecoded_input: bool,
     /// A method of the handler has failed. From then on only [`Handler::close`] is called.
     pub(super) handler_failed: bool,
+    /// What the task has done since it last waited or yielded.
+    pub(super) turn: Turn,
 }
 
 /// The remains of a connection that has ended.
@@ -77,11 +81,27 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             holds_partial_frames: true,
             has_undecoded_input: true,
             handler_failed: false,
+            turn: Turn::default(),
         }
     }
 
     /// Waits for something to do. Frees all memory that an idle connection does not need.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if self.turn.is_over() && !self.has_own_thread {
+            // The peer never pauses, or the handler takes long: let other tasks run.
+            self.turn.restart();
+            self.reader.release();
+            self.link.yield_now(cx);
+            return Poll::Pending;
+        }
+        let next = self.poll_turn(cx);
+        if next.is_pending() {
+            self.turn.restart();
+        }
+        next
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         if std::mem::take(&mut self.link.drained) {
             return Poll::Ready(Next::CallDrained);
         }
@@ -91,7 +111,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         self.poll_input(cx)
     }
 
-    /// Acts on flags, then continues like [`poll_next`](MessagePhase::poll_next).
+    /// Acts on flags, then continues like [`poll_turn`](MessagePhase::poll_turn).
     #[cold]
     fn poll_flagged(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         self.close_if_draining();
@@ -99,7 +119,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             // A flag that is set after this check wakes the task.
             self.link.poll_write_only(cx);
             if self.link.drained {
-                return self.poll_next(cx);
+                return self.poll_turn(cx);
             }
             if self.is_paused() && !self.close_if_draining() {
                 return Poll::Pending;
@@ -131,14 +151,14 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 self.reader.release();
                 Poll::Pending
             }
-            Poll::Pending if self.link.drained => self.poll_next(cx),
+            Poll::Pending if self.link.drained => self.poll_turn(cx),
             // Decode even a part of a frame before waiting: it may already break the protocol.
             Poll::Pending if self.reader.has_unread_input() => {
                 self.holds_partial_frames = false;
                 Poll::Ready(Next::DeliverInput)
             }
             // The flag was set before the task began to wait.
-            Poll::Pending if self.close_if_draining() => self.poll_next(cx),
+            Poll::Pending if self.close_if_draining() => self.poll_turn(cx),
             Poll::Pending => {
                 self.reader.release();
                 Poll::Pending
@@ -168,8 +188,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         self.client.entry().has_flag(Flag::Paused) && self.link.state() == State::Open
     }
 
-    /// Calls the handler with every message in the input, one after the other. If the handler
-    /// waits, the rest of the input is in the inbox afterwards.
+    /// Calls the handler with every message in the input, one after the other, until the turn is
+    /// over. If the handler waits, the rest of the input is in the inbox afterwards.
     pub(crate) async fn deliver_input(&mut self) {
         let MessagePhase {
             reader,
@@ -181,6 +201,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             holds_partial_frames,
             has_undecoded_input,
             handler_failed,
+            turn,
             ..
         } = self;
         let hold = if *holds_partial_frames { READ } else { 0 };
@@ -189,10 +210,16 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         let len = decoder.frame_len(input.unread());
         input.release_if_whole(len);
         let mut view = RecvBuf::new(input.unread());
-        while !view.is_empty() {
+        while !view.is_empty() || (decoder.is_inflating() && inbox.is_none()) {
+            turn.begin(|| link.now());
+            turn.add_inflated(decoder, || link.now());
+            if turn.is_over() {
+                *has_undecoded_input = true;
+                break;
+            }
             // A peer that sends requests and does not read the answers must wait.
             if entry.has_flag(Flag::Full) {
-                Busy { link, client, decoder, rest: &mut view, inbox }.wait_for_room().await;
+                Busy { link, client, decoder, rest: &mut view, inbox, turn }.wait_for_room().await;
             }
             if entry.has_flag(Flag::Aborted) {
                 break;
@@ -201,7 +228,9 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 *has_undecoded_input = true;
                 break;
             }
-            let (lent, compressed) = match decoder.decode(&mut view, hold, link) {
+            let decoded = decoder.decode(&mut view, hold, link);
+            let cost = turn::cost(decoded.as_ref());
+            let (lent, compressed) = match decoded {
                 None => break,
                 Some(Decoded::Message(message)) => {
                     let compressed = message.is_compressed();
@@ -213,38 +242,56 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 }
                 Some(Decoded::Control(control)) => {
                     if let Some(frame) = forwarded_frame(&control, *forward).filter(|_| !*handler_failed) {
-                        let busy = Busy { link, client, decoder, rest: &mut view, inbox };
+                        let busy = Busy { link, client, decoder, rest: &mut view, inbox, turn };
                         let outcome = busy.run(|| handler.control(client, &frame)).await;
                         close_if_failed(&**handler, client, link, handler_failed, outcome);
                     }
+                    turn.add(cost, || link.now());
                     continue;
                 }
-                Some(Decoded::Incomplete) => continue,
+                Some(Decoded::Incomplete) => {
+                    turn.add(cost, || link.now());
+                    continue;
+                }
             };
             if *handler_failed {
+                turn.add(cost, || link.now());
                 continue;
             }
-            let busy = Busy { link, client, decoder, rest: &mut view, inbox };
+            let busy = Busy { link, client, decoder, rest: &mut view, inbox, turn };
             let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
             lent.release();
             close_if_failed(&**handler, client, link, handler_failed, outcome);
+            turn.add(cost, || link.now());
         }
         let used = view.consumed();
         input.consume(used);
     }
 
     /// Calls the handler with everything in the inbox, then moves the rest of the input to the
-    /// reader. Returns before that if the connection is paused or aborted.
+    /// reader. Returns before that if the connection is paused or aborted, or the turn is over.
     pub(crate) async fn deliver_inbox(&mut self) {
         let MessagePhase {
-            reader, link, client, handler, inbox, has_undecoded_input, handler_failed, ..
+            reader,
+            link,
+            client,
+            handler,
+            inbox,
+            has_undecoded_input,
+            handler_failed,
+            turn,
+            ..
         } = self;
         let entry = client.entry();
         let (decoder, input) = reader.decoder_and_input();
         let rest = &mut RecvBuf::default();
         loop {
+            turn.begin(|| link.now());
+            if turn.is_over() {
+                return;
+            }
             if entry.has_flag(Flag::Full) {
-                Busy { link, client, decoder, rest, inbox }.wait_for_room().await;
+                Busy { link, client, decoder, rest, inbox, turn }.wait_for_room().await;
             }
             if entry.has_flag(Flag::Aborted) {
                 *inbox = None;
@@ -260,17 +307,18 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 None => break,
                 Some(Received::Message { message, compressed }) => {
                     let lent = Lent::Owned(message);
-                    let busy = Busy { link, client, decoder, rest, inbox };
+                    let busy = Busy { link, client, decoder, rest, inbox, turn };
                     let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
                     lent.release();
                     outcome
                 }
                 Some(Received::Control(frame)) => {
-                    let busy = Busy { link, client, decoder, rest, inbox };
+                    let busy = Busy { link, client, decoder, rest, inbox, turn };
                     busy.run(|| handler.control(client, &frame)).await
                 }
             };
             close_if_failed(&**handler, client, link, handler_failed, outcome);
+            turn.add(turn::MESSAGE, || link.now());
         }
         if let Some(inbox) = inbox.take() {
             *input = inbox.into_input();
@@ -306,10 +354,10 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         if self.has_own_thread {
             return self.run_on_thread(method).await;
         }
-        let MessagePhase { reader, link, client, handler, inbox, handler_failed, .. } = self;
+        let MessagePhase { reader, link, client, handler, inbox, handler_failed, turn, .. } = self;
         let (decoder, input) = reader.decoder_and_input();
         let mut view = RecvBuf::new(input.unread());
-        let outcome = Busy { link, client, decoder, rest: &mut view, inbox }.run(method).await;
+        let outcome = Busy { link, client, decoder, rest: &mut view, inbox, turn }.run(method).await;
         close_if_failed(&**handler, client, link, handler_failed, outcome);
         let used = view.consumed();
         input.consume(used);

@@ -43,6 +43,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         let outcome = Busy { link, client, intake: &mut intake }.run(method).await;
         close_if_failed(&**handler, client, link, handler_failed, outcome);
         self.end_busy(intake);
+        // The keeper may have read something and yielded before it was decoded.
+        self.has_undecoded_input = true;
     }
 
     /// Takes the intake out of the reader, and lets the keeper look for this connection.

@@ -1,0 +1,167 @@
+//! The bound on what a connection does before other tasks get a turn.
+//!
+//! A runtime cannot interrupt a task. So a task whose peer never pauses must yield itself: after a
+//! number of messages, of bytes read and of bytes inflated, and, because only the clock knows what
+//! the application does with a message, after some time. [`tuning`](crate::tuning) has the numbers.
+
+use sockeye_core::Instant;
+
+use crate::engine::decoder::{Decoded, Decoder};
+use crate::tuning::{TURN_MESSAGES, TURN_TIME, TURN_WORK};
+
+/// The cost of a message, in bytes: its share of a turn.
+pub(crate) const MESSAGE: u32 = TURN_WORK / TURN_MESSAGES;
+
+/// The cost of a frame that is not a message, such as a fragment.
+pub(crate) const FRAME: u32 = MESSAGE / 8;
+
+/// The clock is read whenever the work passes a multiple of this: once in eight messages.
+const CLOCK_INTERVAL: u32 = 8 * MESSAGE;
+
+/// What a task has done since it last let others run.
+///
+/// It holds three numbers, so that an idle connection stays small.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Turn {
+    /// The cost of what was done, in bytes. The turn is over at [`TURN_WORK`].
+    work: u32,
+    /// The time of the first look at the clock, in microseconds; 0 before that.
+    began: u32,
+    /// The application took long in an earlier turn, so the clock is read after each message.
+    is_slow: bool,
+}
+
+impl Turn {
+    /// Call before a message is decoded. Looks at the clock if the application has been slow.
+    #[inline]
+    pub(crate) fn begin(&mut self, now: impl FnOnce() -> Instant) {
+        if self.is_slow {
+            self.check_time(now());
+        }
+    }
+
+    /// Adds the cost of something that was done, and looks at the clock now and then.
+    #[inline]
+    pub(crate) fn add(&mut self, cost: u32, now: impl FnOnce() -> Instant) {
+        let before = self.work;
+        self.work = before.saturating_add(cost);
+        if before / CLOCK_INTERVAL != self.work / CLOCK_INTERVAL {
+            self.check_time(now());
+        }
+    }
+
+    /// Adds the cost of what the decoder has inflated since the previous call.
+    #[inline]
+    pub(crate) fn add_inflated(&mut self, decoder: &mut Decoder, now: impl FnOnce() -> Instant) {
+        if decoder.inflates() {
+            let bytes = decoder.take_inflated();
+            if bytes > 0 {
+                self.add(u32::try_from(bytes).unwrap_or(u32::MAX), now);
+            }
+        }
+    }
+
+    #[cold]
+    fn check_time(&mut self, now: Instant) {
+        let now = micros(now);
+        if self.began == 0 {
+            self.began = now;
+        } else if now.wrapping_sub(self.began) >= TURN_TIME.as_micros() as u32 {
+            self.work = u32::MAX;
+            self.is_slow = true;
+        } else if self.is_over() {
+            self.is_slow = false;
+        }
+    }
+
+    /// Returns true if the task must yield.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.work >= TURN_WORK
+    }
+
+    /// Begins the next turn. Call when the task waits or yields.
+    #[inline]
+    pub(crate) fn restart(&mut self) {
+        (self.work, self.began) = (0, 0);
+    }
+}
+
+/// Returns the cost of a step of the decoder, without that of what it inflated.
+#[inline]
+pub(crate) fn cost(decoded: Option<&Decoded<'_, '_>>) -> u32 {
+    match decoded {
+        None => 0,
+        Some(Decoded::Message(_) | Decoded::Control(_)) => MESSAGE,
+        Some(Decoded::Incomplete) => FRAME,
+    }
+}
+
+/// Returns an instant in microseconds, which wrap around. It is never 0.
+fn micros(at: Instant) -> u32 {
+    (at.as_nanos() / 1000) as u32 | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_turn_ends_after_its_messages_and_reads_the_clock_once_in_eight() {
+        let (mut turn, reads) = (Turn::default(), Cell::new(0));
+        for round in 1..=2 {
+            for message in 1..=TURN_MESSAGES {
+                assert!(!turn.is_over(), "message {message}");
+                turn.begin(|| unreachable!("the application is not slow"));
+                turn.add(MESSAGE, || {
+                    reads.set(reads.get() + 1);
+                    Instant::EPOCH
+                });
+            }
+            assert!(turn.is_over());
+            assert_eq!(reads.get(), round * TURN_MESSAGES / 8);
+            turn.restart();
+            assert!(!turn.is_over());
+        }
+    }
+
+    #[test]
+    fn a_turn_ends_after_its_time_and_the_next_one_looks_at_the_clock_at_once() {
+        let (mut turn, time) = (Turn::default(), Cell::new(Instant::from_nanos(u64::MAX - 1_000_000_000)));
+        let handle = |turn: &mut Turn, each: Duration| {
+            let mut messages = 0;
+            loop {
+                turn.begin(|| time.get());
+                if turn.is_over() {
+                    break;
+                }
+                time.set(time.get() + each);
+                turn.add(MESSAGE, || time.get());
+                messages += 1;
+            }
+            turn.restart();
+            messages
+        };
+        // Eight messages before the first look at the clock, and eight more before the next.
+        assert_eq!(handle(&mut turn, TURN_TIME), 16);
+        assert_eq!(handle(&mut turn, TURN_TIME), 1);
+        assert_eq!(handle(&mut turn, TURN_TIME / 4), 4);
+        // A fast turn ends the watch.
+        assert_eq!(handle(&mut turn, Duration::ZERO), TURN_MESSAGES);
+        assert_eq!(handle(&mut turn, TURN_TIME), 16);
+    }
+
+    #[test]
+    fn a_turn_ends_after_its_work_however_large_one_step_is() {
+        let mut turn = Turn::default();
+        turn.add(TURN_WORK - 1, || Instant::EPOCH);
+        assert!(!turn.is_over());
+        turn.add(1, || Instant::EPOCH);
+        assert!(turn.is_over());
+        turn.add(u32::MAX, || Instant::EPOCH);
+        assert!(turn.is_over());
+    }
+}
