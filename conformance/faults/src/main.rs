@@ -9,6 +9,7 @@ mod peer;
 mod report;
 mod scenario;
 mod serve;
+mod stalls;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,8 @@ struct Arguments {
 enum Command {
     /// Runs the scenarios. Exits with 1 if a check fails.
     Run(scenario::Options),
+    /// Measures how long busy peers keep a server's threads from everything else.
+    Stalls(stalls::Options),
     /// Runs the server under test, which takes commands on its standard input.
     Serve(serve::Options),
     /// Opens connections, prints `ready`, and holds them until its standard input ends.
@@ -52,6 +55,7 @@ impl Adapter {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(options) => scenario::run(options),
+        Command::Stalls(options) => stalls::run(&options),
         Command::Serve(options) => serve::serve(&options).map(|()| true),
         Command::Hold(options) => peer::hold(&options).map(|()| true),
     };
