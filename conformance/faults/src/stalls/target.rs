@@ -85,7 +85,10 @@ fn config() -> Config {
 type Started = Sender<SocketAddr>;
 
 fn announce(started: &Started, addresses: &[Address]) {
-    addresses.iter().filter_map(Address::as_inet).for_each(|address| drop(started.send(address)));
+    for address in addresses.iter().filter_map(Address::as_inet) {
+        // The receiver waits for the address.
+        let _ = started.send(address);
+    }
 }
 
 fn serve_on_tokio(runtime: Runtime, work: Work, meter: Arc<Meter>, started: &Started) -> io::Result<()> {
