@@ -92,8 +92,10 @@ pub async fn check_yield<C: Clock>(mut clock: impl FnMut() -> C) -> Result<(), B
         }
         let mut yields = 0;
         while !probe.take_wake() {
-            let found = format_args!("a task yielded {yields} times, and a timer that was due did not fire");
-            Rule::YieldRunsTimers.require(yields < YIELDS, found)?;
+            Rule::YieldRunsTimers.require(
+                yields < YIELDS,
+                format_args!("a task yielded {yields} times, and a timer that was due did not fire"),
+            )?;
             yield_once(&mut yielding).await;
             yields += 1;
         }
