@@ -5,12 +5,16 @@
 mod support;
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use sockeye_std::{ClientRequest, CloseCode, Config, Error, Received, Stream, Untimed, Url};
+use sockeye_std::{
+    ClientRequest, CloseCode, CloseFrame, Config, Error, Frame, Received, Stream, Untimed, Url,
+};
+use sockeye_testkit::handshake::upgrade_request;
 use support::millis;
 
 /// Echoes messages of many lengths over the two ends of a stream, and closes cleanly.
@@ -120,4 +124,35 @@ fn w13_a_peer_that_vanishes_causes_the_same_error_over_tls_as_over_tcp() {
     let (first, second) = serving.join().unwrap();
     assert!(matches!(first, Err(Error::Abnormal(info)) if info.code == CloseCode::ABNORMAL));
     assert_eq!(second.unwrap(), None);
+}
+
+#[test]
+fn w13_a_close_of_the_peer_is_no_error_if_its_answer_cannot_be_written() {
+    for sends_first in [true, false] {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let (is_open, opened) = mpsc::channel();
+        let (has_closed, closed) = mpsc::channel();
+        let serving = thread::spawn(move || {
+            let mut ws = sockeye_std::accept(server).unwrap();
+            is_open.send(()).unwrap();
+            closed.recv().unwrap();
+            if sends_first {
+                assert!(matches!(ws.send("lost"), Err(Error::Io(_))));
+            }
+            let received = (ws.recv(), ws.recv(), ws.recv());
+            (received, ws.close_info().unwrap().code)
+        });
+        client.write_all(upgrade_request("/", "").as_bytes()).unwrap();
+        opened.recv().unwrap();
+        let close = Frame::close(&CloseFrame::new(CloseCode::GOING_AWAY, "")).unwrap();
+        for frame in [Frame::text("last words"), close] {
+            client.write_all(&frame.pack_masked([1, 2, 3, 4]).unwrap()).unwrap();
+        }
+        // All further writes of the server fail.
+        client.shutdown(Shutdown::Read).unwrap();
+        has_closed.send(()).unwrap();
+        let (received, code) = serving.join().unwrap();
+        assert!(matches!(received, (Ok(Some(_)), Ok(None), Ok(None))), "{received:?}");
+        assert_eq!(code, CloseCode::GOING_AWAY);
+    }
 }

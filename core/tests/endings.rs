@@ -204,6 +204,25 @@ fn after_a_write_error_nothing_is_written_and_the_peer_s_data_is_still_delivered
 }
 
 #[test]
+fn w13_a_close_that_arrives_after_a_write_error_says_how_the_connection_ended() {
+    for server in [true, false] {
+        for (payload, code, reason) in
+            [(close_payload(1008, "too slow"), 1008, "too slow"), (Vec::new(), 1005, "")]
+        {
+            let mut end = End::of(server, Config::new());
+            end.connection.send("lost").unwrap();
+            end.connection.handle_write_error();
+            assert_eq!(end.ended(), (false, 1006, false));
+            end.feed(&[frame(server, TEXT, "rest"), frame(server, CLOSE, payload)].concat()).unwrap();
+            assert_eq!(end.got[0], Got::Text("rest".into()));
+            assert_eq!((end.is_closed(), end.ended()), (true, (false, code, false)));
+            let info = end.connection.close_info().unwrap();
+            assert_eq!((info.reason.as_str(), &info.answer), (reason, &None));
+        }
+    }
+}
+
+#[test]
 fn a_write_error_ends_the_connection_when_no_input_can_change_the_end() {
     let fates: [fn(&mut End, bool); 5] = [
         |end, _| {

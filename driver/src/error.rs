@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use sockeye_core::{CloseInfo, ProtocolError, SendError};
+use sockeye_core::{CloseCode, CloseInfo, ProtocolError, SendError, Side};
 
 /// The reason why an operation on a [`WebSocket`](crate::WebSocket) failed.
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub enum Error {
     /// The peer violated the protocol or exceeded a limit. It was sent a Close with the reason, and
     /// the connection is over.
     Protocol(ProtocolError),
-    /// The connection ended without a complete closing handshake: the peer vanished or did not
-    /// answer in time.
+    /// The connection ended without a complete closing handshake: the peer vanished, or did not
+    /// answer in time. It is no error if the peer's Close arrived but could not be answered.
     Abnormal(CloseInfo),
     /// The message or frame cannot be sent. Nothing was sent. Unless it is
     /// [`SendError::Closed`], the connection remains usable.
@@ -22,8 +22,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns the error to report when a connection has ended, or `None` if it closed cleanly. A
-    /// fault of the peer takes precedence over a broken transport.
+    /// Returns the error to report when a connection has ended, or `None` if it closed cleanly or
+    /// the peer has closed it. A fault of the peer takes precedence over a broken transport.
     ///
     /// `failure` is [`Decoder::failure`](crate::Decoder::failure), `transport` the error that broke
     /// the transport, and `info` is [`Sender::close_info`](sockeye_core::Sender::close_info).
@@ -36,10 +36,11 @@ impl Error {
         if let Some(error) = failure {
             return Some(Error::Protocol(error));
         }
-        if let Some(error) = transport {
-            return Some(Error::Io(error));
+        let is_orderly = |info: &CloseInfo| info.clean || has_peer_closed(info);
+        if info.as_ref().is_some_and(is_orderly) {
+            return None;
         }
-        info.filter(|info| !info.clean).map(Error::Abnormal)
+        transport.map(Error::Io).or(info.map(Error::Abnormal))
     }
 
     /// Returns true if the connection remains usable: only this one operation failed.
@@ -47,6 +48,15 @@ impl Error {
     pub fn is_recoverable(&self) -> bool {
         matches!(self, Error::Send(error) if *error != SendError::Closed)
     }
+}
+
+/// Returns whether the peer ended the connection with a Close.
+///
+/// A peer that does not wait for the answer may close its socket while this end still writes. That
+/// breaks the transport, but the application has received everything, and the peer no longer
+/// expects anything.
+fn has_peer_closed(info: &CloseInfo) -> bool {
+    info.by == Side::Peer && info.code != CloseCode::ABNORMAL
 }
 
 impl fmt::Display for Error {

@@ -458,6 +458,30 @@ fn a_protocol_error_is_reported_before_a_transport_error() {
 }
 
 #[test]
+fn w13_a_close_of_the_peer_is_no_error_if_its_answer_cannot_be_written() {
+    let close = |is_server| FrameWriter::to(is_server).close(CloseCode::GOING_AWAY, "");
+    for (is_server, sends_first) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(1 << 20);
+        let mut ws = open(is_server, io, &executor.time, Config::new());
+        peer.push(&[FrameWriter::to(is_server).text("last words"), close(is_server)].concat());
+        let _peer = peer.refuse_writes();
+        let received = executor.spawn("recv", async move {
+            if sends_first {
+                assert!(matches!(ws.send("lost").await, Err(Error::Io(_))));
+            }
+            let received = (ws.recv().await, ws.recv().await, ws.recv().await);
+            let info = ws.close_info().unwrap();
+            assert_eq!((info.by, info.code, info.clean), (Side::Peer, CloseCode::GOING_AWAY, false));
+            received
+        });
+        executor.run_until_idle();
+        assert!(matches!(received.take(), (Ok(Some(_)), Ok(None), Ok(None))));
+        assert_eq!(executor.time.armed(), 0);
+    }
+}
+
+#[test]
 fn flush_never_succeeds_after_queued_bytes_were_lost() {
     // The receive notices the broken transport before the flush does.
     let mut executor = Executor::new();

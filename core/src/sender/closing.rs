@@ -211,8 +211,15 @@ impl Sender {
     }
 
     /// Records a Close: the first ends the connection, the second answers it.
+    ///
+    /// A peer that closes its socket right after its Close may break a write of this end before
+    /// the Close is read. The Close still says how the connection ended (RFC 6455 7.1.5).
     pub(super) fn record_close(&mut self, by: Side, frame: &CloseFrame<'_>) {
         match &mut self.close_info {
+            Some(info) if by == Side::Peer && info.by == by && info.code == CloseCode::ABNORMAL => {
+                info.code = frame.status();
+                info.reason = frame.reason.clone().into_owned();
+            }
             Some(info) if info.by != by && info.answer.is_none() => {
                 info.answer = Some(frame.clone().into_owned());
             }
