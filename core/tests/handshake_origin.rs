@@ -5,7 +5,7 @@ mod handshake_support;
 
 use handshake_support::{open_with, upgrade};
 use sockeye_core::handshake::server::{Origin, Origins, Policy, Refusal};
-use sockeye_core::http::Response;
+use sockeye_core::http::{Request, Response, Version};
 
 fn allows(origins: &Origins, host: &str, fields: &str) -> bool {
     let upgrade = upgrade(&open_with(fields).replace("server.example.com", host));
@@ -225,6 +225,71 @@ fn h15_public_hosts_replace_the_requested_one() {
     for bad in ["", "https://a", "a/b", "a b", "a:b", "user@a"] {
         assert!(Policy::new().public_hosts([bad]).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn t47_only_allowed_hosts_are_served() {
+    let table: &[(&[&str], &str, bool)] = &[
+        (&[], "evil.example", true),
+        (&["localhost"], "localhost", true),
+        (&["localhost"], "LocalHost", true),
+        (&["LOCALHOST"], "localhost:9501", true),
+        (&["localhost"], "localhost.", false),
+        (&["localhost"], "evil.example", false),
+        (&["localhost"], "localhost.evil.example", false),
+        (&["localhost"], "evil-localhost", false),
+        (&["localhost"], "127.0.0.1", false),
+        (&["localhost", "127.0.0.1"], "127.0.0.1:9501", true),
+        (&["localhost:9501"], "localhost:9501", true),
+        (&["localhost:9501"], "localhost", false),
+        (&["example.com:443"], "example.com", true),
+        (&["example.com:80"], "example.com:", true),
+        (&["example.com:443"], "example.com:80", false),
+        (&["[::1]"], "[0:0:0:0:0:0:0:1]:8080", true),
+        (&["[::1]"], "[::2]", false),
+        (&["[::1]:9501"], "[::1]:9501", true),
+    ];
+    for &(hosts, host, allowed) in table {
+        let policy = Policy::new().allowed_hosts(hosts.iter().copied()).unwrap();
+        let head = open_with(&from(&format!("http://{host}"))).replace("server.example.com", host);
+        let decided = policy.decide(&upgrade(&head));
+        assert_eq!(decided.is_ok(), allowed, "{host} of {hosts:?}: {decided:?}");
+        // The same for a plain request.
+        let checked = policy.check_request(upgrade(&head).into_request(), None);
+        assert_eq!(checked.is_ok(), allowed, "{host} of {hosts:?}");
+        for rejection in [decided.err(), checked.err()].into_iter().flatten() {
+            assert_eq!((rejection.reason(), rejection.status()), (Refusal::Host, 421));
+            let text = format!("this server does not serve the host '{host}'\n");
+            assert_eq!(rejection.response().content(), text.as_bytes());
+        }
+    }
+    for bad in ["", "https://a", "a/b", "a b", "a:b", "user@a", "*.example.com", "[::1", "::1"] {
+        assert!(Policy::new().allowed_hosts([bad]).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn t47_the_host_that_a_proxy_forwards_must_be_allowed() {
+    let policy = Policy::new().allowed_hosts(["chat.example.com"]).unwrap();
+    let mut upgrade = upgrade(&open_with("").replace("server.example.com", "backend"));
+    assert!(policy.decide(&upgrade).is_err());
+    upgrade.set_forwarded_host(Some("evil.example".to_owned()));
+    let rejection = policy.check_host(&upgrade).unwrap_err();
+    assert_eq!(rejection.to_string(), "this server does not serve the host 'evil.example'");
+    upgrade.set_forwarded_host(Some("chat.example.com".to_owned()));
+    assert!(policy.decide(&upgrade).is_ok());
+    let request = upgrade.into_request();
+    let rejection = policy.check_request(request.clone(), Some("evil.example")).unwrap_err();
+    assert_eq!(rejection.to_string(), "this server does not serve the host 'evil.example'");
+    assert!(policy.check_request(request, Some("chat.example.com")).is_ok());
+}
+
+#[test]
+fn t47_a_request_without_a_host_is_for_no_allowed_host() {
+    let request = Request::from_parts("GET", "/", Version::Http10, [("accept", "*/*")]).unwrap();
+    assert!(Policy::new().check_request(request.clone(), None).is_ok());
+    let policy = Policy::new().allowed_hosts(["a"]).unwrap();
+    assert_eq!(policy.check_request(request, None).unwrap_err().status(), 421);
 }
 
 #[test]

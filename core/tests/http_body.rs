@@ -119,6 +119,75 @@ fn malformed_chunks_are_refused_at_any_read_size() {
 }
 
 #[test]
+fn h6_t5_trailer_fields_follow_the_rules_of_header_fields_at_every_split() {
+    let many = |count: usize| "T: u\r\n".repeat(count);
+    let long = |len: usize| format!("T:{}\r\n", "u".repeat(len - 6));
+    let table: Vec<(String, bool)> = vec![
+        (String::new(), true),
+        ("X: y\r\n".into(), true),
+        ("X:y\r\n".into(), true),
+        ("X:\t y z \r\n".into(), true),
+        ("X:\r\n".into(), true),
+        ("X: a:b\r\nX-Y_!#$%&'*+-.^`|~0: \u{e9}\r\n".into(), true),
+        ("X y\r\n".into(), false),
+        ("X\r\n".into(), false),
+        ("X : y\r\n".into(), false),
+        ("X\t: y\r\n".into(), false),
+        (": y\r\n".into(), false),
+        (" X: y\r\n".into(), false),
+        ("\tX: y\r\n".into(), false),
+        // RFC 9112 5.2: a folded line.
+        ("X: y\r\n z\r\n".into(), false),
+        ("X: y\r\n\tz\r\n".into(), false),
+        ("X: y\r\n \r\n".into(), false),
+        ("X(: y\r\n".into(), false),
+        ("X\u{e9}: y\r\n".into(), false),
+        ("X\0: y\r\n".into(), false),
+        ("X: \0\r\n".into(), false),
+        ("X: \u{7f}\r\n".into(), false),
+        ("X: y\n".into(), false),
+        ("X: y\rZ: a\r\n".into(), false),
+        ("X: y\r\r\n".into(), false),
+        ("\n".into(), false),
+        ("\r\r\n".into(), false),
+        (many(100), true),
+        (many(101), false),
+        (long(8190), true),
+        (long(8191), false),
+    ];
+    for (trailers, is_valid) in table {
+        let bytes = format!("1\r\na\r\n0\r\n{trailers}\r\nNEXT").into_bytes();
+        let end = bytes.len() - 4;
+        let expected = if is_valid { Ok(true) } else { Err(BodyError::Trailer) };
+        let pieces = if bytes.len() < 100 { 1..=bytes.len() } else { 7..=8 };
+        for piece in pieces {
+            let (body, found, taken) = read(BodyLength::Chunked, 100, &bytes, piece);
+            let what = trailers[..trailers.len().min(40)].escape_debug();
+            assert_eq!((&*body, found), (&b"a"[..], expected), "{what} in {piece}");
+            assert!(taken == end || (!is_valid && taken <= end), "{what} in {piece}");
+        }
+        // In two pieces, split at every point.
+        for cut in 0..bytes.len().min(100) {
+            let mut reader = BodyReader::new(BodyLength::Chunked, 100);
+            let mut found = Ok(None);
+            for part in [&bytes[..cut], &bytes[cut..]] {
+                let mut part = part.to_vec();
+                let mut input = RecvBuf::new(&mut part);
+                found = loop {
+                    match reader.poll_event(&mut input) {
+                        Ok(Some(BodyEvent::Data(_))) => {}
+                        Ok(Some(BodyEvent::End)) => break Ok(Some(true)),
+                        other => break other.map(|_| None),
+                    }
+                };
+            }
+            let expected = if is_valid { Ok(Some(true)) } else { Err(BodyError::Trailer) };
+            assert_eq!(found, expected, "{} at {cut}", trailers[..trailers.len().min(40)].escape_debug());
+        }
+    }
+}
+
+#[test]
 fn h6_a_body_above_the_limit_is_refused_as_soon_as_it_is_known() {
     for (limit, error) in [(9, true), (10, false), (u64::MAX, false)] {
         let expected = if error { Err(BodyError::TooBig { limit }) } else { Ok(true) };

@@ -2,9 +2,10 @@
 //!
 //! [`json_rpc`] is the model for libraries that are written once, over any adapter. Each adapter's
 //! `chat.rs` is a `main` function around [`chat`]; its `autobahn_server.rs` and
-//! `autobahn_client.rs` take their limits from [`Options`].
+//! `autobahn_client.rs` take their limits from [`Options`]. [`auth`] compares tokens.
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod chat;
 pub mod json_rpc;
 mod options;

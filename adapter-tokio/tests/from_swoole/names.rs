@@ -138,6 +138,7 @@ names! {
         ServerHandle::set_data: fn(&ServerHandle, ConnectionId, u8) -> Result<(), PushError>;
         ServerHandle::data: fn(&ServerHandle, ConnectionId) -> Option<Arc<u8>>;
         Policy::public_hosts: fn(Policy, [&'static str; 1]) -> Result<Policy, InvalidHost>;
+        Policy::allowed_hosts: fn(Policy, [&'static str; 1]) -> Result<Policy, InvalidHost>;
         ServerHandle::broadcast: fn(&ServerHandle, Filter, &'static str) -> Broadcast;
         Response::header: fn(Response, &str, &'static str) -> Result<Response, InvalidHeader>;
         Response::body: fn(Response, &'static str) -> Response;

@@ -3,14 +3,17 @@
 use core::fmt;
 
 use super::BodyLength;
-use super::grammar::is_field_byte;
+use super::grammar::{is_field_byte, is_tchar};
 use crate::RecvBuf;
 
 /// The limit in bytes on all chunk extensions of one body. They are unused in practice, and without
 /// a limit a peer could send them forever.
 const MAX_EXTENSIONS: u16 = 1024;
-/// The limit in bytes on trailer fields, which are skipped.
+/// The limit in bytes on trailer fields, which are validated and skipped.
 const MAX_TRAILERS: u16 = 8192;
+/// The limit on trailer fields, like the default of
+/// [`Config::max_headers`](crate::Config#structfield.max_headers).
+const MAX_TRAILER_FIELDS: u8 = 100;
 
 /// A reader for the body of one message. It reads the bytes that follow the head, and stops where
 /// the body ends.
@@ -39,6 +42,7 @@ pub struct BodyReader {
     limit: u64,
     extensions: u16,
     trailers: u16,
+    trailer_fields: u8,
 }
 
 /// A step in reading a body.
@@ -66,7 +70,8 @@ pub enum BodyError {
     ChunkExtension,
     /// A chunk is not followed by CR LF.
     ChunkEnd,
-    /// The trailer fields are too long or malformed (RFC 9112 7.1.2).
+    /// The trailer fields are too many, too long, or malformed (RFC 9112 5, 7.1.2). They follow
+    /// the rules for header fields: no folded line, no whitespace before the colon.
     Trailer,
     /// The connection ended before the body did (RFC 9112 8).
     Eof,
@@ -76,14 +81,27 @@ pub enum BodyError {
 enum State {
     Length(u64),
     UntilClose,
-    Size { size: u64, digits: u8 },
-    Extension { size: u64 },
-    SizeLf { size: u64 },
-    Chunk { left: u64 },
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    Extension {
+        size: u64,
+    },
+    SizeLf {
+        size: u64,
+    },
+    Chunk {
+        left: u64,
+    },
     ChunkCr,
     ChunkLf,
-    Trailer { line: u16 },
-    TrailerLf { line: u16 },
+    /// At the beginning of a trailer field, or of the empty line that ends the body.
+    Trailer,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    EndLf,
     End,
     Failed(BodyError),
 }
@@ -100,7 +118,7 @@ impl BodyReader {
             BodyLength::Chunked => State::Size { size: 0, digits: 0 },
             BodyLength::UntilClose => State::UntilClose,
         };
-        BodyReader { state, remaining: limit, limit, extensions: 0, trailers: 0 }
+        BodyReader { state, remaining: limit, limit, extensions: 0, trailers: 0, trailer_fields: 0 }
     }
 
     /// Returns the next event, whose data borrows from `input`, or `None` if more bytes are needed.
@@ -192,7 +210,7 @@ impl BodyReader {
                 let is_valid = is_field_byte(byte) && self.extensions <= MAX_EXTENSIONS;
                 if is_valid { Ok(state) } else { Err(BodyError::ChunkExtension) }
             }
-            (State::SizeLf { size: 0 }, b'\n') => Ok(State::Trailer { line: 0 }),
+            (State::SizeLf { size: 0 }, b'\n') => Ok(State::Trailer),
             (State::SizeLf { size }, b'\n') if size > self.remaining => {
                 Err(BodyError::TooBig { limit: self.limit })
             }
@@ -201,20 +219,36 @@ impl BodyReader {
             (State::ChunkCr, b'\r') => Ok(State::ChunkLf),
             (State::ChunkLf, b'\n') => Ok(State::Size { size: 0, digits: 0 }),
             (State::ChunkCr | State::ChunkLf, _) => Err(BodyError::ChunkEnd),
-            (State::Trailer { line }, b'\r') => Ok(State::TrailerLf { line }),
-            (State::Trailer { line }, _) => {
-                self.trailers = self.trailers.saturating_add(1);
-                let is_valid = is_field_byte(byte) && self.trailers <= MAX_TRAILERS;
-                if is_valid {
-                    Ok(State::Trailer { line: line.saturating_add(1) })
-                } else {
-                    Err(BodyError::Trailer)
-                }
-            }
-            (State::TrailerLf { line: 0 }, b'\n') => Ok(State::End),
-            (State::TrailerLf { .. }, b'\n') => Ok(State::Trailer { line: 0 }),
-            (State::TrailerLf { .. }, _) => Err(BodyError::Trailer),
+            (
+                State::Trailer | State::TrailerName | State::TrailerValue | State::TrailerLf | State::EndLf,
+                _,
+            ) => self.step_trailer(state, byte),
             (state, _) => Ok(state),
+        }
+    }
+
+    /// Advances by one byte of the trailer section (RFC 9112 7.1.2), whose fields have the syntax
+    /// of header fields.
+    fn step_trailer(&mut self, state: State, byte: u8) -> Result<State, BodyError> {
+        self.trailers = self.trailers.saturating_add(1);
+        if self.trailers > MAX_TRAILERS {
+            return Err(BodyError::Trailer);
+        }
+        match (state, byte) {
+            (State::Trailer, b'\r') => Ok(State::EndLf),
+            (State::EndLf, b'\n') => Ok(State::End),
+            // RFC 9112 5.2: a line that begins with whitespace is folded, which is refused.
+            (State::Trailer, _) if is_tchar(byte) && self.trailer_fields < MAX_TRAILER_FIELDS => {
+                self.trailer_fields = self.trailer_fields.saturating_add(1);
+                Ok(State::TrailerName)
+            }
+            // RFC 9112 5.1: "No whitespace is allowed between the field name and colon."
+            (State::TrailerName, _) if is_tchar(byte) => Ok(State::TrailerName),
+            (State::TrailerName, b':') => Ok(State::TrailerValue),
+            (State::TrailerValue, b'\r') => Ok(State::TrailerLf),
+            (State::TrailerValue, _) if is_field_byte(byte) => Ok(State::TrailerValue),
+            (State::TrailerLf, b'\n') => Ok(State::Trailer),
+            _ => Err(BodyError::Trailer),
         }
     }
 }

@@ -108,6 +108,12 @@ impl Response {
         self.cause.as_ref()
     }
 
+    /// Takes the error that [`server_error`](Response::server_error) was called with, for instance
+    /// to report it. The response stays as it is.
+    pub fn take_cause(&mut self) -> Option<Arc<dyn Error + Send + Sync>> {
+        self.cause.take()
+    }
+
     /// Adds a header. Headers with the same name are kept, except that a `Content-Type` replaces
     /// the one before it, such as that of [`text`](Response::text): a response has at most one (RFC
     /// 9110 5.3, 8.3).

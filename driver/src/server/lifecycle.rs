@@ -20,6 +20,7 @@ use crate::server::accept::listen::{self, ListenOptions};
 use crate::server::api::handle::ServerHandle;
 use crate::server::api::handler::Handler;
 use crate::server::api::port::Port;
+use crate::server::connection::guard::isolate_panics;
 use crate::server::registry::drain::Drain;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::hub::Hub;
@@ -127,10 +128,11 @@ impl<R: Runtime> Server<R> {
         }
         for start in accept_loops {
             let (slot, accept_loop) = (hub.count_port(), start(runtime.clone(), hub.clone()));
-            runtime.spawn(async move {
+            // Isolated, because the accept loop may drop the handler.
+            runtime.spawn(isolate_panics(async move {
                 accept_loop.await;
                 drop(slot);
-            })?;
+            }))?;
         }
         poll_fn(|cx| {
             hub.register_waiter(cx.waker());

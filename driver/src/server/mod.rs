@@ -36,6 +36,7 @@ mod api;
 mod connection;
 mod lifecycle;
 mod log;
+mod panics;
 mod registry;
 
 pub use crate::runtime::address::Address;

@@ -9,6 +9,7 @@ mod backpressure;
 mod bursts;
 mod busy;
 mod data;
+mod drops;
 mod early;
 mod events;
 mod frames;

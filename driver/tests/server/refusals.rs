@@ -6,7 +6,7 @@ use sockeye_core::Config;
 use sockeye_core::handshake::server::{Accept, Origins, Policy, Refusal};
 use sockeye_core::http::{Excerpt, Response};
 use sockeye_driver::server::{
-    Callbacks, Client, Decision, Limits, Port, RefusalInfo, RefusalReason, Refused,
+    Callbacks, Client, Decision, Limits, Port, RefusalInfo, RefusalReason, Refused, TrustedProxies,
 };
 use sockeye_testkit::EventLog;
 use sockeye_testkit::handshake::{SAMPLE_KEY, upgrade_request};
@@ -273,5 +273,76 @@ fn h13_h15_the_server_s_own_host_may_be_written_as_a_url_or_named_by_the_policy(
         TestServer::port(Port::new(recording(&EventLog::default())).policy(Policy::new().origins(list)));
     for origin in ["null", "file://"] {
         server.connect().upgrade_with("/", &format!("Origin: {origin}\r\n"));
+    }
+}
+
+#[test]
+fn t47_h15_a_foreign_host_is_refused_before_the_handler_sees_it() {
+    let log = EventLog::default();
+    let seen = log.clone();
+    let policy = Policy::new().allowed_hosts(["localhost", "127.0.0.1"]).unwrap();
+    let handler = recording(&log)
+        .on_handshake(move |_, upgrade| {
+            seen.add("handshake");
+            async move {
+                Ok(if upgrade.path() == "/custom" {
+                    Decision::Accept(Accept::new())
+                } else {
+                    Decision::Policy
+                })
+            }
+        })
+        .on_request(|_, request| async move { Response::text(200, request.path().to_owned()) });
+    let server = TestServer::port(Port::new(handler).policy(policy));
+    for path in ["/", "/custom"] {
+        server.connect().upgrade_with(path, "Origin: http://localhost\r\n");
+        // A page of evil.example, a name that resolves to this server (DNS rebinding).
+        let rebound = upgrade_request(path, "Origin: http://evil.example\r\n");
+        let rebound = rebound.replace("Host: localhost", "Host: evil.example");
+        let before = log.lines();
+        let mut raw = server.connect();
+        raw.write(rebound);
+        let answer = raw.answer();
+        assert_eq!((answer.status(), answer.header("Connection")), (421, Some("close")));
+        assert_eq!(answer.text(), "this server does not serve the host 'evil.example'\n");
+        raw.expect_end();
+        log.wait_for_count(before.len() + 2);
+        let event = format!(
+            "421 http://evil.example evil.example {path}: this server does not serve the host 'evil.example'"
+        );
+        assert_eq!(log.lines()[before.len()..], [event.as_str(), "disconnect"]);
+    }
+    let mut raw = server.connect();
+    assert_eq!(raw.get("/a").text(), "/a");
+    for (request, status) in [
+        ("GET /b HTTP/1.1\r\nHost: 127.0.0.1:9501\r\n\r\n", 200),
+        // RFC 9112 3.2.2: the host of the target counts.
+        ("GET http://localhost/c HTTP/1.1\r\nHost: evil.example\r\n\r\n", 200),
+        ("GET http://evil.example/d HTTP/1.1\r\nHost: localhost\r\n\r\n", 421),
+    ] {
+        raw.write(request);
+        assert_eq!(raw.answer().status(), status, "{request}");
+    }
+    raw.expect_end();
+    let mut raw = server.connect();
+    raw.write("POST / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1\r\n\r\nx");
+    assert_eq!(raw.answer().status(), 421);
+    raw.expect_end();
+}
+
+#[test]
+fn t47_h16_behind_a_trusted_proxy_its_host_must_be_allowed() {
+    let policy = Policy::new().allowed_hosts(["chat.example.com"]).unwrap();
+    let handler = recording(&EventLog::default()).on_request(|_, _| async { Response::text(200, "fine") });
+    let port = Port::new(handler).policy(policy);
+    let server = TestServer::port(port.trusted_proxies(TrustedProxies::networks(["127.0.0.1"]).unwrap()));
+    for (host, allowed) in [("chat.example.com", true), ("evil.example", false)] {
+        let line = format!("X-Forwarded-Host: {host}\r\n");
+        let mut raw = server.connect();
+        raw.write(upgrade_request("/", &line));
+        assert_eq!(raw.answer().status(), if allowed { 101 } else { 421 }, "{host}");
+        let mut raw = server.connect();
+        raw.write(format!("GET / HTTP/1.1\r\nHost: backend\r\n{line}\r\n"));
+        assert_eq!(raw.answer().status(), if allowed { 200 } else { 421 }, "{host}");
     }
 }

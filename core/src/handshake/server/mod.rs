@@ -26,6 +26,7 @@ mod accept;
 #[cfg(feature = "http")]
 mod answer;
 mod handshake;
+mod hosts;
 mod origin;
 mod policy;
 mod rejection;

@@ -24,6 +24,9 @@ pub enum Origins {
     /// only determines the default port. Some clients that are not browsers send the URL that they
     /// connect to, such as `wss://example.com/`. It counts as the same host.
     ///
+    /// This does not protect from DNS rebinding: see
+    /// [`Policy::allowed_hosts`](super::Policy::allowed_hosts).
+    ///
     /// A proxy that replaces `Host` hides the host that the page connects to. Name it with
     /// [`Policy::public_hosts`](super::Policy::public_hosts).
     #[default]

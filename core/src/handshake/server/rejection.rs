@@ -29,7 +29,8 @@ use crate::http::{Excerpt, Request, Response};
 pub struct Rejection {
     request: Request,
     refusal: Refusal,
-    /// The host that the origin was compared with, if it is not the request's.
+    /// The requested host, or the one that the origin was compared with, if it is not the
+    /// request's.
     host: Option<Box<str>>,
 }
 
@@ -59,7 +60,7 @@ impl Rejection {
     #[must_use]
     pub fn response(&self) -> Response {
         let response = match self.refusal {
-            Refusal::Origin => Response::text(self.status(), format!("{self}\n")),
+            Refusal::Origin | Refusal::Host => Response::text(self.status(), format!("{self}\n")),
             refusal => refusal.response(),
         };
         response.in_answer_to(&self.request)
@@ -80,16 +81,18 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.refusal != Refusal::Origin {
-            return self.refusal.fmt(f);
+        let host = || Excerpt::new(self.host.as_deref().or_else(|| self.request.host()).unwrap_or_default());
+        match self.refusal {
+            Refusal::Origin => {}
+            Refusal::Host => return write!(f, "this server does not serve the host '{}'", host()),
+            refusal => return refusal.fmt(f),
         }
         let mut origins = self.request.headers().all("origin");
         let origin = Excerpt::new(origins.next().unwrap_or_default());
-        let host = Excerpt::new(self.host.as_deref().or_else(|| self.request.host()).unwrap_or_default());
         if origins.next().is_some() {
             return write!(f, "the Origin header must appear only once; the first one is '{origin}'");
         }
-        write!(f, "pages of the origin '{origin}' may not connect to the host '{host}'")
+        write!(f, "pages of the origin '{origin}' may not connect to the host '{}'", host())
     }
 }
 
@@ -145,11 +148,13 @@ pub enum Refusal {
     Expectation,
     /// The server's policy does not allow the origin (RFC 6455 10.2).
     Origin,
+    /// The server does not serve the requested host (RFC 9110 7.4).
+    Host,
 }
 
 impl Refusal {
     /// Returns the status of the response: 405 for the method, 426 for the version, 417 for the
-    /// expectation, 403 for the origin, 501 for the protocol, otherwise 400.
+    /// expectation, 403 for the origin, 421 for the host, 501 for the protocol, otherwise 400.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -164,6 +169,10 @@ impl Refusal {
             // RFC 6455 4.2.2: "it MUST return an appropriate HTTP error code (e.g., 403
             // Forbidden)".
             Refusal::Origin => 403,
+            // RFC 9110 15.5.20: "The 421 (Misdirected Request) status code indicates that the
+            // request was directed at a server that is unable or unwilling to produce an
+            // authoritative response for the target URI."
+            Refusal::Host => 421,
             // RFC 9220 3: a request for an unknown protocol "SHOULD" get a 501.
             Refusal::Protocol => 501,
             _ => 400,
@@ -215,6 +224,7 @@ impl fmt::Display for Refusal {
             Refusal::Protocol => "the :protocol of an Extended CONNECT must be websocket",
             Refusal::Expectation => "the only supported expectation is 100-continue",
             Refusal::Origin => "pages of this origin may not connect to this server",
+            Refusal::Host => "this server does not serve the requested host",
         })
     }
 }

@@ -16,10 +16,11 @@ use crate::runtime::io::Clock;
 use crate::runtime::server::{Accepted, Listener, Runtime};
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
-use crate::server::connection::guard::{drop_isolated, isolate_panics, report_refusal};
+use crate::server::connection::guard::report_refusal;
 use crate::server::connection::response::{dated_session, server_full};
 use crate::server::connection::task::serve_connection;
 use crate::server::connection::tls::start_tls;
+use crate::server::panics::drop_isolated;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::refusal::RefusalReason;
 use crate::server::registry::settings::Settings;
@@ -98,7 +99,7 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
                 let (settings, handler) = (self.settings.clone(), self.handler.clone());
                 let task =
                     serve_connection(runtime.clone(), accepted, admission, settings, handler, hub.clone());
-                return runtime.spawn(isolate_panics(task));
+                return runtime.spawn(task);
             }
             Err(limit) => limit,
         };

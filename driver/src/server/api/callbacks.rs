@@ -153,18 +153,23 @@ impl Callbacks {
         /// Sets the closure for [`Handler::before_handshake_response`], which returns an
         /// [`Accept`], or a `Result<Accept, Response>`.
         ///
+        /// To check a token, compare it in constant time, for instance with the crate `subtle`: the
+        /// time of `==` tells a client how much of the token it has guessed. See
+        /// docs/production.md.
+        ///
         /// ```
         /// use sockeye_core::http::Response;
         /// use sockeye_driver::server::Callbacks;
         ///
         /// Callbacks::on_message(|_, _| async {}).on_before_handshake_response(
         ///     |_client, upgrade, accept| async move {
-        ///         if upgrade.request().param("token").as_deref() != Some("secret") {
+        ///         if !upgrade.request().param("token").is_some_and(|token| is_token(&token)) {
         ///             return Err(Response::text(401, "the token is wrong\n"));
         ///         }
         ///         Ok(accept.header("Set-Cookie", "seen=1")?)
         ///     },
         /// );
+        /// # fn is_token(token: &str) -> bool { token == "secret" }
         /// ```
         on_before_handshake_response =>
             before_handshake_response(upgrade: Upgrade, accept: Accept) -> Accept, Response;

@@ -9,6 +9,7 @@ use crate::runtime::address::Address;
 use crate::runtime::block_on::{block_on, block_on_for};
 use crate::server::api::handle::ServerHandle;
 use crate::server::registry::closed_waiters::ClosedFuture;
+use crate::server::registry::early_pushes::Deferred;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
 use crate::server::registry::flag::Flag;
@@ -333,7 +334,9 @@ impl Client {
     /// Outside of a handshake, `f` is called at once.
     pub fn defer(&self, f: impl FnOnce(&Client) + Send + 'static) {
         let client = self.clone();
-        if let Some(deferred) = self.entry.defer(Box::new(move || f(&client))) {
+        if let Some(deferred) = self.entry.defer(Deferred::new(Box::new(move || f(&client))))
+            && let Some(deferred) = deferred.into_inner()
+        {
             deferred();
         }
     }

@@ -259,7 +259,9 @@ pub enum Decision {
     Policy,
     /// Accept, with these contents of the 101.
     ///
-    /// The port's policy does not apply, so pages of any origin are accepted. To check, call
+    /// The port's policy does not apply, except for its
+    /// [hosts](sockeye_core::handshake::server::Policy::allowed_hosts), so pages of any origin are
+    /// accepted. To check, call
     /// [`Policy::decide`](sockeye_core::handshake::server::Policy::decide).
     Accept(Accept),
     /// Refuse with this response, and end the connection.

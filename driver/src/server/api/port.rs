@@ -55,8 +55,11 @@ impl<H> Port<H> {
         self
     }
 
-    /// Sets the subprotocols and origins that are accepted. By default there are no subprotocols,
-    /// and only pages of the same host are accepted.
+    /// Sets the subprotocols, origins and hosts that are accepted. By default there are no
+    /// subprotocols, only pages of the same host are accepted, and all hosts.
+    ///
+    /// [`Policy::allowed_hosts`] also applies to plain HTTP and to
+    /// [custom handshakes](Handler::handshake).
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.settings.policy = policy;

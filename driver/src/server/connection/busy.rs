@@ -115,7 +115,7 @@ pub(super) fn close_if_failed<I: Io, C: Clock, H: Handler>(
         }
         *handler_failed = true;
         link.close(&CloseFrame::new(CloseCode::INTERNAL_ERROR, ""));
-        report_failure(handler, client, &failure);
+        report_failure(handler, client, failure);
     }
 }
 

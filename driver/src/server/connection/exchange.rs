@@ -16,6 +16,7 @@ use crate::server::api::http_request::HttpRequest;
 use crate::server::connection::body::{Body, Failure, Shared};
 use crate::server::connection::guard::{guarded_while, report_cause, report_failure, report_refusal};
 use crate::server::connection::response::server_error;
+use crate::server::panics::drop_isolated;
 use crate::server::registry::admission::Slot;
 use crate::server::registry::flag::Flag;
 use crate::server::registry::refusal::RefusalReason;
@@ -45,13 +46,17 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     let answer = answer.unwrap_or(Ok(None));
     let failed = body.failure.take();
     let (response, is_last) = match (answer, failed) {
-        (_, Some(Failure::Transport)) => {
+        (answer, Some(Failure::Transport)) => {
+            drop_isolated(answer);
             opening.session.abort();
             return false;
         }
-        (Err(_), Some(Failure::Body(failure))) => (failure.response(), true),
-        (Ok(Some(response)), _) => {
-            report_cause(handler, client, &response);
+        (Err(error), Some(Failure::Body(failure))) => {
+            drop_isolated(error);
+            (failure.response(), true)
+        }
+        (Ok(Some(mut response)), _) => {
+            report_cause(handler, client, &mut response);
             (response, client.server().is_shutting_down())
         }
         (Ok(None), _) => {
@@ -62,7 +67,7 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
             (response, true)
         }
         (Err(failure), None) => {
-            report_failure(handler, client, &failure);
+            report_failure(handler, client, failure);
             (server_error(), true)
         }
     };

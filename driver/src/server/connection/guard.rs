@@ -1,9 +1,7 @@
 //! Calls into the application, whose errors and panics must harm no other connection.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use sockeye_core::http::{Request, Response};
@@ -11,7 +9,48 @@ use sockeye_core::http::{Request, Response};
 use crate::server::api::client::Client;
 use crate::server::api::handler::{BoxError, Failure, Handler};
 use crate::server::log;
+use crate::server::panics::{catch, drop_isolated};
 use crate::server::registry::refusal::{RefusalInfo, RefusalReason};
+
+/// A method of the handler. Panics in it are its failures, also those of dropping its state.
+pub(crate) struct Guarded<'p, F: Future>(Pin<&'p mut Option<F>>);
+
+impl<'p, F: Future> Guarded<'p, F> {
+    /// Wraps the future of a method, which the caller pins.
+    pub(crate) fn new(method: Pin<&'p mut Option<F>>) -> Self {
+        Guarded(method)
+    }
+
+    /// Polls the method. Drops it once it has returned.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Result<Poll<F::Output>, Failure> {
+        // Outside of the closure, because it must not be dropped while a panic unwinds: it may be
+        // an error that panics, too.
+        let mut output = Poll::Pending;
+        let polled = catch_panic(|| {
+            let Some(method) = self.0.as_mut().as_pin_mut() else { return };
+            output = method.poll(cx);
+            if output.is_ready() {
+                self.0.set(None);
+            }
+        });
+        match polled {
+            Ok(()) => Ok(output),
+            Err(failure) => {
+                drop_isolated(output);
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// Drops the method if it has not returned: it has panicked, or its connection is aborted.
+impl<F: Future> Drop for Guarded<'_, F> {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            let _ = catch_panic(|| self.0.set(None));
+        }
+    }
+}
 
 /// Runs a method of the handler. Returns a panic in it as its failure.
 pub(crate) async fn guarded<T, F>(method: impl FnOnce() -> F) -> Result<T, Failure>
@@ -33,11 +72,12 @@ where
     F: Future<Output = Result<T, BoxError>>,
 {
     // A method that is not an `async fn` may do its work, and panic, before it returns a future.
-    let mut method = match catch_panic(method) {
-        Ok(method) => pin!(method),
+    let method = match catch_panic(method) {
+        Ok(method) => pin!(Some(method)),
         Err(failure) => return Some(Err(failure)),
     };
-    poll_fn(|cx| match catch_panic(|| method.as_mut().poll(cx)) {
+    let mut method = Guarded::new(method);
+    poll_fn(|cx| match method.poll(cx) {
         Ok(Poll::Ready(result)) => Poll::Ready(Some(result.map_err(Failure::Error))),
         Ok(Poll::Pending) => meanwhile(cx).map(|()| None),
         Err(failure) => Poll::Ready(Some(Err(failure))),
@@ -45,15 +85,18 @@ where
     .await
 }
 
-/// Calls [`Handler::failed`]. A panic in that method is dropped: no other method could report it.
-pub(crate) fn report_failure<H: Handler>(handler: &H, client: &Client, failure: &Failure) {
-    let _ = catch_panic(|| handler.failed(client, failure));
+/// Calls [`Handler::failed`], and drops the failure. Panics in both are dropped: no other method
+/// could report them.
+pub(crate) fn report_failure<H: Handler>(handler: &H, client: &Client, failure: Failure) {
+    let _ = catch_panic(|| handler.failed(client, &failure));
+    drop_isolated(failure);
 }
 
-/// Reports the error of the application that a response stands for, if there is one.
-pub(crate) fn report_cause<H: Handler>(handler: &H, client: &Client, response: &Response) {
-    if let Some(cause) = response.cause() {
-        report_failure(handler, client, &Failure::Error(Box::new(cause.clone())));
+/// Reports the error of the application that a response stands for, if there is one, and takes it
+/// out of the response.
+pub(crate) fn report_cause<H: Handler>(handler: &H, client: &Client, response: &mut Response) {
+    if let Some(cause) = response.take_cause() {
+        report_failure(handler, client, Failure::Error(Box::new(cause)));
     }
 }
 
@@ -69,13 +112,7 @@ pub(crate) fn report_refusal<H: Handler>(
     let _ = catch_panic(|| handler.refused(client, &refusal));
 }
 
-/// Drops a value of the application. A panic in that is dropped too.
-pub(crate) fn drop_isolated<T>(value: T) {
-    let _ = catch_panic(|| drop(value));
-}
-
-/// Turns a panic of a connection's task into the end of that task. Otherwise the panic would end
-/// some executors.
+/// Turns a panic of a task into the end of that task. Otherwise the panic would end some executors.
 pub(crate) fn isolate_panics(task: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send {
     // Boxed: a future that is moved into another one takes up its size twice.
     let mut task = Box::pin(task);
@@ -83,14 +120,6 @@ pub(crate) fn isolate_panics(task: impl Future<Output = ()> + Send) -> impl Futu
 }
 
 /// Calls `f`, and returns a panic in it as a failure.
-///
-/// This is unwind safe: `f` runs the application's code, which can leave only the application's own
-/// state half changed.
 pub(crate) fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| Failure::Panic(panic_message(&*panic)))
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> Option<String> {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
+    catch(f).map_err(Failure::Panic)
 }

@@ -17,7 +17,7 @@ use crate::runtime::address::Address;
 use crate::runtime::io::{Clock, Io};
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
-use crate::server::api::handler::Handler;
+use crate::server::api::handler::{Handler, Refused};
 use crate::server::connection::exchange::answer_request;
 use crate::server::connection::first_bytes::read_first_bytes;
 use crate::server::connection::guard::{guarded, report_cause, report_failure, report_refusal};
@@ -52,9 +52,9 @@ pub(crate) struct HttpPhase<R: Runtime, H> {
 }
 
 /// The outcome of the HTTP phase of a connection.
-pub(crate) enum HttpOutcome<R: Runtime> {
+pub(crate) enum HttpOutcome<R: Runtime, H> {
     /// A request opened a WebSocket.
-    Upgraded(Box<Upgraded<R>>),
+    Upgraded(Box<Upgraded<R>>, Client, Arc<H>),
     /// The connection ended after [`Handler::connect`] accepted it.
     Ended,
     /// [`Handler::connect`] did not accept it, so no other method is called for it.
@@ -80,7 +80,7 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
     /// state of this phase is not needed once the WebSocket is open. The steps in which the
     /// application works are boxed once more, because a client that sends nothing must not cost the
     /// memory of any of them.
-    pub(crate) fn run(mut self) -> Pin<Box<dyn Future<Output = HttpOutcome<R>> + Send>> {
+    pub(crate) fn run(mut self) -> Pin<Box<dyn Future<Output = HttpOutcome<R, H>> + Send>> {
         Box::pin(async move {
             let (client, hub) = (self.client.clone(), self.hub.clone());
             let port = &client.entry().port;
@@ -100,20 +100,18 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                 None => return HttpOutcome::Refused,
                 Some(Ok(Ok(()))) => {}
                 Some(Ok(Err(refused))) => {
-                    let status = refused.response.as_ref().map(Response::status);
-                    report_refusal(&*self.handler, &client, RefusalReason::Connect { status }, None);
-                    if let Some(response) = refused.response {
-                        report_cause(&*self.handler, &self.client, &response);
+                    if let Some(response) = self.report_refused(refused) {
                         Box::pin(self.refuse(response, true)).await;
                     }
                     return HttpOutcome::Refused;
                 }
                 Some(Err(failure)) => {
-                    report_failure(&*self.handler, &client, &failure);
+                    report_failure(&*self.handler, &client, failure);
                     report_refusal(&*self.handler, &client, RefusalReason::Failed, None);
                     return HttpOutcome::Refused;
                 }
             }
+            client.entry().store_flag(Flag::Accepted, true);
             client.entry().store_flag(Flag::Idle, true);
             let mut clock = self.runtime.clock();
             let since = clock.now();
@@ -147,10 +145,20 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
             };
             let answer = Box::pin(requests.answer(opening, self.handshake));
             match run_unless_interrupted(&client, &hub, answer).await {
-                Some(Some(upgraded)) => HttpOutcome::Upgraded(upgraded),
+                Some(Some(upgraded)) => HttpOutcome::Upgraded(upgraded, client, self.handler),
                 _ => HttpOutcome::Ended,
             }
         })
+    }
+
+    /// Reports that [`Handler::connect`] refused the connection. Returns the response, if there is
+    /// one.
+    fn report_refused(&self, refused: Refused) -> Option<Response> {
+        let status = refused.response.as_ref().map(Response::status);
+        report_refusal(&*self.handler, &self.client, RefusalReason::Connect { status }, None);
+        let mut response = refused.response?;
+        report_cause(&*self.handler, &self.client, &mut response);
+        Some(response)
     }
 
     /// Reads the PROXY protocol header, which names the client. Returns the reason and the
@@ -240,11 +248,24 @@ impl<R: Runtime, H: Handler> Requests<'_, R, H> {
             entry.store_flag(Flag::Idle, false);
             match event {
                 OpeningEvent::Request(request) => {
-                    if let Err(limit) = find_client(client, hub, nearest, request.headers()) {
-                        report_refusal(&**handler, client, RefusalReason::Limit(limit), Some(&request));
-                        opening.session.reject(server_full());
-                        break;
-                    }
+                    let host = match find_client(client, hub, nearest, request.headers()) {
+                        Ok(host) => host.map(str::to_owned),
+                        Err(limit) => {
+                            let reason = RefusalReason::Limit(limit);
+                            report_refusal(&**handler, client, reason, Some(&request));
+                            opening.session.reject(server_full());
+                            break;
+                        }
+                    };
+                    let request = match entry.port.policy.check_request(request, host.as_deref()) {
+                        Ok(request) => request,
+                        Err(rejection) => {
+                            opening.session.reject(rejection.response());
+                            let reason = RefusalReason::Handshake(rejection);
+                            report_refusal(&**handler, client, reason, None);
+                            break;
+                        }
+                    };
                     let answer = answer_request(&mut opening, &**handler, client, request, &mut handshake);
                     if !Box::pin(answer).await {
                         break;

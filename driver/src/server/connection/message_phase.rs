@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use sockeye_core::http::Request;
 use sockeye_core::{CloseInfo, RecvBuf, State};
 
 use crate::engine::access::LinkAccess;
@@ -20,6 +19,8 @@ use crate::server::connection::busy::{Busy, Lent, close_if_failed};
 use crate::server::connection::inbox::{Inbox, Received, forwarded_frame};
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::connection::tls::ServerIo;
+use crate::server::connection::upgrade::FirstEvent;
+use crate::server::panics::drop_isolated;
 use crate::server::registry::early_pushes::Deferred;
 use crate::server::registry::flag::Flag;
 use crate::server::registry::settings::Forward;
@@ -47,9 +48,8 @@ pub(crate) struct MessagePhase<R: Runtime, H> {
 }
 
 /// The remains of a connection that has ended.
-pub(crate) struct Ended<R: Runtime, H> {
+pub(crate) struct Ended<R: Runtime> {
     pub(crate) info: CloseInfo,
-    pub(crate) handler: Arc<H>,
     /// The transport, if the peer has not closed its side.
     pub(crate) link: Option<TaskLink<ServerIo<R>, R::Clock>>,
 }
@@ -327,11 +327,12 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     }
 
     /// Runs the deferred functions, then [`Handler::open`] if there is a request for it.
-    pub(crate) async fn call_open(&mut self, request: Option<Request>, deferred: Vec<Deferred>) {
+    pub(crate) async fn call_open(&mut self, first: Box<FirstEvent>) {
+        let FirstEvent { request, deferred } = *first;
         let handler = self.handler.clone();
         let client = self.client.clone();
         let open = || async {
-            deferred.into_iter().for_each(|deferred| deferred());
+            deferred.into_iter().filter_map(Deferred::into_inner).for_each(|deferred| deferred());
             match &request {
                 Some(request) => handler.open(&client, request).await,
                 None => Ok(()),
@@ -366,11 +367,16 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     /// Returns how the connection ended, and the transport if the peer has not closed its side.
     ///
     /// Otherwise drops the transport, so that it does not stay open during [`Handler::close`].
-    pub(crate) fn end(self) -> Ended<R, H> {
-        let MessagePhase { link, client, handler, .. } = self;
+    pub(crate) fn end(self) -> Ended<R> {
+        let MessagePhase { link, client, .. } = self;
         let info = link.close_info().unwrap_or_else(CloseInfo::unknown);
         client.entry().end();
-        let link = Some(link).filter(|link| link.state() != State::Closed);
-        Ended { info, handler, link }
+        let link = if link.state() == State::Closed {
+            drop_isolated(link);
+            None
+        } else {
+            Some(link)
+        };
+        Ended { info, link }
     }
 }

@@ -19,7 +19,7 @@ use crate::server::api::client::Client;
 use crate::server::api::handler::{Failure, Handler, HandlerResult};
 use crate::server::api::inbound::Inbound;
 use crate::server::connection::busy::{Lent, close_if_failed, wait_for_room};
-use crate::server::connection::guard::catch_panic;
+use crate::server::connection::guard::Guarded;
 use crate::server::connection::inbox::{Inbox, Intake, Received, forwarded_frame, into_owned};
 use crate::server::connection::message_phase::MessagePhase;
 use crate::server::connection::shared_link::task_side::TaskLink;
@@ -209,10 +209,11 @@ impl<I: Io, C: Clock> Busy<'_, I, C> {
         method: impl FnOnce() -> F,
     ) -> Option<Result<(), Failure>> {
         // A method that is not an `async fn` may do its work before it returns a future.
-        let mut method = pin!(async { method().await });
+        let method = pin!(Some(async { method().await }));
+        let mut method = Guarded::new(method);
         poll_fn(|cx| {
             self.link.swap_intake(self.intake);
-            let polled = catch_panic(|| method.as_mut().poll(cx));
+            let polled = method.poll(cx);
             self.link.swap_intake(self.intake);
             match polled {
                 Ok(Poll::Ready(result)) => Poll::Ready(Some(result.map_err(Failure::Error))),

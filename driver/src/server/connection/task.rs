@@ -1,18 +1,23 @@
 //! The task of one connection, from accept to end.
 
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+
+use sockeye_core::CloseInfo;
 
 use crate::runtime::io::Clock;
 use crate::runtime::server::{Accepted, Runtime};
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
-use crate::server::connection::guard::{drop_isolated, guarded, guarded_while, report_failure};
+use crate::server::connection::guard::{guarded, guarded_while, report_failure};
 use crate::server::connection::http_phase::{HttpOutcome, HttpPhase};
 use crate::server::connection::message_phase::{Ended, MessagePhase, Next};
-use crate::server::connection::upgrade::Upgraded;
+use crate::server::connection::upgrade::{FirstEvent, Upgraded};
+use crate::server::panics::{catch, drop_isolated};
 use crate::server::registry::admission::{Admission, Slot};
+use crate::server::registry::flag::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::Settings;
 
@@ -34,31 +39,102 @@ pub(crate) fn serve_connection<R: Runtime, H: Handler>(
     entry.set_peer(entry.transport_peer(), is_counted);
     let client = Client::new(entry, hub.clone());
     // Create the guard outside of the future, which may be dropped before it first runs.
-    let registered = RegistryGuard { client: client.clone(), hub: hub.clone(), _slot: connection };
+    let registered = RegistryGuard { client: client.clone(), _slot: connection };
     let http = HttpPhase::new(runtime, handler.clone(), client, hub, io, handshake).run();
-    async move {
-        let upgraded = match http.await {
-            HttpOutcome::Upgraded(upgraded) => upgraded,
-            HttpOutcome::Ended => return Box::pin(call_disconnect(registered, handler)).await,
-            HttpOutcome::Refused => return,
-        };
-        let Upgraded { reader, link, request, deferred } = *upgraded;
-        let mut phase = MessagePhase::<R, H>::new(reader, link, registered.client.clone(), handler);
-        if request.is_some() || !deferred.is_empty() {
-            Box::pin(phase.call_open(request, deferred)).await;
+    let events = Box::pin(run_events(http));
+    let mut stage = Stage::Events { events, registered, handler };
+    poll_fn(move |cx| {
+        if let Stage::Events { events, registered, .. } = &mut stage {
+            let end = match catch(|| events.as_mut().poll(cx)) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(end)) => end,
+                Err(_) => end_after_panic(registered),
+            };
+            let Stage::Events { events, registered, handler } = std::mem::replace(&mut stage, Stage::Over)
+            else {
+                return Poll::Ready(());
+            };
+            drop_isolated(events);
+            stage = Stage::LastEvent(Box::pin(call_last_event(registered, handler, end)));
         }
-        loop {
-            match poll_fn(|cx| phase.poll_next(cx)).await {
-                Next::DeliverInbox | Next::DeliverInput if phase.has_own_thread => {
-                    Box::pin(phase.deliver_on_thread()).await;
-                }
-                Next::DeliverInput => Box::pin(phase.deliver_input()).await,
-                Next::DeliverInbox => Box::pin(phase.deliver_inbox()).await,
-                Next::CallDrained => Box::pin(phase.call_drained()).await,
-                Next::End => break,
+        let Stage::LastEvent(last) = &mut stage else { return Poll::Ready(()) };
+        catch(|| last.as_mut().poll(cx)).unwrap_or(Poll::Ready(()))
+    })
+}
+
+/// The stages of a connection's task. Panics are caught in each, so that the last event is called
+/// even if something of the application's panics when it is dropped.
+enum Stage<E, H> {
+    /// The connection is alive. The guard and the handler outlive a panic.
+    Events {
+        events: Pin<Box<E>>,
+        registered: RegistryGuard,
+        handler: Arc<H>,
+    },
+    /// [`Handler::close`] or [`Handler::disconnect`] runs.
+    LastEvent(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Over,
+}
+
+/// The end of a connection, which decides on its last event.
+enum End<R: Runtime> {
+    /// It was an open WebSocket.
+    WebSocket(Ended<R>),
+    /// It was accepted, and never became a WebSocket.
+    Http,
+    /// It was not accepted, and has no last event.
+    NotAccepted,
+}
+
+/// Serves a connection, except for its last event.
+///
+/// It borrows no local that it moves later: such a local would stay in the future of an idle
+/// connection.
+async fn run_events<R: Runtime, H: Handler>(http: impl Future<Output = HttpOutcome<R, H>>) -> End<R> {
+    let (mut phase, first) = match http.await {
+        HttpOutcome::Upgraded(upgraded, client, handler) => begin(*upgraded, client, handler),
+        HttpOutcome::Ended => return End::Http,
+        HttpOutcome::Refused => return End::NotAccepted,
+    };
+    if let Some(first) = first {
+        Box::pin(phase.call_open(first)).await;
+    }
+    loop {
+        match poll_fn(|cx| phase.poll_next(cx)).await {
+            Next::DeliverInbox | Next::DeliverInput if phase.has_own_thread => {
+                Box::pin(phase.deliver_on_thread()).await;
             }
+            Next::DeliverInput => Box::pin(phase.deliver_input()).await,
+            Next::DeliverInbox => Box::pin(phase.deliver_inbox()).await,
+            Next::CallDrained => Box::pin(phase.call_drained()).await,
+            Next::End => return End::WebSocket(phase.end()),
         }
-        Box::pin(call_close(registered, phase.end())).await;
+    }
+}
+
+/// Begins the message phase. Returns it with its first event, if there is one.
+fn begin<R: Runtime, H: Handler>(
+    upgraded: Upgraded<R>,
+    client: Client,
+    handler: Arc<H>,
+) -> (MessagePhase<R, H>, Option<Box<FirstEvent>>) {
+    let Upgraded { reader, link, first } = upgraded;
+    let has_event = first.request.is_some() || !first.deferred.is_empty();
+    (MessagePhase::new(reader, link, client, handler), has_event.then_some(first))
+}
+
+/// Ends a connection that has panicked outside of a method of the handler: something of the
+/// application's panicked when it was dropped, for instance the memory of a message that was sent.
+#[cold]
+fn end_after_panic<R: Runtime>(registered: &RegistryGuard) -> End<R> {
+    registered.deregister();
+    let entry = registered.client.entry();
+    if entry.was_open() {
+        End::WebSocket(Ended { info: CloseInfo::unknown(), link: None })
+    } else if entry.has_flag(Flag::Accepted) {
+        End::Http
+    } else {
+        End::NotAccepted
     }
 }
 
@@ -66,22 +142,29 @@ pub(crate) fn serve_connection<R: Runtime, H: Handler>(
 /// also has an id.
 struct RegistryGuard {
     client: Client,
-    hub: Arc<Hub>,
     _slot: Slot,
 }
 
 impl RegistryGuard {
     fn deregister(&self) {
         self.client.entry().end();
-        self.hub.remove(self.client.id());
+        self.client.hub().remove(self.client.id());
     }
 }
 
 impl Drop for RegistryGuard {
     fn drop(&mut self) {
         self.deregister();
-        self.hub.uncount_address(self.client.entry());
+        self.client.hub().uncount_address(self.client.entry());
         drop_isolated(self.client.entry().forget_data());
+    }
+}
+
+async fn call_last_event<R: Runtime, H: Handler>(registered: RegistryGuard, handler: Arc<H>, end: End<R>) {
+    match end {
+        End::WebSocket(ended) => call_close(registered, handler, ended).await,
+        End::Http => call_disconnect(registered, handler).await,
+        End::NotAccepted => drop_isolated((registered, handler)),
     }
 }
 
@@ -89,17 +172,18 @@ async fn call_disconnect<H: Handler>(registered: RegistryGuard, handler: Arc<H>)
     registered.deregister();
     let client = &registered.client;
     if let Err(failure) = guarded(|| handler.disconnect(client)).await {
-        report_failure(&*handler, client, &failure);
+        report_failure(&*handler, client, failure);
     }
+    drop_isolated(handler);
 }
 
 /// Calls [`Handler::close`], and meanwhile and afterwards waits until the peer has closed its side
 /// of the transport.
 ///
 /// The connection has no id any more, but counts against the limits until its socket is closed.
-async fn call_close<R: Runtime, H: Handler>(registered: RegistryGuard, ended: Ended<R, H>) {
+async fn call_close<R: Runtime, H: Handler>(registered: RegistryGuard, handler: Arc<H>, ended: Ended<R>) {
     registered.deregister();
-    let Ended { info, handler, mut link } = ended;
+    let Ended { info, mut link } = ended;
     let client = &registered.client;
     let linger = |cx: &mut Context<'_>| {
         if link.as_mut().is_some_and(|link| link.poll_linger(cx).is_ready()) {
@@ -108,12 +192,12 @@ async fn call_close<R: Runtime, H: Handler>(registered: RegistryGuard, ended: En
         Poll::Pending
     };
     if let Some(Err(failure)) = guarded_while(|| handler.close(client, &info), linger).await {
-        report_failure(&*handler, client, &failure);
+        report_failure(&*handler, client, failure);
     }
-    drop(handler);
+    drop_isolated(handler);
     if let Some(mut link) = link {
         // A shutdown does not wait for this.
-        let _lingering = registered.hub.linger(client.id(), link.push_target());
+        let _lingering = client.hub().linger(client.id(), link.push_target());
         poll_fn(|cx| link.poll_linger(cx)).await;
     }
 }

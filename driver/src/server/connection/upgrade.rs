@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sockeye_core::handshake::server::{Accept, Upgrade};
+use sockeye_core::handshake::server::{Accept, Rejection, Upgrade};
 use sockeye_core::http::{Request, Response};
 use sockeye_core::session::Opened;
 
@@ -33,6 +33,11 @@ use crate::server::registry::refusal::RefusalReason;
 pub(crate) struct Upgraded<R: Runtime> {
     pub(crate) reader: Reader,
     pub(crate) link: TaskLink<ServerIo<R>, R::Clock>,
+    pub(crate) first: Box<FirstEvent>,
+}
+
+/// The first event of an open connection.
+pub(crate) struct FirstEvent {
     /// The argument of [`Handler::open`]; `None` after a custom handshake, which skips that call.
     pub(crate) request: Option<Request>,
     pub(crate) deferred: Vec<Deferred>,
@@ -72,8 +77,8 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     let accepted = accept(handler, client, &mut opening, upgrade);
     let calls_open = match run_decision(entry.id(), accepted).await {
         Ok(calls_open) => calls_open,
-        Err(Refused { reason, response, request }) => {
-            report_cause(handler, client, &response);
+        Err(Refused { reason, mut response, request }) => {
+            report_cause(handler, client, &mut response);
             entry.fail_handshake();
             report_refusal(handler, client, reason, Some(&request));
             drop(request);
@@ -121,8 +126,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     Some(Box::new(Upgraded {
         reader: Reader::new(receiver, input),
         link,
-        request: calls_open.then_some(request),
-        deferred,
+        first: Box::new(FirstEvent { request: calls_open.then_some(request), deferred }),
     }))
 }
 
@@ -159,7 +163,7 @@ async fn accept<I: Io, C: Clock, H: Handler>(
         Err(error) => {
             let reason = RefusalReason::Subprotocol { name: error.name().to_owned() };
             let response = error.response();
-            report_failure(handler, client, &Failure::Error(error.clone().into()));
+            report_failure(handler, client, Failure::Error(error.clone().into()));
             Err(Refused { reason, response, request: error.into_upgrade().into_request() })
         }
     }
@@ -173,12 +177,19 @@ async fn decide<I: Io, C: Clock, H: Handler>(
     upgrade: &Upgrade,
     opening: &mut Opening<I, C>,
 ) -> Result<Acceptance, (RefusalReason, Response)> {
+    let rejected = |rejection: Rejection| {
+        let response = rejection.response();
+        (RefusalReason::Handshake(rejection), response)
+    };
+    let policy = &client.entry().port.policy;
+    // Before any method of the handler: no page of a foreign host may reach it (DNS rebinding).
+    policy.check_host(upgrade).map_err(rejected)?;
     let mut meanwhile = |cx: &mut Context<'_>| {
         watch_peer(client, opening, cx);
         Poll::Pending
     };
     let failed = |failure| {
-        report_failure(handler, client, &failure);
+        report_failure(handler, client, failure);
         (RefusalReason::Failed, server_error())
     };
     let refused = |response: Response| {
@@ -193,10 +204,7 @@ async fn decide<I: Io, C: Clock, H: Handler>(
         Decision::Accept(accept) => Ok(Acceptance { accept, calls_open: false }),
         Decision::Respond(response) => Err(refused(response)),
         Decision::Policy => {
-            let accept = client.entry().port.policy.decide(upgrade).map_err(|rejection| {
-                let response = rejection.response();
-                (RefusalReason::Handshake(rejection), response)
-            })?;
+            let accept = policy.decide(upgrade).map_err(rejected)?;
             let accept = || async { Ok(handler.before_handshake_response(client, upgrade, accept).await) };
             let accept = guarded_while(accept, meanwhile).await.unwrap_or(Err(Failure::Panic(None)));
             Ok(Acceptance { accept: accept.map_err(failed)?.map_err(refused)?, calls_open: true })

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use sockeye_core::{CloseFrame, Frame, OutgoingFrame, Payload, Prepared, Sender, State};
 
 use crate::engine::waker_list::WakerList;
+use crate::server::panics::Isolated;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
 use crate::server::registry::hub::Hub;
@@ -43,7 +44,7 @@ pub(crate) struct EarlyPushes {
 }
 
 /// A function of the application, to be called once the 101 has been sent.
-pub(crate) type Deferred = Box<dyn FnOnce() + Send>;
+pub(crate) type Deferred = Isolated<Box<dyn FnOnce() + Send>>;
 
 /// A [`Command`] that owns its data.
 enum OwnedCommand {

@@ -8,6 +8,7 @@ use sockeye_core::{CloseFrame, Instant, State};
 
 use crate::lock::lock;
 use crate::runtime::address::Address;
+use crate::server::panics::drop_isolated;
 use crate::server::registry::early_pushes::{Deferred, EarlyPushes};
 use crate::server::registry::error::PushError;
 use crate::server::registry::extras::Extras;
@@ -291,9 +292,9 @@ impl Entry {
         };
         let old = std::mem::replace(&mut *phase, Phase::Http(waker));
         drop(phase);
-        // Drop deferred functions without holding the lock: they may own anything, even the last
-        // client.
-        drop(old);
+        // Drop the application's values without holding the lock: they may own anything, even the
+        // last client.
+        drop_isolated(old);
     }
 
     /// Begins the open phase, because the 101 has been sent: delivers the pushes that waited for
@@ -328,12 +329,16 @@ impl Entry {
             self.set_status(Status::Closing);
         }
         let old = std::mem::replace(&mut *lock(&self.phase), Phase::Ended);
-        drop(old);
+        drop_isolated(old);
+    }
+
+    /// Returns whether a connection that has ended was an open WebSocket.
+    pub(crate) fn was_open(&self) -> bool {
+        self.status.load(Ordering::Acquire) == Status::Closing.as_u8()
     }
 
     fn ended_error(&self) -> PushError {
-        let was_open = self.status.load(Ordering::Acquire) == Status::Closing.as_u8();
-        if was_open { PushError::Closing } else { PushError::NotWebSocket }
+        if self.was_open() { PushError::Closing } else { PushError::NotWebSocket }
     }
 }
 

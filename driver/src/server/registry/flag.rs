@@ -25,4 +25,6 @@ pub(crate) enum Flag {
     Forgotten = 256,
     /// The connection counts against the limit of its peer's address.
     Counted = 512,
+    /// `Handler::connect` has accepted the connection, so it has a last event.
+    Accepted = 1024,
 }

@@ -20,6 +20,7 @@ use sockeye_core::Instant;
 
 use crate::lock::lock;
 use crate::runtime::io::Clock;
+use crate::server::panics::catch;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::hub::Hub;
 
@@ -91,7 +92,8 @@ impl<C: Clock> Keeper<C> {
                 self.search();
                 self.next_search = Some(now + TICK);
             }
-            self.kept.retain(|entry| entry.poll_read_on(cx));
+            // A panic while one connection writes must not end the task that serves all.
+            self.kept.retain(|entry| catch(|| entry.poll_read_on(cx)).unwrap_or(false));
             if self.idle_ticks >= IDLE_TICKS && self.may_sleep() {
                 self.clock.cancel();
                 return Poll::Pending;
