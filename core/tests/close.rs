@@ -1,7 +1,10 @@
 //! The closing handshake: codes, reasons, and data around it (M5, M6, W9-W11, E5, T27).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use sockeye_core::{CloseCode, CloseFrame, Config, Frame, Opcode, ProtocolError, SendError, State};
+use proptest::prelude::*;
+use sockeye_core::{
+    CloseCode, CloseFrame, Config, Event, Frame, Opcode, ProtocolError, RecvBuf, SendError, State,
+};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
@@ -193,6 +196,29 @@ fn m6_data_between_our_close_and_the_peer_s_is_delivered() {
 }
 
 #[test]
+fn the_state_of_a_split_connection_is_that_of_its_sender() {
+    for server in [true, false] {
+        let (mut sender, mut receiver) = End::of(server, Config::new()).connection.split();
+        assert_eq!(sender.state(), State::Open);
+        sender.close(&CloseFrame::new(CloseCode::NORMAL, "")).unwrap();
+        assert_eq!(sender.state(), State::Closing);
+        let queued = sender.queued();
+        sender.transmitted(queued);
+        assert_eq!(sender.state(), State::Closing);
+        let mut bytes = close(server, 1000, "");
+        let mut input = RecvBuf::new(&mut bytes);
+        while let Ok(Some(event)) = receiver.poll_event(&mut input) {
+            if let Event::Control(control) = event {
+                sender.react(&control);
+            }
+        }
+        assert_eq!(sender.state(), State::Closing, "the peer's side of the transport is still open");
+        sender.handle_eof();
+        assert_eq!(sender.state(), State::Closed);
+    }
+}
+
+#[test]
 fn t27_nothing_can_be_sent_after_a_close_and_a_second_close_is_an_error() {
     for server in [true, false] {
         for peer_began in [true, false] {
@@ -215,6 +241,80 @@ fn t27_nothing_can_be_sent_after_a_close_and_a_second_close_is_an_error() {
             assert_eq!(end.firsts(), [CLOSE]);
             assert_eq!(end.ended().1, 1000);
         }
+    }
+}
+
+/// Something that the application or the peer does.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Send,
+    SendPing,
+    SendClose,
+    Write(usize),
+    Text,
+    Ping,
+    PeerClose,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn t27_whatever_both_ends_send_nothing_follows_a_close_in_either_direction(
+        steps in prop::collection::vec(
+            prop_oneof![
+                3 => Just(Step::Send), 2 => Just(Step::SendPing), 1 => Just(Step::SendClose),
+                3 => (1..20usize).prop_map(Step::Write),
+                3 => Just(Step::Text), 2 => Just(Step::Ping), 1 => Just(Step::PeerClose),
+            ],
+            0..40,
+        ),
+        server: bool, piece in 1..10usize,
+    ) {
+        let mut end = End::of(server, Config::new());
+        let (mut wire, mut texts, mut messages) = (Vec::new(), 0, 0);
+        let (mut peer_closed, mut closed) = (false, false);
+        for step in steps {
+            match step {
+                Step::Send => {
+                    let sent = end.connection.send("local");
+                    prop_assert_eq!(sent, if closed { Err(SendError::Closed) } else { Ok(()) });
+                    messages += usize::from(!closed);
+                }
+                Step::SendPing => {
+                    let sent = end.connection.ping(b"local");
+                    prop_assert_eq!(sent, if closed { Err(SendError::Closed) } else { Ok(()) });
+                }
+                Step::SendClose => {
+                    let sent = end.connection.close(CloseCode::NORMAL, "local");
+                    prop_assert_eq!(sent, if closed { Err(SendError::Closed) } else { Ok(()) });
+                    closed = true;
+                }
+                Step::Write(n) => wire.extend(end.write(n)),
+                Step::Text => {
+                    end.feed_in(piece, &frame(server, TEXT, "peer")).unwrap();
+                    texts += usize::from(!peer_closed);
+                }
+                Step::Ping => end.feed_in(piece, &frame(server, PING, "peer")).unwrap(),
+                Step::PeerClose => {
+                    end.feed_in(piece, &close(server, 1001, "peer")).unwrap();
+                    // The answer goes out by itself.
+                    (peer_closed, closed) = (true, true);
+                }
+            }
+            prop_assert_eq!(end.connection.state() == State::Open, !closed);
+            let received = end.got.iter().filter(|got| matches!(got, Got::Text(_))).count();
+            let closes = end.got.iter().filter(|got| matches!(got, Got::Close(..))).count();
+            prop_assert_eq!((received, closes), (texts, usize::from(peer_closed)));
+            prop_assert!(!peer_closed || matches!(end.got.last(), Some(Got::Close(..))));
+        }
+        while end.connection.queued() > 0 {
+            wire.extend(end.write(usize::MAX));
+        }
+        let firsts: Vec<u8> = read_frames(&wire).iter().map(|frame| frame.first).collect();
+        prop_assert_eq!(firsts.iter().filter(|first| **first == CLOSE).count(), usize::from(closed));
+        prop_assert!(!closed || firsts.last() == Some(&CLOSE), "{:02x?}", firsts);
+        prop_assert_eq!(firsts.iter().filter(|first| **first == TEXT).count(), messages);
     }
 }
 

@@ -44,3 +44,27 @@ fn t4_a_request_with_99_fields_of_one_name_is_read_like_any_other() {
     assert_eq!(request.headers().len(), 100);
     assert_eq!(request.headers().first("x-same"), Some("0"));
 }
+
+/// Names that collide in the hash functions of Java (`Aa`, `BB`) and of DJB (`Ez`, `FY`), which
+/// servers have used for header names.
+#[test]
+fn t4_names_that_collide_in_common_hash_functions_are_told_apart() {
+    for pairs in [["Aa", "BB"], ["Ez", "FY"]] {
+        let names: Vec<String> =
+            (0..64_u32).map(|n| (0..6).map(|bit| pairs[(n >> bit & 1) as usize]).collect()).collect();
+        let mut head = String::from("GET / HTTP/1.1\r\nHost: a\r\n");
+        for (n, name) in names.iter().enumerate() {
+            write!(head, "{name}: {n}\r\n").unwrap();
+        }
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        let mut handshake = ServerHandshake::new(Arc::default());
+        let request = handshake.poll_request(&mut RecvBuf::new(&mut bytes)).unwrap().unwrap();
+        assert_eq!(request.headers().len(), 65);
+        for (n, name) in names.iter().enumerate() {
+            let expected = n.to_string();
+            assert_eq!(request.headers().first(name), Some(expected.as_str()), "{name}");
+            assert_eq!(request.headers().all(&name.to_ascii_uppercase()).count(), 1);
+        }
+    }
+}

@@ -186,11 +186,13 @@ fn the_window_does_not_depend_on_the_decompressor() {
             let mut end = deflating(true, Deflate::new().peer_window_bits(bits));
             end.connection.set_codec_pool(&pool);
             end.feed(&frame(true, BINARY | RSV1, &stored)).unwrap();
-            match end.feed(&frame(true, BINARY | RSV1, far)) {
-                Ok(()) => {
-                    assert_eq!(end.got.pop(), Some(Got::Binary([b"W", &block[1..4]].concat())), "{bits}")
-                }
-                Err(error) => assert_eq!((bits, error), (9, ProtocolError::InvalidDeflate)),
+            let result = end.feed(&frame(true, BINARY | RSV1, far));
+            // 600 bytes back lies outside of a window of 9 bits.
+            if bits == 9 {
+                assert_eq!(result, Err(ProtocolError::InvalidDeflate));
+            } else {
+                assert_eq!(result, Ok(()), "{bits}");
+                assert_eq!(end.got.pop(), Some(Got::Binary([b"W", &block[1..4]].concat())), "{bits}");
             }
         }
     }

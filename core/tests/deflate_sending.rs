@@ -83,6 +83,23 @@ fn the_first_frame_of_a_message_requests_compression_or_its_absence() {
 }
 
 #[test]
+fn the_negotiated_parameters_are_known_to_the_connection_and_to_its_halves() {
+    for server in [true, false] {
+        let settings = Deflate::new().context_takeover(false).peer_window_bits(10);
+        let (at_server, at_client) = match server {
+            true => agree(&settings, &Deflate::new()),
+            false => agree(&Deflate::new(), &settings),
+        };
+        let expected = if server { at_server } else { at_client };
+        let end = deflating(server, settings);
+        assert_eq!(end.connection.deflate(), Some(expected));
+        assert_eq!(expected.peer.window_bits, 10);
+        let (sender, _) = end.connection.split();
+        assert_eq!(sender.deflate(), Some(expected));
+    }
+}
+
+#[test]
 fn nothing_is_compressed_unless_negotiated() {
     let mut end = End::server(Config::new().deflate(always()));
     end.connection.send(Payload::from(news(1)).compress(true)).unwrap();

@@ -121,6 +121,7 @@ fn malformed_chunks_are_refused_at_any_read_size() {
 #[test]
 fn h6_t5_trailer_fields_follow_the_rules_of_header_fields_at_every_split() {
     let many = |count: usize| "T: u\r\n".repeat(count);
+    // With the empty line at the end, of this length.
     let long = |len: usize| format!("T:{}\r\n", "u".repeat(len - 6));
     let table: Vec<(String, bool)> = vec![
         (String::new(), true),
@@ -152,8 +153,8 @@ fn h6_t5_trailer_fields_follow_the_rules_of_header_fields_at_every_split() {
         ("\r\r\n".into(), false),
         (many(100), true),
         (many(101), false),
-        (long(8190), true),
-        (long(8191), false),
+        (long(8192), true),
+        (long(8193), false),
     ];
     for (trailers, is_valid) in table {
         let bytes = format!("1\r\na\r\n0\r\n{trailers}\r\nNEXT").into_bytes();
@@ -226,6 +227,14 @@ fn the_end_of_the_transport() {
         assert_eq!(reader.handle_eof(), expected, "the result repeats");
     }
     assert_eq!(BodyReader::new(BodyLength::Length(1), 9).handle_eof(), Err(BodyError::Eof));
+    // The first fault is the one that counts.
+    let mut reader = BodyReader::new(BodyLength::Chunked, 9);
+    assert_eq!(reader.poll_event(&mut RecvBuf::new(&mut b"x".to_vec())), Err(BodyError::ChunkSize));
+    assert_eq!(reader.handle_eof(), Err(BodyError::ChunkSize));
+    assert_eq!(reader.poll_event(&mut RecvBuf::new(&mut [])), Err(BodyError::ChunkSize));
+    let mut reader = BodyReader::new(BodyLength::Length(10), 9);
+    assert_eq!(reader.handle_eof(), Err(BodyError::TooBig { limit: 9 }));
+    assert_eq!(BodyReader::new(BodyLength::None, 9).handle_eof(), Ok(()));
     let mut reader = BodyReader::new(BodyLength::UntilClose, 9);
     assert_eq!(reader.handle_eof(), Ok(()));
     assert_eq!(reader.poll_event(&mut RecvBuf::new(&mut [])), Ok(Some(BodyEvent::End)));

@@ -179,6 +179,24 @@ fn a_server_queues_an_owned_large_payload_without_a_copy_and_copies_a_small_one(
     assert_eq!(end.connection.poll_transmit().unwrap().slices().count(), 1);
 }
 
+/// A message of exactly the fragment size is one frame, and is not copied.
+#[test]
+fn a_prepared_message_is_fragmented_only_above_the_fragment_size() {
+    for (len, frames) in [(4999, 1), (5000, 1), (5001, 2), (10_000, 2), (10_001, 3)] {
+        let mut end = End::server(Config::new().fragment_size(5000).high_water_mark(usize::MAX));
+        let prepared = Prepared::new(vec![8; len]);
+        end.connection.send_prepared(&prepared).unwrap();
+        let payload = prepared.as_bytes().as_ptr_range();
+        let transmit = end.connection.poll_transmit().unwrap();
+        let is_shared = transmit.slices().any(|slice| slice.as_ptr_range().end == payload.end);
+        assert_eq!(is_shared, frames == 1, "{len}");
+        let firsts = end.firsts();
+        assert_eq!(firsts.len(), frames, "{len}");
+        let whole = if frames == 1 { BINARY } else { BINARY_START };
+        assert_eq!((firsts[0], firsts[frames - 1] & 0x80), (whole, 0x80), "{len}");
+    }
+}
+
 #[test]
 fn m9_a_prepared_message_is_encoded_like_the_message() {
     for len in [0, 125, 126, 5000, 65536] {

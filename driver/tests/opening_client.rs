@@ -108,6 +108,63 @@ fn a_response_is_accepted_wherever_it_is_split_and_frames_after_it_are_received(
 }
 
 #[test]
+fn t8_a_client_reads_any_frames_behind_the_101_the_same_at_every_split() {
+    let frames = [
+        server_frame(Opcode::Text, b"one"),
+        FrameWriter::to(false).frame(Opcode::Text, false, b"tw"),
+        server_frame(Opcode::Ping, b"between"),
+        FrameWriter::to(false).frame(Opcode::Continuation, true, b"o"),
+        server_frame(Opcode::Binary, &[7; 300]),
+        server_frame(Opcode::Close, &close_payload(4000, "bye")),
+    ]
+    .concat();
+    let mut cut = 0;
+    loop {
+        let mut executor = Executor::new();
+        let (io, mut peer) = pipe(1 << 20);
+        let time = executor.time.clone();
+        let received = executor.spawn("client", async move {
+            let (mut ws, _) = connect(io, time).await.unwrap();
+            let mut messages = Vec::new();
+            while let Some(message) = ws.recv().await.unwrap() {
+                messages.push(message);
+            }
+            (messages, ws.close_info().unwrap().code)
+        });
+        let frames = frames.clone();
+        let server = executor.spawn("server", async move {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.extend(peer.read_some().await.unwrap());
+            }
+            let bytes = [response_to(&request), frames].concat();
+            peer.push(&bytes[..cut.min(bytes.len())]);
+            for _ in 0..20 {
+                yield_now().await;
+            }
+            peer.push(&bytes[cut.min(bytes.len())..]);
+            let mut answer = Vec::new();
+            while read_frames_until(&answer, true).len() < 2 {
+                answer.extend(peer.read_some().await.unwrap());
+            }
+            peer.shut();
+            (cut >= bytes.len(), read_frames(&answer))
+        });
+        executor.run();
+        let (is_whole, answer) = server.take();
+        let expected = ["one".into(), "two".into(), Message::binary(vec![7; 300])];
+        assert_eq!(received.take(), (expected.to_vec(), CloseCode::from(4000)), "cut at {cut}");
+        let answer: Vec<_> = answer.iter().map(|frame| (frame.first, frame.payload.as_slice())).collect();
+        let close = close_payload(4000, "bye");
+        assert_eq!(answer, [(PONG, &b"between"[..]), (CLOSE, &close[..])], "cut at {cut}");
+        if is_whole {
+            break;
+        }
+        cut += 1;
+    }
+}
+
+#[test]
 fn a_refusal_has_status_headers_and_body_even_if_the_request_could_not_be_written() {
     let refusal = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\nnot today";
     for refuses_writes in [true, false] {
