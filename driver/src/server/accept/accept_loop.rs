@@ -115,7 +115,11 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
         let deadline = clock.now() + config.handshake_timeout;
         runtime.spawn(async move {
             let tls = start_tls::<R>(io, &mut ReadBuffer::default(), &mut clock, &entry, deadline).await;
-            let (Ok(io) | Err((_, Some((io, _))))) = tls else { return };
+            let io = match tls.map_err(|refused| refused.1) {
+                Ok(io) => io,
+                Err(Some(answer)) => answer.0,
+                Err(None) => return,
+            };
             let mut opening = Opening::new(dated_session(config), io, clock);
             opening.session.reject(server_full());
             // Ignore errors: the peer may already be gone.

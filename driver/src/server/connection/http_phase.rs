@@ -23,7 +23,7 @@ use crate::server::connection::first_bytes::read_first_bytes;
 use crate::server::connection::guard::{guarded, report_cause, report_failure, report_refusal};
 use crate::server::connection::proxied::{find_client, read_proxy_header, set_peer};
 use crate::server::connection::response::{dated_session, server_full};
-use crate::server::connection::tls::{ServerIo, plain, start_tls};
+use crate::server::connection::tls::{Answer, NotSecured, ServerIo, plain, start_tls};
 use crate::server::connection::upgrade::{Upgraded, upgrade};
 use crate::server::registry::admission::Slot;
 use crate::server::registry::flag::Flag;
@@ -120,10 +120,9 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
                 Box::pin(start_tls::<R>(self.io, &mut self.input, &mut clock, client.entry(), deadline));
             let mut io = match run_unless_interrupted(&client, &hub, tls).await {
                 Some(Ok(io)) => io,
-                Some(Err((reason, answer))) => {
-                    report_refusal(&*self.handler, &client, reason, None);
-                    if let Some((io, response)) = answer {
-                        Box::pin(refuse(&self.runtime, &client, io, self.input, response)).await;
+                Some(Err(refused)) => {
+                    if let Some(answer) = report_not_secured::<R, H>(&*self.handler, &client, *refused) {
+                        Box::pin(refuse(&self.runtime, &client, answer, self.input)).await;
                     }
                     return HttpOutcome::Ended;
                 }
@@ -192,24 +191,31 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
             match start_tls::<R>(self.io, &mut self.input, &mut clock, entry, deadline).await {
                 Ok(io) => io,
                 // A client that speaks plain HTTP can read the response.
-                Err((_, Some((io, _)))) => io,
-                Err((_, None)) => return,
+                Err(refused) => match refused.1 {
+                    Some(answer) => answer.0,
+                    None => return,
+                },
             }
         } else {
             plain::<R>(self.io)
         };
-        refuse(&self.runtime, &self.client, io, self.input, response).await;
+        refuse(&self.runtime, &self.client, Box::new((io, response)), self.input).await;
     }
 }
 
-/// Sends a response before any request has been read, and ends the connection.
-async fn refuse<R: Runtime>(
-    runtime: &R,
+/// Reports that TLS has failed. Returns the answer, if there is one.
+fn report_not_secured<R: Runtime, H: Handler>(
+    handler: &H,
     client: &Client,
-    io: ServerIo<R>,
-    input: ReadBuffer,
-    response: Response,
-) {
+    (reason, answer): NotSecured<R>,
+) -> Option<Box<Answer<R>>> {
+    report_refusal(handler, client, reason, None);
+    answer
+}
+
+/// Sends a response before any request has been read, and ends the connection.
+async fn refuse<R: Runtime>(runtime: &R, client: &Client, answer: Box<Answer<R>>, input: ReadBuffer) {
+    let (io, response) = *answer;
     let session = http_session(runtime, &client.entry().port);
     let mut opening = Opening::with_input(session, io, runtime.clock(), input, false);
     opening.session.reject(response);

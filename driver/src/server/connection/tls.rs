@@ -15,8 +15,11 @@ pub(crate) type ServerIo<R> = crate::tls::MaybeTls<<R as Runtime>::Io>;
 #[cfg(not(feature = "_tls"))]
 pub(crate) type ServerIo<R> = <R as Runtime>::Io;
 
-/// The reason why TLS has failed, and the transport and response for a client of plain HTTP.
-pub(crate) type NotSecured<R> = (RefusalReason, Option<(ServerIo<R>, Response)>);
+/// The reason why TLS has failed, and the answer to a client of plain HTTP.
+pub(crate) type NotSecured<R> = (RefusalReason, Option<Box<Answer<R>>>);
+
+/// A transport, and the response to send on it.
+pub(crate) type Answer<R> = (ServerIo<R>, Response);
 
 /// Returns a transport without TLS.
 pub(crate) fn plain<R: Runtime>(io: R::Io) -> ServerIo<R> {
@@ -30,7 +33,7 @@ pub(crate) fn plain<R: Runtime>(io: R::Io) -> ServerIo<R> {
 /// # Errors
 ///
 /// Returns the reason if that fails. If the client speaks plain HTTP, also returns the transport and
-/// the response.
+/// the response. Boxed, so that a silent connection has no room for them.
 #[cfg_attr(
     not(feature = "_tls"),
     expect(unused_variables, clippy::unused_async, reason = "without the feature, no port has TLS")
@@ -41,7 +44,7 @@ pub(crate) async fn start_tls<R: Runtime>(
     clock: &mut R::Clock,
     entry: &Entry,
     deadline: Instant,
-) -> Result<ServerIo<R>, NotSecured<R>> {
+) -> Result<ServerIo<R>, Box<NotSecured<R>>> {
     #[cfg(feature = "_tls")]
     if let Some(tls) = &entry.port.tls {
         use crate::tls::{MaybeTls, TlsError, accept_tls_after};
@@ -55,8 +58,8 @@ pub(crate) async fn start_tls<R: Runtime>(
             }
             Err((error, io)) => {
                 let is_http = matches!(error, TlsError::PlainClient);
-                let answer = is_http.then(|| (MaybeTls::Plain(io), TlsError::plain_response()));
-                Err((RefusalReason::Tls(error), answer))
+                let answer = is_http.then(|| Box::new((MaybeTls::Plain(io), TlsError::plain_response())));
+                Err(Box::new((RefusalReason::Tls(error), answer)))
             }
         };
     }
