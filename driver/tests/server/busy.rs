@@ -102,3 +102,36 @@ fn e12_a_busy_connection_notices_that_its_peer_has_gone() {
         log.expect(&["wait", "false Err(Closing)", "close Peer 1006 false"]);
     }
 }
+
+/// A handler that never returns from a message.
+struct WaitsForever;
+
+impl Handler for WaitsForever {
+    async fn message(&self, _: &Client, _: Inbound<'_>) -> HandlerResult {
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn t46_descriptors_are_given_back_while_the_handlers_of_peers_that_have_gone_wait() {
+    let server = TestServer::handler(WaitsForever);
+    let mut clients: Vec<RawClient> = (0..20).map(|_| server.open()).collect();
+    for raw in &mut clients {
+        raw.text("wait");
+        raw.finish();
+    }
+    for mut raw in clients {
+        // The end of the server's side arrives when the server closes its descriptor.
+        assert_eq!(raw.frame(), None);
+    }
+    assert_eq!(server.handle.connections().len(), 20, "the handlers still run");
+}
+
+#[test]
+fn t46_a_port_can_drop_a_method_whose_peer_has_gone() {
+    let server = TestServer::port(Port::new(WaitsForever).cancel_handlers(true));
+    let mut raw = server.open();
+    raw.text("wait");
+    drop(raw);
+    eventually("the connection to end", || server.handle.connections().is_empty());
+}

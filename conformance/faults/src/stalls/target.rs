@@ -38,7 +38,8 @@ impl Blocking for Work {
         let time = self.0.handler_time();
         let begun = cpu_time();
         while !time.is_zero() && cpu_time().saturating_sub(begun) < time {}
-        if self.0.is_echoed() {
+        // The message of a healthy client always comes back.
+        if self.0.is_echoed() || message.as_bytes().len() < 1000 {
             // A peer that does not read loses the echo.
             let _ = client.push(message);
         }

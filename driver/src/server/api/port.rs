@@ -43,6 +43,7 @@ impl<H> Port<H> {
             tls: None,
             inbox_bytes: 64 << 10,
             inbox_messages: 128,
+            cancel_handlers: false,
         };
         Port { handler, settings }
     }
@@ -90,6 +91,30 @@ impl<H> Port<H> {
     pub fn inbox(mut self, bytes: usize, messages: usize) -> Self {
         self.settings.inbox_bytes = bytes;
         self.settings.inbox_messages = messages;
+        self
+    }
+
+    /// Sets whether a method of the handler is dropped where it waits when its connection is over
+    /// (no). Then it does not work for a peer that has gone.
+    ///
+    /// The future is dropped at its next `await`, as with [`Client::abort`]. Messages that have
+    /// arrived and that the handler has not received are discarded. Then [`Handler::close`] is
+    /// called, which is not dropped, or [`Handler::disconnect`] for a connection that was no
+    /// WebSocket yet. A client that closes its side of the transport after an HTTP request counts as
+    /// gone, although it may still read the response.
+    ///
+    /// A method that blocks a thread of its own cannot be dropped. It can wait with
+    /// [`Client::closed_blocking`], or ask [`Client::is_closed`].
+    ///
+    /// The descriptor of an open WebSocket never waits for the handler: it is closed when the
+    /// connection is over.
+    ///
+    /// [`Client::abort`]: crate::server::Client::abort
+    /// [`Client::closed_blocking`]: crate::server::Client::closed_blocking
+    /// [`Client::is_closed`]: crate::server::Client::is_closed
+    #[must_use]
+    pub fn cancel_handlers(mut self, cancel: bool) -> Self {
+        self.settings.cancel_handlers = cancel;
         self
     }
 

@@ -78,7 +78,8 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     respond(opening, response, is_last, timeout).await
 }
 
-/// Notices, while a method of the handler waits, that the peer has closed its side.
+/// Notices, while a method of the handler waits, that the peer has closed its side. Interrupts the
+/// method if the port is set so.
 pub(crate) fn watch_peer<I: Io, C: Clock>(
     client: &Client,
     opening: &mut Opening<I, C>,
@@ -86,6 +87,9 @@ pub(crate) fn watch_peer<I: Io, C: Clock>(
 ) {
     if opening.poll_peer_end(cx).is_ready() && !client.entry().has_flag(Flag::Gone) {
         client.entry().store_flag(Flag::Gone, true);
+        if client.entry().port.cancel_handlers {
+            client.entry().store_flag(Flag::Aborted, true);
+        }
         client.hub().closed_waiters.wake(client.id());
     }
 }

@@ -133,6 +133,9 @@ impl Inbox {
                 Poll::Ready(ReadOutcome::Yield) => break,
                 Poll::Ready(ReadOutcome::End(_)) => {
                     self.input.consume(usize::MAX);
+                    if entry.port.cancel_handlers {
+                        entry.store_flag(Flag::Aborted, true);
+                    }
                     // Nothing is left to write, but the task must still wake for an abort.
                     link.poll_write_only(cx);
                     break;

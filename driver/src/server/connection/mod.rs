@@ -14,4 +14,5 @@ pub(crate) mod response;
 pub(crate) mod shared_link;
 pub(crate) mod task;
 pub(crate) mod tls;
+pub(crate) mod transport;
 pub(crate) mod upgrade;

@@ -22,6 +22,7 @@ use crate::server::connection::response::server_error;
 use crate::server::connection::shared_link::SharedLink;
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::connection::tls::ServerIo;
+use crate::server::connection::transport::Transport;
 use crate::server::registry::admission::Slot;
 use crate::server::registry::early_pushes::{Deferred, run_decision};
 use crate::server::registry::flag::Flag;
@@ -98,8 +99,8 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     };
     let (connection, io, clock, input) = opening.into_open().ok()?;
     let (sender, receiver) = connection.split();
-    let shared =
-        SharedLink::new(Link::new(sender, io, clock), hub.clone(), entry.clone(), runtime.own_thread());
+    let link = Link::new(sender, Transport::new(io), clock);
+    let shared = SharedLink::new(link, hub.clone(), entry.clone(), runtime.own_thread());
     let mut link = TaskLink::new(shared);
     if let Some(subprotocol) = subprotocol {
         entry.set_subprotocol(subprotocol);

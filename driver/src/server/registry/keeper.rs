@@ -13,7 +13,7 @@
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use sockeye_core::Instant;
@@ -54,12 +54,47 @@ impl KeeperAlarm {
     }
 }
 
+/// A connection whose handler runs, and the waker for its transport and timer.
+struct Kept {
+    entry: Arc<Entry>,
+    waker: Arc<KeptWaker>,
+}
+
+/// Wakes the keeper for one connection. So a busy connection costs nothing for the others.
+struct KeptWaker {
+    is_woken: AtomicBool,
+    hub: Arc<Hub>,
+}
+
+impl Wake for KeptWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_woken.swap(true, Ordering::SeqCst) {
+            self.hub.keeper.wake();
+        }
+    }
+}
+
+impl Kept {
+    /// Reads on if the connection was woken. Returns false if its handler has returned.
+    fn poll(&self) -> bool {
+        if !self.waker.is_woken.swap(false, Ordering::SeqCst) {
+            return true;
+        }
+        let waker = Waker::from(self.waker.clone());
+        self.entry.poll_read_on(&mut Context::from_waker(&waker))
+    }
+}
+
 /// The keeper of a server.
 pub(crate) struct Keeper<C> {
     hub: Arc<Hub>,
     clock: C,
     /// The connections whose handlers ran at the latest search, and have not returned since.
-    kept: Vec<Arc<Entry>>,
+    kept: Vec<Kept>,
     /// `None` while the keeper sleeps.
     next_search: Option<Instant>,
     idle_ticks: u32,
@@ -93,7 +128,7 @@ impl<C: Clock> Keeper<C> {
                 self.next_search = Some(now + TICK);
             }
             // A panic while one connection writes must not end the task that serves all.
-            self.kept.retain(|entry| catch(|| entry.poll_read_on(cx)).unwrap_or(false));
+            self.kept.retain(|kept| catch(|| kept.poll()).unwrap_or(false));
             if self.idle_ticks >= IDLE_TICKS && self.may_sleep() {
                 self.clock.cancel();
                 return Poll::Pending;
@@ -106,7 +141,12 @@ impl<C: Clock> Keeper<C> {
 
     /// Finds the connections whose handlers run.
     fn search(&mut self) {
-        self.kept = self.hub.busy();
+        // All of them are polled after a search: a connection may have another waker by now.
+        let kept = |entry| {
+            let waker = KeptWaker { is_woken: AtomicBool::new(true), hub: self.hub.clone() };
+            Kept { entry, waker: Arc::new(waker) }
+        };
+        self.kept = self.hub.busy().into_iter().map(kept).collect();
         self.idle_ticks = if self.kept.is_empty() { self.idle_ticks.saturating_add(1) } else { 0 };
     }
 

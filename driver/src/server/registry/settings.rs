@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) inbox_bytes: usize,
     /// The maximum number of messages in an inbox.
     pub(crate) inbox_messages: usize,
+    /// Whether the future of a handler is dropped when its connection is over.
+    pub(crate) cancel_handlers: bool,
 }
 
 /// The kinds of control frames that are forwarded to the handler.

@@ -25,6 +25,7 @@ use crate::engine::link::Link;
 use crate::engine::waker_list::WakerList;
 use crate::runtime::io::{Clock, Io};
 use crate::server::connection::inbox::Intake;
+use crate::server::connection::transport::Transport;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
 use crate::server::registry::flag::Flag;
@@ -36,7 +37,7 @@ use crate::server::registry::settings::Remedy;
 /// A [`Link`] with the additions of a server: counted queues, pushes that wait, a task to wake.
 #[derive(Debug)]
 pub(crate) struct SharedLink<I, C> {
-    link: Link<I, C>,
+    link: Link<Transport<I>, C>,
     hub: Arc<Hub>,
     /// The entry holds this link in turn. `Entry::end` breaks the cycle.
     entry: Arc<Entry>,
@@ -65,7 +66,12 @@ pub(crate) struct SharedLink<I, C> {
 }
 
 impl<I: Io, C: Clock> SharedLink<I, C> {
-    pub(crate) fn new(link: Link<I, C>, hub: Arc<Hub>, entry: Arc<Entry>, thread: Option<ThreadId>) -> Self {
+    pub(crate) fn new(
+        link: Link<Transport<I>, C>,
+        hub: Arc<Hub>,
+        entry: Arc<Entry>,
+        thread: Option<ThreadId>,
+    ) -> Self {
         SharedLink {
             link,
             hub,

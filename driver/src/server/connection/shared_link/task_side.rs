@@ -14,6 +14,7 @@ use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
 use crate::server::connection::inbox::{BusyLink, Intake};
 use crate::server::connection::shared_link::{SharedLink, unlock_and_wake};
+use crate::server::connection::transport::Transport;
 use crate::server::registry::push_target::{Command, PushTarget};
 
 /// The task's handle to a [`SharedLink`]: the only handle that reads, and that reports when the
@@ -72,6 +73,9 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
             let mut shared = lock(&self.shared);
             let queued = shared.link.sender.queued();
             let outcome = shared.link.poll_io(cx, &mut input);
+            if let Poll::Ready(ReadOutcome::End(_)) = outcome {
+                shared.link.io.release();
+            }
             shared.finish_turn(queued, outcome.is_pending().then(|| cx.waker()));
             unlock_and_wake(shared, None);
             input.consume(usize::MAX);
@@ -134,10 +138,10 @@ impl<I: Io, C: Clock> SenderAccess for SharedLink<I, C> {
 }
 
 impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
-    type Io = I;
+    type Io = Transport<I>;
     type Clock = C;
 
-    fn with_link<R>(&mut self, f: impl FnOnce(&mut Link<I, C>) -> R) -> R {
+    fn with_link<R>(&mut self, f: impl FnOnce(&mut Link<Transport<I>, C>) -> R) -> R {
         f(&mut self.link)
     }
 
@@ -151,8 +155,13 @@ impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
             Poll::Pending if self.link.is_finished(input) => Poll::Ready(ReadOutcome::End(None)),
             outcome => outcome,
         };
-        if let Poll::Ready(ReadOutcome::Bytes) = outcome {
-            self.received_at = Some(self.link.now());
+        match outcome {
+            Poll::Ready(ReadOutcome::Bytes) => self.received_at = Some(self.link.now()),
+            // A handler, or a push from elsewhere, may hold the connection for a long time.
+            Poll::Ready(ReadOutcome::End(_)) if self.link.sender.state() == State::Closed => {
+                self.link.io.release();
+            }
+            _ => {}
         }
         self.finish_turn(queued, outcome.is_pending().then(|| cx.waker()));
         outcome
@@ -190,10 +199,10 @@ impl<I: Io, C: Clock> SenderAccess for TaskLink<I, C> {
 }
 
 impl<I: Io, C: Clock> LinkAccess for TaskLink<I, C> {
-    type Io = I;
+    type Io = Transport<I>;
     type Clock = C;
 
-    fn with_link<R>(&mut self, f: impl FnOnce(&mut Link<I, C>) -> R) -> R {
+    fn with_link<R>(&mut self, f: impl FnOnce(&mut Link<Transport<I>, C>) -> R) -> R {
         f(&mut lock(&self.shared).link)
     }
 

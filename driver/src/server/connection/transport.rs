@@ -1,0 +1,60 @@
+//! A transport that can be dropped before its connection.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+use crate::runtime::io::Io;
+
+/// The transport of an open connection, until the connection is over.
+///
+/// A handler, a push or a broadcast may hold the connection for a long time after its peer has
+/// gone. The descriptor must not wait for that.
+#[derive(Debug)]
+pub(crate) struct Transport<I>(Option<I>);
+
+impl<I> Transport<I> {
+    pub(crate) fn new(io: I) -> Self {
+        Transport(Some(io))
+    }
+
+    /// Drops the transport. From here on reading returns the end, and writing fails.
+    pub(crate) fn release(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl<I: Io> Io for Transport<I> {
+    #[inline]
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Some(io) => io.poll_read(cx, buffer),
+            None => Poll::Ready(Ok(0)),
+        }
+    }
+
+    #[inline]
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Some(io) => io.poll_write(cx, slices),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    #[inline]
+    fn poll_write_now(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Some(io) => io.poll_write_now(cx, slices),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    #[inline]
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().map_or(Poll::Ready(Ok(())), |io| io.poll_flush(cx))
+    }
+
+    #[inline]
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().map_or(Poll::Ready(Ok(())), |io| io.poll_close(cx))
+    }
+}
