@@ -20,9 +20,11 @@ pub const TURN_WORK: u32 = 256 << 10;
 pub const TURN_READ: u32 = 16 << 10;
 
 /// The time after which a connection of an async runtime yields, if the application takes long with
-/// its messages. With eight busy connections on one thread, a timer is then late by some 5 ms.
+/// its messages. With eight busy connections on one thread, a timer is then late by 3 to
+/// 10 ms.
 ///
-/// The clock is read after every eighth message, or after each one if the application has been slow.
+/// The clock is read after the 24th message and then after every 16th, or after each one if the
+/// application has been slow.
 pub const TURN_TIME: Duration = Duration::from_micros(500);
 
 /// The maximum number of slices that one vectored write passes to the transport.

@@ -84,8 +84,7 @@ impl Reader {
         loop {
             let mut view = RecvBuf::new(self.input.unread());
             while !view.is_empty() || self.decoder.is_inflating() {
-                self.turn.add_inflated(&mut self.decoder, || link.now());
-                if self.turn.is_over() {
+                if self.turn.add_inflated(&mut self.decoder, || link.now()) {
                     let used = view.consumed();
                     self.input.consume(used);
                     return self.end_turn(link, cx);
@@ -167,8 +166,7 @@ impl Reader {
         }
         self.turn.begin(|| link.now());
         loop {
-            self.turn.add_inflated(&mut self.decoder, || link.now());
-            if self.turn.is_over() {
+            if self.turn.add_inflated(&mut self.decoder, || link.now()) {
                 return self.end_turn(link, cx);
             }
             let mut view = RecvBuf::new(self.decoder.part_input(self.input.unread()));

@@ -15,63 +15,75 @@ pub(crate) const MESSAGE: u32 = TURN_WORK / TURN_MESSAGES;
 /// The cost of a frame that is not a message, such as a fragment.
 pub(crate) const FRAME: u32 = MESSAGE / 8;
 
-/// The clock is read whenever the work passes a multiple of this: once in eight messages.
-const CLOCK_INTERVAL: u32 = 8 * MESSAGE;
+/// The work before the first look at the clock, and between two looks. Fewer messages than this
+/// between two waits, as honest peers send them, never cost a look.
+const FIRST_LOOK: u32 = 24 * MESSAGE;
+const NEXT_LOOK: u32 = 16 * MESSAGE;
 
 /// What a task has done since it last let others run.
 ///
 /// It holds three numbers, so that an idle connection stays small.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Turn {
     /// The cost of what was done, in bytes. The turn is over at [`TURN_WORK`].
     work: u32,
+    /// The work at which the clock is read next. It is 0 while the application is slow: then the
+    /// clock is read after each message.
+    look_at: u32,
     /// The time of the first look at the clock, in microseconds; 0 before that.
     began: u32,
-    /// The application took long in an earlier turn, so the clock is read after each message.
-    is_slow: bool,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Turn { work: 0, look_at: FIRST_LOOK, began: 0 }
+    }
 }
 
 impl Turn {
-    /// Call before a message is decoded. Looks at the clock if the application has been slow.
+    /// Call before messages are decoded. Looks at the clock if the application has been slow.
     #[inline]
     pub(crate) fn begin(&mut self, now: impl FnOnce() -> Instant) {
-        if self.is_slow {
-            self.check_time(now());
+        if self.look_at == 0 {
+            self.look(now());
         }
     }
 
-    /// Adds the cost of something that was done, and looks at the clock now and then.
+    /// Adds the cost of something that was done, and looks at the clock now and then. Returns true
+    /// if the task must yield.
     #[inline]
-    pub(crate) fn add(&mut self, cost: u32, now: impl FnOnce() -> Instant) {
-        let before = self.work;
-        self.work = before.saturating_add(cost);
-        if before / CLOCK_INTERVAL != self.work / CLOCK_INTERVAL {
-            self.check_time(now());
-        }
+    pub(crate) fn add(&mut self, cost: u32, now: impl FnOnce() -> Instant) -> bool {
+        self.work = self.work.saturating_add(cost);
+        self.work >= self.look_at && self.look(now())
     }
 
-    /// Adds the cost of what the decoder has inflated since the previous call.
+    /// Adds the cost of what the decoder has inflated since the previous call. Returns true if the
+    /// task must yield.
     #[inline]
-    pub(crate) fn add_inflated(&mut self, decoder: &mut Decoder, now: impl FnOnce() -> Instant) {
-        if decoder.inflates() {
-            let bytes = decoder.take_inflated();
-            if bytes > 0 {
-                self.add(u32::try_from(bytes).unwrap_or(u32::MAX), now);
-            }
+    pub(crate) fn add_inflated(&mut self, decoder: &mut Decoder, now: impl FnOnce() -> Instant) -> bool {
+        if !decoder.inflates() {
+            return self.is_over();
         }
+        self.add(u32::try_from(decoder.take_inflated()).unwrap_or(u32::MAX), now)
     }
 
+    /// Looks at the clock. Returns true if the task must yield.
     #[cold]
-    fn check_time(&mut self, now: Instant) {
+    #[inline(never)]
+    fn look(&mut self, now: Instant) -> bool {
         let now = micros(now);
         if self.began == 0 {
             self.began = now;
-        } else if now.wrapping_sub(self.began) >= TURN_TIME.as_micros() as u32 {
-            self.work = u32::MAX;
-            self.is_slow = true;
-        } else if self.is_over() {
-            self.is_slow = false;
         }
+        if now.wrapping_sub(self.began) >= TURN_TIME.as_micros() as u32 {
+            self.work = u32::MAX;
+            self.look_at = 0;
+        } else if self.is_over() {
+            self.look_at = FIRST_LOOK;
+        } else if self.look_at > 0 {
+            self.look_at = self.work.saturating_add(NEXT_LOOK).min(TURN_WORK);
+        }
+        self.is_over()
     }
 
     /// Returns true if the task must yield.
@@ -84,6 +96,7 @@ impl Turn {
     #[inline]
     pub(crate) fn restart(&mut self) {
         (self.work, self.began) = (0, 0);
+        self.look_at = self.look_at.min(FIRST_LOOK);
     }
 }
 
@@ -110,19 +123,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_ends_after_its_messages_and_reads_the_clock_once_in_eight() {
-        let (mut turn, reads) = (Turn::default(), Cell::new(0));
+    fn a_turn_ends_after_its_messages_and_rarely_reads_the_clock() {
+        let (mut turn, looks) = (Turn::default(), Cell::new(0));
+        let now = || {
+            looks.set(looks.get() + 1);
+            Instant::EPOCH
+        };
         for round in 1..=2 {
             for message in 1..=TURN_MESSAGES {
-                assert!(!turn.is_over(), "message {message}");
                 turn.begin(|| unreachable!("the application is not slow"));
-                turn.add(MESSAGE, || {
-                    reads.set(reads.get() + 1);
-                    Instant::EPOCH
-                });
+                let is_over = turn.add(MESSAGE, now);
+                assert_eq!(is_over, message == TURN_MESSAGES, "message {message}");
+                assert!(message >= 24 || looks.get() == (round - 1) * 16);
             }
             assert!(turn.is_over());
-            assert_eq!(reads.get(), round * TURN_MESSAGES / 8);
+            // At the messages 24, 40 … 248, and the last one.
+            assert_eq!(looks.get(), round * 16);
             turn.restart();
             assert!(!turn.is_over());
         }
@@ -145,13 +161,13 @@ mod tests {
             turn.restart();
             messages
         };
-        // Eight messages before the first look at the clock, and eight more before the next.
-        assert_eq!(handle(&mut turn, TURN_TIME), 16);
+        // 24 messages before the first look at the clock, and 16 more before the next.
+        assert_eq!(handle(&mut turn, TURN_TIME), 40);
         assert_eq!(handle(&mut turn, TURN_TIME), 1);
         assert_eq!(handle(&mut turn, TURN_TIME / 4), 4);
         // A fast turn ends the watch.
         assert_eq!(handle(&mut turn, Duration::ZERO), TURN_MESSAGES);
-        assert_eq!(handle(&mut turn, TURN_TIME), 16);
+        assert_eq!(handle(&mut turn, TURN_TIME), 40);
     }
 
     #[test]

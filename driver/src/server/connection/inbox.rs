@@ -158,8 +158,7 @@ impl Inbox {
         turn: &mut Turn,
     ) {
         while (!self.input.is_empty() || decoder.is_inflating()) && !self.is_full(decoder, port) {
-            turn.add_inflated(decoder, || link.now());
-            if turn.is_over() {
+            if turn.add_inflated(decoder, || link.now()) {
                 return;
             }
             let mut view = RecvBuf::new(self.input.unread());

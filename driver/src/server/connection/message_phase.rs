@@ -210,13 +210,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         let len = decoder.frame_len(input.unread());
         input.release_if_whole(len);
         let mut view = RecvBuf::new(input.unread());
+        turn.begin(|| link.now());
         while !view.is_empty() || (decoder.is_inflating() && inbox.is_none()) {
-            turn.begin(|| link.now());
-            turn.add_inflated(decoder, || link.now());
-            if turn.is_over() {
-                *has_undecoded_input = true;
-                break;
-            }
             // A peer that sends requests and does not read the answers must wait.
             if entry.has_flag(Flag::Full) {
                 Busy { link, client, decoder, rest: &mut view, inbox, turn }.wait_for_room().await;
@@ -246,23 +241,30 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                         let outcome = busy.run(|| handler.control(client, &frame)).await;
                         close_if_failed(&**handler, client, link, handler_failed, outcome);
                     }
-                    turn.add(cost, || link.now());
+                    if turn.add(cost, || link.now()) {
+                        *has_undecoded_input = true;
+                        break;
+                    }
                     continue;
                 }
                 Some(Decoded::Incomplete) => {
-                    turn.add(cost, || link.now());
+                    if turn.add(cost, || link.now()) || turn.add_inflated(decoder, || link.now()) {
+                        *has_undecoded_input = true;
+                        break;
+                    }
                     continue;
                 }
             };
-            if *handler_failed {
-                turn.add(cost, || link.now());
-                continue;
+            if !*handler_failed {
+                let busy = Busy { link, client, decoder, rest: &mut view, inbox, turn };
+                let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
+                lent.release();
+                close_if_failed(&**handler, client, link, handler_failed, outcome);
             }
-            let busy = Busy { link, client, decoder, rest: &mut view, inbox, turn };
-            let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
-            lent.release();
-            close_if_failed(&**handler, client, link, handler_failed, outcome);
-            turn.add(cost, || link.now());
+            if turn.add(cost, || link.now()) || (compressed && turn.add_inflated(decoder, || link.now())) {
+                *has_undecoded_input = true;
+                break;
+            }
         }
         let used = view.consumed();
         input.consume(used);
