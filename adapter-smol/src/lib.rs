@@ -49,6 +49,9 @@
 //! | `smol` | yes | servers run on the executor of `smol::spawn` unless another is given |
 //! | `server` | yes | the module `server` |
 //! | `tracing` | yes | servers log failures and refusals with `tracing`; without a subscriber, failures are written to the standard error |
+//! | `rustls` | | `wss://` and TLS ports, with ring as the cryptography: see the module `tls` |
+//! | `rustls-no-provider` | | the same, with the cryptography that the application installs |
+//! | `webpki-roots` | | `ClientTls::webpki_roots`: the certificates that Mozilla trusts |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -57,6 +60,8 @@ mod open;
 #[cfg(feature = "server")]
 mod runtime;
 mod serve;
+#[cfg(feature = "_tls")]
+pub mod tls;
 
 /// Servers: they call a [`Handler`](server::Handler) for each event, and any task can push messages
 /// to any connection.
@@ -78,7 +83,9 @@ mod serve;
 /// }
 /// ```
 ///
-/// For another transport, such as TLS, implement [`Io`] for its connections, [`Listener`] for its
+/// With the feature `rustls`, `listen_tls` opens a port with TLS.
+///
+/// For another transport, implement [`Io`] for its connections, [`Listener`] for its
 /// source of connections, and [`Runtime`] with [`SmolClock`]. Then build a
 /// [`driver::server::Server`] with `builder_on` and `listen_with`.
 ///
@@ -114,6 +121,8 @@ pub use sockeye_core::{
 pub use sockeye_driver as driver;
 pub use sockeye_driver::async_io::{AsyncIoClock as SmolClock, FuturesIo};
 pub use sockeye_driver::{AcceptError, Clock, ConnectError, Error, Io, Part, WebSocketEvent};
+#[cfg(feature = "_tls")]
+pub use tls::{accept_tls, accept_tls_with, client_tls, connect_tls};
 
 /// Runs the examples of the README as tests.
 #[cfg(all(doctest, feature = "server"))]

@@ -132,12 +132,15 @@ pub fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
     websocket.with_subprotocol(subprotocol)
 }
 
-/// Connects to a `ws://` URL with the defaults of [`Config`].
+/// Connects to a `ws://` or `wss://` URL with the defaults of [`Config`].
+///
+/// `wss://` needs the feature `rustls`. The server's certificate must be one that the operating
+/// system trusts; `connect_tls` takes another configuration.
 ///
 /// # Errors
 ///
-/// Returns an error if the URL is invalid or `wss://`, if the host cannot be reached in time, or if
-/// the server refuses.
+/// Returns an error if the URL is invalid, if the host cannot be reached in time, if its certificate
+/// is not trusted, or if the server refuses.
 ///
 /// # Cancel safety
 ///
@@ -151,13 +154,13 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
 /// Connects with a custom request, which may carry headers and subprotocols. Also returns the
 /// server's response.
 ///
-/// Resolving the name and connecting take [`Config::handshake_timeout`] at most, and the handshake
-/// takes the same time again.
+/// Resolving the name and connecting take [`Config::handshake_timeout`] at most. The handshakes of
+/// TLS and of the WebSocket together take the same time again.
 ///
 /// # Errors
 ///
-/// Returns an error if the URL is `wss://`, if the host cannot be reached in time, or if the server
-/// refuses.
+/// Returns an error if the host cannot be reached in time, if its certificate is not trusted, or if
+/// the server refuses. Without the feature `rustls`, `wss://` is an error.
 ///
 /// # Cancel safety
 ///
@@ -169,8 +172,16 @@ pub async fn connect_with(
 ) -> Result<(WebSocket, Response), ConnectError> {
     let (url, config) = (url.try_into().map_err(Into::into)?, config.into());
     if url.is_secure() {
+        #[cfg(feature = "_tls")]
+        return crate::connect_tls(url, request, config, &crate::tls::ClientTls::shared()?).await;
+        #[cfg(not(feature = "_tls"))]
         return Err(ConnectError::Tls);
     }
+    client(open_tcp(&url, &config).await?, request, config).await
+}
+
+/// Connects to the host of a URL.
+pub(crate) async fn open_tcp(url: &Url, config: &Config) -> io::Result<TcpStream> {
     let connecting = TcpStream::connect((url.host(), url.port()));
     let timeout = async {
         Timer::after(config.handshake_timeout).await;
@@ -178,7 +189,7 @@ pub async fn connect_with(
     };
     let stream = future::or(connecting, timeout).await?;
     stream.set_nodelay(true)?;
-    client(stream, request, config).await
+    Ok(stream)
 }
 
 /// Opens a WebSocket as a client over any connected stream: TLS, a tunnel through a proxy, a pipe.

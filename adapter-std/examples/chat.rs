@@ -17,6 +17,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let config = args.config(Deflate::new());
     let port = Port::new(Chat::default()).config(config).slow_reader(chat::SLOW_READER);
+    let port = match args.pem()? {
+        None => port,
+        #[cfg(feature = "rustls")]
+        Some((chain, key)) => port.tls(sockeye_std::tls::ServerTls::from_pem(&chain, &key)?),
+        #[cfg(not(feature = "rustls"))]
+        Some(_) => return Err("TLS needs the feature `rustls`".into()),
+    };
     let server = Server::builder().limits(chat::limits()).listen(args.addr, port)?.build();
     for address in server.addresses() {
         println!("listening on ws://{address}, with its page at http://{address}/");

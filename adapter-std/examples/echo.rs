@@ -1,26 +1,34 @@
 //! An echo server with a thread for each connection.
 //!
 //! `cargo run --release -p sockeye-std --example echo`, optionally followed by `-- ADDRESS`.
+//! With the feature `rustls`, `--tls-cert chain.pem --tls-key key.pem` makes it speak TLS.
 
 use std::error::Error;
+#[cfg(feature = "rustls")]
+use std::fs;
 use std::net::{TcpListener, TcpStream};
+#[cfg(feature = "rustls")]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use clap::Parser;
 use sockeye_std::protocol::deflate::Deflate;
-use sockeye_std::{Config, Origins, Policy};
+#[cfg(feature = "rustls")]
+use sockeye_std::tls::ServerTls;
+use sockeye_std::{AcceptError, Config, Origins, Policy, Upgrade, WebSocket};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9501".to_owned());
-    let config = Arc::new(Config::new().deflate(Deflate::new()));
-    let listener = TcpListener::bind(address)?;
-    println!("listening on ws://{}", listener.local_addr()?);
+    let args = Args::parse();
+    let settings = Arc::new(Settings::new(&args)?);
+    let listener = TcpListener::bind(args.address)?;
+    println!("listening on {}://{}", settings.scheme(), listener.local_addr()?);
     loop {
-        let config = config.clone();
+        let settings = settings.clone();
         let (stream, peer) = sockeye_std::accept_tcp(&listener);
         let spawned = thread::Builder::new().spawn(move || {
-            if let Err(error) = echo(stream, config) {
+            if let Err(error) = echo(stream, &settings) {
                 eprintln!("{peer}: {error}");
             }
         });
@@ -32,12 +40,71 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn echo(stream: TcpStream, config: Arc<Config>) -> Result<(), Box<dyn Error>> {
-    // An echo server has nothing to protect, so pages of any origin may use it.
-    let policy = Policy::new().origins(Origins::Any);
-    let mut ws = sockeye_std::accept_with(stream, config, |upgrade| Ok(policy.decide(upgrade)?))?;
+fn echo(stream: TcpStream, settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let mut ws = settings.accept(stream)?;
     while let Some(message) = ws.recv()? {
         ws.feed(message)?;
     }
     Ok(())
+}
+
+/// The command line.
+#[derive(Parser)]
+struct Args {
+    /// The address to listen on.
+    #[arg(default_value = "127.0.0.1:9501")]
+    address: String,
+    /// The certificate and its chain, a PEM file: speak TLS.
+    #[cfg(feature = "rustls")]
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, a PEM file.
+    #[cfg(feature = "rustls")]
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+/// The settings of all connections.
+struct Settings {
+    config: Arc<Config>,
+    #[cfg(feature = "rustls")]
+    tls: Option<ServerTls>,
+}
+
+impl Settings {
+    #[cfg_attr(not(feature = "rustls"), expect(unused_variables, reason = "only TLS has options"))]
+    fn new(args: &Args) -> Result<Self, Box<dyn Error>> {
+        let config = Arc::new(Config::new().deflate(Deflate::new()));
+        #[cfg(feature = "rustls")]
+        let tls = match (&args.tls_cert, &args.tls_key) {
+            (Some(chain), Some(key)) => Some(ServerTls::from_pem(&fs::read(chain)?, &fs::read(key)?)?),
+            _ => None,
+        };
+        Ok(Settings {
+            config,
+            #[cfg(feature = "rustls")]
+            tls,
+        })
+    }
+
+    /// Accepts a WebSocket, over TLS if there is a certificate.
+    fn accept(&self, stream: TcpStream) -> Result<WebSocket, AcceptError> {
+        // An echo server has nothing to protect, so pages of any origin may use it.
+        let policy = Policy::new().origins(Origins::Any);
+        let decide = |upgrade: &Upgrade| Ok(policy.decide(upgrade)?);
+        #[cfg(feature = "rustls")]
+        if let Some(tls) = &self.tls {
+            return sockeye_std::accept_tls_with(stream, tls, self.config.clone(), decide);
+        }
+        sockeye_std::accept_with(stream, self.config.clone(), decide)
+    }
+
+    /// Returns the scheme of the server's URL.
+    fn scheme(&self) -> &'static str {
+        #[cfg(feature = "rustls")]
+        if self.tls.is_some() {
+            return "wss";
+        }
+        "ws"
+    }
 }

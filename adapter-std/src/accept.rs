@@ -4,16 +4,17 @@ use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use sockeye_core::Config;
 use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::session::Session;
+use sockeye_core::{Config, Instant};
 use sockeye_driver::AcceptError;
 
 use crate::clock::now;
 use crate::opening::{Opening, OpeningEvent};
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
+use crate::wire::{Wire, plain};
 
 /// Accepts a WebSocket with the defaults of [`Config`] and [`Policy`]: any path, no subprotocol,
 /// and only pages from the same host.
@@ -56,7 +57,17 @@ pub fn accept_with<S: Stream>(
     config: impl Into<Arc<Config>>,
     decide: impl FnOnce(&Upgrade) -> Result<Accept, Response>,
 ) -> Result<WebSocket<S>, AcceptError> {
-    let pending = read_upgrade(stream, config)?;
+    accept_over(plain(stream), config.into(), now(), decide)
+}
+
+/// Accepts a WebSocket over a stream that may have TLS. The deadline counts from `since`.
+pub(crate) fn accept_over<S: Stream>(
+    wire: Wire<S>,
+    config: Arc<Config>,
+    since: Instant,
+    decide: impl FnOnce(&Upgrade) -> Result<Accept, Response>,
+) -> Result<WebSocket<S>, AcceptError> {
+    let pending = read_upgrade_over(wire, config, since)?;
     match decide(pending.upgrade()) {
         Ok(accept) => pending.accept(&accept),
         Err(response) => {
@@ -78,9 +89,17 @@ pub fn read_upgrade<S: Stream>(
     stream: S,
     config: impl Into<Arc<Config>>,
 ) -> Result<PendingUpgrade<S>, AcceptError> {
-    let config = config.into();
-    let session = Session::server(config.clone());
-    let mut opening = Opening::new(session, stream, config.close_timeout)?;
+    read_upgrade_over(plain(stream), config.into(), now())
+}
+
+fn read_upgrade_over<S: Stream>(
+    wire: Wire<S>,
+    config: Arc<Config>,
+    since: Instant,
+) -> Result<PendingUpgrade<S>, AcceptError> {
+    let mut session = Session::server(config.clone());
+    session.handle_timeout(since);
+    let mut opening = Opening::new(session, wire, config.close_timeout)?;
     let error = loop {
         match opening.next_event()? {
             OpeningEvent::Upgrade(upgrade) => return Ok(PendingUpgrade { opening, upgrade, config }),

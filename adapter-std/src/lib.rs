@@ -64,6 +64,9 @@
 //! | `zlib-rs` | yes | permessage-deflate with zlib-rs: faster, and efficient with small windows |
 //! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
 //! | `server` | | the module `server`, on the sockets and timers of async-io |
+//! | `rustls` | | `wss://` and TLS ports, with ring as the cryptography: see the module `tls` |
+//! | `rustls-no-provider` | | the same, with the cryptography that the application installs |
+//! | `webpki-roots` | | `ClientTls::webpki_roots`: the certificates that Mozilla trusts |
 //! | `tracing` | yes | servers log failures and refusals with `tracing`; without a subscriber, failures are written to the standard error |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -84,8 +87,11 @@ pub mod server;
 mod shared;
 mod split;
 mod stream;
+#[cfg(feature = "_tls")]
+pub mod tls;
 mod transport;
 mod websocket;
+mod wire;
 mod writer;
 
 pub use accept::{PendingUpgrade, accept, accept_with, read_upgrade};
@@ -104,6 +110,8 @@ pub use sockeye_driver as driver;
 pub use sockeye_driver::{AcceptError, ConnectError, Error, Part, WebSocketEvent, block_on};
 pub use split::{RecvHalf, SendHalf};
 pub use stream::{Stream, Untimed};
+#[cfg(feature = "_tls")]
+pub use tls::{accept_tls, accept_tls_with, client_tls, connect_tls};
 pub use websocket::WebSocket;
 pub use writer::MessageWriter;
 

@@ -95,7 +95,7 @@ impl<S: Stream> Link for OwnedLink<S> {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.transport.stream.read(buffer)
+        io::Read::read(&mut self.transport.stream, buffer)
     }
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {

@@ -13,6 +13,7 @@ use crate::read_buffer::ReadBuffer;
 use crate::stream::Stream;
 use crate::transport::{Transport, try_flush, try_write};
 use crate::websocket::WebSocket;
+use crate::wire::Wire;
 
 /// Drives a [`Session`] over a stream. The session implements all rules.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(crate) enum OpeningEvent {
 
 impl<S: Stream> Opening<S> {
     /// `write_limit` is as in [`Transport::new`].
-    pub(crate) fn new(session: Session, stream: S, write_limit: Duration) -> io::Result<Self> {
+    pub(crate) fn new(session: Session, stream: Wire<S>, write_limit: Duration) -> io::Result<Self> {
         Ok(Opening {
             session,
             transport: Transport::new(stream, write_limit)?,
@@ -102,7 +103,7 @@ impl<S: Stream> Opening<S> {
         let transport = &mut self.transport;
         let timeout = self.session.poll_timeout().map(|deadline| deadline.since(now()));
         transport.read_timeout.set(&transport.stream, timeout)?;
-        match end_of_input(transport.stream.read(self.input.space())) {
+        match end_of_input(io::Read::read(&mut transport.stream, self.input.space())) {
             Ok(0) => {
                 self.is_eof = true;
                 self.session.handle_eof();

@@ -11,6 +11,7 @@ use crate::link::{Link, OwnedLink, WriteOutcome, WriteTurn, after_write, run_tim
 use crate::reader::{Reader, RecvOutcome};
 use crate::stream::Stream;
 use crate::transport::{Transport, try_flush, try_write};
+use crate::wire::{Wire, by_ref};
 
 /// The maximum number of bytes that are copied out of the queue for one write.
 const CHUNK: usize = 64 << 10;
@@ -28,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(1);
 /// queueing or reading.
 #[derive(Debug)]
 pub(crate) struct Shared<S> {
-    pub(crate) stream: S,
+    pub(crate) stream: Wire<S>,
     state: Mutex<State>,
     write_lock: Mutex<()>,
     has_timeouts: bool,
@@ -215,7 +216,7 @@ where
                 chunk.extend_from_slice(slice.get(..room).unwrap_or(slice));
             }
             drop(state);
-            let mut stream = &self.stream;
+            let mut stream = by_ref(&self.stream);
             let result = if chunk.is_empty() {
                 try_flush(&mut stream).map(|flushed| flushed.then_some(0))
             } else {
@@ -248,12 +249,12 @@ impl State {
         self.write_error.is_some() || self.sender.queued() == 0 && !self.needs_flush
     }
 
-    fn after_write<S>(&mut self, stream: &S, has_timeouts: bool, result: &io::Result<WriteOutcome>)
+    fn after_write<S>(&mut self, stream: &Wire<S>, has_timeouts: bool, result: &io::Result<WriteOutcome>)
     where
         for<'s> &'s S: Stream,
     {
         after_write(&mut self.sender, &mut self.is_shut_down, has_timeouts, result, || {
-            let mut stream = stream;
+            let mut stream = by_ref(stream);
             Stream::shutdown_write(&mut stream)
         });
     }
@@ -287,11 +288,11 @@ where
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        io::Read::read(&mut &self.shared.stream, buffer)
+        io::Read::read(&mut by_ref(&self.shared.stream), buffer)
     }
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.read_timeout.set(&&self.shared.stream, timeout)
+        self.read_timeout.set(&by_ref(&self.shared.stream), timeout)
     }
 
     fn max_read_wait(&self) -> Option<Duration> {

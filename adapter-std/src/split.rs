@@ -18,6 +18,7 @@ use crate::shared::{Shared, SharedLink};
 use crate::stream::Stream;
 use crate::transport::WRITE_TURN;
 use crate::websocket::WebSocket;
+use crate::wire::inner;
 
 /// How often in a close timeout the receiving thread checks whether the other thread has begun to
 /// close.
@@ -157,7 +158,7 @@ impl<S> RecvHalf<S> {
     /// Returns the stream.
     #[must_use]
     pub fn get_ref(&self) -> &S {
-        &self.link.shared.stream
+        inner(&self.link.shared.stream)
     }
 
     /// Returns true if both are halves of the same connection.
@@ -359,6 +360,6 @@ impl<S> SendHalf<S> {
     /// Returns the stream. Shutting it down ends a receive that waits in the other half.
     #[must_use]
     pub fn get_ref(&self) -> &S {
-        &self.shared.stream
+        inner(&self.shared.stream)
     }
 }

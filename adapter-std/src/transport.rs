@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::{ReadTimeout, is_supported, is_timeout};
 use crate::stream::Stream;
+use crate::wire::Wire;
 
 /// The time that a blocked write may keep a thread from reading, or from checking the deadlines.
 pub(crate) const WRITE_TURN: Duration = Duration::from_millis(10);
@@ -12,7 +13,7 @@ pub(crate) const WRITE_TURN: Duration = Duration::from_millis(10);
 /// A stream with its state.
 #[derive(Debug)]
 pub(crate) struct Transport<S> {
-    pub(crate) stream: S,
+    pub(crate) stream: Wire<S>,
     pub(crate) read_timeout: ReadTimeout,
     pub(crate) has_timeouts: bool,
     /// Bytes were written since the last flush.
@@ -24,7 +25,7 @@ pub(crate) struct Transport<S> {
 impl<S: Stream> Transport<S> {
     /// `write_limit` is how long a write may block on platforms where a timed-out write cannot be
     /// resumed.
-    pub(crate) fn new(stream: S, write_limit: Duration) -> io::Result<Self> {
+    pub(crate) fn new(stream: Wire<S>, write_limit: Duration) -> io::Result<Self> {
         let timeout = if cfg!(windows) { write_limit.max(WRITE_TURN) } else { WRITE_TURN };
         let has_timeouts = is_supported(stream.set_write_timeout(Some(timeout)))?;
         Ok(Transport {
@@ -65,6 +66,6 @@ pub(crate) fn try_flush(stream: &mut impl Write) -> io::Result<bool> {
 /// Returns true if a write that failed with this error may be tried again. On Windows a send that
 /// timed out leaves the socket "in an indeterminate state" (`SO_SNDTIMEO`): the number of bytes
 /// that went out is unknown.
-fn is_resumable(error: &io::Error) -> bool {
+pub(crate) fn is_resumable(error: &io::Error) -> bool {
     is_timeout(error) && !cfg!(windows)
 }

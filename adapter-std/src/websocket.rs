@@ -19,6 +19,7 @@ use crate::reader::{Reader, RecvOutcome};
 use crate::received::Received;
 use crate::stream::Stream;
 use crate::transport::Transport;
+use crate::wire::{inner, plain};
 use crate::writer::MessageWriter;
 
 /// An open WebSocket connection. Its methods block.
@@ -86,7 +87,7 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// Returns an error if the write timeout of the stream cannot be set.
     pub fn new(connection: Connection, unread: &[u8], stream: S, config: &Config) -> io::Result<Self> {
-        let transport = Transport::new(stream, config.close_timeout)?;
+        let transport = Transport::new(plain(stream), config.close_timeout)?;
         Ok(Self::with_transport(connection, ReadBuffer::new(unread), transport, config, None))
     }
 
@@ -373,6 +374,6 @@ impl<S> WebSocket<S> {
     /// last.
     #[must_use]
     pub fn get_ref(&self) -> &S {
-        &self.link.transport.stream
+        inner(&self.link.transport.stream)
     }
 }

@@ -2,29 +2,32 @@
 //! messages it receives.
 //!
 //! `cargo run -p sockeye-tokio --example connect -- ws://127.0.0.1:9501/`
+//!
+//! With the feature `rustls` it also connects to `wss://` URLs.
 
 use std::error::Error;
 use std::io::BufRead;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
 use sockeye_tokio::protocol::deflate::Deflate;
 use sockeye_tokio::protocol::handshake::client::ClientHandshakeError;
-use sockeye_tokio::{ClientRequest, CloseCode, Config, ConnectError, Url};
+#[cfg(feature = "rustls")]
+use sockeye_tokio::tls::ClientTls;
+use sockeye_tokio::{ClientRequest, CloseCode, Config, ConnectError, Response, Url, WebSocket};
 use tokio::sync::mpsc::{self, Receiver};
 
 #[derive(Parser)]
 struct Args {
-    /// The `ws://` URL to connect to.
+    /// The URL to connect to.
     url: String,
     /// A subprotocol to offer. Repeat the option for several, in order of preference.
     #[arg(long)]
     subprotocol: Vec<String>,
     /// A request header, as 'Name: value'. Repeat the option for several.
-    #[arg(long)]
+    #[arg(long, short = 'H')]
     header: Vec<String>,
     /// The time to wait for answers after the last line before closing, in milliseconds. A peer may
     /// drop answers that it has not sent when the Close arrives.
@@ -33,6 +36,14 @@ struct Args {
     /// Do not offer compression.
     #[arg(long)]
     no_compress: bool,
+    /// The certificates to trust, a PEM file, in place of those of the system.
+    #[cfg(feature = "rustls")]
+    #[arg(long)]
+    ca: Option<std::path::PathBuf>,
+    /// Trust every certificate. Anyone on the way can then read and change everything.
+    #[cfg(feature = "rustls")]
+    #[arg(long)]
+    insecure: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -58,7 +69,7 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     }
     let config = Config::new();
     let config = if args.no_compress { config } else { config.deflate(Deflate::new()) };
-    let (ws, _) = sockeye_tokio::connect_with(&url, request, Arc::new(config)).await.inspect_err(explain)?;
+    let (ws, _) = open(args, &url, request, config).await.inspect_err(explain)?;
     let compression = if ws.deflate().is_some() { "compressed" } else { "not compressed" };
     eprintln!("connected to {url}, subprotocol {}, {compression}", ws.subprotocol().unwrap_or("none"));
 
@@ -86,6 +97,25 @@ async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         eprintln!("{info}");
     }
     Ok(())
+}
+
+/// Connects, with the certificates of the command line.
+#[cfg_attr(not(feature = "rustls"), expect(unused_variables, reason = "the options are those of TLS"))]
+async fn open(
+    args: &Args,
+    url: &Url,
+    request: ClientRequest,
+    config: Config,
+) -> Result<(WebSocket, Response), ConnectError> {
+    #[cfg(feature = "rustls")]
+    if args.insecure || args.ca.is_some() {
+        let tls = match &args.ca {
+            Some(ca) if !args.insecure => ClientTls::with_ca_pem(&std::fs::read(ca)?)?,
+            _ => ClientTls::dangerous_without_verification()?,
+        };
+        return sockeye_tokio::connect_tls(url, request, config, &tls).await;
+    }
+    sockeye_tokio::connect_with(url, request, config).await
 }
 
 /// Reads the lines of the input on a separate thread. The program does not wait for that thread

@@ -20,6 +20,7 @@
 //!   transport.
 //! - [`Entropy`] is the randomness of a client.
 //! - The module `server` runs a server: its listeners, its connections and the handler's events.
+//! - The module `tls` puts TLS over any transport.
 //!
 //! The loop writes what is queued, reads a batch, delivers every message in it, and writes again
 //! only before it would wait. So one write answers everything that one read returned. Buffers for

@@ -23,7 +23,9 @@
 //! thread, which waits for the operating system for all connections. Another thread answers pings,
 //! keeps deadlines and reads on for connections whose handler takes long; otherwise it sleeps.
 //!
-//! For another transport, such as TLS, implement [`Io`] for its connections, [`Listener`] for its
+//! With the feature `rustls`, `listen_tls` opens a port with TLS.
+//!
+//! For another transport, implement [`Io`] for its connections, [`Listener`] for its
 //! source of connections, and [`Runtime`] with the clock and threads of [`Threads`]. Then build a
 //! [`sockeye_driver::server::Server`] with `builder_on` and `listen_with`.
 
@@ -127,6 +129,22 @@ impl ServerBuilder {
     /// Returns an error if none of the addresses can be listened on.
     pub fn listen(self, address: impl ToSocketAddrs, port: impl BlockingPort) -> io::Result<Self> {
         Ok(ServerBuilder { builder: self.builder.listen(address, port.into_blocking())? })
+    }
+
+    /// Starts to listen on a TCP port with TLS, like [`listen`](ServerBuilder::listen). For other
+    /// sockets, use [`Port::tls`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if none of the addresses can be listened on.
+    #[cfg(feature = "_tls")]
+    pub fn listen_tls(
+        self,
+        address: impl ToSocketAddrs,
+        tls: impl Into<crate::tls::ServerTls>,
+        port: impl BlockingPort,
+    ) -> io::Result<Self> {
+        Ok(ServerBuilder { builder: self.builder.listen_tls(address, tls, port.into_blocking())? })
     }
 
     /// Adds a port on a TCP socket that listens already.

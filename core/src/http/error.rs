@@ -8,6 +8,8 @@ use core::fmt;
 pub enum HeadError {
     /// The first bytes are a TLS record: a client of `https://` or `wss://` on a plain port.
     LooksLikeTls,
+    /// The first bytes of the response are a TLS alert: a client of `ws://` on a port with TLS.
+    TlsAlert,
     /// The first bytes are a PROXY protocol header, on a port that does not expect one from this
     /// peer.
     LooksLikeProxyProtocol,
@@ -78,6 +80,7 @@ impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             HeadError::LooksLikeTls => "looks like TLS; this port speaks plain ws://",
+            HeadError::TlsAlert => "the server answered with TLS; use wss://",
             HeadError::LooksLikeProxyProtocol => {
                 "looks like a PROXY protocol header; this port does not expect one from this peer"
             }

@@ -141,14 +141,18 @@ fn input_that_cannot_become_a_request_is_refused_at_its_first_wrong_byte() {
 
 #[test]
 fn input_that_cannot_become_a_response_is_refused_at_its_first_wrong_byte() {
-    for (bytes, at) in
-        [(&b"\x15\x03\x01"[..], 0), (b"HTTX", 3), (b"HTTP/2", 5), (b"\r\nHTTP/1.1", 0), (b"SSH-", 0)]
-    {
+    for (bytes, at, error) in [
+        (&b"\x15\x03\x01"[..], 0, HeadError::TlsAlert),
+        (b"HTTX", 3, HeadError::StatusLine),
+        (b"HTTP/2", 5, HeadError::StatusLine),
+        (b"\r\nHTTP/1.1", 0, HeadError::StatusLine),
+        (b"SSH-", 0, HeadError::StatusLine),
+    ] {
         let mut reader = HeadReader::new(HeadKind::Response);
         for (n, byte) in bytes.iter().enumerate() {
             let polled = reader.poll_response(&mut RecvBuf::new(&mut [*byte]), &Config::new());
             if n == at {
-                assert_eq!(polled.unwrap_err(), HeadError::StatusLine);
+                assert_eq!(polled.unwrap_err(), error);
                 break;
             }
             assert!(polled.unwrap().is_none());

@@ -1,7 +1,9 @@
 //! The chat's command line, and the limits that suit a chat.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
+use std::{fs, io};
 
 use clap::Parser;
 use sockeye_core::deflate::Deflate;
@@ -17,6 +19,12 @@ pub struct Args {
     /// Do not compress messages.
     #[arg(long)]
     no_compress: bool,
+    /// The certificate and its chain, a PEM file: speak TLS.
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, a PEM file.
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 /// The time a shutdown grants clients to answer the Close.
@@ -37,6 +45,20 @@ impl Args {
             .high_water_mark(1 << 20)
             .keepalive(Duration::from_secs(20), Duration::from_secs(20));
         if self.no_compress { config } else { config.deflate(deflate) }
+    }
+}
+
+impl Args {
+    /// Reads the certificate and its private key, if the command line names them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if one of the files cannot be read.
+    pub fn pem(&self) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(chain), Some(key)) => Ok(Some((fs::read(chain)?, fs::read(key)?))),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -1,0 +1,137 @@
+//! TLS, by [rustls].
+//!
+//! `wss://` URLs need no more than the feature `rustls`. For a private authority, a client
+//! certificate, or another name than the host's, pass a [`ClientTls`]:
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use sockeye_smol::tls::ClientTls;
+//! use sockeye_smol::{ClientRequest, Config, Url};
+//!
+//! let url = Url::parse("wss://chat.internal/")?;
+//! let tls = ClientTls::with_ca_pem(&std::fs::read("ca.pem")?)?;
+//! let (mut ws, _) = sockeye_smol::connect_tls(&url, ClientRequest::new(&url), Config::new(), &tls).await?;
+//! ws.send("hello").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! A server speaks TLS on the ports of `listen_tls`, or on single connections with
+//! [`accept_tls`](crate::accept_tls):
+//!
+//! ```no_run
+//! # #[cfg(feature = "server")]
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use sockeye_smol::server::{Callbacks, Port, Server};
+//! use sockeye_smol::tls::ServerTls;
+//!
+//! let tls = ServerTls::from_pem(&std::fs::read("chain.pem")?, &std::fs::read("key.pem")?)?;
+//! let echo = Callbacks::on_message(|client, message| async move { client.push(message) });
+//! let server = Server::builder().listen_tls("0.0.0.0:443", tls.clone(), Port::new(echo))?.build();
+//! server.run().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! `ws` and `wss` have the same type, [`WebSocket`]. [`FuturesIo::tls`](crate::FuturesIo::tls) returns what the handshake has
+//! agreed on: `ws.io().tls()`.
+
+use std::sync::Arc;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use sockeye_core::Config;
+use sockeye_core::handshake::client::{ClientRequest, Url};
+use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
+use sockeye_core::http::Response;
+use sockeye_driver::{AcceptError, ConnectError, async_io};
+
+use crate::WebSocket;
+use crate::open::open_tcp;
+
+pub use sockeye_driver::tls::{ClientTls, ServerTls, TlsError, TlsInfo, rustls};
+
+/// Connects to a `wss://` URL like [`connect_with`](crate::connect_with), with these certificates.
+/// For a `ws://` URL, `tls` has no effect.
+///
+/// # Errors
+///
+/// Returns an error if the host cannot be reached in time, if its certificate is not trusted, or if
+/// the server refuses.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the connection.
+pub async fn connect_tls(
+    url: impl TryInto<Url, Error: Into<ConnectError>>,
+    request: ClientRequest,
+    config: impl Into<Arc<Config>>,
+    tls: &ClientTls,
+) -> Result<(WebSocket, Response), ConnectError> {
+    let (url, config) = (url.try_into().map_err(Into::into)?, config.into());
+    let stream = open_tcp(&url, &config).await?;
+    if url.is_secure() {
+        client_tls(stream, tls, url.host(), request, config).await
+    } else {
+        crate::client(stream, request, config).await
+    }
+}
+
+/// Begins TLS over any connected stream, such as a tunnel through a proxy, and opens a WebSocket
+/// over it as a client, like [`client`](crate::client).
+///
+/// `host` is the name that the server's certificate must have, unless [`ClientTls::server_name`] has
+/// set another. [`Config::handshake_timeout`] includes both handshakes.
+///
+/// # Errors
+///
+/// Returns an error if the server cannot be authenticated, if the stream breaks, or if the server
+/// refuses. Nothing of the request is sent before the server is authenticated.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the stream.
+pub async fn client_tls<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    tls: &ClientTls,
+    host: &str,
+    request: ClientRequest,
+    config: impl Into<Arc<Config>>,
+) -> Result<(WebSocket<S>, Response), ConnectError> {
+    async_io::client_tls(stream, tls, host, request, config).await
+}
+
+/// Begins TLS over an accepted stream, and accepts a WebSocket like [`accept`](crate::accept).
+///
+/// # Errors
+///
+/// Returns an error if the TLS handshake fails, and otherwise like [`accept`](crate::accept). A
+/// client that speaks plain HTTP receives a 400.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the stream.
+pub async fn accept_tls<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    tls: &ServerTls,
+) -> Result<WebSocket<S>, AcceptError> {
+    let decide = async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?);
+    accept_tls_with(stream, tls, Config::new(), decide).await
+}
+
+/// Begins TLS over an accepted stream, and accepts a WebSocket if `decide` accepts the request, like
+/// [`accept_with`](crate::accept_with). [`Config::handshake_timeout`] includes both handshakes.
+///
+/// # Errors
+///
+/// Returns an error if the TLS handshake fails, and otherwise like
+/// [`accept_with`](crate::accept_with). A client that speaks plain HTTP receives a 400.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the stream.
+pub async fn accept_tls_with<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    tls: &ServerTls,
+    config: impl Into<Arc<Config>>,
+    decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
+) -> Result<WebSocket<S>, AcceptError> {
+    async_io::accept_tls_with(stream, tls, config, decide).await
+}
