@@ -130,6 +130,7 @@ mod runtime;
 #[cfg(feature = "server")]
 pub mod server;
 mod split;
+mod sync;
 #[cfg(feature = "_tls")]
 pub mod tls;
 pub mod tuning;

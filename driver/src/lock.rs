@@ -1,6 +1,8 @@
 //! Locking without poisoning.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Locks `mutex`, even after a panic in another holder.
 ///

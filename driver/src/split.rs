@@ -1,7 +1,7 @@
 //! The two halves of a connection, for two tasks.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::engine::wakers::{Half, HalfWakers};
 use crate::error::Error;
 use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
+use crate::sync::Mutex;
 use crate::websocket::{WebSocket, poll_ready};
 
 mod events;

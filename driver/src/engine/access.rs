@@ -1,6 +1,5 @@
 //! Access to a link that one task owns or several tasks share.
 
-use std::sync::Mutex;
 use std::task::{Context, Poll};
 
 use sockeye_core::{Instant, Sender};
@@ -10,6 +9,7 @@ use crate::engine::decoder::SenderAccess;
 use crate::engine::link::{Link, ReadOutcome};
 use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
+use crate::sync::Mutex;
 
 /// Access to a [`Link`], locked first if it is shared.
 pub(crate) trait LinkAccess: SenderAccess {

@@ -1,9 +1,10 @@
 //! The wakers of the tasks that share one connection.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use crate::lock::lock;
+use crate::sync::Mutex;
 
 /// The half of a connection that a task polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,6 +36,8 @@ mod api;
 mod connection;
 mod lifecycle;
 mod log;
+#[cfg(all(test, sockeye_loom))]
+mod models;
 mod panics;
 mod registry;
 

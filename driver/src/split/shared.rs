@@ -1,6 +1,6 @@
 //! The state that the halves share, and the reading side after its half was dropped.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
 
 use crate::engine::link::Link;
@@ -9,6 +9,7 @@ use crate::engine::wakers::Half;
 use crate::error::Error;
 use crate::runtime::io::{Clock, Io};
 use crate::split::RecvHalf;
+use crate::sync::Mutex;
 
 /// The state that the halves share.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! The body of a plain HTTP request, read when the handler asks for it.
 
 use std::io;
-use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
 
 use sockeye_core::session::BodyFailure;
@@ -10,6 +9,7 @@ use crate::handshake::opening::{Opening, OpeningEvent};
 use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
 use crate::server::api::http_request::{HttpBodyError, PollBody};
+use crate::sync::Mutex;
 
 /// The body of one request, and the transport that it arrives on.
 ///

@@ -1,6 +1,5 @@
 //! Plain HTTP on a WebSocket port: one request and its response at a time.
 
-use std::sync::Mutex;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use crate::server::panics::drop_isolated;
 use crate::server::registry::admission::Slot;
 use crate::server::registry::flag::Flag;
 use crate::server::registry::refusal::RefusalReason;
+use crate::sync::Mutex;
 
 /// Lets the handler answer a request, and sends the response. Returns false if the connection ends
 /// with it.

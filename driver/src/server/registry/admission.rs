@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::lock::lock;
 use crate::runtime::address::Address;
@@ -11,6 +10,7 @@ use crate::server::registry::counts::Counts;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::settings::{Limits, Settings};
+use crate::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// The number of refused connections that may be sent a 503 at a time. Further connections are
 /// closed without a response.
@@ -161,6 +161,11 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         (self.count)(&self.hub.counts).fetch_sub(1, Ordering::AcqRel);
+        // Either this thread sees that the server stops, and wakes `Server::run`, or that sees the
+        // new count. Acquire and release do not suffice: each thread writes one value and then reads
+        // the other, and without the fences both may read the old ones. The other fence is in
+        // `Hub::has_drained`.
+        fence(Ordering::SeqCst);
         if self.hub.is_stopping() {
             self.hub.wake_waiters();
         }

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use crate::engine::waker_list::WakerList;
@@ -12,6 +10,8 @@ use crate::lock::lock;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::ConnectionId;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// The tasks that wait for the end of a connection, by its id. Few connections have any, so they
 /// take no memory in the others.
@@ -38,6 +38,10 @@ impl ClosedWaiters {
     /// Wakes the tasks that wait for the end of this connection, because it is over. The caller
     /// holds no lock.
     pub(crate) fn wake(&self, id: ConnectionId) {
+        // Either this thread sees that the list is not empty, or the task that registers sees the
+        // end. Some ends are flags, which no lock orders. The other fence is in
+        // `ClosedFuture::poll`.
+        fence(Ordering::SeqCst);
         if self.is_empty() {
             return;
         }
@@ -89,6 +93,8 @@ impl Future for ClosedFuture<'_> {
         }
         self.hub.closed_waiters.register(self.entry.id(), cx.waker());
         self.waker = Some(cx.waker().clone());
+        // See `ClosedWaiters::wake`.
+        fence(Ordering::SeqCst);
         if self.entry.is_closed() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+
+use crate::sync::Mutex;
+use crate::sync::atomic::AtomicUsize;
 
 /// The counts that a server compares with its limits.
 #[derive(Debug, Default)]

@@ -1,7 +1,6 @@
 //! The entry of one connection in the registry.
 
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use sockeye_core::{CloseFrame, Instant, State};
@@ -18,6 +17,8 @@ use crate::server::registry::info::{ConnectionId, Info, Status};
 use crate::server::registry::push_target::{Command, Flusher, PushTarget};
 use crate::server::registry::pushed::Pushed;
 use crate::server::registry::settings::Settings;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
 
 /// One connection, as the registry and the API know it: its facts, its flags and its phase.
 #[derive(Debug)]

@@ -2,12 +2,12 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::lock::lock;
 use crate::runtime::address::Address;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::flag::Flag;
+use crate::sync::atomic::Ordering;
 #[cfg(feature = "_tls")]
 use crate::tls::TlsInfo;
 

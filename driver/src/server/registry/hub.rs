@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
 use sockeye_core::Instant;
@@ -21,6 +20,8 @@ use crate::server::registry::info::ConnectionId;
 use crate::server::registry::keeper::KeeperAlarm;
 use crate::server::registry::push_target::PushTarget;
 use crate::server::registry::settings::{Limits, Settings};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The number of counters that share the sum of all queues. With a single one, all cores would
 /// write to the same memory for each message.
@@ -243,7 +244,12 @@ impl Hub {
 
     /// Returns true if every accept loop has ended, and every connection except those that only
     /// wait for the end of the peer's side.
+    ///
+    /// Call it after [`is_stopping`](Hub::is_stopping) has returned true, and after registering a
+    /// waiter.
     pub(crate) fn has_drained(&self) -> bool {
+        // See `Slot::drop`.
+        fence(Ordering::SeqCst);
         self.counts.ports.load(Ordering::Acquire) == 0 && self.connections() == lock(&self.lingering).len()
     }
 

@@ -11,8 +11,7 @@
 //! handler has run for a while, it sleeps.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -23,6 +22,8 @@ use crate::runtime::io::Clock;
 use crate::server::panics::catch;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::hub::Hub;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// The time between two searches for handlers that run.
 const TICK: Duration = Duration::from_millis(100);

@@ -14,7 +14,7 @@
 mod pusher_side;
 pub(crate) mod task_side;
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::task::Waker;
 use std::thread::{self, ThreadId};
 
@@ -33,6 +33,7 @@ use crate::server::registry::hub::{Budget, Hub};
 use crate::server::registry::push_target::Command;
 use crate::server::registry::pushed::Pushed;
 use crate::server::registry::settings::Remedy;
+use crate::sync::MutexGuard;
 
 /// A [`Link`] with the additions of a server: counted queues, pushes that wait, a task to wake.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! The operations on an open connection that any task or thread may call.
 
-use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use sockeye_core::{CloseFrame, State};
@@ -14,6 +13,7 @@ use crate::server::connection::shared_link::{SharedLink, unlock_and_wake};
 use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::{Command, Facts, Flusher, PushTarget};
 use crate::server::registry::pushed::Pushed;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How often waiting pushes make room themselves before the connection's task must have a turn: a
 /// task that sends without end to a fast peer would otherwise keep all others from running.

@@ -1,6 +1,6 @@
 //! The operations on a link that only the connection's own task calls.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use sockeye_core::{CloseFrame, CloseInfo, Sender, State};
@@ -16,6 +16,7 @@ use crate::server::connection::inbox::{BusyLink, Intake};
 use crate::server::connection::shared_link::{SharedLink, unlock_and_wake};
 use crate::server::connection::transport::Transport;
 use crate::server::registry::push_target::{Command, PushTarget};
+use crate::sync::Mutex;
 
 /// The task's handle to a [`SharedLink`]: the only handle that reads, and that reports when the
 /// queue has drained.
