@@ -36,7 +36,7 @@ pub(crate) fn plain<R: Runtime>(io: R::Io) -> ServerIo<R> {
 /// the response. Boxed, so that a silent connection has no room for them.
 #[cfg_attr(
     not(feature = "_tls"),
-    expect(unused_variables, clippy::unused_async, reason = "without the feature, no port has TLS")
+    expect(unused_variables, reason = "without the feature, no port has TLS")
 )]
 pub(crate) async fn start_tls<R: Runtime>(
     io: R::Io,
