@@ -16,7 +16,7 @@
 //! ```
 //!
 //! A server speaks TLS on the ports of `listen_tls`, or on single connections with
-//! [`accept_tls`](crate::accept_tls):
+//! [`accept_tls`]:
 //!
 //! ```no_run
 //! # #[cfg(feature = "server")]
