@@ -19,6 +19,8 @@
 //! }
 //! ```
 //!
+//! [`check_yield`] checks one more rule of the clock. It runs as a task of the runtime.
+//!
 //! A check that passes takes less than a second. A check that fails may take some seconds, because
 //! it waits for a wake-up that does not come.
 

@@ -92,14 +92,17 @@ impl Reader {
                 // Deliver the common case at once: a detour over `Decoded` costs a fifth of a small
                 // message's time.
                 if let Some(message) = self.decoder.decode_whole(&mut view) {
-                    self.turn.add(turn::MESSAGE, || link.now());
+                    let cost = turn::MESSAGE.saturating_add(turn::bytes(message.as_bytes().len()));
+                    self.turn.add(cost, || link.now());
                     let delivered = deliver.message(message.into(), link);
                     let used = view.consumed();
                     self.input.consume_and_release(used);
                     return Poll::Ready(Ok(Some(delivered)));
                 }
+                let before = view.consumed();
                 let decoded = self.decoder.decode_event(&mut view, hold, link);
-                self.turn.add(turn::cost(decoded.as_ref()), || link.now());
+                let cost = turn::cost(decoded.as_ref(), view.consumed() - before);
+                self.turn.add(cost, || link.now());
                 match decoded {
                     None => break,
                     Some(Decoded::Message(message)) => {
@@ -173,7 +176,8 @@ impl Reader {
             let part = self.decoder.decode_part(&mut view, link);
             let used = view.consumed();
             self.input.consume(used);
-            self.turn.add(if part.is_some() { turn::MESSAGE } else { turn::FRAME }, || link.now());
+            let frame = if part.is_some() { turn::MESSAGE } else { turn::FRAME };
+            self.turn.add(frame.saturating_add(turn::bytes(used)), || link.now());
             if let Some(part) = part {
                 self.input.release();
                 return Poll::Ready(Ok(Some(part)));

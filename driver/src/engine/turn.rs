@@ -100,14 +100,22 @@ impl Turn {
     }
 }
 
-/// Returns the cost of a step of the decoder, without that of what it inflated.
+/// Returns the cost of a step of the decoder, which took this many bytes of the input. It does not
+/// include the bytes that were inflated.
 #[inline]
-pub(crate) fn cost(decoded: Option<&Decoded<'_, '_>>) -> u32 {
-    match decoded {
+pub(crate) fn cost(decoded: Option<&Decoded<'_, '_>>, used: usize) -> u32 {
+    let frame = match decoded {
         None => 0,
         Some(Decoded::Message(_) | Decoded::Control(_)) => MESSAGE,
         Some(Decoded::Incomplete) => FRAME,
-    }
+    };
+    frame.saturating_add(bytes(used))
+}
+
+/// Returns the cost of this many bytes of a message.
+#[inline]
+pub(crate) fn bytes(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// Returns an instant in microseconds, which wrap around. It is never 0.

@@ -64,6 +64,7 @@ impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
         method: impl FnOnce() -> F,
     ) -> Option<Result<(), Failure>> {
         let meanwhile = |cx: &mut Context<'_>| {
+            self.turn.restart();
             self.read_on(cx);
             if self.client.entry().has_flag(Flag::Aborted) { Poll::Ready(()) } else { Poll::Pending }
         };
@@ -73,31 +74,39 @@ impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
     /// Waits until the queue is below its high-water mark, or the connection is no longer open.
     /// Reads on: the peer may close instead of reading.
     pub(super) async fn wait_for_room(mut self) {
-        wait_for_room(&mut self, |busy| busy.link.clear_full_flag(), Self::read_on).await;
+        if wait_for_room(&mut self, |busy| busy.link.clear_full_flag(), Self::read_on).await {
+            self.turn.restart();
+        }
     }
 
-    fn read_on(&mut self, cx: &mut Context<'_>) {
-        self.turn.restart();
+    fn read_on(&mut self, cx: &mut Context<'_>) -> bool {
         // The input belongs to the message that the handler borrows.
         let inbox = self.inbox.get_or_insert_with(|| Box::new(Inbox::new(self.rest.take_all())));
-        inbox.poll_read_on(self.decoder, self.link, self.client.entry(), cx);
+        inbox.poll_read_on(self.decoder, self.link, self.client.entry(), cx)
     }
 }
 
-/// Calls `read_on` until `has_room` returns true.
+/// Calls `read_on` until `has_room` returns true. Returns whether the task had to wait or to yield,
+/// of which `read_on` returns the latter.
 pub(super) async fn wait_for_room<B>(
     busy: &mut B,
     has_room: impl Fn(&mut B) -> bool,
-    read_on: impl Fn(&mut B, &mut Context<'_>),
-) {
+    read_on: impl Fn(&mut B, &mut Context<'_>) -> bool,
+) -> bool {
+    let mut has_waited = false;
     poll_fn(|cx| {
         if has_room(busy) {
             return Poll::Ready(());
         }
-        read_on(busy, cx);
-        if has_room(busy) { Poll::Ready(()) } else { Poll::Pending }
+        let has_yielded = read_on(busy, cx);
+        if !has_yielded && has_room(busy) {
+            return Poll::Ready(());
+        }
+        has_waited = true;
+        Poll::Pending
     })
     .await;
+    has_waited
 }
 
 /// Closes the connection with 1011 if a method of the handler has failed, and reports the failure.

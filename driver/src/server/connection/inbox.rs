@@ -51,8 +51,13 @@ pub(crate) struct Intake {
 
 impl Intake {
     /// Runs [`Inbox::poll_read_on`].
-    pub(crate) fn poll_read_on<L: BusyLink>(&mut self, link: &mut L, entry: &Entry, cx: &mut Context<'_>) {
-        self.inbox.poll_read_on(&mut self.decoder, link, entry, cx);
+    pub(crate) fn poll_read_on<L: BusyLink>(
+        &mut self,
+        link: &mut L,
+        entry: &Entry,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        self.inbox.poll_read_on(&mut self.decoder, link, entry, cx)
     }
 }
 
@@ -102,27 +107,28 @@ impl Inbox {
     /// Reads and decodes until the peer pauses or the inbox is full, and writes and keeps the
     /// deadlines like an idle connection. Control frames are answered at once.
     ///
-    /// Registers the task for the next event, whatever it is.
+    /// Registers the task for the next event, whatever it is. Returns true if the task has yielded:
+    /// it is woken again, and must return before it does anything else.
     pub(crate) fn poll_read_on<L: BusyLink>(
         &mut self,
         decoder: &mut Decoder,
         link: &mut L,
         entry: &Entry,
         cx: &mut Context<'_>,
-    ) {
+    ) -> bool {
         let (mut hold, mut turn) = (READ, Turn::default());
-        loop {
+        let has_yielded = loop {
             self.decode(decoder, hold, link, &entry.port, &mut turn);
             if turn.is_over() {
                 link.yield_now(cx);
-                break;
+                break true;
             }
             let is_paused = entry.has_flag(Flag::Paused) && link.state() == State::Open;
             if is_paused || self.is_full(decoder, &entry.port) {
                 // The peer must wait. Its unread input may show that it is alive, so its deadlines
                 // are suspended.
                 link.poll_write_only(cx);
-                break;
+                break false;
             }
             if !self.input.is_empty() {
                 let len = decoder.frame_len(self.input.unread());
@@ -130,7 +136,7 @@ impl Inbox {
             }
             match link.poll_busy_io(cx, &mut self.input) {
                 Poll::Ready(ReadOutcome::Bytes) => hold = READ,
-                Poll::Ready(ReadOutcome::Yield) => break,
+                Poll::Ready(ReadOutcome::Yield) => break true,
                 Poll::Ready(ReadOutcome::End(_)) => {
                     self.input.consume(usize::MAX);
                     if entry.port.cancel_handlers {
@@ -138,14 +144,15 @@ impl Inbox {
                     }
                     // Nothing is left to write, but the task must still wake for an abort.
                     link.poll_write_only(cx);
-                    break;
+                    break false;
                 }
-                Poll::Pending if self.input.is_empty() => break,
+                Poll::Pending if self.input.is_empty() => break false,
                 // Decode even a part of a frame before waiting: it may already break the protocol.
                 Poll::Pending => hold = 0,
             }
-        }
+        };
         self.input.release();
+        has_yielded
     }
 
     /// Decodes the input until the inbox is full or the turn is over.
@@ -163,7 +170,7 @@ impl Inbox {
             }
             let mut view = RecvBuf::new(self.input.unread());
             let decoded = decoder.decode(&mut view, hold, link);
-            turn.add(turn::cost(decoded.as_ref()), || link.now());
+            turn.add(turn::cost(decoded.as_ref(), view.consumed()), || link.now());
             let needs_more = decoded.is_none();
             let received = match decoded {
                 Some(Decoded::Message(message)) => {

@@ -223,8 +223,9 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 *has_undecoded_input = true;
                 break;
             }
+            let before = view.consumed();
             let decoded = decoder.decode(&mut view, hold, link);
-            let cost = turn::cost(decoded.as_ref());
+            let cost = turn::cost(decoded.as_ref(), view.consumed() - before);
             let (lent, compressed) = match decoded {
                 None => break,
                 Some(Decoded::Message(message)) => {
@@ -305,9 +306,11 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             if let Some(inbox) = inbox.as_mut().filter(|_| *handler_failed) {
                 inbox.discard_received();
             }
+            let mut cost = turn::MESSAGE;
             let outcome = match inbox.as_mut().and_then(|inbox| inbox.pop()) {
                 None => break,
                 Some(Received::Message { message, compressed }) => {
+                    cost = cost.saturating_add(turn::bytes(message.len()));
                     let lent = Lent::Owned(message);
                     let busy = Busy { link, client, decoder, rest, inbox, turn };
                     let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
@@ -320,7 +323,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 }
             };
             close_if_failed(&**handler, client, link, handler_failed, outcome);
-            turn.add(turn::MESSAGE, || link.now());
+            turn.add(cost, || link.now());
         }
         if let Some(inbox) = inbox.take() {
             *input = inbox.into_input();

@@ -236,9 +236,8 @@ impl<I: Io, C: Clock> Busy<'_, I, C> {
         wait_for_room(&mut self, |busy| busy.link.clear_full_flag(), Self::read_on).await;
     }
 
-    fn read_on(&mut self, cx: &mut Context<'_>) {
-        if let Some(intake) = self.intake {
-            intake.poll_read_on(self.link, self.client.entry(), cx);
-        }
+    fn read_on(&mut self, cx: &mut Context<'_>) -> bool {
+        let entry = self.client.entry();
+        self.intake.as_mut().is_some_and(|intake| intake.poll_read_on(self.link, entry, cx))
     }
 }

@@ -34,10 +34,7 @@ pub(crate) fn plain<R: Runtime>(io: R::Io) -> ServerIo<R> {
 ///
 /// Returns the reason if that fails. If the client speaks plain HTTP, also returns the transport and
 /// the response. Boxed, so that a silent connection has no room for them.
-#[cfg_attr(
-    not(feature = "_tls"),
-    expect(unused_variables, reason = "without the feature, no port has TLS")
-)]
+#[cfg_attr(not(feature = "_tls"), expect(unused_variables, reason = "without the feature, no port has TLS"))]
 pub(crate) async fn start_tls<R: Runtime>(
     io: R::Io,
     input: &mut ReadBuffer,
