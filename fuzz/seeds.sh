@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the seeds of `frames`, `ops`, `handshake` and `session`: inputs that reach far into the code.
+# Writes the seeds of `frames`, `ops`, `handshake`, `proxies` and `session`: inputs that reach far into the code.
 set -eu
 cd "$(dirname "$0")/seeds"
 
@@ -31,3 +31,10 @@ printf '\003\004\025wss://host:81/p?q=1%%200123456789abcdef\000\004chat\000\000\
 printf '\020\005GET /p HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nfooGET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\201\202\000\000\000\000hi\001\201\000\000\000\000a\211\200\000\000\000\000\200\201\000\000\000\000b\210\200\000\000\000\000' > session/server
 printf '\002\003HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\201\002hi\211\001p\210\002\003\350' > session/client
 printf '\121\003\177GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSock\034et-Version: 13\r\n\r\n\201\202\000\000\000\000hi\264\160\240\226\002ok\160\240\252\202\377\341' > session/calls
+
+# A choice (a header, addresses, or fields of either kind), a seed for the cut, then the bytes.
+printf '\000\002PROXY TCP4 203.0.113.7 192.0.2.1 56324 443\r\nGET' > proxies/v1
+printf '\000\002\r\n\r\n\000\r\nQUIT\n\041\021\000\017\313\000\161\007\300\000\002\001\334\004\001\273\004\000\000GET' > proxies/v2
+printf '\001\000\001\040\001\015\270' > proxies/addresses
+printf '\002\0006.6.6.6, 203.0.113.7\n10.0.0.2, [fd00::1]:80' > proxies/list
+printf '\005\000for=6.6.6.6;host=a, for="[2001:db8::7]:47"\nfor=10.0.0.2;proto=https, for=unknown, for=_x' > proxies/forwarded

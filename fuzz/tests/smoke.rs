@@ -99,3 +99,8 @@ fn extensions() {
 fn session() {
     run("session", sockeye_fuzz::session, count());
 }
+
+#[test]
+fn proxies() {
+    run("proxies", sockeye_fuzz::proxies, count());
+}
