@@ -10,7 +10,8 @@ impl Receiver {
     /// # Errors
     ///
     /// Returns an error if the bytes are not a deflate stream or inflate to more than
-    /// [`Config::max_message_size`], and passes on an error of `sink`.
+    /// [`Config::max_message_size`](crate::Config::max_message_size), and passes on an error of
+    /// `sink`.
     pub fn inflate(
         &mut self,
         payload: &[u8],
