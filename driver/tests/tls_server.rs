@@ -181,8 +181,11 @@ fn m13_plain_http_on_a_tls_port_gets_a_readable_400() {
     let refusal = ("the client sent plain HTTP; this port speaks TLS".to_owned(), Some(400));
     assert_eq!(world.recorder.refusals(), [refusal]);
     drop(pipe);
+    // A probe, which leaves without a byte, is no event.
+    drop(world.connect());
     world.executor.run_until_idle();
     assert_eq!(world.server.connections().len(), 0);
+    assert_eq!(world.recorder.refusals().len(), 1);
 }
 
 #[test]

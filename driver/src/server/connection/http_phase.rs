@@ -209,7 +209,9 @@ fn report_not_secured<R: Runtime, H: Handler>(
     client: &Client,
     (reason, answer): NotSecured<R>,
 ) -> Option<Box<Answer<R>>> {
-    report_refusal(handler, client, reason, None);
+    if let Some(reason) = reason {
+        report_refusal(handler, client, reason, None);
+    }
     answer
 }
 

@@ -15,8 +15,9 @@ pub(crate) type ServerIo<R> = crate::tls::MaybeTls<<R as Runtime>::Io>;
 #[cfg(not(feature = "_tls"))]
 pub(crate) type ServerIo<R> = <R as Runtime>::Io;
 
-/// The reason why TLS has failed, and the answer to a client of plain HTTP.
-pub(crate) type NotSecured<R> = (RefusalReason, Option<Box<Answer<R>>>);
+/// The reason why TLS has failed, and the answer to a client of plain HTTP. There is no reason if
+/// the client left without a byte: a probe, or a browser's spare connection.
+pub(crate) type NotSecured<R> = (Option<RefusalReason>, Option<Box<Answer<R>>>);
 
 /// A transport, and the response to send on it.
 pub(crate) type Answer<R> = (ServerIo<R>, Response);
@@ -36,7 +37,8 @@ pub(crate) fn plain<R: Runtime>(io: R::Io) -> ServerIo<R> {
 /// the response. Boxed, so that a silent connection has no room for them.
 #[cfg_attr(not(feature = "_tls"), expect(unused_variables, reason = "without the feature, no port has TLS"))]
 pub(crate) async fn start_tls<R: Runtime>(
-    io: R::Io,
+    #[cfg_attr(not(feature = "_tls"), expect(unused_mut, reason = "without the feature, nothing is read"))]
+    mut io: R::Io,
     input: &mut ReadBuffer,
     clock: &mut R::Clock,
     entry: &Entry,
@@ -44,8 +46,15 @@ pub(crate) async fn start_tls<R: Runtime>(
 ) -> Result<ServerIo<R>, Box<NotSecured<R>>> {
     #[cfg(feature = "_tls")]
     if let Some(tls) = &entry.port.tls {
+        use crate::server::connection::first_bytes::read_first_bytes;
         use crate::tls::{MaybeTls, TlsError, accept_tls_after};
 
+        // Until they arrive, the connection has no session, so that a silent client takes little
+        // memory.
+        match read_first_bytes(&mut io, clock, input, deadline).await {
+            Ok(false) => {}
+            Ok(true) | Err(_) => return Err(Box::new((None, None))),
+        }
         let accepted = accept_tls_after(io, clock, tls, deadline, input.unread()).await;
         *input = ReadBuffer::default();
         return match accepted {
@@ -56,7 +65,7 @@ pub(crate) async fn start_tls<R: Runtime>(
             Err((error, io)) => {
                 let is_http = matches!(error, TlsError::PlainClient);
                 let answer = is_http.then(|| Box::new((MaybeTls::Plain(io), TlsError::plain_response())));
-                Err(Box::new((RefusalReason::Tls(error), answer)))
+                Err(Box::new((Some(RefusalReason::Tls(error)), answer)))
             }
         };
     }
