@@ -12,8 +12,9 @@ use crate::receiver::Receiver;
 use crate::utf8::{Utf8Stream, check_text};
 
 mod assembled;
+mod deflated;
 
-pub use assembled::{Assembled, Incoming, PartialMessage};
+pub use assembled::{Assembled, DeflatedMessage, Incoming, PartialMessage};
 use assembled::{Buffer, Source};
 
 /// Assembles the [`Data`] of a connection into whole messages, and checks text as it arrives
@@ -22,6 +23,10 @@ use assembled::{Buffer, Source};
 /// A message that is whole in the input is passed on without a copy. Only a message that arrives in
 /// parts is collected. The memory for that grows with what has arrived, not with what a header
 /// declares, and it is released after the message.
+///
+/// The parts of a compressed message are collected as they arrive, and inflated when the message
+/// is whole: a few bytes may inflate to a thousand times their length, which would stay in memory
+/// until the peer sends the rest. So the text of such a message is checked at its end.
 #[derive(Debug, Default)]
 pub struct Assembler {
     buffer: Buffer,
@@ -38,6 +43,8 @@ enum Contents {
     Nothing,
     /// The first parts of a message.
     Partial,
+    /// The first parts of a compressed message of this kind, as they arrived.
+    Deflated(MessageKind),
     /// A whole message, which has been passed on.
     Delivered,
 }
@@ -148,39 +155,6 @@ impl Assembler {
         Ok(step.map(|step| self.incoming(step)))
     }
 
-    /// Takes one event of `receiver`, like [`push`](Assembler::push), but inflates only a slice of a
-    /// compressed payload. If [`Receiver::is_inflating`] returns true afterwards, call
-    /// [`resume`](Assembler::resume) until it returns false. See [`Receiver::inflate_slice`].
-    ///
-    /// # Errors
-    ///
-    /// Returns an error in the same cases as [`push`](Assembler::push).
-    #[inline]
-    pub fn push_slice<'a, 'm>(
-        &'m mut self,
-        event: Event<'a>,
-        receiver: &mut Receiver,
-    ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
-        let step = self.push_event(event, receiver, true)?;
-        Ok(step.map(|step| self.incoming(step)))
-    }
-
-    /// Inflates the next slice of the payload of which [`push_slice`](Assembler::push_slice) took
-    /// the first. Returns the message if that was the last one.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error in the same cases as [`push`](Assembler::push).
-    pub fn resume<'a, 'm>(
-        &'m mut self,
-        receiver: &mut Receiver,
-    ) -> Result<Option<Incoming<'a, 'm>>, ProtocolError> {
-        let last = receiver.is_inflating_end();
-        let inflated = receiver.inflate_rest(|part| self.append(part, None));
-        let step = self.after_inflating(inflated, last)?;
-        Ok(step.map(|step| self.incoming(step)))
-    }
-
     /// Releases the memory of a message that has been returned. [`poll`](Assembler::poll) does this
     /// itself when it needs more input.
     pub fn release(&mut self) {
@@ -196,7 +170,8 @@ impl Assembler {
         Some(core::mem::take(self).buffer.into_empty())
     }
 
-    /// Returns how many bytes of an incomplete message the assembler holds, inflated.
+    /// Returns how many bytes of an incomplete message the assembler holds. Those of a compressed
+    /// message are not inflated yet.
     ///
     /// Callers that bound what they receive count these bytes too:
     ///
@@ -214,25 +189,31 @@ impl Assembler {
     #[must_use]
     pub fn partial_len(&self) -> usize {
         match (self.contents, &self.buffer) {
-            (Contents::Partial, Buffer::Text(text)) => text.len(),
-            (Contents::Partial, Buffer::Binary(bytes)) => bytes.len(),
             (Contents::Nothing | Contents::Delivered, _) => 0,
+            (_, Buffer::Text(text)) => text.len(),
+            (_, Buffer::Binary(bytes)) => bytes.len(),
         }
     }
 
     /// Takes the received part of an incomplete message, for callers that process the rest of the
-    /// message in parts. They must not push the rest.
+    /// message in parts. They must not push the rest. The part of a compressed message must be
+    /// [inflated](Receiver::inflate) before the rest.
     pub fn take_partial(&mut self) -> Option<PartialMessage> {
-        if self.contents != Contents::Partial {
+        if !matches!(self.contents, Contents::Partial | Contents::Deflated(_)) {
             return None;
         }
-        let Assembler { buffer, utf8, compressed, .. } = core::mem::take(self);
+        let Assembler { buffer, utf8, contents, compressed } = core::mem::take(self);
         let (kind, mut bytes) = match buffer {
             Buffer::Binary(bytes) => (MessageKind::Binary, bytes),
             Buffer::Text(text) => (MessageKind::Text, text.into_bytes()),
         };
         bytes.extend_from_slice(utf8.partial_character());
-        Some(PartialMessage { kind, bytes, utf8, compressed })
+        match contents {
+            Contents::Deflated(kind) => {
+                Some(PartialMessage { kind, bytes, utf8, compressed: true, is_inflated: false })
+            }
+            _ => Some(PartialMessage { kind, bytes, utf8, compressed, is_inflated: true }),
+        }
     }
 
     /// Lends memory for a message that arrives in parts. `buffer` is called only if the assembler
@@ -267,16 +248,10 @@ impl Assembler {
         match data {
             Data { kind, payload, compressed: true, first, last, .. } => {
                 if first {
-                    self.begin(kind);
-                    self.compressed = true;
+                    // The parts are collected as bytes, whatever they inflate to.
+                    self.begin(if last { kind } else { MessageKind::Binary });
                 }
-                let append = |part: &[u8]| self.append(part, None);
-                let inflated = if slice {
-                    receiver.inflate_slice(payload, last, append)
-                } else {
-                    receiver.inflate(payload, last, append).map(|()| true)
-                };
-                self.after_inflating(inflated, last)
+                self.take_deflated(kind, payload, (first, last), receiver, slice)
             }
             Data { kind: MessageKind::Binary, payload, first: true, last: true, .. } => {
                 Ok(Some(Step::Whole(MessageRef::Binary(payload))))
@@ -293,17 +268,6 @@ impl Assembler {
                 appended.and_then(|()| self.advance(last)).inspect_err(|_| *self = Assembler::new())
             }
         }
-    }
-
-    /// Updates the state of the message after a slice of a payload. `is_done` means that the payload
-    /// has no rest.
-    fn after_inflating<'a>(
-        &mut self,
-        is_done: Result<bool, ProtocolError>,
-        last: bool,
-    ) -> Result<Option<Step<'a>>, ProtocolError> {
-        let advanced = is_done.and_then(|is_done| self.advance(is_done && last));
-        advanced.inspect_err(|_| *self = Assembler::new())
     }
 
     /// Appends a part to the message in the buffer.

@@ -49,7 +49,7 @@ pub struct Config {
     /// The largest payload of a sent frame, in bytes. Longer messages are sent in several frames.
     /// Default: none, every message is one frame.
     pub fragment_size: Option<usize>,
-    /// The length at which the send queue counts as full, in bytes. Default: 64 KiB.
+    /// The length at which the send queue counts as full, in bytes. Default: 32 KiB.
     ///
     /// A full queue takes no more messages: sending returns
     /// [`Backpressure`](crate::SendError::Backpressure). The queue therefore exceeds this mark by
@@ -61,7 +61,7 @@ pub struct Config {
     pub max_headers: usize,
     /// The time for the whole opening handshake, even if the peer keeps sending. Default: 10 s.
     pub handshake_timeout: Duration,
-    /// The time for the closing handshake and the end of the transport after it. Default: 10 s.
+    /// The time for the closing handshake and the end of the transport after it. Default: 5 s.
     ///
     /// The application learns of the end when the closing handshake is complete. Then only the end
     /// of the transport is left. A client waits for it for at most 250 ms, and an endpoint that has
@@ -76,8 +76,23 @@ pub struct Config {
     /// The connection checks four times within the timeout, so it closes at most a quarter of the
     /// timeout late, and never early.
     pub idle_timeout: Option<Duration>,
-    /// Keepalive pings, see [`Keepalive`]. Default: none.
+    /// Keepalive pings, see [`Keepalive`]. Default: none. The servers of the adapters send pings
+    /// every 20 s if neither this nor the idle timeout is set.
     pub keepalive: Option<Keepalive>,
+    /// The time within which a message that has begun must be whole, or gain what
+    /// [`min_message_rate`](Config#structfield.min_message_rate) demands. Otherwise the connection
+    /// fails with 1008. Default: 30 s.
+    ///
+    /// The time begins with the first byte of the message. It begins again whenever the message has
+    /// gained enough. Control frames do not prolong it. It does not run while this end reads
+    /// nothing.
+    pub message_timeout: Option<Duration>,
+    /// The bytes of payload per second that a message must gain on average within
+    /// [`message_timeout`](Config#structfield.message_timeout) to be granted that time again.
+    /// Default: 1024, so a message must be whole or gain 30 KiB in 30 s.
+    ///
+    /// 0 grants the time again for each byte.
+    pub min_message_rate: u32,
     /// Whether the connection answers pings itself. If not, the application must send the pongs.
     /// Default: true.
     pub auto_pong: bool,
@@ -129,13 +144,15 @@ impl Default for Config {
             max_fragments: 16_384,
             max_send_size: 2 << 20,
             fragment_size: None,
-            high_water_mark: 64 << 10,
+            high_water_mark: 32 << 10,
             max_head_size: 16 << 10,
             max_headers: 100,
             handshake_timeout: Duration::from_secs(10),
-            close_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
             idle_timeout: None,
             keepalive: None,
+            message_timeout: Some(Duration::from_secs(30)),
+            min_message_rate: 1024,
             auto_pong: true,
             auto_close: true,
             deflate: None,
@@ -164,8 +181,8 @@ impl Config {
     setters! {
         max_frame_size: u64, max_message_size: u64, max_fragments: u32, max_send_size: u64,
         fragment_size: usize, high_water_mark: usize, max_head_size: usize, max_headers: usize,
-        handshake_timeout: Duration, close_timeout: Duration, idle_timeout: Duration, auto_pong: bool,
-        auto_close: bool,
+        handshake_timeout: Duration, close_timeout: Duration, idle_timeout: Duration,
+        message_timeout: Duration, min_message_rate: u32, auto_pong: bool, auto_close: bool,
     }
 
     /// Sets [`max_frame_size`](Config#structfield.max_frame_size),

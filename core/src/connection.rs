@@ -78,7 +78,8 @@ impl Connection {
     /// Splits the connection, so that one place can send and another can receive.
     ///
     /// The caller then couples the halves: it must pass every control frame to [`Sender::react`],
-    /// every error to [`Sender::fail`], and the size of every read to [`Sender::handle_received`].
+    /// every error to [`Sender::fail`], the size of every read to [`Sender::handle_received`], and
+    /// [`Receiver::progress`] to [`Sender::handle_progress`] before it waits for input.
     #[must_use]
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
@@ -133,11 +134,15 @@ impl Connection {
             return Ok(None);
         }
         match self.receiver.poll_event(input) {
-            Ok(event) => {
-                if let Some(Event::Control(control)) = &event {
+            Ok(Some(event)) => {
+                if let Event::Control(control) = &event {
                     self.sender.react(control);
                 }
-                Ok(event)
+                Ok(Some(event))
+            }
+            Ok(None) => {
+                self.sender.handle_progress(self.receiver.progress());
+                Ok(None)
             }
             Err(error) => {
                 self.sender.fail(&error);

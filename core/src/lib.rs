@@ -142,7 +142,7 @@ mod utf8;
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 
-pub use assembler::{Assembled, Assembler, Incoming, PartialMessage};
+pub use assembler::{Assembled, Assembler, DeflatedMessage, Incoming, PartialMessage};
 pub use close::{CloseCode, CloseFrame, CloseInfo, MAX_CLOSE_REASON, Side};
 pub use config::{Config, Keepalive};
 pub use connection::Connection;
@@ -154,7 +154,7 @@ pub use mask::apply_mask;
 pub use message::{Message, MessageKind, MessageRef, Payload};
 pub use outbox::Transmit;
 pub use prepared::Prepared;
-pub use receiver::Receiver;
+pub use receiver::{Progress, Receiver};
 pub use role::{MaskKeys, Role, State};
 pub use sender::Sender;
 pub use time::Instant;

@@ -10,6 +10,10 @@ use bytes::Bytes;
 /// segment.
 const COPY_LIMIT: usize = 4 << 10;
 
+/// From this length on, the buffer grows by a quarter at a time instead of doubling, so that a
+/// queue that waits takes little more memory than its length.
+const DOUBLING_LIMIT: usize = 16 << 10;
+
 /// A buffer with a larger capacity is freed when it has been written, unless it is lent.
 const MAX_KEPT_CAPACITY: usize = 4 << 10;
 
@@ -17,7 +21,7 @@ const MAX_KEPT_CAPACITY: usize = 4 << 10;
 #[derive(Debug, Clone)]
 pub struct Transmit<'a> {
     first: &'a [u8],
-    shared: Option<alloc::collections::vec_deque::Iter<'a, Bytes>>,
+    shared: Option<alloc::collections::vec_deque::Iter<'a, Segment>>,
     last: &'a [u8],
 }
 
@@ -36,7 +40,7 @@ impl<'a> Transmit<'a> {
 
     /// Returns all slices in order. None of them is empty.
     pub fn slices(self) -> impl Iterator<Item = &'a [u8]> {
-        let shared = self.shared.into_iter().flatten().map(|bytes| &**bytes);
+        let shared = self.shared.into_iter().flatten().map(|segment| &*segment.bytes);
         core::iter::once(self.first).chain(shared).chain(Some(self.last)).filter(|slice| !slice.is_empty())
     }
 }
@@ -61,25 +65,43 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Shared {
-    segments: VecDeque<Bytes>,
+    segments: VecDeque<Segment>,
     /// The total length of the segments.
     len: usize,
+    /// The total length of the guarded segments.
+    guarded: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Segment {
+    bytes: Bytes,
+    /// The bytes belong to a prepared message whose owner counts them.
+    is_guarded: bool,
+}
+
+impl Segment {
+    fn guarded_len(&self) -> usize {
+        if self.is_guarded { self.bytes.len() } else { 0 }
+    }
 }
 
 impl Shared {
-    fn push(&mut self, bytes: Bytes) {
-        self.len = self.len.saturating_add(bytes.len());
-        self.segments.push_back(bytes);
+    fn push(&mut self, bytes: Bytes, is_guarded: bool) {
+        let segment = Segment { bytes, is_guarded };
+        self.len = self.len.saturating_add(segment.bytes.len());
+        self.guarded = self.guarded.saturating_add(segment.guarded_len());
+        self.segments.push_back(segment);
     }
 
     /// Removes the segments that end within the first `written` bytes. Returns how many of these
     /// bytes are in the segment after them.
     fn pop(&mut self, mut written: usize) -> usize {
         while let Some(front) = self.segments.front()
-            && written >= front.len()
+            && written >= front.bytes.len()
         {
-            written = written.saturating_sub(front.len());
-            self.len = self.len.saturating_sub(front.len());
+            written = written.saturating_sub(front.bytes.len());
+            self.len = self.len.saturating_sub(front.bytes.len());
+            self.guarded = self.guarded.saturating_sub(front.guarded_len());
             self.segments.pop_front();
         }
         written
@@ -94,6 +116,15 @@ impl Outbox {
         shared.saturating_add(self.buffer.len()).saturating_sub(self.written)
     }
 
+    /// Returns the number of queued bytes that belong to guarded messages.
+    #[inline]
+    pub(crate) fn guarded_len(&self) -> usize {
+        self.shared.as_ref().map_or(0, |shared| {
+            let front_is_guarded = shared.segments.front().is_some_and(|front| front.is_guarded);
+            shared.guarded.saturating_sub(if front_is_guarded { self.written } else { 0 })
+        })
+    }
+
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.shared.is_none() && self.buffer.len() == self.written
@@ -106,7 +137,8 @@ impl Outbox {
         let mut shared = self.shared.as_ref().map(|shared| shared.segments.iter());
         Some(match shared.as_mut().and_then(Iterator::next) {
             Some(front) => {
-                Transmit { first: front.get(self.written..).unwrap_or_default(), shared, last: &self.buffer }
+                let first = front.bytes.get(self.written..).unwrap_or_default();
+                Transmit { first, shared, last: &self.buffer }
             }
             None => {
                 let first = self.buffer.get(self.written..).unwrap_or_default();
@@ -144,23 +176,33 @@ impl Outbox {
         }
     }
 
-    /// Passes the buffer to `write`, which must only append to it.
+    /// Passes the buffer to `write`, which must only append to it, at most `len` bytes.
     #[inline]
-    pub(crate) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn append(&mut self, len: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.buffer.capacity().wrapping_sub(self.buffer.len()) < len {
+            self.grow(len);
+        }
         write(&mut self.buffer);
     }
 
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        let needed = self.buffer.len().saturating_add(len);
+        let spare = if needed < DOUBLING_LIMIT { needed } else { needed / 4 };
+        self.buffer.reserve_exact(len.saturating_add(spare));
+    }
+
     /// Appends `bytes`, without a copy if they are large.
-    pub(crate) fn append_shared(&mut self, bytes: Bytes) {
+    pub(crate) fn append_shared(&mut self, bytes: Bytes, is_guarded: bool) {
         if bytes.len() <= COPY_LIMIT {
-            return self.append(|buffer| buffer.extend_from_slice(&bytes));
+            return self.append(bytes.len(), |buffer| buffer.extend_from_slice(&bytes));
         }
         let shared = self.shared.get_or_insert_default();
         if !self.buffer.is_empty() {
-            shared.push(Bytes::from(core::mem::take(&mut self.buffer)));
+            shared.push(Bytes::from(core::mem::take(&mut self.buffer)), false);
             self.is_lent = false;
         }
-        shared.push(bytes);
+        shared.push(bytes, is_guarded);
     }
 
     /// Borrows the buffer that `buffer` returns for the bytes that are queued next, unless the
@@ -208,9 +250,9 @@ mod tests {
             let mut outbox = Outbox::default();
             let mut expected = Vec::new();
             for round in 0..3u8 {
-                outbox.append(|buffer| buffer.extend_from_slice(&[round; 10]));
-                outbox.append_shared(Bytes::from(alloc::vec![100 + round; 5000]));
-                outbox.append_shared(Bytes::from(alloc::vec![200 + round; 5]));
+                outbox.append(10, |buffer| buffer.extend_from_slice(&[round; 10]));
+                outbox.append_shared(Bytes::from(alloc::vec![100 + round; 5000]), false);
+                outbox.append_shared(Bytes::from(alloc::vec![200 + round; 5]), false);
                 expected.extend_from_slice(&[round; 10]);
                 expected.extend_from_slice(&[100 + round; 5000]);
                 expected.extend_from_slice(&[200 + round; 5]);
@@ -227,26 +269,56 @@ mod tests {
     #[test]
     fn reporting_more_bytes_as_written_than_were_queued_empties_the_queue() {
         let mut outbox = Outbox::default();
-        outbox.append(|buffer| buffer.push(1));
+        outbox.append(1, |buffer| buffer.push(1));
         outbox.transmitted(usize::MAX);
         assert!(outbox.is_empty() && outbox.poll_transmit().is_none());
-        outbox.append(|buffer| buffer.push(2));
+        outbox.append(1, |buffer| buffer.push(2));
         assert_eq!(drain(&mut outbox, 1), [2]);
     }
 
     #[test]
     fn a_large_buffer_is_freed_when_it_has_been_written() {
         let mut outbox = Outbox::default();
-        outbox.append(|buffer| buffer.resize(MAX_KEPT_CAPACITY + 1, 0));
+        outbox.append(MAX_KEPT_CAPACITY + 1, |buffer| buffer.resize(MAX_KEPT_CAPACITY + 1, 0));
         outbox.transmitted(MAX_KEPT_CAPACITY + 1);
         assert_eq!(outbox.buffer.capacity(), 0);
+    }
+
+    #[test]
+    fn a_long_queue_takes_a_quarter_more_memory_than_its_length() {
+        let mut outbox = Outbox::default();
+        for size in [1, 10, 200, 3000] {
+            while outbox.len() < 100_000 {
+                outbox.append(size, |buffer| buffer.resize(buffer.len() + size, 0));
+                let most = (outbox.len() + outbox.len() / 4).max(2 * DOUBLING_LIMIT);
+                assert!(outbox.buffer.capacity() <= most, "{} bytes", outbox.buffer.capacity());
+            }
+            outbox = Outbox::default();
+        }
+    }
+
+    #[test]
+    fn guarded_bytes_are_counted_apart_until_they_are_written() {
+        let mut outbox = Outbox::default();
+        outbox.append(10, |buffer| buffer.resize(10, 0));
+        outbox.append_shared(Bytes::from(alloc::vec![1; 5000]), true);
+        outbox.append_shared(Bytes::from(alloc::vec![2; 6000]), false);
+        outbox.append_shared(Bytes::from(alloc::vec![3; 7000]), true);
+        let mut counts = alloc::vec![(outbox.len(), outbox.guarded_len())];
+        for n in [5, 5, 1000, 4000, 1, 5999, 6000, 1000] {
+            outbox.transmitted(n);
+            counts.push((outbox.len(), outbox.guarded_len()));
+        }
+        let guarded = [12_000, 12_000, 12_000, 11_000, 7000, 7000, 7000, 1000, 0];
+        assert_eq!(counts.iter().map(|count| count.1).collect::<Vec<_>>(), guarded);
+        assert!(outbox.is_empty());
     }
 
     #[test]
     fn a_lent_buffer_can_be_reclaimed_when_the_queue_is_empty() {
         let mut outbox = Outbox::default();
         outbox.lend(|| Vec::with_capacity(64));
-        outbox.append(|buffer| buffer.push(1));
+        outbox.append(1, |buffer| buffer.push(1));
         assert!(outbox.reclaim().is_none());
         outbox.transmitted(1);
         assert!(outbox.reclaim().is_some_and(|buffer| buffer.capacity() >= 64));

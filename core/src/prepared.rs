@@ -34,6 +34,19 @@ pub struct Prepared {
     /// The caller's request; `Some(false)` also if compression was not requested and does
     /// not make the message shorter.
     pub(crate) compress: Option<bool>,
+    is_guarded: bool,
+}
+
+/// Bytes that keep a guard as long as they live.
+struct Guarded<G> {
+    bytes: Bytes,
+    _guard: G,
+}
+
+impl<G> AsRef<[u8]> for Guarded<G> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// The header and the payload of one unmasked frame.
@@ -76,7 +89,67 @@ impl Prepared {
 
     fn uncompressed(payload: &Payload<'_>) -> Self {
         let plain = Encoded::new(payload.kind(), false, payload.as_bytes());
-        Prepared { kind: payload.kind(), plain, deflated: None, compress: payload.compress }
+        Prepared {
+            kind: payload.kind(),
+            plain,
+            deflated: None,
+            compress: payload.compress,
+            is_guarded: false,
+        }
+    }
+
+    /// Returns the same message with a guard for each of its encodings, for callers that count the
+    /// memory of all queues together. `guard` makes one for an encoding of so many bytes. It is
+    /// dropped when the last queue has written that encoding and the message has been dropped.
+    ///
+    /// [`Sender::queued_alone`](crate::Sender::queued_alone) does not count guarded bytes, because
+    /// all queues share them.
+    ///
+    /// ```
+    /// # use std::sync::{Arc, atomic::{AtomicUsize, Ordering}};
+    /// use sockeye_core::{Config, Prepared, Sender};
+    ///
+    /// struct Counted(Arc<AtomicUsize>, usize);
+    ///
+    /// impl Drop for Counted {
+    ///     fn drop(&mut self) {
+    ///         self.0.fetch_sub(self.1, Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// let shared = Arc::new(AtomicUsize::new(0));
+    /// let news = Prepared::new(vec![0; 10_000]).guarded(|len| {
+    ///     shared.fetch_add(len, Ordering::Relaxed);
+    ///     Counted(shared.clone(), len)
+    /// });
+    /// let mut sender = Sender::server(Arc::new(Config::new()));
+    /// sender.send_prepared(&news)?;
+    /// assert_eq!((sender.queued(), sender.queued_alone()), (10_004, 0));
+    /// drop(news);
+    /// assert_eq!(shared.load(Ordering::Relaxed), 10_004);
+    /// sender.transmitted(10_004);
+    /// assert_eq!(shared.load(Ordering::Relaxed), 0);
+    /// # Ok::<(), sockeye_core::SendError>(())
+    /// ```
+    #[must_use]
+    pub fn guarded<G: Send + 'static>(&self, mut guard: impl FnMut(usize) -> G) -> Self {
+        let mut guarded = |encoded: &Encoded| {
+            let bytes = encoded.wire();
+            let wire = Bytes::from_owner(Guarded { _guard: guard(bytes.len()), bytes });
+            Encoded { wire, header_len: encoded.header_len }
+        };
+        Prepared {
+            plain: guarded(&self.plain),
+            deflated: self.deflated.as_ref().map(|(encoded, bits)| (guarded(encoded), *bits)),
+            is_guarded: true,
+            ..*self
+        }
+    }
+
+    /// Returns true if the encodings have [guards](Prepared::guarded).
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.is_guarded
     }
 
     /// Returns whether the message is text or binary.

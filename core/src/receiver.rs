@@ -17,8 +17,10 @@ use crate::utf8::check_text;
 mod header;
 mod inflating;
 mod payload;
+mod progress;
 
 use header::{PartialHeader, message_kind};
+pub use progress::Progress;
 
 /// The receiving half of a connection.
 ///
@@ -77,6 +79,8 @@ struct FrameState {
     remaining: u64,
     key: [u8; 4],
     finish: bool,
+    /// The number of messages that have begun, except those that were whole in the input. It wraps.
+    messages: u16,
 }
 
 /// The message that is being read.

@@ -15,6 +15,7 @@ use crate::frame::{Flags, Opcode, OutgoingFrame, check_control};
 use crate::message::{MessageKind, Payload, PayloadData};
 use crate::outbox::{Outbox, Transmit};
 use crate::prepared::Prepared;
+use crate::receiver::Progress;
 use crate::role::{MaskKeys, Role, State};
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -147,7 +148,7 @@ impl Sender {
             let payload = PayloadData::Borrowed(encoded.payload());
             self.write_message(prepared.kind().opcode(), compress, payload);
         } else {
-            self.outbox.append_shared(encoded.wire());
+            self.outbox.append_shared(encoded.wire(), prepared.is_guarded());
         }
         if compress && let Some(deflater) = &mut self.deflater {
             deflater.record_prepared(payload);
@@ -228,6 +229,15 @@ impl Sender {
         }
     }
 
+    /// Notifies the sender how far the message has come that is being received, for
+    /// [`Config::message_timeout`]. Call this with
+    /// [`Receiver::progress`](crate::Receiver::progress) before waiting for input, or with `None`
+    /// before waiting for anything else.
+    #[inline]
+    pub fn handle_progress(&mut self, progress: Option<Progress>) {
+        self.timers.handle_progress(progress, &self.config);
+    }
+
     /// Removes the first `n` bytes of [`poll_transmit`](Sender::poll_transmit), which have been
     /// written, like [`Connection::transmitted`](crate::Connection::transmitted).
     #[inline]
@@ -263,6 +273,13 @@ impl Sender {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.outbox.len()
+    }
+
+    /// Returns how many bytes of the queue belong to this connection alone: all but those of
+    /// [guarded](Prepared::guarded) messages that are queued by reference.
+    #[must_use]
+    pub fn queued_alone(&self) -> usize {
+        self.outbox.len().saturating_sub(self.outbox.guarded_len())
     }
 
     /// Returns whether the queue has room for a message, like
@@ -321,7 +338,7 @@ impl Sender {
 
     /// Queues the HTTP head that ends the opening handshake.
     pub(crate) fn queue_head(&mut self, head: &[u8]) {
-        self.outbox.append(|buffer| buffer.extend_from_slice(head));
+        self.outbox.append(head.len(), |buffer| buffer.extend_from_slice(head));
     }
 }
 

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::config::Config;
+use crate::receiver::Progress;
 use crate::time::{Deadline, Instant};
 
 /// The number of checks for traffic within an idle timeout.
@@ -20,7 +21,11 @@ pub(crate) struct Timers {
     idle_check: Deadline,
     ping: Deadline,
     pong: Deadline,
-    close: Deadline,
+    /// While the connection is open, the deadline of the message that has begun. Then the close
+    /// timeout.
+    message_or_close: Deadline,
+    /// The progress at which the deadline of the message was set, see [`Progress::mark`].
+    message_mark: u16,
     active_since_idle_check: bool,
     alive_since_ping: bool,
     backlog: Backlog,
@@ -63,9 +68,13 @@ enum Backlog {
     Waiting,
 }
 
-/// Whether only the end of the input is left to wait for, which shortens the close timeout.
+/// Whether the connection is closing, and whether only the end of the input is left to wait for,
+/// which shortens the close timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lingering {
+    /// The connection is open.
+    Open,
+    /// It is closing.
     No,
     /// Only that is left, since a time not known yet.
     Unstamped,
@@ -82,6 +91,8 @@ pub(crate) enum Due {
     Idle,
     /// Fail the connection: the peer has not shown that it is alive after a ping.
     Unanswered,
+    /// Fail the connection: a message took too long to arrive.
+    SlowMessage,
     /// End the connection: the closing handshake, or the end of the transport after it, took too
     /// long.
     CloseTimeout,
@@ -94,7 +105,8 @@ impl Timers {
             idle_check: start_if(config.idle_timeout.is_some()),
             ping: start_if(config.keepalive.is_some()),
             pong: Deadline::OFF,
-            close: Deadline::OFF,
+            message_or_close: Deadline::OFF,
+            message_mark: 0,
             // The peer has just completed the opening handshake, so it is alive.
             active_since_idle_check: true,
             alive_since_ping: true,
@@ -103,7 +115,7 @@ impl Timers {
             next_ping: 0,
             outstanding_payload: 0,
             outstanding: Outstanding::None,
-            lingering: Lingering::No,
+            lingering: Lingering::Open,
             sent_at: Instant::EPOCH,
             round_trip: u64::MAX,
         }
@@ -123,6 +135,26 @@ impl Timers {
             self.alive_since_ping = true;
         }
         self.backlog = if is_drained { Backlog::None } else { Backlog::Left };
+    }
+
+    /// Records how far the message has come that is being received, or that none is.
+    #[inline]
+    pub(crate) fn handle_progress(&mut self, progress: Option<Progress>, config: &Config) {
+        match progress {
+            None if self.lingering == Lingering::Open => self.message_or_close = Deadline::OFF,
+            None => {}
+            Some(progress) => self.handle_unfinished(progress, config),
+        }
+    }
+
+    #[cold]
+    fn handle_unfinished(&mut self, progress: Progress, config: &Config) {
+        let (Some(timeout), Lingering::Open) = (config.message_timeout, self.lingering) else { return };
+        let demanded = u64::from(config.min_message_rate).saturating_mul(timeout.as_secs());
+        let mark = progress.mark(demanded);
+        if !self.message_or_close.is_set() || mark != self.message_mark {
+            (self.message_or_close, self.message_mark) = (Deadline::start(), mark);
+        }
     }
 
     pub(crate) fn ping_sent(&mut self, payload: &[u8]) {
@@ -147,7 +179,7 @@ impl Timers {
     /// count as idle.
     pub(crate) fn set_protected(&mut self, protected: bool, config: &Config) {
         self.idle_check = match config.idle_timeout {
-            Some(_) if !protected && !self.close.is_set() => Deadline::start(),
+            Some(_) if !protected && self.lingering == Lingering::Open => Deadline::start(),
             _ => Deadline::OFF,
         };
         (self.active_since_idle_check, self.quiet_checks) = (true, 0);
@@ -162,14 +194,15 @@ impl Timers {
         self.idle_check = Deadline::OFF;
         self.ping = Deadline::OFF;
         self.pong = Deadline::OFF;
-        if !self.close.is_set() {
-            self.close = Deadline::start();
+        if self.lingering == Lingering::Open {
+            self.lingering = Lingering::No;
+            self.message_or_close = Deadline::start();
         }
     }
 
     /// Starts the close timeout again, for the part of the closing handshake that begins now.
     pub(crate) fn restart_close_timeout(&mut self) {
-        self.close = Deadline::start();
+        self.message_or_close = Deadline::start();
     }
 
     /// Shortens the close timeout, because only the end of the input is left to wait for. The next
@@ -182,7 +215,7 @@ impl Timers {
 
     pub(crate) fn stop(&mut self) {
         self.start_closing();
-        self.close = Deadline::OFF;
+        self.message_or_close = Deadline::OFF;
         (self.outstanding, self.lingering) = (Outstanding::None, Lingering::Since);
     }
 
@@ -195,7 +228,8 @@ impl Timers {
         if self.backlog == Backlog::Left && self.pong.is_set() && !self.alive_since_ping {
             return Some(Instant::EPOCH);
         }
-        [self.idle_check, self.ping, self.pong, self.close].into_iter().filter_map(Deadline::poll).min()
+        let deadlines = [self.idle_check, self.ping, self.pong, self.message_or_close];
+        deadlines.into_iter().filter_map(Deadline::poll).min()
     }
 
     /// `linger` limits the time for which the connection waits for the end of the input, once only
@@ -218,16 +252,23 @@ impl Timers {
         if self.backlog == Backlog::Left {
             self.backlog = Backlog::Waiting;
         }
-        let mut is_late = self.close.handle(now, close_timeout);
+        if self.lingering == Lingering::Open {
+            return self.handle_open_timeout(now, config);
+        }
+        let mut is_late = self.message_or_close.handle(now, close_timeout);
         if self.lingering == Lingering::Unstamped {
             self.lingering = Lingering::Since;
             if let Some(linger) = linger {
-                self.close.shorten(now + linger);
-                is_late |= self.close.handle(now, close_timeout);
+                self.message_or_close.shorten(now + linger);
+                is_late |= self.message_or_close.handle(now, close_timeout);
             }
         }
-        if is_late {
-            return Due::CloseTimeout;
+        if is_late { Due::CloseTimeout } else { Due::Nothing }
+    }
+
+    fn handle_open_timeout(&mut self, now: Instant, config: &Config) -> Due {
+        if config.message_timeout.is_some_and(|timeout| self.message_or_close.handle(now, timeout)) {
+            return Due::SlowMessage;
         }
         if config.idle_timeout.is_some_and(|timeout| self.is_idle(now, timeout)) {
             return Due::Idle;

@@ -5,7 +5,7 @@ use sockeye_core::{Config, Frame, Opcode, ProtocolError, SendError, State};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
-const MARK: usize = 64 << 10;
+const MARK: usize = 32 << 10;
 
 fn pings(to_server: bool, numbers: std::ops::Range<u32>) -> Vec<u8> {
     numbers.flat_map(|n| frame(to_server, PING, n.to_be_bytes())).collect()

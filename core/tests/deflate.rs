@@ -145,10 +145,15 @@ fn without_context_takeover_a_message_cannot_refer_to_the_previous_one() {
 
 #[test]
 fn e4_text_is_checked_while_it_is_inflated() {
-    // A stored block yields its bytes as soon as they arrive.
-    let bad = [frame(true, TEXT_START | RSV1, [0x00, 0x04, 0x00, 0xfb, 0xff, b'a', 0xff])].concat();
+    // The bytes after the bad one are no deflate stream, so inflating stopped before them.
+    let bad = [0x00, 0x04, 0x00, 0xfb, 0xff, b'a', 0xff, b'b', b'c', 0xff, 0xff];
     let mut end = deflating(true, Deflate::new());
-    assert_eq!(end.feed(&bad), Err(ProtocolError::InvalidUtf8));
+    assert_eq!(end.feed(&frame(true, TEXT | RSV1, bad)), Err(ProtocolError::InvalidUtf8));
+    // A message in fragments is inflated when its last one has arrived.
+    let (first, last) = bad.split_at(7);
+    let mut end = deflating(true, Deflate::new());
+    end.feed(&frame(true, TEXT_START | RSV1, first)).unwrap();
+    assert_eq!(end.feed(&frame(true, LAST_CONTINUATION, last)), Err(ProtocolError::InvalidUtf8));
     // Truncated at the end of the message.
     let mut end = deflating(true, Deflate::new());
     let cut = frame(true, TEXT | RSV1, [0x00, 0x01, 0x00, 0xfe, 0xff, 0xc3, 0x00]);

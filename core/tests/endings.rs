@@ -468,3 +468,8 @@ fn t50_messages_that_arrive_while_this_end_waits_for_a_close_are_not_counted() {
         assert_eq!((end.got.len(), end.is_closed()), (20, false));
     }
 }
+
+#[test]
+fn t26_the_close_timeout_is_five_seconds_by_default() {
+    assert_eq!(Config::new().close_timeout, Duration::from_secs(5));
+}

@@ -3,8 +3,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::event::Control;
+use super::Assembler;
+use crate::error::ProtocolError;
+use crate::event::{Control, Data, Event};
 use crate::message::{Message, MessageKind, MessageRef};
+use crate::receiver::Receiver;
 use crate::utf8::Utf8Stream;
 
 /// The parts of a message so far. Text is a `String` from the start, so that nothing is checked
@@ -22,12 +25,16 @@ impl Default for Buffer {
 }
 
 impl Buffer {
-    /// Returns the memory of the buffer as an empty vector.
-    pub(super) fn into_empty(self) -> Vec<u8> {
-        let mut bytes = match self {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        match self {
             Buffer::Text(text) => text.into_bytes(),
             Buffer::Binary(bytes) => bytes,
-        };
+        }
+    }
+
+    /// Returns the memory of the buffer as an empty vector.
+    pub(super) fn into_empty(self) -> Vec<u8> {
+        let mut bytes = self.into_bytes();
         bytes.clear();
         bytes
     }
@@ -110,6 +117,40 @@ impl<'a> Assembled<'a, '_> {
     }
 }
 
+/// A whole message that is still compressed, see
+/// [`Assembler::keep_deflated`](crate::Assembler::keep_deflated).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeflatedMessage {
+    pub(super) kind: MessageKind,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl DeflatedMessage {
+    /// Returns the compressed length in bytes.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a compressed message is never empty")]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Inflates the message with the receiver of its connection.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the message is not a deflate stream, its text is not UTF-8, or it
+    /// inflates to more than [`Config::max_message_size`](crate::Config::max_message_size). The
+    /// caller must pass it to [`Sender::fail`](crate::Sender::fail).
+    pub fn inflate(&self, receiver: &mut Receiver) -> Result<Message, ProtocolError> {
+        let mut assembler = Assembler::new();
+        let data = Data { compressed: true, ..Data::new(self.kind, &self.bytes) };
+        match assembler.push(Event::Data(data), receiver).inspect_err(|error| receiver.fail(*error))? {
+            Some(Incoming::Message(message)) => Ok(message.into_message()),
+            // Whole data is always a message.
+            _ => Err(ProtocolError::InvalidDeflate),
+        }
+    }
+}
+
 /// The parts of a message that have arrived so far, see
 /// [`Assembler::take_partial`](crate::Assembler::take_partial).
 #[derive(Debug)]
@@ -117,12 +158,16 @@ impl<'a> Assembled<'a, '_> {
 pub struct PartialMessage {
     /// Whether the message is text or binary.
     pub kind: MessageKind,
-    /// The bytes so far, inflated.
+    /// The bytes so far.
     pub bytes: Vec<u8>,
     /// The state of the text check after these bytes.
     pub utf8: Utf8Stream,
-    /// Whether the message is compressed. If so, the rest must be inflated.
+    /// Whether the message is compressed. If so, the rest must be
+    /// [inflated](crate::Connection::inflate).
     pub compressed: bool,
+    /// Whether the bytes are not compressed. Those of a compressed message are
+    /// [inflated](crate::Connection::inflate) only once it is whole.
+    pub is_inflated: bool,
 }
 
 /// A message or a control frame, as [`Assembler::poll`](crate::Assembler::poll) returns it.

@@ -22,9 +22,11 @@ impl Connection {
         Some(message)
     }
 
-    /// Records that bytes have arrived, although none of them has been consumed yet.
-    pub(crate) fn handle_received(&mut self) {
+    /// Records that bytes have arrived, although none of them has been consumed yet. The message
+    /// timeout does not run until they are.
+    pub(crate) fn handle_waiting(&mut self) {
         self.sender.handle_received(0);
+        self.sender.handle_progress(None);
     }
 
     /// Queues the HTTP head that ends the opening handshake, before the first frame.

@@ -65,7 +65,8 @@ impl Receiver {
 
     /// Prepares for the payload of a frame.
     pub(super) fn begin_frame(&mut self, header: &FrameHeader, key: [u8; 4]) -> Result<(), ProtocolError> {
-        self.frame = FrameState { remaining: header.len, key, finish: header.flags.finish };
+        let messages = self.frame.messages;
+        self.frame = FrameState { remaining: header.len, key, finish: header.flags.finish, messages };
         self.step = if header.opcode.is_control() {
             Step::Control(header.opcode)
         } else {
@@ -81,6 +82,7 @@ impl Receiver {
             (Some(kind), message) => {
                 let compressed = header.flags.rsv1;
                 *message = Some(MessageState { kind, declared, frames, compressed, first: true });
+                self.frame.messages = self.frame.messages.wrapping_add(1);
             }
             (None, Some(message)) => (message.declared, message.frames) = (declared, frames),
             (None, None) => {}

@@ -92,6 +92,9 @@ impl Sender {
                 self.closing.handle(ClosingEvent::Eof);
                 self.check_end();
             }
+            Due::SlowMessage => {
+                self.fail_with(CloseCode::POLICY_VIOLATION, "a message took too long to arrive");
+            }
             Due::CloseTimeout if self.closing.owes_answer() => self.answer_close(),
             Due::CloseTimeout => self.end(),
         }
@@ -195,7 +198,10 @@ impl Sender {
         self.check_end();
     }
 
-    fn fail_with(&mut self, code: CloseCode, reason: &str) {
+    /// Fails the connection for a reason of this endpoint, such as a lack of memory: queues a Close
+    /// with this code, and discards all further input. Unlike [`close`](Sender::close), this does
+    /// not wait for the peer's Close.
+    pub fn fail_with(&mut self, code: CloseCode, reason: &str) {
         if self.closing.ignores_input() {
             return;
         }

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use super::Sender;
 use crate::deflate::Deflater;
 use crate::error::SendError;
-use crate::frame::{Flags, FrameHeader, Opcode};
+use crate::frame::{Flags, FrameHeader, MAX_HEADER, Opcode};
 use crate::mask::apply_mask;
 use crate::message::{MessageKind, Payload, PayloadData};
 use crate::prepared::{Encoded, Prepared};
@@ -208,20 +208,22 @@ impl Sender {
         let header = FrameHeader { opcode, flags, mask, len: payload.as_bytes().len() as u64 };
         match (payload, mask) {
             (PayloadData::Shared(bytes), None) => {
-                self.outbox.append(|buffer| header.encode(buffer));
-                self.outbox.append_shared(bytes);
+                self.outbox.append(MAX_HEADER, |buffer| header.encode(buffer));
+                self.outbox.append_shared(bytes, false);
             }
-            (PayloadData::Borrowed(bytes), None) => self.outbox.append(|buffer| {
-                header.encode(buffer);
-                buffer.extend_from_slice(bytes);
-            }),
+            (PayloadData::Borrowed(bytes), None) => {
+                self.outbox.append(bytes.len().saturating_add(MAX_HEADER), |buffer| {
+                    header.encode(buffer);
+                    buffer.extend_from_slice(bytes);
+                });
+            }
             (PayloadData::Shared(bytes), Some(key)) => self.write_masked(&header, &bytes, key),
             (PayloadData::Borrowed(bytes), Some(key)) => self.write_masked(&header, bytes, key),
         }
     }
 
     fn write_masked(&mut self, header: &FrameHeader, payload: &[u8], key: [u8; 4]) {
-        self.outbox.append(|buffer| {
+        self.outbox.append(payload.len().saturating_add(MAX_HEADER), |buffer| {
             header.encode(buffer);
             let start = buffer.len();
             buffer.extend_from_slice(payload);

@@ -63,6 +63,12 @@ impl Session {
         Ok(())
     }
 
+    /// Returns how many bytes of an incomplete request head the session holds.
+    #[must_use]
+    pub fn received_head(&self) -> usize {
+        if let Phase::Reading(handshake) = &self.phase { handshake.received() } else { 0 }
+    }
+
     /// Rejects the upgrade, a plain HTTP request, or a connection that has sent no request yet.
     /// Sends this response, and ends the session once the client has had time to read it.
     /// [`SessionEvent::NotOpened`] follows.

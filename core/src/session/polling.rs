@@ -261,7 +261,7 @@ impl Open {
             // New input shows that the peer is alive, even if it is not processed yet.
             let waiting = input.remaining().len();
             if waiting > core::mem::replace(&mut self.waiting, waiting) {
-                self.connection.handle_received();
+                self.connection.handle_waiting();
             }
             return Step::Pending;
         }

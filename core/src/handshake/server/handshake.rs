@@ -114,7 +114,8 @@ impl ServerHandshake {
         }
     }
 
-    fn received(&self) -> usize {
+    /// Returns the number of bytes of an incomplete head.
+    pub(crate) fn received(&self) -> usize {
         match &self.state {
             State::Reading(reader) => reader.received(),
             State::Over(_) => 0,
