@@ -111,6 +111,8 @@ impl<S: Stream> OwnedLink<S> {
     /// Writes everything that is queued. Waits for the peer until the connection ends.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         while self.write()? != WriteOutcome::Done {
+            // Nothing is read here, so the message that has begun cannot become whole.
+            self.sender.handle_progress(None);
             run_timers(&mut self.sender);
             if self.sender.state() == State::Closed {
                 // The end has discarded the queue.

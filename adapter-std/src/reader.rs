@@ -17,6 +17,9 @@ use crate::transport::WRITE_TURN;
 /// arrived.
 const LAST_READ: Duration = Duration::from_millis(1);
 
+/// The time between two receives from which on it counts that nothing was read in between.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The reading side: the decoder and the bytes that it has not decoded yet.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -31,6 +34,8 @@ pub(crate) struct Reader {
     close_delivered: bool,
     /// The number of reads before the next attempt to write, after an attempt that was blocked.
     reads_before_write: u8,
+    /// When the latest receive ran into its time limit, unless one has begun since.
+    timed_out_at: Option<Instant>,
 }
 
 /// The outcome of a receive.
@@ -70,6 +75,7 @@ impl Reader {
             end_reported: false,
             close_delivered: false,
             reads_before_write: 0,
+            timed_out_at: None,
         }
     }
 
@@ -156,7 +162,7 @@ impl Reader {
     /// Waits for the next part of a message.
     pub(crate) fn part<L: Link>(&mut self, link: &mut L) -> Result<RecvOutcome<Part>, Error> {
         // A receive of a whole message may have timed out halfway: return what it has collected.
-        if let Some(part) = self.decoder.take_partial_message() {
+        if let Some(part) = self.decoder.take_partial_message(&mut LinkSender(link)) {
             return Ok(RecvOutcome::Item(part));
         }
         loop {
@@ -190,9 +196,16 @@ impl Reader {
         if std::mem::take(&mut self.close_delivered) {
             link.with(Sender::answer_close);
         }
+        if self.timed_out_at.take().is_some_and(|at| now().since(at) >= PAUSE) {
+            // The program has not read in between, so the message timeout begins again.
+            link.with(|sender| sender.handle_progress(None));
+        }
         match self.wait_for_input(link, until) {
             ReadOutcome::Bytes => Ok(None),
-            ReadOutcome::TimedOut => Ok(Some(RecvOutcome::TimedOut)),
+            ReadOutcome::TimedOut => {
+                self.timed_out_at = Some(now());
+                Ok(Some(RecvOutcome::TimedOut))
+            }
             ReadOutcome::End(error) => {
                 self.end_reported = true;
                 self.decoder.discard();
@@ -217,7 +230,11 @@ impl Reader {
                 0 if is_blocked => READS_IN_A_ROW,
                 reads => reads.saturating_sub(1),
             };
-            let (timers, is_clean) = link.with(|sender| (run_timers(sender), is_cleanly_finished(sender)));
+            let progress = self.decoder.progress();
+            let (timers, is_clean) = link.with(|sender| {
+                sender.handle_progress(progress);
+                (run_timers(sender), is_cleanly_finished(sender))
+            });
             let deadline = match timers {
                 Timers::Closed => return ReadOutcome::End(None),
                 Timers::Ran => continue,

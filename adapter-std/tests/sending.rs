@@ -9,7 +9,7 @@ use std::thread;
 use sockeye_std::{ByteString, CloseCode, Config, Payload, Received, SendError, TrySendError, WebSocket};
 use support::{millis, pair, raw_pair};
 
-const MARK: usize = 64 << 10;
+const MARK: usize = 32 << 10;
 
 /// Feeds messages until the socket takes no more. Returns their number of bytes on the wire.
 fn fill<'p>(mut try_feed: impl FnMut(Vec<u8>) -> Result<(), TrySendError<'p>>) -> usize {

@@ -378,6 +378,7 @@ fn e12_a_connection_whose_handler_blocks_answers_pings_and_the_close_in_order() 
 fn e12_a_connection_whose_handler_blocks_sends_keepalive_pings() {
     let config = Config::new().keepalive(Duration::from_millis(200), Duration::from_secs(2));
     let mut blocked = Blocked::start(config, b"");
+    blocked.raw.show_keepalive();
     for _ in 0..3 {
         let ping = blocked.raw.frame().unwrap();
         assert_eq!(ping.opcode, Opcode::Ping);

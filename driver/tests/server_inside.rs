@@ -149,20 +149,46 @@ fn m9_a_prepared_message_can_be_pushed_to_one_or_broadcast() {
 #[test]
 fn m4_control_frames_are_sent_above_the_budget() {
     let mut world = World::limited(Config::new(), |port| port, Limits::new().max_queued(1000));
-    let _slow = world.open_with_capacity(100);
-    let slow = world.server.connections()[0];
-    let pipe = world.open();
-    let id = world.server.connections().into_iter().max().unwrap();
-    world.server.push(slow, payload(0, 1000 - 4)).unwrap();
+    let pipe = world.open_with_capacity(100);
+    let id = world.server.connections()[0];
+    world.server.push(id, payload(0, 1000 - 4)).unwrap();
     // The transport takes 100 bytes of them.
     let full = Err(PushError::ServerBackpressure { queued: 900 });
     assert_eq!(world.server.push(id, "x".repeat(101)), full);
     world.server.ping(id, b"p").unwrap();
     let close = Frame::close(&CloseFrame::new(CloseCode::NORMAL, "")).unwrap();
     world.server.push_frame(id, &close).unwrap();
+    let mut received = Vec::new();
+    while world.server.queued() > 0 {
+        world.executor.run_until_idle();
+        received.extend(pipe.take_all());
+    }
     world.executor.run_until_idle();
-    let opcodes: Vec<Opcode> = parse_frames(&pipe.take_all()).iter().map(|frame| frame.opcode).collect();
-    assert_eq!(opcodes, [Opcode::Ping, Opcode::Close]);
+    received.extend(pipe.take_all());
+    let opcodes: Vec<Opcode> = parse_frames(&received).iter().map(|frame| frame.opcode).collect();
+    assert_eq!(opcodes, [Opcode::Binary, Opcode::Ping, Opcode::Close]);
+}
+
+#[test]
+fn t45_a_connection_that_reads_or_is_within_its_share_is_not_refused_above_the_budget() {
+    let mut world = World::limited(Config::new(), |port| port, Limits::new().max_queued(1000));
+    let _slow = world.open_with_capacity(100);
+    let slow = world.server.connections()[0];
+    let reader = world.open();
+    let reading = world.server.connections().into_iter().max().unwrap();
+    let _mute = world.open_with_capacity(10);
+    let mute = world.server.connections().into_iter().max().unwrap();
+    world.server.push(slow, payload(0, 1000 - 4)).unwrap();
+    // The budget is used up, but this peer reads.
+    for _ in 0..10 {
+        world.server.push(reading, payload(0, 500)).unwrap();
+        assert!(!reader.take_all().is_empty());
+    }
+    // This one does not: its share is a third of a quarter, 83 bytes.
+    world.server.push(mute, payload(0, 40)).unwrap();
+    world.server.push(mute, payload(0, 40)).unwrap();
+    assert!(matches!(world.server.push(mute, payload(0, 40)), Err(PushError::ServerBackpressure { .. })));
+    world.executor.run_until_idle();
 }
 
 #[test]
@@ -209,14 +235,18 @@ fn m4_a_slow_reader_is_sent_its_close_at_once() {
         World::limited(Config::new(), |port| port.slow_reader(close), Limits::new().max_queued(1000));
     let _slow = world.open_with_capacity(100);
     let slow = world.server.connections()[0];
-    let reader = world.open();
+    let reader = world.open_with_capacity(300);
     let id = world.server.connections().into_iter().max().unwrap();
-    world.server.push(slow, payload(0, 900)).unwrap();
+    world.server.push(id, payload(0, 400)).unwrap();
     world.executor.run_until_idle();
-    // The connection's task waits for its peer only, so the push must wake it.
+    world.server.push(slow, payload(0, 800)).unwrap();
+    world.executor.run_until_idle();
     assert!(world.server.push(id, payload(0, 300)).is_err());
+    let mut received = reader.take_all();
     world.executor.run_until_idle();
-    assert_eq!(parse_frames(&reader.take_all())[0].opcode, Opcode::Close);
+    received.extend(reader.take_all());
+    let opcodes: Vec<Opcode> = parse_frames(&received).iter().map(|frame| frame.opcode).collect();
+    assert_eq!(opcodes, [Opcode::Binary, Opcode::Close]);
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn e11_a_queue_that_was_full_for_a_moment_has_drained() {
 #[test]
 fn e5_a_push_into_a_broken_connection_ends_it() {
     let mut world = threads(Config::new());
-    let faults = Faults { fail: Some((4, Fail::Error(ErrorKind::ConnectionReset))), ..Faults::default() };
+    let faults = Faults { fail: Some((5, Fail::Error(ErrorKind::ConnectionReset))), ..Faults::default() };
     let pipe = world.connector.connect(1 << 20, faults);
     world.send(&pipe, UPGRADE_REQUEST);
     let id = world.server.connections()[0];

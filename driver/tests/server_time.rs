@@ -239,6 +239,20 @@ fn o7_t28_a_missing_pong_reveals_a_vanished_peer() {
 }
 
 #[test]
+fn t28_a_server_notices_a_vanished_peer_within_40_seconds_by_default() {
+    let mut world = World::new(Config::new());
+    let pipe = world.open();
+    world.wait(19_999);
+    assert!(pipe.take_all().is_empty());
+    world.wait(1);
+    assert_eq!(parse_frames(&pipe.take_all())[0].opcode, Opcode::Ping);
+    world.wait(19_999);
+    assert_eq!(world.server.connections().len(), 1);
+    world.wait(1);
+    assert_eq!(world.ends().len(), 1);
+}
+
+#[test]
 fn t26_an_unanswered_close_ends_at_the_close_timeout() {
     let mut world = World::new(Config::new().close_timeout(Duration::from_secs(5)));
     let pipe = world.open();

@@ -126,7 +126,7 @@ fn a_close_by_the_sending_half_starts_the_close_timeout_of_a_waiting_receiving_h
     assert!(!ended.is_finished());
     executor.run_with_time();
     assert!(matches!(ended.take(), Err(Error::Abnormal(info)) if info.code == CloseCode::NORMAL));
-    assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
+    assert_eq!(executor.time.elapsed(), Duration::from_secs(5));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_failed_write_in_the_sending_half_ends_a_waiting_receiving_half() {
     assert!(peer.is_shut(), "this end has closed its side");
     executor.run_with_time();
     assert!(matches!(ended.take(), Err(Error::Abnormal(_))));
-    assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
+    assert_eq!(executor.time.elapsed(), Duration::from_secs(5));
 }
 
 #[test]
@@ -395,7 +395,7 @@ fn a_close_by_the_sending_half_waits_for_the_end_if_the_receiving_half_was_dropp
         } else {
             executor.run_with_time();
             assert!(matches!(closed.take(), Err(Error::Abnormal(_))));
-            assert_eq!(executor.time.elapsed(), Duration::from_secs(10));
+            assert_eq!(executor.time.elapsed(), Duration::from_secs(5));
         }
         assert!(peer.is_shut());
     }

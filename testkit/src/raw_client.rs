@@ -46,6 +46,8 @@ pub struct RawClient {
     stream: Box<dyn Stream>,
     received: Vec<u8>,
     local: Option<SocketAddr>,
+    /// Return keepalive pings as frames.
+    shows_keepalive: bool,
 }
 
 impl std::fmt::Debug for RawClient {
@@ -100,7 +102,17 @@ impl RawClient {
     /// Wraps a connected socket.
     #[must_use]
     pub fn over(stream: impl Stream + 'static) -> Self {
-        RawClient { stream: Box::new(stream), received: Vec::new(), local: None }
+        RawClient::over_boxed(Box::new(stream))
+    }
+
+    fn over_boxed(stream: Box<dyn Stream>) -> Self {
+        RawClient { stream, received: Vec::new(), local: None, shows_keepalive: false }
+    }
+
+    /// Returns the server's keepalive pings as frames from here on. Otherwise the client answers
+    /// them: a test that runs for long on a busy machine receives some.
+    pub fn show_keepalive(&mut self) {
+        self.shows_keepalive = true;
     }
 
     /// Returns the client's own address, if it is connected over TCP.
@@ -112,7 +124,7 @@ impl RawClient {
     /// Returns a second client on the same socket, to write with.
     #[must_use]
     pub fn try_clone(&self) -> Self {
-        RawClient { stream: self.stream.try_clone().unwrap(), received: Vec::new(), local: self.local }
+        RawClient { local: self.local, ..RawClient::over_boxed(self.stream.try_clone().unwrap()) }
     }
 
     /// Writes bytes. Ignores errors, because the server may have closed the connection: the next
@@ -182,6 +194,17 @@ impl RawClient {
 
     /// Reads the next frame. Returns `None` at the end of the input.
     pub fn frame(&mut self) -> Option<Frame<'static>> {
+        loop {
+            let frame = self.next_frame()?;
+            // The payload of a keepalive ping is a number of four bytes.
+            if self.shows_keepalive || frame.opcode != Opcode::Ping || frame.data.len() != 4 {
+                return Some(frame);
+            }
+            self.send(&Frame::new(Opcode::Pong, frame.data));
+        }
+    }
+
+    fn next_frame(&mut self) -> Option<Frame<'static>> {
         loop {
             if let Some((frame, rest)) = read_frame(&self.received) {
                 assert_eq!(frame.key, None, "a server does not mask its frames");

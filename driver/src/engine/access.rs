@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use sockeye_core::{Instant, Sender};
 
 use crate::engine::buffer::ReadBuffer;
-use crate::engine::decoder::SenderAccess;
+use crate::engine::decoder::{SenderAccess, Unfinished};
 use crate::engine::link::{Link, ReadOutcome};
 use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
@@ -34,8 +34,13 @@ pub(crate) trait LinkAccess: SenderAccess {
     /// This default serves a user that drops the transport after the end. Once the closing
     /// handshake is complete and this end's side is closed, it does not wait until the peer closes
     /// its side.
-    fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
-        self.with_link(|link| match link.poll_io(cx, input) {
+    fn poll_io(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &mut ReadBuffer,
+        unfinished: Unfinished,
+    ) -> Poll<ReadOutcome> {
+        self.with_link(|link| match link.poll_io(cx, input, unfinished.progress) {
             // `Pending`: everything that has arrived is read. Dropping a socket with unread input
             // would reset the connection, and the peer might lose this end's Close. For the same
             // reason a failed connection, whose peer may still be sending, waits.

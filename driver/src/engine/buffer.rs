@@ -23,8 +23,10 @@ const KEEP_WRITE: usize = 256 << 10;
 const KEEP_MESSAGE: usize = 128 << 10;
 
 /// A message buffer is lent only to a message whose first part fills at least this fraction of it,
-/// so that the memory of a connection stays in proportion to what it has received.
-const LEND_MESSAGE: usize = 8;
+/// so that the memory of a connection stays in proportion to what it has received: a smaller
+/// fraction if the message is whole, because it is delivered at once.
+const LEND_MESSAGE: usize = 2;
+const LEND_WHOLE_MESSAGE: usize = 8;
 
 /// Up to this many unread bytes are moved to memory of their own size before the task waits, so
 /// that the memory of a connection stays in proportion to what it has not read.
@@ -139,6 +141,25 @@ impl ReadBuffer {
     }
 }
 
+#[cfg(feature = "server")]
+impl ReadBuffer {
+    /// Releases memory like [`release`](Self::release), also if many bytes are unread: a handler
+    /// may keep them waiting for a long time.
+    pub(crate) fn release_waiting(&mut self) {
+        let is_waste = self.bytes.len() - self.len() > MOVE;
+        if is_waste && !self.is_empty() {
+            let rest = self.unread().to_vec();
+            let bytes = std::mem::take(&mut self.bytes);
+            if bytes.len() >= READ {
+                SPARE_READ.set(bytes);
+            }
+            *self = ReadBuffer { start: 0, end: rest.len(), bytes: rest, limit: None };
+        } else {
+            self.release();
+        }
+    }
+}
+
 /// Takes the thread's write buffer, or allocates one.
 #[inline]
 pub(crate) fn take_write() -> Vec<u8> {
@@ -156,9 +177,10 @@ pub(crate) fn give_write(buffer: Vec<u8>) {
 }
 
 /// Takes a buffer for a message whose first part has `arrived` bytes.
-pub(crate) fn take_message(arrived: usize) -> Vec<u8> {
+pub(crate) fn take_message(arrived: usize, is_whole: bool) -> Vec<u8> {
     let spare = SPARE_MESSAGE.take();
-    if spare.capacity() / LEND_MESSAGE <= arrived {
+    let fraction = if is_whole { LEND_WHOLE_MESSAGE } else { LEND_MESSAGE };
+    if spare.capacity() / fraction <= arrived {
         return spare;
     }
     SPARE_MESSAGE.set(spare);

@@ -8,6 +8,10 @@ use sockeye_core::{
 
 use crate::engine::buffer;
 
+mod held;
+
+pub(crate) use held::*;
+
 /// The maximum length of the compressed input of one [`Part`]. Input can inflate to a thousand
 /// times its length, so this keeps a part below a mebibyte.
 const COMPRESSED_PART: usize = 1 << 10;
@@ -261,7 +265,7 @@ impl Decoder {
                 return Decoded::Incomplete;
             }
             if *first && (*compressed || !*last) {
-                self.assembler.lend_buffer(|| buffer::take_message(payload.len()));
+                self.assembler.lend_buffer(|| buffer::take_message(payload.len(), *last));
             }
         }
         match self.assembler.push_slice(event, &mut self.receiver) {
@@ -328,8 +332,14 @@ impl Decoder {
 
     /// Returns what [`decode`](Decoder::decode) has collected of an incomplete message, as its
     /// first part. [`decode_part`](Decoder::decode_part) returns the other parts.
-    pub fn take_partial_message(&mut self) -> Option<Part> {
-        let PartialMessage { kind, bytes, utf8, compressed, .. } = self.assembler.take_partial()?;
+    pub fn take_partial_message<A: SenderAccess>(&mut self, sender: &mut A) -> Option<Part> {
+        let PartialMessage { kind, bytes, utf8, compressed, is_inflated, .. } =
+            self.assembler.take_partial()?;
+        if !is_inflated {
+            let mut data = Data::new(kind, &bytes);
+            (data.last, data.compressed) = (false, compressed);
+            return self.part(Event::Data(data), sender);
+        }
         self.parts = Some(PartsState { utf8, is_first: false, kind });
         Some(Part { kind, data: Bytes::from(bytes), first: true, last: false, compressed })
     }
@@ -354,7 +364,8 @@ impl Decoder {
         self.receiver.failure()
     }
 
-    /// Returns how many bytes of an incomplete message the decoder holds, inflated or not.
+    /// Returns how many bytes of an incomplete message the decoder holds. Those of a compressed
+    /// message are not inflated while it is incomplete.
     #[must_use]
     pub fn partial_len(&self) -> usize {
         self.assembler.partial_len().saturating_add(self.receiver.uninflated_len())

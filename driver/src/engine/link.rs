@@ -4,13 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use sockeye_core::{Instant, Sender, State};
+use sockeye_core::{Instant, Progress, Sender, State};
 
 use crate::engine::buffer::{self, ReadBuffer};
 use crate::engine::wakers::{Half, HalfWakers};
 use crate::engine::write_side::WriteSide;
 use crate::runtime::io::{Clock, Io, poll_read};
 use crate::tuning::{TURN_READ, TURN_WORK};
+
+/// The size of one read while the peer does not read. Its input may have to wait for room for the
+/// answers, and a peer that does not read must not take much memory.
+const BLOCKED_READ: usize = 16 << 10;
 
 /// A connection without its decoder: the sender, the transport and the clock, kept in step.
 #[derive(Debug)]
@@ -23,6 +27,9 @@ pub(crate) struct Link<I, C> {
     is_eof: bool,
     /// The bytes that were read since the task last waited or yielded.
     read_in_turn: u32,
+    /// Read nothing for the time being. The deadlines continue.
+    #[cfg(feature = "server")]
+    pub(crate) is_starved: bool,
     /// Set while two tasks share the link.
     wakers: Option<Arc<HalfWakers>>,
     /// The sending half waits to write.
@@ -58,6 +65,8 @@ impl<I: Io, C: Clock> Link<I, C> {
             write_side: WriteSide::default(),
             is_eof: false,
             read_in_turn: 0,
+            #[cfg(feature = "server")]
+            is_starved: false,
             wakers: None,
             send_half_waits: false,
         }
@@ -66,9 +75,17 @@ impl<I: Io, C: Clock> Link<I, C> {
     /// Waits for the peer: writes what is queued, closes this end's side when that is due, reads
     /// into `input`, and enforces the deadlines. Reading continues while writing is blocked.
     ///
+    /// `progress` is that of the message that has begun.
+    ///
     /// If it returns `Pending` and `input` is not empty, the caller must decode what it holds
     /// before the task waits.
-    pub(crate) fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
+    pub(crate) fn poll_io(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &mut ReadBuffer,
+        progress: Option<Progress>,
+    ) -> Poll<ReadOutcome> {
+        self.sender.handle_progress(progress);
         if let Some(wakers) = &self.wakers {
             wakers.set(Half::Recv, cx.waker());
         }
@@ -168,7 +185,18 @@ impl<I: Io, C: Clock> Link<I, C> {
 
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<io::Result<usize>> {
         // After EOF only writing remains. Another read would return EOF at once.
-        if self.is_eof { Poll::Pending } else { poll_read(&mut self.io, cx, input.space()) }
+        if self.is_eof {
+            return Poll::Pending;
+        }
+        #[cfg(feature = "server")]
+        if self.is_starved {
+            return Poll::Pending;
+        }
+        let mut space = input.space();
+        if self.write_side.is_blocked() && self.sender.queued() > 0 && space.len() > BLOCKED_READ {
+            space = &mut space[..BLOCKED_READ];
+        }
+        poll_read(&mut self.io, cx, space)
     }
 
     /// Writes what is queued, and flushes the transport.
@@ -256,6 +284,8 @@ impl<I: Io, C: Clock> Link<I, C> {
             if half == Half::Send && self.is_other_receiving(cx.waker()) {
                 return Poll::Pending;
             }
+            // Nothing is read here, so the message that has begun cannot become whole.
+            self.sender.handle_progress(None);
             ready!(self.poll_timer(cx));
             if half == Half::Send {
                 self.after_queue();

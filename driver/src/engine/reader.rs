@@ -164,7 +164,7 @@ impl Reader {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Part>, Error>> {
         // A receive of a whole message may have been dropped halfway: return what it has collected.
-        if let Some(part) = self.decoder.take_partial_message() {
+        if let Some(part) = self.decoder.take_partial_message(link) {
             return Poll::Ready(Ok(Some(part)));
         }
         self.turn.begin(|| link.now());
@@ -225,6 +225,20 @@ impl Reader {
         !self.input.is_empty()
     }
 
+    /// Returns how many received bytes wait to be decoded or to become a whole message.
+    #[cfg(feature = "server")]
+    pub(crate) fn held(&self) -> usize {
+        self.input.len() + self.decoder.partial_len()
+    }
+
+    /// Discards everything that has been received and not delivered.
+    #[cfg(feature = "server")]
+    pub(crate) fn discard(&mut self) {
+        self.decoder.discard();
+        self.input.consume(usize::MAX);
+        self.release();
+    }
+
     /// Limits the next read to the rest of the frame at the front of the input, if that rest is
     /// long.
     pub(crate) fn limit_read_to_frame(&mut self) {
@@ -246,7 +260,7 @@ impl Reader {
         if std::mem::take(&mut self.close_delivered) {
             link.with_sender(Sender::answer_close);
         }
-        match ready!(link.poll_io(cx, &mut self.input)) {
+        match ready!(link.poll_io(cx, &mut self.input, self.decoder.unfinished())) {
             ReadOutcome::End(error) => {
                 self.end_reported = true;
                 self.decoder.discard();

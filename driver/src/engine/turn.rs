@@ -6,6 +6,8 @@
 
 use sockeye_core::Instant;
 
+#[cfg(feature = "server")]
+use crate::engine::decoder::DecodedForLater;
 use crate::engine::decoder::{Decoded, Decoder};
 use crate::tuning::{TURN_MESSAGES, TURN_TIME, TURN_WORK};
 
@@ -116,6 +118,13 @@ pub(crate) fn cost(decoded: Option<&Decoded<'_, '_>>, used: usize) -> u32 {
 #[inline]
 pub(crate) fn bytes(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// Returns the cost of a step of the decoder for a caller that keeps messages for later.
+#[cfg(feature = "server")]
+pub(crate) fn cost_for_later(decoded: &DecodedForLater<'_>, used: usize) -> u32 {
+    let frame = if matches!(decoded, DecodedForLater::Incomplete) { FRAME } else { MESSAGE };
+    frame.saturating_add(bytes(used))
 }
 
 /// Returns an instant in microseconds, which wrap around. It is never 0.

@@ -82,7 +82,6 @@ impl WriteSide {
     }
 
     /// Returns true if the latest write found the transport blocked.
-    #[cfg(feature = "server")]
     pub(crate) fn is_blocked(&self) -> bool {
         self.is_blocked
     }

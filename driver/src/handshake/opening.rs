@@ -6,6 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use sockeye_core::handshake::server::Upgrade;
 use sockeye_core::http::Request;
+#[cfg(feature = "server")]
+use sockeye_core::http::Response;
 use sockeye_core::session::{BodyFailure, OpenError, Opened, Session, SessionEvent};
 use sockeye_core::{Connection, Instant, RecvBuf};
 
@@ -35,6 +37,20 @@ pub(crate) struct Opening<I, C> {
     write_error: Option<io::Error>,
     /// The error that ended reading, found by [`poll_peer_end`](Opening::poll_peer_end).
     read_error: Option<io::Error>,
+    #[cfg(feature = "server")]
+    meter: Option<Meter>,
+}
+
+/// Counts the bytes that a connection holds before it waits. Returns false if the connection must
+/// end, because the server has no memory left.
+#[cfg(feature = "server")]
+pub(crate) struct Meter(pub(crate) Box<dyn FnMut(usize) -> bool + Send>);
+
+#[cfg(feature = "server")]
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meter")
+    }
 }
 
 /// The length of the input at which [`Opening::poll_peer_end`] stops reading.
@@ -75,7 +91,15 @@ impl<I: Io, C: Clock> Opening<I, C> {
             read_in_turn: 0,
             write_error: None,
             read_error: None,
+            #[cfg(feature = "server")]
+            meter: None,
         }
+    }
+
+    /// Counts the bytes that wait for the rest of a request, if there is a meter.
+    #[cfg(feature = "server")]
+    pub(crate) fn set_meter(&mut self, meter: Option<Meter>) {
+        self.meter = meter;
     }
 
     /// Waits for the next event, like [`poll_event`](Opening::poll_event).
@@ -125,6 +149,10 @@ impl<I: Io, C: Clock> Opening<I, C> {
                 Poll::Pending => {
                     self.read_in_turn = 0;
                     self.input.release();
+                    #[cfg(feature = "server")]
+                    if !self.count_held() {
+                        continue;
+                    }
                     ready!(self.poll_timer(cx));
                 }
             }
@@ -135,6 +163,23 @@ impl<I: Io, C: Clock> Opening<I, C> {
     pub(crate) fn yield_now(&mut self, cx: &mut Context<'_>) {
         self.read_in_turn = 0;
         self.clock.yield_now(cx);
+    }
+
+    /// Counts the bytes that wait here for the rest of a request. Refuses the request and returns
+    /// false if the server has no memory left for it.
+    #[cfg(feature = "server")]
+    fn count_held(&mut self) -> bool {
+        let Some(Meter(meter)) = &mut self.meter else { return true };
+        let held = self.input.len() + self.body.len() + self.session.received_head();
+        if meter(held) {
+            return true;
+        }
+        meter(0);
+        self.meter = None;
+        self.input.consume(usize::MAX);
+        self.body = Vec::new();
+        self.session.reject(Response::text(503, "the server has no memory left; try again later\n"));
+        false
     }
 
     /// Takes the next event out of the bytes that have arrived.

@@ -77,6 +77,7 @@ fn e12_a_busy_connection_sends_keepalive_pings_and_notices_that_none_is_answered
     let config = Config::new().keepalive(Duration::from_millis(100), Duration::from_secs(1));
     let (_server, mut raw, clients, log) = busy(config);
     let client = clients.recv_timeout(PATIENCE).unwrap();
+    raw.show_keepalive();
     for _ in 0..3 {
         let ping = raw.frame().unwrap();
         assert_eq!(ping.opcode, Opcode::Ping);

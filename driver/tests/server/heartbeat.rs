@@ -51,6 +51,7 @@ fn o7_pings_are_sent_and_a_peer_that_does_not_answer_is_disconnected() {
     let config = Config::new().keepalive(Duration::from_millis(100), Duration::from_millis(200));
     let server = TestServer::port(Port::new(close_logger(&log)).config(config));
     let mut raw = server.open();
+    raw.show_keepalive();
     for _ in 0..3 {
         let ping = raw.frame().unwrap();
         assert_eq!(ping.opcode, Opcode::Ping);

@@ -6,6 +6,7 @@
 //! so every server sees the same ones.
 
 mod backpressure;
+mod budgets;
 mod bursts;
 mod busy;
 mod data;

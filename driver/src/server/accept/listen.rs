@@ -21,6 +21,20 @@ pub struct ListenOptions {
     /// The number of connections that may wait to be accepted. By default 1024. The system may
     /// have a lower limit: `net.core.somaxconn` on Linux.
     pub backlog: u32,
+    /// The size of the system's send buffer of each connection, in bytes (`SO_SNDBUF`). By default
+    /// the system decides, and grows it to megabytes for a peer that does not read.
+    ///
+    /// What waits in this buffer is not counted in any queue of the server. Linux doubles the size
+    /// for its own use. A fixed size limits the throughput of a long path to one such buffer a
+    /// round trip.
+    pub send_buffer: Option<usize>,
+    /// The number of unsent bytes in a TCP connection's send buffer from which on it takes no more
+    /// (`TCP_NOTSENT_LOWAT`, on Linux and Android). By default the system decides.
+    ///
+    /// Unlike [`send_buffer`](ListenOptions#structfield.send_buffer), this does not limit the
+    /// throughput: bytes on their way do not count. 16 KiB to 128 KiB keep little waiting for a
+    /// slow reader.
+    pub unsent_low_water_mark: Option<u32>,
     /// The permissions of the files of Unix sockets, such as `0o660`. A process needs write
     /// permission to connect. By default the umask of this process decides, and most often lets
     /// only its own user connect.
@@ -34,6 +48,8 @@ impl Default for ListenOptions {
             reuse_port: false,
             only_v6: None,
             backlog: 1024,
+            send_buffer: None,
+            unsent_low_water_mark: None,
             unix_mode: None,
         }
     }
@@ -74,6 +90,20 @@ impl ListenOptions {
         self
     }
 
+    /// Sets [`send_buffer`](ListenOptions#structfield.send_buffer).
+    #[must_use]
+    pub fn send_buffer(mut self, bytes: usize) -> Self {
+        self.send_buffer = Some(bytes);
+        self
+    }
+
+    /// Sets [`unsent_low_water_mark`](ListenOptions#structfield.unsent_low_water_mark).
+    #[must_use]
+    pub fn unsent_low_water_mark(mut self, bytes: u32) -> Self {
+        self.unsent_low_water_mark = Some(bytes);
+        self
+    }
+
     /// Sets [`unix_mode`](ListenOptions#structfield.unix_mode).
     #[must_use]
     pub fn unix_mode(mut self, mode: u32) -> Self {
@@ -96,6 +126,14 @@ pub(crate) fn listen_tcp(address: SocketAddr, options: &ListenOptions) -> io::Re
     }
     if let Some(only) = options.only_v6.filter(|_| address.is_ipv6()) {
         socket.set_only_v6(only)?;
+    }
+    // Accepted sockets inherit these.
+    if let Some(bytes) = options.send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(bytes) = options.unsent_low_water_mark {
+        socket.set_tcp_notsent_lowat(bytes)?;
     }
     socket.bind(&address.into())?;
     socket.listen(backlog(options))?;
@@ -129,6 +167,9 @@ pub(crate) fn listen_unix(
         std::fs::remove_file(path)?;
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    if let Some(bytes) = options.send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
     socket.bind(&socket2::SockAddr::unix(path)?)?;
     if let Some(mode) = options.unix_mode {
         // No client can connect before `listen`, so none finds the permissions of the umask.

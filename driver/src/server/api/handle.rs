@@ -183,10 +183,19 @@ impl ServerHandle {
         self.hub.ids()
     }
 
-    /// Returns how many bytes wait to be written, on all connections together.
+    /// Returns how many bytes wait to be written, on all connections together. Those of a large
+    /// broadcast count once, because all queues share them.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.hub.queued()
+    }
+
+    /// Returns how many bytes all connections together hold of what they have received, as
+    /// [`Limits::max_received`](crate::server::Limits#structfield.max_received) counts them.
+    /// Without that limit it returns 0.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.hub.received()
     }
 
     /// Queues a message for every open WebSocket whose id `filter` accepts.
@@ -199,7 +208,7 @@ impl ServerHandle {
         payload: impl Into<Payload<'p>>,
     ) -> Broadcast {
         let entries = self.hub.snapshot().into_iter().filter(|entry| filter(entry.id()));
-        broadcast::encode_and_push(entries, &payload.into())
+        broadcast::encode_and_push(&self.hub, entries, &payload.into())
     }
 
     /// Queues a message for the connections with these ids, like
@@ -212,7 +221,7 @@ impl ServerHandle {
         payload: impl Into<Payload<'p>>,
     ) -> Broadcast {
         let entries = ids.into_iter().filter_map(|id| self.hub.get(id));
-        broadcast::encode_and_push(entries, &payload.into())
+        broadcast::encode_and_push(&self.hub, entries, &payload.into())
     }
 
     /// Queues a message that was [encoded before](Prepared), like
@@ -223,7 +232,7 @@ impl ServerHandle {
         prepared: &Prepared,
     ) -> Broadcast {
         let entries = self.hub.snapshot().into_iter().filter(|entry| filter(entry.id()));
-        broadcast::push_prepared(entries, prepared)
+        broadcast::push_prepared(&self.hub, entries, prepared)
     }
 
     /// Begins to shut the server down, and returns at once.

@@ -44,15 +44,28 @@ impl<H> Port<H> {
             inbox_bytes: 64 << 10,
             inbox_messages: 128,
             cancel_handlers: false,
+            keeps_alive: true,
         };
         Port { handler, settings }
     }
 
     /// Sets the limits, deadlines and compression of the connections; by default those of
     /// [`Config`].
+    ///
+    /// Without a [`Config::keepalive`] and a [`Config::idle_timeout`], a server sends a ping every
+    /// 20 s and expects a sign of life within 20 s, unless
+    /// [`without_keepalive`](Port::without_keepalive) says otherwise.
     #[must_use]
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.settings.config = config.into();
+        self
+    }
+
+    /// Sends no keepalive pings unless [`Config::keepalive`] asks for them. A peer that vanishes
+    /// without closing TCP is then noticed only when something is sent to it, or never.
+    #[must_use]
+    pub fn without_keepalive(mut self) -> Self {
+        self.settings.keeps_alive = false;
         self
     }
 

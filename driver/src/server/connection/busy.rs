@@ -35,6 +35,13 @@ impl Lent<'_> {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Lent::Input(message) => message.as_bytes().len(),
+            Lent::Owned(message) => message.len(),
+        }
+    }
+
     /// Returns the memory of the message to the thread.
     #[inline]
     pub(super) fn release(self) {
@@ -54,6 +61,8 @@ pub(super) struct Busy<'p, 'i, I, C> {
     pub(super) inbox: &'p mut Option<Box<Inbox>>,
     /// Restarted whenever the method waits.
     pub(super) turn: &'p mut Turn,
+    /// The length of the message that the handler has borrowed.
+    pub(super) lent: usize,
 }
 
 impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
@@ -82,7 +91,10 @@ impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
     fn read_on(&mut self, cx: &mut Context<'_>) -> bool {
         // The input belongs to the message that the handler borrows.
         let inbox = self.inbox.get_or_insert_with(|| Box::new(Inbox::new(self.rest.take_all())));
-        inbox.poll_read_on(self.decoder, self.link, self.client.entry(), cx)
+        inbox.lent = self.lent;
+        let has_yielded = inbox.poll_read_on(self.decoder, self.link, self.client.entry(), cx);
+        self.client.hub().balance_received();
+        has_yielded
     }
 }
 

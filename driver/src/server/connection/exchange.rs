@@ -1,12 +1,13 @@
 //! Plain HTTP on a WebSocket port: one request and its response at a time.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sockeye_core::handshake::server::{Refusal, Rejection, Upgrade};
 use sockeye_core::http::{Request, Response};
 
-use crate::handshake::opening::Opening;
+use crate::handshake::opening::{Meter, Opening};
 use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
 use crate::server::api::client::Client;
@@ -18,6 +19,7 @@ use crate::server::connection::response::server_error;
 use crate::server::panics::drop_isolated;
 use crate::server::registry::admission::Slot;
 use crate::server::registry::flag::Flag;
+use crate::server::registry::hub::Hub;
 use crate::server::registry::refusal::RefusalReason;
 use crate::sync::Mutex;
 
@@ -118,4 +120,17 @@ async fn respond<I: Io, C: Clock>(
         opening.session.abort();
     }
     !opening.session.is_ending()
+}
+
+/// Returns the meter of a connection, if the server limits what it holds.
+pub(crate) fn meter(client: &Client, hub: &Arc<Hub>) -> Option<Meter> {
+    if hub.limits.max_received == usize::MAX {
+        return None;
+    }
+    let (hub, entry) = (hub.clone(), client.entry().clone());
+    Some(Meter(Box::new(move |held| {
+        hub.count_received(&entry, held);
+        hub.balance_received();
+        !entry.has_flag(Flag::Shed)
+    })))
 }

@@ -18,7 +18,7 @@ use crate::runtime::io::{Clock, Io};
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Handler, Refused};
-use crate::server::connection::exchange::answer_request;
+use crate::server::connection::exchange::{answer_request, meter};
 use crate::server::connection::first_bytes::read_first_bytes;
 use crate::server::connection::guard::{guarded, report_cause, report_failure, report_refusal};
 use crate::server::connection::proxied::{find_client, read_proxy_header, set_peer};
@@ -241,6 +241,7 @@ impl<R: Runtime, H: Handler> Requests<'_, R, H> {
         handshake: Slot,
     ) -> Option<Box<Upgraded<R>>> {
         let Requests { runtime, handler, client, hub, nearest } = self;
+        opening.set_meter(meter(client, hub));
         let (entry, mut handshake) = (client.entry(), Some(handshake));
         let mut turn = Turn::default();
         loop {

@@ -4,28 +4,44 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
-use sockeye_core::{Control, Frame, Message, Opcode, RecvBuf, State};
+use sockeye_core::{Control, DeflatedMessage, Frame, Message, Opcode, RecvBuf, State};
 
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::{READ, ReadBuffer};
-use crate::engine::decoder::{Decoded, Decoder};
+use crate::engine::decoder::{DecodedForLater, Decoder, SenderAccess, Unfinished};
 use crate::engine::link::ReadOutcome;
 use crate::engine::turn::{self, Turn};
+use crate::runtime::server::Runtime;
+use crate::server::api::handler::Handler;
+use crate::server::connection::message_phase::MessagePhase;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::flag::Flag;
-use crate::server::registry::settings::{Forward, Settings};
+use crate::server::registry::settings::Forward;
 
 /// The number of bytes that each message counts in addition to its payload, so that a flood of tiny
 /// messages cannot take much more memory than the limit says.
 const MESSAGE_COST: usize = 64;
 
+/// The maximum cost of the items in an inbox whose connection waits for the peer to read. It is
+/// small, so that a peer that does not read takes little memory.
+const UNREAD_INBOX: usize = 16 << 10;
+
 /// The operations of a link that reading on needs.
 pub(crate) trait BusyLink: LinkAccess {
     /// Runs [`LinkAccess::poll_io`] for a connection that is not idle.
-    fn poll_busy_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome>;
+    fn poll_busy_io(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &mut ReadBuffer,
+        unfinished: Unfinished,
+    ) -> Poll<ReadOutcome>;
 
-    /// Writes what is queued, without reading.
-    fn poll_write_only(&mut self, cx: &mut Context<'_>);
+    /// Writes what is queued, without reading. `held` is the number of received bytes that the
+    /// connection holds.
+    fn poll_write_only(&mut self, cx: &mut Context<'_>, held: usize);
+
+    /// Fails the connection, because it holds too much of what it has received.
+    fn shed(&mut self);
 
     fn state(&self) -> State;
 }
@@ -40,6 +56,8 @@ pub(crate) struct Inbox {
     cost: usize,
     /// The bytes that have been read and not decoded.
     input: ReadBuffer,
+    /// The length of the message that the handler has borrowed.
+    pub(crate) lent: usize,
 }
 
 /// The state that reading on needs: the decoder, and the input that has arrived.
@@ -64,7 +82,12 @@ impl Intake {
 /// Something for the handler.
 #[derive(Debug)]
 pub(crate) enum Received {
-    Message { message: Message, compressed: bool },
+    Message {
+        message: Message,
+        compressed: bool,
+    },
+    /// A compressed message. It is inflated when the handler receives it.
+    Deflated(DeflatedMessage),
     Control(Frame<'static>),
 }
 
@@ -78,17 +101,23 @@ impl Inbox {
         Inbox { input, ..Inbox::default() }
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Received> {
-        let received = self.received.pop_front()?;
-        self.cost -= received.cost();
-        Some(received)
+    /// Takes the next item, inflated. A message that cannot be inflated fails the connection, and
+    /// is skipped.
+    pub(crate) fn pop<A: SenderAccess>(&mut self, decoder: &mut Decoder, sender: &mut A) -> Option<Received> {
+        loop {
+            let received = self.received.pop_front()?;
+            self.cost -= received.cost();
+            let Received::Deflated(message) = received else { return Some(received) };
+            if let Some(message) = decoder.inflate(&message, sender) {
+                return Some(Received::Message { message, compressed: true });
+            }
+        }
     }
 
     /// Discards everything that a handler would receive. The input remains: it may hold the peer's
-    /// Close.
-    pub(crate) fn discard_received(&mut self) {
-        self.received.clear();
-        self.cost = 0;
+    /// Close. Later messages may refer to the discarded ones, so these are inflated.
+    pub(crate) fn discard_received<A: SenderAccess>(&mut self, decoder: &mut Decoder, sender: &mut A) {
+        while self.pop(decoder, sender).is_some() {}
     }
 
     /// Returns the bytes that have been read and not decoded.
@@ -116,25 +145,29 @@ impl Inbox {
         entry: &Entry,
         cx: &mut Context<'_>,
     ) -> bool {
+        if entry.has_flag(Flag::Shed) {
+            self.shed(decoder, link);
+        }
         let (mut hold, mut turn) = (READ, Turn::default());
         let has_yielded = loop {
-            self.decode(decoder, hold, link, &entry.port, &mut turn);
+            self.decode(decoder, hold, link, entry, &mut turn);
             if turn.is_over() {
                 link.yield_now(cx);
                 break true;
             }
             let is_paused = entry.has_flag(Flag::Paused) && link.state() == State::Open;
-            if is_paused || self.is_full(decoder, &entry.port) {
+            if is_paused || self.is_full(decoder, entry) {
                 // The peer must wait. Its unread input may show that it is alive, so its deadlines
                 // are suspended.
-                link.poll_write_only(cx);
+                link.poll_write_only(cx, self.held(decoder) + self.input.len());
                 break false;
             }
             if !self.input.is_empty() {
                 let len = decoder.frame_len(self.input.unread());
                 self.input.limit_read_to_frame(len);
             }
-            match link.poll_busy_io(cx, &mut self.input) {
+            let unfinished = Unfinished { held: self.held(decoder), ..decoder.unfinished() };
+            match link.poll_busy_io(cx, &mut self.input, unfinished) {
                 Poll::Ready(ReadOutcome::Bytes) => hold = READ,
                 Poll::Ready(ReadOutcome::Yield) => break true,
                 Poll::Ready(ReadOutcome::End(_)) => {
@@ -143,7 +176,7 @@ impl Inbox {
                         entry.store_flag(Flag::Aborted, true);
                     }
                     // Nothing is left to write, but the task must still wake for an abort.
-                    link.poll_write_only(cx);
+                    link.poll_write_only(cx, self.held(decoder));
                     break false;
                 }
                 Poll::Pending if self.input.is_empty() => break false,
@@ -151,7 +184,7 @@ impl Inbox {
                 Poll::Pending => hold = 0,
             }
         };
-        self.input.release();
+        self.input.release_waiting();
         has_yielded
     }
 
@@ -161,26 +194,26 @@ impl Inbox {
         decoder: &mut Decoder,
         hold: usize,
         link: &mut L,
-        port: &Settings,
+        entry: &Entry,
         turn: &mut Turn,
     ) {
-        while (!self.input.is_empty() || decoder.is_inflating()) && !self.is_full(decoder, port) {
+        while (!self.input.is_empty() || decoder.is_inflating()) && !self.is_full(decoder, entry) {
             if turn.add_inflated(decoder, || link.now()) {
                 return;
             }
             let mut view = RecvBuf::new(self.input.unread());
-            let decoded = decoder.decode(&mut view, hold, link);
-            turn.add(turn::cost(decoded.as_ref(), view.consumed()), || link.now());
+            let decoded = decoder.decode_for_later(&mut view, hold, link);
+            let cost = decoded.as_ref().map_or(0, |decoded| turn::cost_for_later(decoded, view.consumed()));
+            turn.add(cost, || link.now());
             let needs_more = decoded.is_none();
             let received = match decoded {
-                Some(Decoded::Message(message)) => {
-                    let compressed = message.is_compressed();
-                    Some(Received::Message { message: message.into_message(), compressed })
+                Some(DecodedForLater::Message { message, compressed }) => {
+                    Some(Received::Message { message, compressed })
                 }
-                Some(Decoded::Control(control)) => {
-                    forwarded_frame(&control, port.forward).map(|frame| Received::Control(into_owned(frame)))
-                }
-                Some(Decoded::Incomplete) | None => None,
+                Some(DecodedForLater::Deflated(message)) => Some(Received::Deflated(message)),
+                Some(DecodedForLater::Control(control)) => forwarded_frame(&control, entry.port.forward)
+                    .map(|frame| Received::Control(into_owned(frame))),
+                Some(DecodedForLater::Incomplete) | None => None,
             };
             let used = view.consumed();
             self.input.consume(used);
@@ -194,9 +227,35 @@ impl Inbox {
         }
     }
 
-    fn is_full(&self, decoder: &Decoder, port: &Settings) -> bool {
-        self.received.len() >= port.inbox_messages
-            || self.cost.saturating_add(decoder.partial_len()) >= port.inbox_bytes
+    /// Discards everything, because the connection holds too much.
+    fn shed<L: BusyLink>(&mut self, decoder: &mut Decoder, link: &mut L) {
+        self.received.clear();
+        self.cost = 0;
+        self.input.consume(usize::MAX);
+        decoder.discard();
+        link.shed();
+    }
+
+    /// Returns the number of received bytes that are held, except those of the input.
+    fn held(&self, decoder: &Decoder) -> usize {
+        self.cost.saturating_add(decoder.partial_len()).saturating_add(self.lent)
+    }
+
+    fn is_full(&self, decoder: &Decoder, entry: &Entry) -> bool {
+        let port = &entry.port;
+        let is_unread = entry.has_flag(Flag::Full);
+        let bytes = if is_unread { port.inbox_bytes.min(UNREAD_INBOX) } else { port.inbox_bytes };
+        self.received.len() >= port.inbox_messages || self.cost.saturating_add(decoder.partial_len()) >= bytes
+    }
+}
+
+impl<R: Runtime, H: Handler> MessagePhase<R, H> {
+    /// Fails the connection and discards what it has received, because it holds too much.
+    pub(super) fn shed(&mut self) {
+        self.inbox = None;
+        self.has_undecoded_input = false;
+        self.reader.discard();
+        self.link.shed();
     }
 }
 
@@ -204,6 +263,7 @@ impl Received {
     fn cost(&self) -> usize {
         let len = match self {
             Received::Message { message, .. } => message.len(),
+            Received::Deflated(message) => message.len(),
             Received::Control(frame) => frame.data.len(),
         };
         len.saturating_add(MESSAGE_COST)

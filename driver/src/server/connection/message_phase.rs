@@ -105,7 +105,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         if std::mem::take(&mut self.link.drained) {
             return Poll::Ready(Next::CallDrained);
         }
-        if self.client.entry().has_either(Flag::Paused, Flag::Draining) {
+        if self.client.entry().has_any([Flag::Paused, Flag::Draining, Flag::Shed]) {
             return self.poll_flagged(cx);
         }
         self.poll_input(cx)
@@ -114,10 +114,14 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     /// Acts on flags, then continues like [`poll_turn`](MessagePhase::poll_turn).
     #[cold]
     fn poll_flagged(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if self.client.entry().has_flag(Flag::Shed) {
+            self.shed();
+        }
         self.close_if_draining();
         if self.is_paused() {
             // A flag that is set after this check wakes the task.
-            self.link.poll_write_only(cx);
+            self.link.poll_write_only(cx, self.reader.held());
+            self.client.hub().balance_received();
             if self.link.drained {
                 return self.poll_turn(cx);
             }
@@ -161,6 +165,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             Poll::Pending if self.close_if_draining() => self.poll_turn(cx),
             Poll::Pending => {
                 self.reader.release();
+                self.client.hub().balance_received();
                 Poll::Pending
             }
         }
@@ -213,8 +218,10 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         turn.begin(|| link.now());
         while !view.is_empty() || (decoder.is_inflating() && inbox.is_none()) {
             // A peer that sends requests and does not read the answers must wait.
-            if entry.has_flag(Flag::Full) {
-                Busy { link, client, decoder, rest: &mut view, inbox, turn }.wait_for_room().await;
+            if entry.has_flag(Flag::Full) && !link.clear_full_flag() {
+                // It waits with the rest in an inbox, without the read buffer.
+                *inbox = Some(Box::new(Inbox::new(view.take_all())));
+                break;
             }
             if entry.has_flag(Flag::Aborted) {
                 break;
@@ -238,7 +245,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 }
                 Some(Decoded::Control(control)) => {
                     if let Some(frame) = forwarded_frame(&control, *forward).filter(|_| !*handler_failed) {
-                        let busy = Busy { link, client, decoder, rest: &mut view, inbox, turn };
+                        let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent: 0, turn };
                         let outcome = busy.run(|| handler.control(client, &frame)).await;
                         close_if_failed(&**handler, client, link, handler_failed, outcome);
                     }
@@ -257,7 +264,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 }
             };
             if !*handler_failed {
-                let busy = Busy { link, client, decoder, rest: &mut view, inbox, turn };
+                let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent: lent.len(), turn };
                 let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
                 lent.release();
                 close_if_failed(&**handler, client, link, handler_failed, outcome);
@@ -269,6 +276,9 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         }
         let used = view.consumed();
         input.consume(used);
+        if inbox.is_some() {
+            input.release();
+        }
     }
 
     /// Calls the handler with everything in the inbox, then moves the rest of the input to the
@@ -294,7 +304,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 return;
             }
             if entry.has_flag(Flag::Full) {
-                Busy { link, client, decoder, rest, inbox, turn }.wait_for_room().await;
+                Busy { link, client, decoder, rest, inbox, lent: 0, turn }.wait_for_room().await;
             }
             if entry.has_flag(Flag::Aborted) {
                 *inbox = None;
@@ -304,26 +314,28 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 return;
             }
             if let Some(inbox) = inbox.as_mut().filter(|_| *handler_failed) {
-                inbox.discard_received();
+                inbox.discard_received(decoder, link);
             }
             let mut cost = turn::MESSAGE;
-            let outcome = match inbox.as_mut().and_then(|inbox| inbox.pop()) {
-                None => break,
+            let outcome = match inbox.as_mut().and_then(|inbox| inbox.pop(decoder, link)) {
+                // A message leaves the inbox inflated.
+                None | Some(Received::Deflated(_)) => break,
                 Some(Received::Message { message, compressed }) => {
                     cost = cost.saturating_add(turn::bytes(message.len()));
                     let lent = Lent::Owned(message);
-                    let busy = Busy { link, client, decoder, rest, inbox, turn };
+                    let busy = Busy { link, client, decoder, rest, inbox, lent: lent.len(), turn };
                     let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
                     lent.release();
                     outcome
                 }
                 Some(Received::Control(frame)) => {
-                    let busy = Busy { link, client, decoder, rest, inbox, turn };
+                    let busy = Busy { link, client, decoder, rest, inbox, lent: 0, turn };
                     busy.run(|| handler.control(client, &frame)).await
                 }
             };
             close_if_failed(&**handler, client, link, handler_failed, outcome);
             turn.add(cost, || link.now());
+            turn.add_inflated(decoder, || link.now());
         }
         if let Some(inbox) = inbox.take() {
             *input = inbox.into_input();
@@ -363,7 +375,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         let MessagePhase { reader, link, client, handler, inbox, handler_failed, turn, .. } = self;
         let (decoder, input) = reader.decoder_and_input();
         let mut view = RecvBuf::new(input.unread());
-        let outcome = Busy { link, client, decoder, rest: &mut view, inbox, turn }.run(method).await;
+        let outcome = Busy { link, client, decoder, rest: &mut view, inbox, lent: 0, turn }.run(method).await;
         close_if_failed(&**handler, client, link, handler_failed, outcome);
         let used = view.consumed();
         input.consume(used);

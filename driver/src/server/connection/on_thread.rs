@@ -80,8 +80,9 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 Busy { link, client, intake: slot }.wait_for_room().await;
             }
             let Some(intake) = slot else { return };
+            let Intake { decoder, inbox } = &mut **intake;
             if entry.has_flag(Flag::Aborted) {
-                intake.inbox.discard_received();
+                inbox.discard_received(decoder, link);
                 return;
             }
             if entry.has_flag(Flag::Paused) && link.state() == State::Open {
@@ -89,9 +90,9 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 return;
             }
             if *handler_failed {
-                intake.inbox.discard_received();
+                inbox.discard_received(decoder, link);
             }
-            let received = match intake.inbox.pop() {
+            let received = match inbox.pop(decoder, link) {
                 Some(received) => received,
                 None => {
                     let mut input = std::mem::take(intake.inbox.input_mut());
@@ -145,6 +146,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                     busy.call_message(&**handler, lent.inbound(compressed), handler_failed).await;
                     lent.release();
                 }
+                // A message leaves the inbox inflated.
+                Received::Deflated(_) => {}
                 Received::Control(frame) => {
                     let outcome = busy.run(|| handler.control(client, &frame)).await;
                     close_if_failed(&**handler, client, link, handler_failed, outcome);
@@ -198,8 +201,17 @@ impl<I: Io, C: Clock> Busy<'_, I, C> {
             return;
         }
         let client = self.client;
+        self.set_lent(message.message.as_bytes().len());
         let outcome = self.run(|| handler.message(client, message)).await;
+        self.set_lent(0);
         close_if_failed(handler, client, self.link, handler_failed, outcome);
+    }
+
+    /// Notes the length of the message that the handler borrows.
+    fn set_lent(&mut self, len: usize) {
+        if let Some(intake) = self.intake {
+            intake.inbox.lent = len;
+        }
     }
 
     /// Runs a method of the handler. While it runs, the link holds the intake; while it waits, this
@@ -238,6 +250,9 @@ impl<I: Io, C: Clock> Busy<'_, I, C> {
 
     fn read_on(&mut self, cx: &mut Context<'_>) -> bool {
         let entry = self.client.entry();
-        self.intake.as_mut().is_some_and(|intake| intake.poll_read_on(self.link, entry, cx))
+        let intake = self.intake.as_mut();
+        let has_yielded = intake.is_some_and(|intake| intake.poll_read_on(self.link, entry, cx));
+        self.client.hub().balance_received();
+        has_yielded
     }
 }

@@ -149,6 +149,8 @@ impl RegistryGuard {
     fn deregister(&self) {
         self.client.entry().end();
         self.client.hub().remove(self.client.id());
+        self.client.hub().count_received(self.client.entry(), 0);
+        self.client.hub().balance_received();
     }
 }
 

@@ -113,7 +113,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
             if let Some(deferred) = entry.open(&target) {
                 return Poll::Ready(deferred);
             }
-            link.poll_write_only(cx);
+            link.poll_write_only(cx, 0);
             if !link.clear_full_flag() {
                 return Poll::Pending;
             }

@@ -6,6 +6,7 @@ use sockeye_core::{Payload, Prepared};
 
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
+use crate::server::registry::hub::Hub;
 use crate::server::registry::push_target::Command;
 use crate::server::registry::pushed::Pushed;
 use crate::server::registry::settings::Settings;
@@ -30,13 +31,17 @@ pub struct Broadcast {
 }
 
 /// Encodes a message once for each port, because ports compress differently, and pushes it.
-pub(crate) fn encode_and_push(entries: impl Iterator<Item = Arc<Entry>>, payload: &Payload<'_>) -> Broadcast {
+pub(crate) fn encode_and_push(
+    hub: &Hub,
+    entries: impl Iterator<Item = Arc<Entry>>,
+    payload: &Payload<'_>,
+) -> Broadcast {
     let mut prepared: Vec<(Arc<Settings>, Prepared)> = Vec::new();
     let mut report = Broadcast::default();
     for entry in entries.filter(|entry| entry.is_established()) {
         let known = prepared.iter().position(|(port, _)| Arc::ptr_eq(port, &entry.port));
         let at = known.unwrap_or_else(|| {
-            prepared.push((entry.port.clone(), prepare(&entry.port, payload.clone())));
+            prepared.push((entry.port.clone(), hub.share(&prepare(&entry.port, payload.clone()))));
             prepared.len() - 1
         });
         report.add(entry.dispatch(Command::Prepared(&prepared[at].1)));
@@ -45,10 +50,15 @@ pub(crate) fn encode_and_push(entries: impl Iterator<Item = Arc<Entry>>, payload
 }
 
 /// Pushes a message that is already encoded.
-pub(crate) fn push_prepared(entries: impl Iterator<Item = Arc<Entry>>, prepared: &Prepared) -> Broadcast {
+pub(crate) fn push_prepared(
+    hub: &Hub,
+    entries: impl Iterator<Item = Arc<Entry>>,
+    prepared: &Prepared,
+) -> Broadcast {
     let mut report = Broadcast::default();
+    let shared = hub.share(prepared);
     for entry in entries.filter(|entry| entry.is_established()) {
-        report.add(entry.dispatch(Command::Prepared(prepared)));
+        report.add(entry.dispatch(Command::Prepared(&shared)));
     }
     report
 }

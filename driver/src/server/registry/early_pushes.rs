@@ -115,7 +115,7 @@ impl EarlyPushes {
         if needs_room && entry.port.config.reaches_high_water_mark(self.queued) {
             return Err(PushError::Backpressure { queued: self.queued });
         }
-        if let Some(len) = command.data_len() {
+        if let Some(len) = command.unshared_len() {
             self.hub.check_budget(len)?;
         }
         command.clone().queue_on(&mut self.rehearsal)?;

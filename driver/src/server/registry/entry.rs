@@ -32,6 +32,8 @@ pub(crate) struct Entry {
     /// The number of messages that [`SlowReader::Drop`](crate::server::SlowReader::Drop) has
     /// dropped.
     dropped: AtomicU32,
+    /// What the connection holds of [`Limits::max_received`](crate::server::Limits), in steps.
+    received: AtomicU32,
     /// The place of the agreed subprotocol in the port's policy, counted from 1; 0 for none of
     /// them.
     pub(super) subprotocol: AtomicU8,
@@ -69,6 +71,7 @@ impl Entry {
             status: AtomicU8::new(0),
             flags: AtomicU16::new(0),
             dropped: AtomicU32::new(0),
+            received: AtomicU32::new(0),
             subprotocol: AtomicU8::new(0),
             extras: Mutex::new(None),
             port,
@@ -149,9 +152,21 @@ impl Entry {
         self.flags.load(Ordering::Acquire) & flag as u16 != 0
     }
 
-    /// Returns true if one or both of two flags are set.
-    pub(crate) fn has_either(&self, one: Flag, other: Flag) -> bool {
-        self.flags.load(Ordering::Acquire) & (one as u16 | other as u16) != 0
+    /// Returns true if any of the flags is set.
+    #[inline]
+    pub(crate) fn has_any<const N: usize>(&self, flags: [Flag; N]) -> bool {
+        self.flags.load(Ordering::Acquire) & flags.into_iter().fold(0, |all, flag| all | flag as u16) != 0
+    }
+
+    /// Returns what the connection holds of the budget of received bytes.
+    #[inline]
+    pub(super) fn received_steps(&self) -> u32 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Sets what the connection holds, and returns what it held before.
+    pub(super) fn set_received_steps(&self, steps: u32) -> u32 {
+        self.received.swap(steps, Ordering::Relaxed)
     }
 
     /// Sets or clears a flag, without waking the task.

@@ -27,4 +27,8 @@ pub(crate) enum Flag {
     Counted = 512,
     /// `Handler::connect` has accepted the connection, so it has a last event.
     Accepted = 1024,
+    /// Do not read until the budget of received bytes has room.
+    Starved = 2048,
+    /// End, because the budget of received bytes is used up and this connection holds much of it.
+    Shed = 4096,
 }

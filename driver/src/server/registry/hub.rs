@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
-use sockeye_core::Instant;
+use sockeye_core::{Instant, Prepared};
 
 use crate::engine::waker_list::WakerList;
 use crate::lock::lock;
@@ -19,6 +19,7 @@ use crate::server::registry::flag::Flag;
 use crate::server::registry::info::ConnectionId;
 use crate::server::registry::keeper::KeeperAlarm;
 use crate::server::registry::push_target::PushTarget;
+use crate::server::registry::received::ReceivedBudget;
 use crate::server::registry::settings::{Limits, Settings};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -42,6 +43,18 @@ pub(crate) enum Budget {
     Scarce,
 }
 
+/// A guard: while it lives, the bytes of a broadcast are counted.
+struct SharedBytes {
+    counter: Arc<AtomicUsize>,
+    len: usize,
+}
+
+impl Drop for SharedBytes {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(self.len, Ordering::Relaxed);
+    }
+}
+
 /// Reads the clock of the server's runtime.
 struct ReadClock(Box<dyn Fn() -> Instant + Send + Sync>);
 
@@ -62,6 +75,9 @@ pub(crate) struct Hub {
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,
     queued: [QueueCounter; QUEUE_COUNTERS],
+    /// The bytes of broadcasts that wait in any number of queues, counted once.
+    shared: Arc<AtomicUsize>,
+    pub(super) received: ReceivedBudget,
     stopping: AtomicBool,
     /// How the server shuts down, once a shutdown has begun.
     drain: Mutex<Option<Arc<Drain>>>,
@@ -83,6 +99,8 @@ impl Hub {
             limits,
             counts: Counts::default(),
             queued: Default::default(),
+            shared: Arc::default(),
+            received: ReceivedBudget::default(),
             stopping: AtomicBool::new(false),
             drain: Mutex::new(None),
             stopped: AtomicBool::new(false),
@@ -164,6 +182,20 @@ impl Hub {
 
     // The budget of all queues together.
 
+    /// Counts the bytes of a broadcast once, for as long as any queue holds them.
+    pub(crate) fn share(&self, prepared: &Prepared) -> Prepared {
+        prepared.guarded(|len| {
+            self.shared.fetch_add(len, Ordering::Relaxed);
+            SharedBytes { counter: self.shared.clone(), len }
+        })
+    }
+
+    /// Returns the number of bytes that each connection may queue even if others have used up the
+    /// budget: an equal share of a quarter of it.
+    pub(crate) fn guaranteed_share(&self) -> usize {
+        self.limits.max_queued / 4 / self.connections().max(1)
+    }
+
     /// Counts a queue that had `before` bytes and has `now` bytes.
     pub(crate) fn count_queued(&self, id: ConnectionId, before: usize, now: usize) {
         let QueueCounter(counter) = &self.queued[id.0 as usize % QUEUE_COUNTERS];
@@ -175,7 +207,8 @@ impl Hub {
     }
 
     pub(crate) fn queued(&self) -> usize {
-        self.queued.iter().map(|counter| counter.0.load(Ordering::Relaxed)).fold(0, usize::saturating_add)
+        let counters = self.queued.iter().map(|counter| &counter.0).chain([&*self.shared]);
+        counters.map(|counter| counter.load(Ordering::Relaxed)).fold(0, usize::saturating_add)
     }
 
     /// Checks whether `len` more bytes may be queued.
@@ -193,6 +226,12 @@ impl Hub {
             sum if sum > max / 2 => Ok(Budget::Scarce),
             _ => Ok(Budget::Ample),
         }
+    }
+
+    /// Returns true if three quarters of the budget of all queues are used up.
+    pub(crate) fn are_queues_scarce(&self) -> bool {
+        let max = self.limits.max_queued;
+        max != usize::MAX && self.queued() > max / 4 * 3
     }
 
     // The shutdown.

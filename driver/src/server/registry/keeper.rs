@@ -130,6 +130,7 @@ impl<C: Clock> Keeper<C> {
             }
             // A panic while one connection writes must not end the task that serves all.
             self.kept.retain(|kept| catch(|| kept.poll()).unwrap_or(false));
+            self.hub.balance_received();
             if self.idle_ticks >= IDLE_TICKS && self.may_sleep() {
                 self.clock.cancel();
                 return Poll::Pending;

@@ -17,6 +17,7 @@ pub(crate) mod info;
 pub(crate) mod keeper;
 pub(crate) mod push_target;
 pub(crate) mod pushed;
+pub(crate) mod received;
 pub(crate) mod refusal;
 pub(crate) mod send_future;
 pub(crate) mod settings;

@@ -44,6 +44,16 @@ impl Command<'_> {
         }
     }
 
+    /// Returns like [`data_len`](Command::data_len) how many bytes the command adds to the server's
+    /// queues. Those of a broadcast have been counted.
+    #[inline]
+    pub(crate) fn unshared_len(&self) -> Option<usize> {
+        match self {
+            Command::Prepared(prepared) if prepared.is_guarded() => Some(0),
+            command => command.data_len(),
+        }
+    }
+
     /// Returns whether this is a whole message, which can be dropped without breaking another one.
     pub(crate) fn is_whole(&self) -> bool {
         match self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sockeye_core::handshake::server::Policy;
 use sockeye_core::proxy::TrustedProxies;
-use sockeye_core::{CloseCode, CloseFrame, Config};
+use sockeye_core::{CloseCode, CloseFrame, Config, Keepalive};
 
 use crate::server::registry::error::PushError;
 
@@ -33,7 +33,15 @@ pub(crate) struct Settings {
     pub(crate) inbox_messages: usize,
     /// Whether the future of a handler is dropped when its connection is over.
     pub(crate) cancel_handlers: bool,
+    /// Whether connections are kept alive if `config` does not say how.
+    pub(crate) keeps_alive: bool,
 }
+
+/// The keepalive of servers whose [`Config`] has neither keepalive nor idle timeout. A peer that
+/// has vanished is noticed within 40 seconds, and proxies that end idle connections after a minute
+/// see traffic before that.
+const KEEPALIVE: Keepalive =
+    Keepalive { interval: Duration::from_secs(20), timeout: Duration::from_secs(20) };
 
 /// The kinds of control frames that are forwarded to the handler.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,8 +57,13 @@ impl Settings {
     }
 
     /// Applies the settings that follow from others: a handler that receives pings answers them,
-    /// and one that receives a Close may choose its answer.
+    /// one that receives a Close may choose its answer, and connections are kept alive.
     pub(crate) fn with_implied(mut self) -> Self {
+        // Pings are traffic, so they would keep a connection from ever being idle.
+        let has_own = self.config.keepalive.is_some() || self.config.idle_timeout.is_some();
+        if self.keeps_alive && !has_own {
+            Arc::make_mut(&mut self.config).keepalive = Some(KEEPALIVE);
+        }
         if self.forward.ping {
             Arc::make_mut(&mut self.config).auto_pong = false;
         }
@@ -142,10 +155,32 @@ pub struct Limits {
     /// queue of each connection is limited. Once half of it is used up, each push is written at
     /// once, so that a burst to peers that read does not use up the rest.
     ///
-    /// Bytes are counted as they go over the wire. The buffers that hold them grow by doubling, so
-    /// they may take up twice as much memory. Peers that never read may use up the whole limit
-    /// until they are closed: see [`SlowReader::Close`] and [`Config::keepalive`].
+    /// Once three quarters of it are used up, the server reads nothing from peers whose socket
+    /// takes no more, so that pongs and other answers to them do not use up the rest.
+    ///
+    /// Bytes are counted as they go over the wire, and those of a large broadcast once for all
+    /// connections. The buffers that hold them may take a quarter more memory, and short ones twice
+    /// as much.
+    ///
+    /// Peers that never read may use up the whole limit until they are closed, see
+    /// [`SlowReader::Close`] and [`Config::keepalive`]. They do not make others be refused: above
+    /// the limit, a connection whose socket has taken everything still takes a message, and each
+    /// connection may queue an equal share of a quarter of the limit.
     pub max_queued: usize,
+    /// The largest number of bytes that have been received and are held, on all connections
+    /// together: unfinished messages, messages that wait for a handler or that a waiting handler
+    /// holds, and the heads and bodies of HTTP requests. By default only each connection is
+    /// limited.
+    ///
+    /// Above three quarters of the limit, the server stops reading from connections that hold more
+    /// than an equal share of half of it. Above the limit, it ends the connections that hold the
+    /// most: WebSockets with 1013, or with 1009 if one holds more than half of the limit, and HTTP
+    /// requests with 503.
+    ///
+    /// A connection counts what it holds when it waits, in steps of 4 KiB. Less than a step does
+    /// not count, nor does what one read of each thread brings (64 KiB), nor the message that a
+    /// handler processes without waiting.
+    pub max_received: usize,
 }
 
 impl Default for Limits {
@@ -156,6 +191,7 @@ impl Default for Limits {
             max_per_address: usize::MAX,
             ipv6_prefix: 64,
             max_queued: usize::MAX,
+            max_received: usize::MAX,
         }
     }
 }
@@ -185,5 +221,5 @@ impl Limits {
         self
     }
 
-    setters! { max_connections, max_handshakes, max_per_address, max_queued }
+    setters! { max_connections, max_handshakes, max_per_address, max_queued, max_received }
 }

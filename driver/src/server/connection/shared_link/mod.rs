@@ -46,7 +46,8 @@ pub(crate) struct SharedLink<I, C> {
     thread: Option<ThreadId>,
     /// The state that another thread needs to read on, while a handler may block that thread.
     intake: Option<Box<Intake>>,
-    /// The number of queued bytes of this connection that the hub has counted.
+    /// The number of queued bytes that the hub has counted for this connection. Those of
+    /// broadcasts are counted once for all connections.
     counted: usize,
     /// The waker of the task while it waits. A push takes it, so that many pushes wake it once.
     task: Option<Waker>,
@@ -135,7 +136,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     #[inline]
     fn queue_within_budget(&mut self, command: Command<'_>) -> Result<(), PushError> {
         let mut budget = Budget::Ample;
-        if let Some(len) = command.data_len() {
+        if let Some(len) = command.unshared_len() {
             budget = self.check_budget(len)?;
         }
         let result = self.queue(command);
@@ -166,13 +167,22 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     /// the transport takes and checks again.
     #[inline]
     fn check_budget(&mut self, len: usize) -> Result<Budget, PushError> {
-        match self.hub.check_budget(len) {
-            Err(_) if self.counted > 0 => {
-                self.write_now();
-                self.hub.check_budget(len)
-            }
-            checked => checked,
+        self.hub.check_budget(len).or_else(|error| self.check_share(len, error))
+    }
+
+    /// Checks whether `len` more bytes are within the connection's own share, because others have
+    /// used up the budget. Peers that do not read must not make those that do be refused.
+    #[cold]
+    fn check_share(&mut self, len: usize, error: PushError) -> Result<Budget, PushError> {
+        if self.link.sender.queued() > 0 {
+            self.write_now();
         }
+        // The transport takes a message at once, or most of it, if it has taken all before.
+        let takes_more = self.link.sender.queued() == 0;
+        if takes_more || self.counted.saturating_add(len) <= self.hub.guaranteed_share() {
+            return Ok(Budget::Scarce);
+        }
+        self.hub.check_budget(len).map_err(|_| error)
     }
 
     /// Returns whether the pushing thread writes directly: only if it is not the connection's own
@@ -218,9 +228,10 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     /// Reports the length of the queue to the hub, and notices when it crosses one of its marks.
     fn update_counts(&mut self) {
         let queued = self.link.sender.queued();
-        if queued != self.counted {
-            self.hub.count_queued(self.entry.id(), self.counted, queued);
-            self.counted = queued;
+        let alone = self.link.sender.queued_alone();
+        if alone != self.counted {
+            self.hub.count_queued(self.entry.id(), self.counted, alone);
+            self.counted = alone;
         }
         if self.entry.port.config.reaches_high_water_mark(queued) {
             self.above_low_mark = true;

@@ -65,7 +65,7 @@ impl<I: Io + Send, C: Clock + Send> PushTarget for Mutex<SharedLink<I, C>> {
         let done = match flusher {
             Flusher::Task => shared.pusher_writes() && shared.write_now(),
             Flusher::Waiter => {
-                let queued = shared.counted;
+                let queued = shared.link.sender.queued();
                 // If this waits, the transport holds this task's waker. This push is done and
                 // does not poll again, so the connection's task or another waiter must.
                 shared.stale_waker |= shared.link.poll_write(cx, Half::Recv).is_pending();
@@ -148,11 +148,11 @@ fn push<I: Io, C: Clock>(
     mut shared: MutexGuard<'_, SharedLink<I, C>>,
     command: Command<'_>,
 ) -> Result<Pushed, PushError> {
-    let before = shared.counted;
+    let before = shared.link.sender.queued();
     let writes = shared.pusher_writes();
     let deadline = if writes { shared.link.sender.poll_timeout() } else { None };
     let result = shared.queue_with_policy(command);
-    let changed = result == Ok(Pushed::Queued) || shared.counted != before;
+    let changed = result == Ok(Pushed::Queued) || shared.link.sender.queued() != before;
     // The task must handle unwritten data, a new deadline, and the end.
     let done = changed && writes && shared.write_now() && shared.link.sender.poll_timeout() == deadline;
     let task = if changed && !done { shared.task.take() } else { None };

@@ -7,7 +7,7 @@ use sockeye_core::{CloseFrame, CloseInfo, Sender, State};
 
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::ReadBuffer;
-use crate::engine::decoder::SenderAccess;
+use crate::engine::decoder::{SenderAccess, Unfinished};
 use crate::engine::link::{DrainTo, Link, ReadOutcome};
 use crate::engine::wakers::Half;
 use crate::lock::lock;
@@ -15,6 +15,7 @@ use crate::runtime::io::{Clock, Io};
 use crate::server::connection::inbox::{BusyLink, Intake};
 use crate::server::connection::shared_link::{SharedLink, unlock_and_wake};
 use crate::server::connection::transport::Transport;
+use crate::server::registry::flag::Flag;
 use crate::server::registry::push_target::{Command, PushTarget};
 use crate::sync::Mutex;
 
@@ -41,10 +42,19 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
     ///
     /// Deadlines run only while the queue is full, so that a peer that takes nothing cannot keep
     /// the connection forever.
-    pub(crate) fn poll_write_only(&mut self, cx: &mut Context<'_>) {
+    ///
+    /// `held` is the number of received bytes that the connection holds meanwhile.
+    pub(crate) fn poll_write_only(&mut self, cx: &mut Context<'_>, held: usize) {
         let mut shared = lock(&self.shared);
-        shared.poll_write_only(cx);
+        shared.poll_write_only(cx, held);
         self.drained |= std::mem::take(&mut shared.drained);
+        unlock_and_wake(shared, None);
+    }
+
+    /// Fails the connection, because it holds too much of what it has received.
+    pub(crate) fn shed(&self) {
+        let mut shared = lock(&self.shared);
+        shared.shed();
         unlock_and_wake(shared, None);
     }
 
@@ -73,7 +83,7 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
             let mut input = ReadBuffer::new(&[]);
             let mut shared = lock(&self.shared);
             let queued = shared.link.sender.queued();
-            let outcome = shared.link.poll_io(cx, &mut input);
+            let outcome = shared.link.poll_io(cx, &mut input, None);
             if let Poll::Ready(ReadOutcome::End(_)) = outcome {
                 shared.link.io.release();
             }
@@ -131,6 +141,16 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     }
 }
 
+impl<I: Io, C: Clock> SharedLink<I, C> {
+    /// Fails the connection, because it holds too much of what it has received.
+    fn shed(&mut self) {
+        let (code, reason) = self.hub.shed_reason(&self.entry);
+        self.entry.store_flag(Flag::Shed, false);
+        self.link.sender.fail_with(code, reason);
+        self.update_counts();
+    }
+}
+
 impl<I: Io, C: Clock> SenderAccess for SharedLink<I, C> {
     fn with_sender(&mut self, f: impl FnOnce(&mut Sender)) {
         f(self.link.sender_with_buffer());
@@ -147,10 +167,18 @@ impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
     }
 
     #[inline]
-    fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
+    fn poll_io(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &mut ReadBuffer,
+        unfinished: Unfinished,
+    ) -> Poll<ReadOutcome> {
         self.task = None;
         let queued = self.link.sender.queued();
-        let outcome = match self.link.poll_io(cx, input) {
+        // A peer that does not read its answers need not be read when the queues are nearly full.
+        self.link.is_starved = self.entry.has_flag(Flag::Starved)
+            || (self.link.is_blocked() && queued > 0 && self.hub.are_queues_scarce());
+        let outcome = match self.link.poll_io(cx, input, unfinished.progress) {
             // The application learns of the end now. The task then waits for the end of the peer's
             // side, see `poll_linger`.
             Poll::Pending if self.link.is_finished(input) => Poll::Ready(ReadOutcome::End(None)),
@@ -162,7 +190,8 @@ impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
             Poll::Ready(ReadOutcome::End(_)) if self.link.sender.state() == State::Closed => {
                 self.link.io.release();
             }
-            _ => {}
+            Poll::Pending => self.hub.count_received(&self.entry, unfinished.held + input.len()),
+            Poll::Ready(_) => {}
         }
         self.finish_turn(queued, outcome.is_pending().then(|| cx.waker()));
         outcome
@@ -170,12 +199,23 @@ impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
 }
 
 impl<I: Io, C: Clock> BusyLink for SharedLink<I, C> {
-    fn poll_busy_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
-        self.poll_io(cx, input)
+    fn poll_busy_io(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &mut ReadBuffer,
+        unfinished: Unfinished,
+    ) -> Poll<ReadOutcome> {
+        self.poll_io(cx, input, unfinished)
     }
 
-    fn poll_write_only(&mut self, cx: &mut Context<'_>) {
+    fn shed(&mut self) {
+        SharedLink::shed(self);
+    }
+
+    fn poll_write_only(&mut self, cx: &mut Context<'_>, held: usize) {
+        self.hub.count_received(&self.entry, held);
         let queued = self.link.sender.queued();
+        self.link.sender.handle_progress(None);
         // Ignore errors here; the read reports them.
         let _ = if self.has_room() {
             self.link.poll_write(cx, Half::Recv)
@@ -207,9 +247,14 @@ impl<I: Io, C: Clock> LinkAccess for TaskLink<I, C> {
         f(&mut lock(&self.shared).link)
     }
 
-    fn poll_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
+    fn poll_io(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &mut ReadBuffer,
+        unfinished: Unfinished,
+    ) -> Poll<ReadOutcome> {
         let mut shared = lock(&self.shared);
-        let outcome = shared.poll_io(cx, input);
+        let outcome = shared.poll_io(cx, input, unfinished);
         self.drained |= std::mem::take(&mut shared.drained);
         // Otherwise the task decodes what has arrived, or calls the handler, before it waits.
         shared.is_idle = input.is_empty() && !self.drained;
@@ -219,16 +264,25 @@ impl<I: Io, C: Clock> LinkAccess for TaskLink<I, C> {
 }
 
 impl<I: Io, C: Clock> BusyLink for TaskLink<I, C> {
-    fn poll_busy_io(&mut self, cx: &mut Context<'_>, input: &mut ReadBuffer) -> Poll<ReadOutcome> {
+    fn poll_busy_io(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: &mut ReadBuffer,
+        unfinished: Unfinished,
+    ) -> Poll<ReadOutcome> {
         let mut shared = lock(&self.shared);
-        let outcome = shared.poll_io(cx, input);
+        let outcome = shared.poll_io(cx, input, unfinished);
         self.drained |= std::mem::take(&mut shared.drained);
         unlock_and_wake(shared, None);
         outcome
     }
 
-    fn poll_write_only(&mut self, cx: &mut Context<'_>) {
-        TaskLink::poll_write_only(self, cx);
+    fn shed(&mut self) {
+        TaskLink::shed(self);
+    }
+
+    fn poll_write_only(&mut self, cx: &mut Context<'_>, held: usize) {
+        TaskLink::poll_write_only(self, cx, held);
     }
 
     fn state(&self) -> State {
