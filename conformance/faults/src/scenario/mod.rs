@@ -1,5 +1,6 @@
 //! The scenarios. Each runs on every adapter.
 
+mod budgets;
 mod bytes;
 mod descriptors;
 mod handlers;
@@ -48,6 +49,8 @@ enum Scenario {
     Handlers,
     /// A shutdown under load.
     Shutdown,
+    /// Peers that make the server hold much.
+    Budgets,
     /// Many connections.
     Scale,
     /// Exact answers to raw bytes.
@@ -103,6 +106,7 @@ impl Scenario {
             Scenario::Descriptors => descriptors::run(context).await,
             Scenario::Handlers => handlers::run(context).await,
             Scenario::Shutdown => shutdown::run(context).await,
+            Scenario::Budgets => budgets::run(context).await,
             Scenario::Scale => scale::run(context).await,
             Scenario::Bytes => bytes::run(context).await,
         }

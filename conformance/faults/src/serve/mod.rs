@@ -45,6 +45,8 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = usize::MAX)]
     max_queued: usize,
     #[arg(long, default_value_t = usize::MAX)]
+    max_received: usize,
+    #[arg(long, default_value_t = usize::MAX)]
     max_handshakes: usize,
     #[arg(long, value_enum, default_value_t = Slow::Error)]
     slow_reader: Slow,
@@ -70,8 +72,7 @@ enum Slow {
 macro_rules! build {
     ($builder:expr, $port:path, $handler:expr, $options:expr, $app:expr) => {{
         let options: &Options = $options;
-        let mut builder = $builder
-            .limits(Limits::new().max_queued(options.max_queued).max_handshakes(options.max_handshakes));
+        let mut builder = $builder.limits(options.limits());
         for kind in [Kind::Http, Kind::Plain, Kind::Refusing] {
             let port = $port($handler(Served { app: $app.clone(), kind }));
             builder = builder.listen_on(options.listen()?, options.port(port, kind)?)?;
@@ -124,6 +125,13 @@ pub(crate) fn serve(options: &Options) -> io::Result<()> {
 }
 
 impl Options {
+    fn limits(&self) -> Limits {
+        Limits::new()
+            .max_queued(self.max_queued)
+            .max_received(self.max_received)
+            .max_handshakes(self.max_handshakes)
+    }
+
     fn listen(&self) -> io::Result<TcpListener> {
         let socket = TcpListener::bind((self.ip, 0))?;
         // The standard library's backlog is too short when thousands connect at once.
@@ -150,7 +158,8 @@ impl Options {
             Slow::Drop => SlowReader::Drop,
             Slow::Close => SlowReader::Close(CloseCode::TRY_AGAIN_LATER),
         };
-        Ok(port.config(config).policy(policy()?).slow_reader(slow))
+        // The peers of some scenarios answer no pings.
+        Ok(port.config(config).policy(policy()?).slow_reader(slow).without_keepalive())
     }
 
     /// Starts the two echo loops, one with the default limits and compression, one with small
