@@ -124,6 +124,9 @@ impl<I: Io, C: Clock> WebSocket<I, C> {
     /// closing handshake or after an error. [`recv_event`](WebSocket::recv_event) returns pings,
     /// pongs and the peer's Close, too.
     ///
+    /// A Close of the peer that cannot be answered, because the peer has already closed its socket,
+    /// also ends the connection with `None`. [`close_info`](WebSocket::close_info) has its code.
+    ///
     /// The connection is over as soon as the closing handshake is complete: a server does not wait
     /// until the client closes its side of the transport, and a client waits for the server for at
     /// most 250 ms (RFC 6455 7.1.1).
