@@ -63,7 +63,9 @@ pub type HandlerResult = Result<(), BoxError>;
 /// closed with 1011, and a request is answered with 500; without a request the connection is just
 /// closed. [`failed`](Handler::failed) receives the failure. The error
 /// [`PushError::Closing`](crate::server::PushError::Closing) is not a failure once the connection
-/// is closing: the handler could not know.
+/// is closing: the handler could not know. If a value that the method owns panics when it is
+/// dropped, that is a panic of the method. The last event is called nevertheless. Only a second
+/// panic while the first one unwinds ends the process, as in every Rust program.
 ///
 /// # Cancel safety
 ///
