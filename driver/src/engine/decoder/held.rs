@@ -49,7 +49,7 @@ impl<'a> From<Decoded<'a, '_>> for DecodedForLater<'a> {
 
 impl Decoder {
     /// Returns how far the message has come that is being received, for
-    /// [`Sender::handle_progress`].
+    /// [`Sender::handle_progress`](sockeye_core::Sender::handle_progress).
     #[must_use]
     #[inline]
     pub fn progress(&self) -> Option<Progress> {
