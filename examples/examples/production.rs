@@ -44,10 +44,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .config(Config::new().keepalive(interval, Duration::from_secs(20)))
             .trusted_proxies(proxies.clone())
             .proxy_protocol(args.proxy_protocol)
+            .listen_options(ListenOptions::new().unix_mode(0o660))
     };
     let mut server = Server::builder()
-        .limits(Limits::new().max_connections(10_000).max_per_address(100).max_queued(256 << 20))
-        .listen_options(ListenOptions::new().unix_mode(0o660));
+        .limits(Limits::new().max_connections(10_000).max_per_address(100).max_queued(256 << 20));
     if let Some(address) = args.tcp {
         server = server.listen(address, port())?;
     }

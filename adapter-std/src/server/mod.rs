@@ -113,13 +113,6 @@ impl ServerBuilder {
         ServerBuilder { builder: self.builder.limits(limits) }
     }
 
-    /// Sets how the ports that are added afterwards are opened: call it before
-    /// [`listen`](ServerBuilder::listen).
-    #[must_use]
-    pub fn listen_options(self, options: ListenOptions) -> Self {
-        ServerBuilder { builder: self.builder.listen_options(options) }
-    }
-
     /// Starts to listen on a TCP port. Clients that connect wait until the server
     /// [runs](Server::run). If the name has several addresses, the server listens on the first
     /// address that works.

@@ -16,7 +16,7 @@ use crate::runtime::clock::poll_deadline;
 use crate::runtime::io::Clock;
 use crate::runtime::server::Runtime;
 use crate::server::accept::accept_loop::AcceptLoop;
-use crate::server::accept::listen::{self, ListenOptions};
+use crate::server::accept::listen;
 use crate::server::api::handle::ServerHandle;
 use crate::server::api::handler::Handler;
 use crate::server::api::port::Port;
@@ -66,7 +66,6 @@ type StartAcceptLoop<R> = Box<dyn FnOnce(R, Arc<Hub>) -> Pin<Box<dyn Future<Outp
 /// ```
 pub struct ServerBuilder<R> {
     server: Server<R>,
-    options: ListenOptions,
 }
 
 impl<R: Runtime + Default> Server<R> {
@@ -95,7 +94,7 @@ impl<R: Runtime> Server<R> {
     pub fn builder_on(runtime: R) -> ServerBuilder<R> {
         let hub = new_hub(&runtime, Limits::default());
         let server = Server { runtime, hub, addresses: Vec::new(), accept_loops: Vec::new() };
-        ServerBuilder { server, options: ListenOptions::default() }
+        ServerBuilder { server }
     }
 
     /// Returns a handle, to push to connections from anywhere and to shut the server down.
@@ -241,14 +240,6 @@ impl<R: Runtime> ServerBuilder<R> {
         self
     }
 
-    /// Sets the options of the sockets that are opened after this call: call it before
-    /// [`listen`](ServerBuilder::listen).
-    #[must_use]
-    pub fn listen_options(mut self, options: ListenOptions) -> Self {
-        self.options = options;
-        self
-    }
-
     /// Listens on a TCP port. Clients can connect at once, but wait until [`run`](Server::run)
     /// accepts them.
     ///
@@ -261,7 +252,7 @@ impl<R: Runtime> ServerBuilder<R> {
     pub fn listen<H: Handler>(self, address: impl ToSocketAddrs, port: Port<H>) -> io::Result<Self> {
         let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
         for address in address.to_socket_addrs()? {
-            match listen::listen_tcp(address, &self.options) {
+            match listen::listen_tcp(address, &port.listen_options) {
                 Ok(socket) => return self.listen_on(socket, port),
                 Err(error) => failed = error,
             }
@@ -304,6 +295,8 @@ impl<R: Runtime> ServerBuilder<R> {
     /// A socket file that an earlier server left there is removed first. This server leaves its own
     /// socket file there when it ends. [`ListenOptions::unix_mode`] sets who may connect.
     ///
+    /// [`ListenOptions::unix_mode`]: crate::server::ListenOptions::unix_mode
+    ///
     /// # Errors
     ///
     /// Returns an error if the path is in use, or if the runtime has no Unix sockets.
@@ -313,7 +306,7 @@ impl<R: Runtime> ServerBuilder<R> {
         path: impl AsRef<std::path::Path>,
         port: Port<H>,
     ) -> io::Result<Self> {
-        let socket = listen::listen_unix(path.as_ref(), &self.options)?;
+        let socket = listen::listen_unix(path.as_ref(), &port.listen_options)?;
         self.listen_unix_on(socket, port)
     }
 

@@ -43,7 +43,6 @@ mod registry;
 
 pub use crate::runtime::address::Address;
 pub use crate::runtime::server::{Accepted, Listener, Runtime, Socket};
-pub use accept::listen::ListenOptions;
 pub use api::blocking;
 pub use api::callbacks::{Callbacks, HttpExchange};
 pub use api::client::Client;
@@ -51,6 +50,7 @@ pub use api::handle::ServerHandle;
 pub use api::handler::{BoxError, Decision, Failure, Handler, HandlerResult, Refused};
 pub use api::http_request::{HttpBodyError, HttpRequest};
 pub use api::inbound::Inbound;
+pub use api::listen_options::ListenOptions;
 pub use api::outcome::Outcome;
 pub use api::port::Port;
 pub use lifecycle::{Server, ServerBuilder};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Config, Frame, Opcode, SendError};
 use sockeye_driver::server::{
-    Callbacks, Client, Decision, Handler, HandlerResult, Inbound, Port, PushError, Status,
+    Callbacks, Client, Decision, Handler, HandlerResult, Inbound, ListenOptions, Port, PushError, Status,
 };
 use sockeye_testkit::handshake::upgrade_request;
 use sockeye_testkit::{EventLog, PATIENCE, RawClient, eventually};
@@ -249,4 +249,25 @@ fn m13_a_port_can_take_over_a_unix_socket_that_listens() {
     raw.text("hi");
     raw.expect_text("hi");
     std::fs::remove_file(path).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn m13_each_port_has_its_own_listen_options() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let modes = [0o600, 0o666];
+    let at = |mode: u32| std::env::temp_dir().join(format!("sockeye-mode-{mode:o}-{}", std::process::id()));
+    let _server = TestServer::start(move |builder| {
+        modes.into_iter().fold(builder, |builder, mode| {
+            let echo = Callbacks::on_message(|client, message| async move { client.push(message) });
+            let port = Port::new(echo).listen_options(ListenOptions::new().unix_mode(mode));
+            builder.listen_unix(at(mode), port).unwrap()
+        })
+    });
+    for mode in modes {
+        let permissions = std::fs::metadata(at(mode)).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, mode);
+        std::fs::remove_file(at(mode)).unwrap();
+    }
 }

@@ -8,5 +8,6 @@ pub(crate) mod handle;
 pub(crate) mod handler;
 pub(crate) mod http_request;
 pub(crate) mod inbound;
+pub(crate) mod listen_options;
 pub(crate) mod outcome;
 pub(crate) mod port;

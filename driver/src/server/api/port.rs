@@ -9,6 +9,7 @@ use sockeye_core::proxy::TrustedProxies;
 
 #[cfg(doc)]
 use crate::server::api::handler::Handler;
+use crate::server::api::listen_options::ListenOptions;
 use crate::server::registry::settings::{Forward, Settings, SlowReader};
 
 /// The handler of one port, and the options of its connections.
@@ -18,6 +19,7 @@ use crate::server::registry::settings::{Forward, Settings, SlowReader};
 pub struct Port<H> {
     pub(crate) handler: Arc<H>,
     pub(crate) settings: Settings,
+    pub(crate) listen_options: ListenOptions,
 }
 
 impl<H> Port<H> {
@@ -46,7 +48,7 @@ impl<H> Port<H> {
             cancel_handlers: false,
             keeps_alive: true,
         };
-        Port { handler, settings }
+        Port { handler, settings, listen_options: ListenOptions::default() }
     }
 
     /// Sets the limits, deadlines and compression of the connections; by default those of
@@ -58,6 +60,17 @@ impl<H> Port<H> {
     #[must_use]
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.settings.config = config.into();
+        self
+    }
+
+    /// Sets the options of the socket that [`listen`] or [`listen_unix`] opens for this port; by
+    /// default those of [`ListenOptions`]. A socket that listens already is not changed.
+    ///
+    /// [`listen`]: crate::server::ServerBuilder::listen
+    /// [`listen_unix`]: crate::server::ServerBuilder::listen_unix
+    #[must_use]
+    pub fn listen_options(mut self, options: ListenOptions) -> Self {
+        self.listen_options = options;
         self
     }
 

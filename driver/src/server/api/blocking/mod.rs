@@ -214,7 +214,8 @@ impl<H: Handler> BlockingPort for Port<H> {
     type Handler = H;
 
     fn into_blocking(self) -> Port<Blocking<H>> {
-        Port { handler: Arc::new(Blocking(self.handler)), settings: self.settings }
+        let Port { handler, settings, listen_options } = self;
+        Port { handler: Arc::new(Blocking(handler)), settings, listen_options }
     }
 }
 
