@@ -10,14 +10,17 @@ mod json;
 mod libraries;
 mod memory;
 mod raw;
+mod served;
 mod traffic;
 mod turns;
 
 pub use cpu::{cpu_time, measure, settle_allocator};
+pub(crate) use libraries::spin;
 pub use libraries::{
     Encode, FastWebSockets, Library, Sockeye, SockeyeCore, SockeyeLent, Still, TokioWebSockets, Tungstenite,
 };
 pub use memory::Memory;
 pub use raw::{RawDeflate, RawInflate};
+pub use served::{Batches, World, echo_alone, echo_blocking, echo_on_thread, echo_served, idle};
 pub use traffic::{Kind, Shape, Traffic, payload, size_name};
 pub use turns::{ROUNDS, medians};

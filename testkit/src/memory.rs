@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
 static LIVE_IN_PROCESS: AtomicIsize = AtomicIsize::new(0);
@@ -53,6 +54,12 @@ pub fn live() -> isize {
     LIVE.get()
 }
 
+/// Returns how often this thread has allocated a block or changed the size of one.
+#[must_use]
+pub fn allocations() -> u64 {
+    ALLOCATIONS.get()
+}
+
 /// Returns the largest number of live bytes of this thread since [`reset_peak`].
 #[must_use]
 pub fn peak() -> isize {
@@ -79,6 +86,10 @@ pub fn measure<T>(work: impl FnOnce() -> T) -> (isize, isize, T) {
     (live() - before, peak() - before, result)
 }
 
+fn count_allocation() {
+    let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+}
+
 fn count(bytes: isize) {
     // A thread frees memory even while its thread-locals are destroyed.
     let _ = LIVE.try_with(|live| {
@@ -91,6 +102,7 @@ fn count(bytes: isize) {
 // SAFETY: every call is forwarded to the system's allocator unchanged.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_allocation();
         count(layout.size() as isize);
         // SAFETY: the caller keeps the contract.
         unsafe { System.alloc(layout) }
@@ -103,6 +115,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count_allocation();
         let (old, new) = (layout.size() as isize, new_size as isize);
         if self.grows_in_place {
             count(new - old);
