@@ -57,7 +57,7 @@ fn batches() -> Vec<(String, usize, Shape)> {
         batch(1, small),
         batch(16, small),
         batch(16, Shape::new(Kind::Ascii, 125)),
-        batch(16, Shape::new(Kind::Binary, 16).in_fragments(8)),
+        batch(16, Shape::new(Kind::Binary, 30).in_fragments(16)),
         batch(1, Shape::new(Kind::Ascii, 16 << 10)),
     ]
 }
