@@ -87,6 +87,7 @@ int main(int argc, char **argv) {
     static struct peer peers[MAX_PEERS];
     static struct pollfd polled[MAX_PEERS + 1];
     nfds_t count = 0;
+    bool pauses = false; /* accept has failed, most likely for lack of file descriptors */
     while (!stopped) {
         uint64_t next = UINT64_MAX, time = now();
         for (nfds_t i = 0; i < count; i++) {
@@ -96,11 +97,14 @@ int main(int argc, char **argv) {
             uint64_t timeout = sockeye_poll_timeout(peers[i].session);
             next = timeout < next ? timeout : next;
         }
-        polled[count] = (struct pollfd){.fd = listener, .events = count < MAX_PEERS ? POLLIN : 0};
+        polled[count] = (struct pollfd){.fd = listener, .events = count < MAX_PEERS && !pauses ? POLLIN : 0};
+        if (pauses && next > time + 100000000u)
+            next = time + 100000000u;
         uint64_t wait = next > time ? (next - time) / 1000000 + 1 : 0;
         poll(polled, count + 1, next == UINT64_MAX ? -1 : wait > 60000 ? 60000 : (int)wait);
 
         int socket = count < MAX_PEERS ? accept(listener, NULL, NULL) : -1;
+        pauses = socket < 0 && count < MAX_PEERS && errno != EAGAIN && errno != EINTR;
         if (socket >= 0) {
             fcntl(socket, F_SETFL, O_NONBLOCK);
             peers[count] = (struct peer){socket, sockeye_server()};

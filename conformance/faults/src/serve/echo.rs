@@ -22,18 +22,18 @@ pub(super) fn start(adapter: Adapter, listener: TcpListener, config: Config) -> 
                 runtime.block_on(async move {
                     let listener = tokio::net::TcpListener::from_std(listener)?;
                     loop {
-                        let (stream, _) = listener.accept().await?;
+                        let (stream, _) = sockeye_tokio::accept_tcp(&listener).await;
                         tokio::spawn(on_tokio(stream, config.clone(), policy.clone()));
                     }
                 })
             });
         }
         Adapter::Smol => {
-            let listener = Async::new(listener)?;
+            let listener = smol::net::TcpListener::from(Async::new(listener)?);
             thread::spawn(move || -> io::Result<()> {
                 smol::block_on(async move {
                     loop {
-                        let (stream, _) = listener.accept().await?;
+                        let (stream, _) = sockeye_smol::accept_tcp(&listener).await;
                         smol::spawn(on_smol(stream, config.clone(), policy.clone())).detach();
                     }
                 })
@@ -42,7 +42,7 @@ pub(super) fn start(adapter: Adapter, listener: TcpListener, config: Config) -> 
         Adapter::Std => {
             thread::spawn(move || -> io::Result<()> {
                 loop {
-                    let (stream, _) = listener.accept()?;
+                    let (stream, _) = sockeye_std::accept_tcp(&listener);
                     let (config, policy) = (config.clone(), policy.clone());
                     thread::spawn(move || on_std(stream, config, &policy));
                 }
@@ -56,7 +56,6 @@ pub(super) fn start(adapter: Adapter, listener: TcpListener, config: Config) -> 
 
 async fn on_tokio(stream: tokio::net::TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
     let decide = async |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
-    let Ok(()) = stream.set_nodelay(true) else { return };
     let Ok(mut ws) = sockeye_tokio::accept_with(stream, config, decide).await else { return };
     while let Ok(Some(message)) = ws.recv().await {
         if ws.feed(message).await.is_err() {
@@ -65,13 +64,9 @@ async fn on_tokio(stream: tokio::net::TcpStream, config: Arc<Config>, policy: Ar
     }
 }
 
-async fn on_smol(stream: Async<TcpStream>, config: Arc<Config>, policy: Arc<Policy>) {
+async fn on_smol(stream: smol::net::TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
     let decide = async |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
-    let Ok(()) = stream.get_ref().set_nodelay(true) else { return };
-    let Ok(mut ws) = sockeye_smol::accept_with(smol::net::TcpStream::from(stream), config, decide).await
-    else {
-        return;
-    };
+    let Ok(mut ws) = sockeye_smol::accept_with(stream, config, decide).await else { return };
     while let Ok(Some(message)) = ws.recv().await {
         if ws.feed(message).await.is_err() {
             return;
@@ -81,7 +76,6 @@ async fn on_smol(stream: Async<TcpStream>, config: Arc<Config>, policy: Arc<Poli
 
 fn on_std(stream: TcpStream, config: Arc<Config>, policy: &Policy) {
     let decide = |upgrade: &Upgrade| policy.decide(upgrade).map_err(|refusal| refusal.response());
-    let Ok(()) = stream.set_nodelay(true) else { return };
     let Ok(mut ws) = sockeye_std::accept_with(stream, config, decide) else { return };
     while let Ok(Some(message)) = ws.recv() {
         if ws.feed(message).is_err() {

@@ -55,7 +55,11 @@ fn main() -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     let config = Arc::new(Config::new());
     loop {
-        let (stream, _) = listener.accept()?;
+        let Ok((stream, _)) = listener.accept() else {
+            // Most likely out of file descriptors: give some connections time to end.
+            thread::sleep(Duration::from_millis(100));
+            continue;
+        };
         stream.set_nonblocking(true)?;
         let session = Session::server(config.clone());
         thread::spawn(move || drive(&mut Socket { stream, start: std::time::Instant::now() }, session));

@@ -106,8 +106,7 @@ async fn main() -> Result<(), BoxError> {
     };
     let listener = tokio::net::TcpListener::bind(&arguments[0]).await?;
     loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
+        let (stream, _) = sockeye_tokio::accept_tcp(&listener).await;
         let tls = tls.clone();
         tokio::spawn(async move {
             match tls {

@@ -43,14 +43,15 @@ fn main() -> io::Result<()> {
         let timeouts = peers.values().filter_map(|(_, session, _): &(_, Session, _)| session.poll_timeout());
         poll.poll(&mut events, timeouts.min().map(|at| at.since(now())))?;
         let ready: HashSet<_> = events.iter().map(|event| event.token()).collect();
+        peers.retain(|token, peer| {
+            let is_due = peer.1.handle_timeout(now());
+            !(is_due || ready.contains(token)) || pump(peer).unwrap_or_else(|e| e.kind() == WouldBlock)
+        });
+        // Afterwards, because each ended connection has freed a file descriptor.
         while let Ok((mut stream, _)) = listener.accept() {
             next.0 += 1;
             poll.registry().register(&mut stream, next, Interest::READABLE | Interest::WRITABLE)?;
             peers.insert(next, (stream, Session::server(config.clone()), InputBuffer::new()));
         }
-        peers.retain(|token, peer| {
-            let is_due = peer.1.handle_timeout(now());
-            !(is_due || ready.contains(token)) || pump(peer).unwrap_or_else(|e| e.kind() == WouldBlock)
-        });
     }
 }
