@@ -188,12 +188,11 @@ fn t10_t14_t15_t42_what_a_hostile_client_makes_the_server_hold_is_in_proportion_
     // No deadline ends a client while another one is measured.
     let long = Duration::from_secs(600);
     let config = Config::new().deflate(true).handshake_timeout(long).message_timeout(long);
-    let port = Port::new(Sleepy).config(config).body_timeout(long).without_keepalive();
     // A small send buffer soon shows that a client does not read.
     let options = ListenOptions::new().send_buffer(16 << 10);
-    let server = runtime.block_on(async {
-        Server::builder().listen_options(options).listen("127.0.0.1:0", port).unwrap().build()
-    });
+    let port = Port::new(Sleepy).config(config).body_timeout(long).without_keepalive();
+    let port = port.listen_options(options);
+    let server = runtime.block_on(async { Server::builder().listen("127.0.0.1:0", port).unwrap().build() });
     let (handle, address) = (server.handle(), server.addresses()[0].as_inet().unwrap());
     let running = runtime.spawn(server.run());
     // The first of each kind fills the buffers of the threads.

@@ -143,7 +143,7 @@ fn t14_the_send_buffer_of_a_port_can_be_small() {
     let server = TestServer::start(|builder| {
         let options = ListenOptions::new().send_buffer(8 << 10).unsent_low_water_mark(4 << 10);
         let port = Port::new(Echo).config(Config::new().high_water_mark(1 << 20));
-        builder.listen_options(options).listen("127.0.0.1:0", port).unwrap()
+        builder.listen("127.0.0.1:0", port.listen_options(options)).unwrap()
     });
     let raw = server.open();
     eventually("an open connection", || server.handle.connections().len() == 1);
