@@ -463,6 +463,22 @@ fn a_turn_does_not_delay_a_peer_that_pauses() {
 }
 
 #[test]
+fn a_connection_that_finds_room_at_once_does_not_wake_itself() {
+    // The echo of the first message fills the queue. A task that wakes itself would run again
+    // before the runtime looks at its sockets.
+    let mut executor = Executor::new();
+    let handler = Count::new(&executor, Duration::ZERO);
+    let pipe = open_server(&mut executor, &handler, "");
+    for _ in 0..3 {
+        let polls = executor.polls();
+        pipe.push(&client_frame(Opcode::Binary, &payload(0, 70_000)).repeat(2));
+        executor.run_until_idle();
+        assert_eq!(parse_frames(&pipe.take_all()).len(), 2);
+        assert_eq!(executor.polls() - polls, 1);
+    }
+}
+
+#[test]
 fn a_shutdown_and_an_abort_end_a_flood() {
     for aborts in [false, true] {
         let mut executor = Executor::new();

@@ -221,6 +221,8 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         let has_room = self.has_room();
         if has_room {
             self.entry.store_flag(Flag::Full, false);
+            // The task runs on, so nothing need wake it.
+            self.task = None;
         }
         has_room
     }
