@@ -115,7 +115,7 @@ fn t45_peers_that_do_not_read_do_not_make_others_be_refused() {
     let server = TestServer::start(|builder| {
         let options = ListenOptions::new().send_buffer(32 << 10);
         let limits = Limits::new().max_queued(10 * (64 << 10));
-        builder.listen_options(options).limits(limits).listen("127.0.0.1:0", Port::new(Echo)).unwrap()
+        builder.limits(limits).listen("127.0.0.1:0", Port::new(Echo).listen_options(options)).unwrap()
     });
     let mute: Vec<RawClient> = (0..MUTE).map(|_| server.open()).collect();
     let mut readers: Vec<RawClient> = (0..3).map(|_| server.open()).collect();
