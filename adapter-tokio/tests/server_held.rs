@@ -23,14 +23,14 @@ use sockeye_tokio::{Config, Response};
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
 /// The number of clients of each kind that are measured together.
-const COUNT: usize = 4;
+const COUNT: usize = 2;
 const ATTEMPTS: usize = 4;
 /// The part of the rule that does not depend on what was sent.
 const CONSTANT: usize = 32 << 10;
 const LARGEST: usize = 2 << 20;
 /// The bytes after which a client that sends without end is measured. It is more than the buffers
 /// of the system take.
-const ENDLESS: usize = 12 << 20;
+const ENDLESS: usize = 6 << 20;
 /// The read buffer from which a handler borrows its message.
 const BORROWED: usize = (64 << 10) + 64;
 /// What may wait for a handler.
