@@ -14,7 +14,7 @@ use crate::utf8::{Utf8Stream, check_text};
 mod assembled;
 mod deflated;
 
-pub use assembled::{Assembled, DeflatedMessage, Incoming, PartialMessage};
+pub use assembled::{Assembled, DeflatedMessage, Detached, Incoming, MergedMessage, PartialMessage};
 use assembled::{Buffer, Source};
 
 /// Assembles the [`Data`] of a connection into whole messages, and checks text as it arrives

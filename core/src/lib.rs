@@ -142,7 +142,9 @@ mod utf8;
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 
-pub use assembler::{Assembled, Assembler, DeflatedMessage, Incoming, PartialMessage};
+pub use assembler::{
+    Assembled, Assembler, DeflatedMessage, Detached, Incoming, MergedMessage, PartialMessage,
+};
 pub use close::{CloseCode, CloseFrame, CloseInfo, MAX_CLOSE_REASON, Side};
 pub use config::{Config, Keepalive};
 pub use connection::Connection;

@@ -117,8 +117,9 @@ fn m4_sends_without_end_to_a_fast_peer_let_the_connection_run() {
 
 #[test]
 fn m11_no_message_is_delivered_after_a_pause_or_an_abort() {
-    for abort in [false, true] {
-        let mut world = World::new(Config::new().high_water_mark(500));
+    for (abort, own_threads) in [(false, false), (true, false), (false, true), (true, true)] {
+        let runtime = if own_threads { SimRuntime::threads } else { |runtime| runtime };
+        let mut world = World::on_runtime(Config::new().high_water_mark(500), runtime);
         let pipe = world.open_with_capacity(100);
         // The second message waits until the queue has room for its answer.
         let both = [client_frame(Opcode::Binary, &payload(0, 600)), client_frame(Opcode::Text, b"fail")];

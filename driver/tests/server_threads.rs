@@ -258,3 +258,66 @@ fn m1_a_task_woken_by_a_push_may_use_the_connection_at_once() {
     });
     is_done.recv_timeout(Duration::from_secs(5)).unwrap();
 }
+
+/// Sends the parts one after the other, and returns all frames that the server sends. The handler
+/// waits at the gate until everything has been sent.
+fn answers(runtime: fn(SimRuntime) -> SimRuntime, parts: &[&[u8]]) -> Vec<(Opcode, Vec<u8>)> {
+    let config = Config::new().high_water_mark(500);
+    let mut world = World::on_runtime(config, runtime);
+    let pipe = world.open_with_capacity(300);
+    let mut sent = Vec::new();
+    for part in parts {
+        // The transport holds less than a part.
+        for part in part.chunks(250) {
+            world.send(&pipe, part);
+            sent.extend(pipe.take_all());
+        }
+    }
+    world.open_gate();
+    loop {
+        let more = pipe.take_all();
+        world.executor.run_until_idle();
+        if more.is_empty() {
+            break;
+        }
+        sent.extend(more);
+    }
+    parse_frames(&sent).into_iter().map(|frame| (frame.opcode, frame.data.into_owned())).collect()
+}
+
+#[test]
+fn e12_a_thread_delivers_what_a_task_delivers() {
+    let text = |text: &str| client_frame(Opcode::Text, text.as_bytes());
+    let fragments =
+        |kind: u8| [frame(true, kind, b"one "), client_frame(Opcode::Continuation, b"two")].concat();
+    let kinds = [
+        text("first"),
+        client_frame(Opcode::Binary, b"\x01\x02"),
+        text("gr\u{fc}n"),
+        client_frame(Opcode::Ping, b"?"),
+        fragments(1),
+        text(""),
+        fragments(2),
+        client_frame(Opcode::Binary, &payload(3, 40)),
+    ];
+    let many: Vec<u8> =
+        (0..300_u16).flat_map(|n| client_frame(Opcode::Text, n.to_string().as_bytes())).collect();
+    let inputs = [
+        kinds.concat(),
+        [text("a"), text("wait at the gate"), text("b"), client_frame(Opcode::Ping, b"!"), text("c")]
+            .concat(),
+        [text("a"), text("fail"), text("b"), client_frame(Opcode::Close, b"\x03\xe8")].concat(),
+        [text("a"), client_frame(Opcode::Binary, &payload(1, 600)), text("b"), text("c")].concat(),
+        [text("a"), text("b"), client_frame(Opcode::Text, b"\xff"), text("c")].concat(),
+        many,
+    ];
+    for input in inputs {
+        let expected = answers(|runtime| runtime, &[&input]);
+        assert!(expected.len() > 1);
+        let step = 1 + input.len() / 200;
+        for at in (0..input.len()).step_by(step) {
+            let (one, two) = input.split_at(at);
+            assert_eq!(answers(SimRuntime::threads, &[one, two]), expected, "cut at {at}");
+        }
+    }
+}

@@ -25,6 +25,20 @@ impl Default for Buffer {
 }
 
 impl Buffer {
+    fn as_ref(&self) -> MessageRef<'_> {
+        match self {
+            Buffer::Text(text) => MessageRef::Text(text),
+            Buffer::Binary(bytes) => MessageRef::Binary(bytes),
+        }
+    }
+
+    fn into_message(self) -> Message {
+        match self {
+            Buffer::Text(text) => Message::text(text),
+            Buffer::Binary(bytes) => Message::binary(bytes),
+        }
+    }
+
     pub(super) fn into_bytes(self) -> Vec<u8> {
         match self {
             Buffer::Text(text) => text.into_bytes(),
@@ -66,8 +80,7 @@ impl<'a> Assembled<'a, '_> {
     pub fn as_ref(&self) -> MessageRef<'_> {
         match &self.source {
             Source::Input(message) => *message,
-            Source::Buffer(Buffer::Text(text)) => MessageRef::Text(text),
-            Source::Buffer(Buffer::Binary(bytes)) => MessageRef::Binary(bytes),
+            Source::Buffer(buffer) => buffer.as_ref(),
         }
     }
 
@@ -109,11 +122,87 @@ impl<'a> Assembled<'a, '_> {
     pub fn into_message(self) -> Message {
         match self.source {
             Source::Input(message) => message.to_message(),
-            Source::Buffer(buffer) => match core::mem::take(buffer) {
-                Buffer::Text(text) => Message::text(text),
-                Buffer::Binary(bytes) => Message::binary(bytes),
-            },
+            Source::Buffer(buffer) => core::mem::take(buffer).into_message(),
         }
+    }
+
+    /// Separates the message from the assembler, which can then decode on while the message is in
+    /// use. This costs less than [`into_message`](Assembled::into_message): it copies nothing, and
+    /// allocates nothing. The memory of a merged message can be lent to the assembler again:
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use sockeye_core::{Assembler, Config, Connection, Detached, Incoming, MessageRef, RecvBuf};
+    ///
+    /// let mut connection = Connection::server(Arc::new(Config::new()));
+    /// let mut assembler = Assembler::new();
+    /// // "Hel" and "lo" of RFC 6455 5.7, masked with a key of zeros.
+    /// let mut bytes = *b"\x01\x83\0\0\0\0Hel\x80\x82\0\0\0\0lo";
+    /// let mut input = RecvBuf::new(&mut bytes);
+    /// if let Some(Incoming::Message(message)) = assembler.poll(&mut connection, &mut input)? {
+    ///     let message = message.detach();
+    ///     assert!(assembler.poll(&mut connection, &mut input)?.is_none());
+    ///     assert_eq!(message.as_ref(), MessageRef::Text("Hello"));
+    ///     if let Detached::Merged(merged) = message {
+    ///         assembler.lend_buffer(|| merged.into_memory());
+    ///     }
+    /// }
+    /// # Ok::<(), sockeye_core::ProtocolError>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn detach(self) -> Detached<'a> {
+        match self.source {
+            Source::Input(message) => Detached::Input(message),
+            Source::Buffer(buffer) => Detached::Merged(MergedMessage(core::mem::take(buffer))),
+        }
+    }
+}
+
+/// A whole message without its assembler, see [`Assembled::detach`].
+#[derive(Debug)]
+pub enum Detached<'a> {
+    /// It lies whole in the input.
+    Input(MessageRef<'a>),
+    /// It was merged or inflated.
+    Merged(MergedMessage),
+}
+
+impl Detached<'_> {
+    /// Borrows the message.
+    #[must_use]
+    pub fn as_ref(&self) -> MessageRef<'_> {
+        match self {
+            Detached::Input(message) => *message,
+            Detached::Merged(merged) => merged.as_ref(),
+        }
+    }
+}
+
+/// A message that was merged or inflated, and its memory.
+#[derive(Debug)]
+pub struct MergedMessage(Buffer);
+
+impl MergedMessage {
+    /// Borrows the message.
+    #[must_use]
+    #[inline]
+    pub fn as_ref(&self) -> MessageRef<'_> {
+        self.0.as_ref()
+    }
+
+    /// Converts to a message whose clones share the data. This moves the data, and allocates a
+    /// little for the sharing.
+    #[must_use]
+    pub fn into_message(self) -> Message {
+        self.0.into_message()
+    }
+
+    /// Returns the memory as an empty vector.
+    #[must_use]
+    #[inline]
+    pub fn into_memory(self) -> Vec<u8> {
+        self.0.into_empty()
     }
 }
 

@@ -197,9 +197,9 @@ pub(crate) fn give_message_memory(message: Message) {
     }
 }
 
-/// Returns a message buffer to the thread, unless it has grown too large.
+/// Returns a message buffer to the thread, unless it has no memory or has grown too large.
 pub(crate) fn give_message(buffer: Vec<u8>) {
-    if buffer.capacity() <= KEEP_MESSAGE {
+    if (1..=KEEP_MESSAGE).contains(&buffer.capacity()) {
         SPARE_MESSAGE.set(buffer);
     }
 }

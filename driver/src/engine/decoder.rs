@@ -149,6 +149,17 @@ impl Decoder {
         hold: usize,
         sender: &mut A,
     ) -> Option<Decoded<'a, 'm>> {
+        self.decode_event_inlined(input, hold, sender)
+    }
+
+    /// The same as [`decode_event`](Decoder::decode_event), for loops whose fragments must be fast.
+    #[inline(always)]
+    pub(crate) fn decode_event_inlined<'a, 'm, A: SenderAccess>(
+        &'m mut self,
+        input: &mut RecvBuf<'a>,
+        hold: usize,
+        sender: &mut A,
+    ) -> Option<Decoded<'a, 'm>> {
         if self.is_inflating() {
             return Some(self.resume(sender));
         }
@@ -215,6 +226,7 @@ impl Decoder {
     }
 
     /// Takes the next event from `input`, answers it, and fails the connection on an error.
+    #[inline(always)]
     fn next_event<'a, A: SenderAccess>(
         &mut self,
         input: &mut RecvBuf<'a>,
@@ -369,6 +381,12 @@ impl Decoder {
     #[must_use]
     pub fn partial_len(&self) -> usize {
         self.assembler.partial_len().saturating_add(self.receiver.uninflated_len())
+    }
+
+    /// Takes back the memory of a message that was [detached](Assembled::detach), for the next
+    /// message that arrives in parts.
+    pub fn reuse(&mut self, memory: Vec<u8>) {
+        self.assembler.lend_buffer(|| memory);
     }
 
     /// Returns the memory of a delivered message to the thread.

@@ -156,7 +156,7 @@ impl<I: Io, C: Clock> Link<I, C> {
         self.clock.yield_now(cx);
     }
 
-    /// Returns true if the connection is over but for the end of the peer's side: its end is
+    /// Returns whether the connection is over but for the end of the peer's side: its end is
     /// final, everything is written, and this end's side is closed if that is its task.
     pub(crate) fn is_finished(&self, input: &ReadBuffer) -> bool {
         self.sender.wants_shutdown()
@@ -165,7 +165,7 @@ impl<I: Io, C: Clock> Link<I, C> {
             && input.is_empty()
     }
 
-    /// Returns true if the closing handshake is complete.
+    /// Returns whether the closing handshake is complete.
     pub(crate) fn is_clean(&self) -> bool {
         self.sender.close_info().is_some_and(|info| info.clean)
     }
@@ -293,12 +293,12 @@ impl<I: Io, C: Clock> Link<I, C> {
         }
     }
 
-    /// Returns true if the receiving half has been polled by a task other than that of `waker`.
+    /// Returns whether the receiving half has been polled by a task other than that of `waker`.
     pub(crate) fn is_other_receiving(&self, waker: &Waker) -> bool {
         self.wakers.as_ref().is_some_and(|wakers| wakers.is_other(Half::Recv, waker))
     }
 
-    /// Returns true if the latest write found the transport blocked. The transport will wake the
+    /// Returns whether the latest write found the transport blocked. The transport will wake the
     /// task that wrote.
     #[cfg(feature = "server")]
     pub(crate) fn is_blocked(&self) -> bool {

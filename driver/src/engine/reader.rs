@@ -198,31 +198,17 @@ impl Reader {
         }
     }
 
-    /// Returns the decoder and its input, for a caller that decodes between calls of
-    /// [`poll_input`](Reader::poll_input) itself.
+    /// Returns the decoder and its input, for a caller that reads and decodes itself.
     #[cfg(feature = "server")]
     pub(crate) fn decoder_and_input(&mut self) -> (&mut Decoder, &mut ReadBuffer) {
         (&mut self.decoder, &mut self.input)
     }
 
-    /// Takes the decoder and its input, for a caller that lends both to another thread.
-    /// [`put_back`](Reader::put_back) returns them.
+    /// Takes the decoder and its input, for a caller that keeps them elsewhere.
     #[cfg(feature = "server")]
     pub(crate) fn take(&mut self, config: &Arc<Config>) -> (Decoder, ReadBuffer) {
         let unused = Decoder::new(Receiver::new(Role::Server, config.clone()));
         (std::mem::replace(&mut self.decoder, unused), std::mem::take(&mut self.input))
-    }
-
-    /// Puts the decoder and its input back.
-    #[cfg(feature = "server")]
-    pub(crate) fn put_back(&mut self, decoder: Decoder, input: ReadBuffer) {
-        (self.decoder, self.input) = (decoder, input);
-    }
-
-    /// Returns true if bytes have been read and not decoded.
-    #[cfg(feature = "server")]
-    pub(crate) fn has_unread_input(&self) -> bool {
-        !self.input.is_empty()
     }
 
     /// Returns how many received bytes wait to be decoded or to become a whole message.

@@ -50,7 +50,7 @@ impl HalfWakers {
         drop(waker);
     }
 
-    /// Returns true if `half` has been polled, by a task other than that of `waker`.
+    /// Returns whether `half` has been polled, by a task other than that of `waker`.
     pub(crate) fn is_other(&self, half: Half, waker: &Waker) -> bool {
         lock(self.slot(half)).as_ref().is_some_and(|half| !half.will_wake(waker))
     }

@@ -76,17 +76,17 @@ impl WriteSide {
         runtime::poll_flush(io, cx)
     }
 
-    /// Returns true if the transport has nothing to flush, or writing has ended with an error.
+    /// Returns whether the transport has nothing to flush, or writing has ended with an error.
     pub(crate) fn is_idle(&self) -> bool {
         !self.needs_flush || self.error.is_some()
     }
 
-    /// Returns true if the latest write found the transport blocked.
+    /// Returns whether the latest write found the transport blocked.
     pub(crate) fn is_blocked(&self) -> bool {
         self.is_blocked
     }
 
-    /// Returns true if this end has closed its side.
+    /// Returns whether this end has closed its side.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed
     }

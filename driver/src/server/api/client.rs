@@ -249,13 +249,13 @@ impl Client {
         self.entry.set_flag(Flag::Paused, false)
     }
 
-    /// Returns true if the connection is an open WebSocket.
+    /// Returns whether the connection is an open WebSocket.
     #[must_use]
     pub fn is_established(&self) -> bool {
         self.entry.is_established()
     }
 
-    /// Returns true if nothing more can be sent on the connection: the peer or this end has sent a
+    /// Returns whether nothing more can be sent on the connection: the peer or this end has sent a
     /// Close, the peer has disappeared, or the connection has ended.
     ///
     /// Before the 101, and for plain HTTP, it returns true once the client has closed its side of

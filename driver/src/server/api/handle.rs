@@ -158,13 +158,13 @@ impl ServerHandle {
         self.entry(id)?.set_flag(Flag::Paused, false)
     }
 
-    /// Returns true if a connection with this id exists, whether or not it is a WebSocket.
+    /// Returns whether a connection with this id exists, whether or not it is a WebSocket.
     #[must_use]
     pub fn exists(&self, id: ConnectionId) -> bool {
         self.hub.get(id).is_some()
     }
 
-    /// Returns true if the connection with this id is an open WebSocket.
+    /// Returns whether the connection with this id is an open WebSocket.
     #[must_use]
     pub fn is_established(&self, id: ConnectionId) -> bool {
         self.hub.get(id).is_some_and(|entry| entry.is_established())

@@ -13,6 +13,12 @@ pub struct Inbound<'a> {
 }
 
 impl<'a> Inbound<'a> {
+    /// Creates the message that lies whole in one frame of the input.
+    #[inline]
+    pub(crate) fn whole(message: MessageRef<'a>) -> Self {
+        Inbound { message, owned: None, compressed: false }
+    }
+
     /// Returns the text of a text message.
     #[must_use]
     pub fn as_text(self) -> Option<&'a str> {
@@ -31,7 +37,7 @@ impl<'a> Inbound<'a> {
         self.message.kind()
     }
 
-    /// Returns true if the message arrived compressed (RFC 7692).
+    /// Returns whether the message arrived compressed (RFC 7692).
     #[must_use]
     pub fn is_compressed(self) -> bool {
         self.compressed
@@ -46,8 +52,8 @@ impl<'a> Inbound<'a> {
     /// Converts to a message that owns its data.
     ///
     /// This copies a message that lies whole in the connection's read buffer, as most small
-    /// messages do. It does not copy one that was merged from fragments or from several reads, that
-    /// was inflated, or that arrived while the handler ran.
+    /// messages do. It does not copy one that arrived while the handler ran, or one of 4 KiB or more
+    /// that was merged from fragments or from several reads, or was inflated.
     #[must_use]
     pub fn into_message(self) -> Message {
         self.owned.map_or_else(|| self.message.to_message(), Message::clone)

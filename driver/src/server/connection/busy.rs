@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
 
-use sockeye_core::{CloseCode, CloseFrame, Message, MessageRef, RecvBuf, State};
+use sockeye_core::{Assembled, CloseCode, CloseFrame, Detached, MergedMessage, Message, RecvBuf, State};
 
 use crate::engine::buffer;
 use crate::engine::decoder::Decoder;
@@ -18,35 +18,48 @@ use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::error::PushError;
 use crate::server::registry::flag::Flag;
 
-/// A message lent to the handler. It does not borrow the decoder.
-pub(super) enum Lent<'i> {
-    /// It lies whole in the input.
-    Input(MessageRef<'i>),
-    /// It was merged, inflated, or arrived while the handler ran.
+/// A merged message of at least this many bytes is converted to a [`Message`] before the handler
+/// receives it, so that [`Inbound::into_message`] need not copy it. That costs an allocation.
+const SHARE: usize = 4 << 10;
+
+/// A message that was merged or inflated, or that arrived while the handler ran. It does not borrow
+/// the decoder, which must be free to decode what arrives while the handler has the message.
+pub(super) enum Lent {
+    Merged(MergedMessage),
     Owned(Message),
 }
 
-impl Lent<'_> {
+impl Lent {
+    #[inline]
+    pub(super) fn new(message: Assembled<'_, '_>) -> Self {
+        match message.detach() {
+            Detached::Merged(merged) if merged.as_ref().as_bytes().len() < SHARE => Lent::Merged(merged),
+            Detached::Merged(merged) => Lent::Owned(merged.into_message()),
+            Detached::Input(message) => Lent::Owned(message.to_message()),
+        }
+    }
+
     #[inline]
     pub(super) fn inbound(&self, compressed: bool) -> Inbound<'_> {
         match self {
-            Lent::Input(message) => Inbound { message: *message, owned: None, compressed },
+            Lent::Merged(merged) => Inbound { message: merged.as_ref(), owned: None, compressed },
             Lent::Owned(message) => Inbound { message: message.as_ref(), owned: Some(message), compressed },
         }
     }
 
     pub(super) fn len(&self) -> usize {
         match self {
-            Lent::Input(message) => message.as_bytes().len(),
+            Lent::Merged(merged) => merged.as_ref().as_bytes().len(),
             Lent::Owned(message) => message.len(),
         }
     }
 
-    /// Returns the memory of the message to the thread.
+    /// Returns the memory of the message to the decoder or to the thread.
     #[inline]
-    pub(super) fn release(self) {
-        if let Lent::Owned(message) = self {
-            buffer::give_message_memory(message);
+    pub(super) fn release(self, decoder: &mut Decoder) {
+        match self {
+            Lent::Merged(merged) => decoder.reuse(merged.into_memory()),
+            Lent::Owned(message) => buffer::give_message_memory(message),
         }
     }
 }
@@ -122,6 +135,7 @@ pub(super) async fn wait_for_room<B>(
 }
 
 /// Closes the connection with 1011 if a method of the handler has failed, and reports the failure.
+#[inline(always)]
 pub(super) fn close_if_failed<I: Io, C: Clock, H: Handler>(
     handler: &H,
     client: &Client,
@@ -130,14 +144,25 @@ pub(super) fn close_if_failed<I: Io, C: Clock, H: Handler>(
     outcome: Option<Result<(), Failure>>,
 ) {
     if let Some(Err(failure)) = outcome {
-        if is_closing_error(&failure) && link.state() != State::Open {
-            // The connection closed before the handler could answer, which is not a failure.
-            return;
-        }
-        *handler_failed = true;
-        link.close(&CloseFrame::new(CloseCode::INTERNAL_ERROR, ""));
-        report_failure(handler, client, failure);
+        *handler_failed |= close_after_failure(handler, client, link, failure);
     }
+}
+
+/// Returns false if the method has only noticed that the connection is closing.
+#[cold]
+fn close_after_failure<I: Io, C: Clock, H: Handler>(
+    handler: &H,
+    client: &Client,
+    link: &TaskLink<I, C>,
+    failure: Failure,
+) -> bool {
+    if is_closing_error(&failure) && link.state() != State::Open {
+        // The connection closed before the handler could answer, which is not a failure.
+        return false;
+    }
+    link.close(&CloseFrame::new(CloseCode::INTERNAL_ERROR, ""));
+    report_failure(handler, client, failure);
+    true
 }
 
 fn is_closing_error(failure: &Failure) -> bool {

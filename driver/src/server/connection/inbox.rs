@@ -68,6 +68,14 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
+    pub(crate) fn new((decoder, input): (Decoder, ReadBuffer)) -> Self {
+        Intake { decoder, inbox: Inbox { input, ..Inbox::default() } }
+    }
+
+    pub(crate) fn decoder_and_input(&mut self) -> (&mut Decoder, &mut ReadBuffer) {
+        (&mut self.decoder, &mut self.inbox.input)
+    }
+
     /// Runs [`Inbox::poll_read_on`].
     pub(crate) fn poll_read_on<L: BusyLink>(
         &mut self,
@@ -94,11 +102,7 @@ pub(crate) enum Received {
 impl Inbox {
     /// Creates an inbox. `unread` has been read and not decoded.
     pub(crate) fn new(unread: &[u8]) -> Self {
-        Inbox::with_input(ReadBuffer::new(unread))
-    }
-
-    pub(crate) fn with_input(input: ReadBuffer) -> Self {
-        Inbox { input, ..Inbox::default() }
+        Inbox { input: ReadBuffer::new(unread), ..Inbox::default() }
     }
 
     /// Takes the next item, inflated. A message that cannot be inflated fails the connection, and
@@ -114,6 +118,16 @@ impl Inbox {
         }
     }
 
+    /// Puts back messages that the handler has not received, in front of those that have arrived
+    /// since.
+    pub(crate) fn put_back(&mut self, messages: impl DoubleEndedIterator<Item = Message>) {
+        for message in messages.rev() {
+            let received = Received::Message { message, compressed: false };
+            self.cost += received.cost();
+            self.received.push_front(received);
+        }
+    }
+
     /// Discards everything that a handler would receive. The input remains: it may hold the peer's
     /// Close. Later messages may refer to the discarded ones, so these are inflated.
     pub(crate) fn discard_received<A: SenderAccess>(&mut self, decoder: &mut Decoder, sender: &mut A) {
@@ -125,12 +139,14 @@ impl Inbox {
         self.input
     }
 
-    pub(crate) fn input_mut(&mut self) -> &mut ReadBuffer {
-        &mut self.input
+    /// Takes the input to decode it. [`return_input`](Inbox::return_input) returns the rest.
+    pub(crate) fn take_input(&mut self) -> ReadBuffer {
+        std::mem::take(&mut self.input)
     }
 
-    pub(crate) fn has_received(&self) -> bool {
-        !self.received.is_empty()
+    pub(crate) fn return_input(&mut self, mut input: ReadBuffer, used: usize) {
+        input.consume(used);
+        self.input = input;
     }
 
     /// Reads and decodes until the peer pauses or the inbox is full, and writes and keeps the
@@ -229,11 +245,16 @@ impl Inbox {
 
     /// Discards everything, because the connection holds too much.
     fn shed<L: BusyLink>(&mut self, decoder: &mut Decoder, link: &mut L) {
+        self.discard_all(decoder);
+        link.shed();
+    }
+
+    fn discard_all(&mut self, decoder: &mut Decoder) {
         self.received.clear();
         self.cost = 0;
         self.input.consume(usize::MAX);
+        self.input.release();
         decoder.discard();
-        link.shed();
     }
 
     /// Returns the number of received bytes that are held, except those of the input.
@@ -250,11 +271,22 @@ impl Inbox {
 }
 
 impl<R: Runtime, H: Handler> MessagePhase<R, H> {
+    /// Returns how many received bytes wait to be decoded or to become a whole message.
+    pub(super) fn held(&self) -> usize {
+        match &self.intake {
+            None => self.reader.held(),
+            Some(intake) => intake.inbox.held(&intake.decoder) + intake.inbox.input.len(),
+        }
+    }
+
     /// Fails the connection and discards what it has received, because it holds too much.
     pub(super) fn shed(&mut self) {
         self.inbox = None;
         self.has_undecoded_input = false;
         self.reader.discard();
+        if let Some(intake) = &mut self.intake {
+            intake.inbox.discard_all(&mut intake.decoder);
+        }
         self.link.shed();
     }
 }

@@ -1,4 +1,4 @@
-//! An open WebSocket: waiting for messages, and calling the handler with each.
+//! An open WebSocket: waiting for something to do, and the calls that receive no message.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use std::task::{Context, Poll};
 use sockeye_core::{CloseInfo, RecvBuf, State};
 
 use crate::engine::access::LinkAccess;
-use crate::engine::buffer::READ;
-use crate::engine::decoder::Decoded;
+use crate::engine::buffer::ReadBuffer;
+use crate::engine::decoder::Decoder;
 use crate::engine::link::ReadOutcome;
 use crate::engine::reader::Reader;
-use crate::engine::turn::{self, Turn};
+use crate::engine::turn::Turn;
 use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Handler, HandlerResult};
-use crate::server::connection::busy::{Busy, Lent, close_if_failed};
-use crate::server::connection::inbox::{Inbox, Received, forwarded_frame};
+use crate::server::connection::busy::{Busy, close_if_failed};
+use crate::server::connection::inbox::{Inbox, Intake};
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::connection::tls::ServerIo;
 use crate::server::connection::upgrade::FirstEvent;
@@ -34,9 +34,10 @@ pub(crate) struct MessagePhase<R: Runtime, H> {
     /// The input that arrived while a handler waited. If there is an inbox, the reader has no
     /// input: the inbox has it.
     pub(super) inbox: Option<Box<Inbox>>,
+    /// Takes the place of the reader and the inbox if the task has a thread to itself, which the
+    /// handler may block.
+    pub(super) intake: Option<Box<Intake>>,
     pub(super) forward: Forward,
-    /// The task has a thread to itself, which the handler may block.
-    pub(super) has_own_thread: bool,
     /// Leave an incomplete frame in the input: more may arrive at once.
     pub(super) holds_partial_frames: bool,
     /// Decode before reading: the input may already hold a whole message.
@@ -64,19 +65,21 @@ pub(crate) enum Next {
 
 impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     pub(crate) fn new(
-        reader: Reader,
+        mut reader: Reader,
         link: TaskLink<ServerIo<R>, R::Clock>,
         client: Client,
         handler: Arc<H>,
     ) -> Self {
-        let forward = client.entry().port.forward;
+        let port = &client.entry().port;
+        let forward = port.forward;
+        let intake = link.has_own_thread().then(|| Box::new(Intake::new(reader.take(&port.config))));
         MessagePhase {
-            has_own_thread: link.has_own_thread(),
             reader,
             link,
             client,
             handler,
             inbox: None,
+            intake,
             forward,
             holds_partial_frames: true,
             has_undecoded_input: true,
@@ -87,7 +90,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
 
     /// Waits for something to do. Frees all memory that an idle connection does not need.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        if self.turn.is_over() && !self.has_own_thread {
+        if self.turn.is_over() && self.intake.is_none() {
             // The peer never pauses, or the handler takes long: let other tasks run.
             self.turn.restart();
             self.reader.release();
@@ -120,7 +123,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         self.close_if_draining();
         if self.is_paused() {
             // A flag that is set after this check wakes the task.
-            self.link.poll_write_only(cx, self.reader.held());
+            self.link.poll_write_only(cx, self.held());
             self.client.hub().balance_received();
             if self.link.drained {
                 return self.poll_turn(cx);
@@ -143,31 +146,57 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             // The handler has received any Close of the peer. Answer it, if the handler has not.
             self.link.answer_close();
         }
-        self.reader.limit_read_to_frame();
-        match self.reader.poll_input(&mut self.link, cx) {
-            Poll::Ready(Ok(ReadOutcome::Bytes)) => {
+        match self.poll_read(cx) {
+            Poll::Ready(ReadOutcome::Bytes) => {
                 self.holds_partial_frames = true;
                 Poll::Ready(Next::DeliverInput)
             }
             // The link's close info says how it ended.
-            Poll::Ready(Ok(ReadOutcome::End(_)) | Err(_)) => Poll::Ready(Next::End),
-            Poll::Ready(Ok(ReadOutcome::Yield)) => {
-                self.reader.release();
-                Poll::Pending
-            }
+            Poll::Ready(ReadOutcome::End(_)) => Poll::Ready(Next::End),
+            Poll::Ready(ReadOutcome::Yield) => Poll::Pending,
             Poll::Pending if self.link.drained => self.poll_turn(cx),
             // Decode even a part of a frame before waiting: it may already break the protocol.
-            Poll::Pending if self.reader.has_unread_input() => {
+            Poll::Pending if !self.decoder_and_input().1.is_empty() => {
                 self.holds_partial_frames = false;
                 Poll::Ready(Next::DeliverInput)
             }
             // The flag was set before the task began to wait.
             Poll::Pending if self.close_if_draining() => self.poll_turn(cx),
             Poll::Pending => {
-                self.reader.release();
                 self.client.hub().balance_received();
                 Poll::Pending
             }
+        }
+    }
+
+    /// Waits for bytes or for the end of the connection. Frees the buffers before the task waits.
+    #[inline]
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<ReadOutcome> {
+        let (decoder, input) = match &mut self.intake {
+            None => self.reader.decoder_and_input(),
+            Some(intake) => intake.decoder_and_input(),
+        };
+        if !input.is_empty() {
+            let len = decoder.frame_len(input.unread());
+            input.limit_read_to_frame(len);
+        }
+        let outcome = self.link.poll_io(cx, input, decoder.unfinished());
+        match &outcome {
+            Poll::Ready(ReadOutcome::Bytes) => {}
+            // The bytes will be decoded at once.
+            Poll::Pending if !input.is_empty() => {}
+            Poll::Ready(ReadOutcome::End(_) | ReadOutcome::Yield) | Poll::Pending => {
+                input.release();
+                decoder.release();
+            }
+        }
+        outcome
+    }
+
+    fn decoder_and_input(&mut self) -> (&mut Decoder, &mut ReadBuffer) {
+        match &mut self.intake {
+            None => self.reader.decoder_and_input(),
+            Some(intake) => intake.decoder_and_input(),
         }
     }
 
@@ -191,156 +220,6 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
 
     fn is_paused(&self) -> bool {
         self.client.entry().has_flag(Flag::Paused) && self.link.state() == State::Open
-    }
-
-    /// Calls the handler with every message in the input, one after the other, until the turn is
-    /// over. If the handler waits, the rest of the input is in the inbox afterwards.
-    pub(crate) async fn deliver_input(&mut self) {
-        let MessagePhase {
-            reader,
-            link,
-            client,
-            handler,
-            inbox,
-            forward,
-            holds_partial_frames,
-            has_undecoded_input,
-            handler_failed,
-            turn,
-            ..
-        } = self;
-        let hold = if *holds_partial_frames { READ } else { 0 };
-        let entry = client.entry();
-        let (decoder, input) = reader.decoder_and_input();
-        let len = decoder.frame_len(input.unread());
-        input.release_if_whole(len);
-        let mut view = RecvBuf::new(input.unread());
-        turn.begin(|| link.now());
-        while !view.is_empty() || (decoder.is_inflating() && inbox.is_none()) {
-            // A peer that sends requests and does not read the answers must wait.
-            if entry.has_flag(Flag::Full) && !link.clear_full_flag() {
-                // It waits with the rest in an inbox, without the read buffer.
-                *inbox = Some(Box::new(Inbox::new(view.take_all())));
-                break;
-            }
-            if entry.has_flag(Flag::Aborted) {
-                break;
-            }
-            if entry.has_flag(Flag::Paused) && link.state() == State::Open {
-                *has_undecoded_input = true;
-                break;
-            }
-            let before = view.consumed();
-            let decoded = decoder.decode(&mut view, hold, link);
-            let cost = turn::cost(decoded.as_ref(), view.consumed() - before);
-            let (lent, compressed) = match decoded {
-                None => break,
-                Some(Decoded::Message(message)) => {
-                    let compressed = message.is_compressed();
-                    match message.in_input() {
-                        Some(message) => (Lent::Input(message), compressed),
-                        // The decoder must be free to decode what arrives meanwhile.
-                        None => (Lent::Owned(message.into_message()), compressed),
-                    }
-                }
-                Some(Decoded::Control(control)) => {
-                    if let Some(frame) = forwarded_frame(&control, *forward).filter(|_| !*handler_failed) {
-                        let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent: 0, turn };
-                        let outcome = busy.run(|| handler.control(client, &frame)).await;
-                        close_if_failed(&**handler, client, link, handler_failed, outcome);
-                    }
-                    if turn.add(cost, || link.now()) {
-                        *has_undecoded_input = true;
-                        break;
-                    }
-                    continue;
-                }
-                Some(Decoded::Incomplete) => {
-                    if turn.add(cost, || link.now()) || turn.add_inflated(decoder, || link.now()) {
-                        *has_undecoded_input = true;
-                        break;
-                    }
-                    continue;
-                }
-            };
-            if !*handler_failed {
-                let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent: lent.len(), turn };
-                let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
-                lent.release();
-                close_if_failed(&**handler, client, link, handler_failed, outcome);
-            }
-            if turn.add(cost, || link.now()) || (compressed && turn.add_inflated(decoder, || link.now())) {
-                *has_undecoded_input = true;
-                break;
-            }
-        }
-        let used = view.consumed();
-        input.consume(used);
-        if inbox.is_some() {
-            input.release();
-        }
-    }
-
-    /// Calls the handler with everything in the inbox, then moves the rest of the input to the
-    /// reader. Returns before that if the connection is paused or aborted, or the turn is over.
-    pub(crate) async fn deliver_inbox(&mut self) {
-        let MessagePhase {
-            reader,
-            link,
-            client,
-            handler,
-            inbox,
-            has_undecoded_input,
-            handler_failed,
-            turn,
-            ..
-        } = self;
-        let entry = client.entry();
-        let (decoder, input) = reader.decoder_and_input();
-        let rest = &mut RecvBuf::default();
-        loop {
-            turn.begin(|| link.now());
-            if turn.is_over() {
-                return;
-            }
-            if entry.has_flag(Flag::Full) {
-                Busy { link, client, decoder, rest, inbox, lent: 0, turn }.wait_for_room().await;
-            }
-            if entry.has_flag(Flag::Aborted) {
-                *inbox = None;
-                return;
-            }
-            if entry.has_flag(Flag::Paused) && link.state() == State::Open {
-                return;
-            }
-            if let Some(inbox) = inbox.as_mut().filter(|_| *handler_failed) {
-                inbox.discard_received(decoder, link);
-            }
-            let mut cost = turn::MESSAGE;
-            let outcome = match inbox.as_mut().and_then(|inbox| inbox.pop(decoder, link)) {
-                // A message leaves the inbox inflated.
-                None | Some(Received::Deflated(_)) => break,
-                Some(Received::Message { message, compressed }) => {
-                    cost = cost.saturating_add(turn::bytes(message.len()));
-                    let lent = Lent::Owned(message);
-                    let busy = Busy { link, client, decoder, rest, inbox, lent: lent.len(), turn };
-                    let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
-                    lent.release();
-                    outcome
-                }
-                Some(Received::Control(frame)) => {
-                    let busy = Busy { link, client, decoder, rest, inbox, lent: 0, turn };
-                    busy.run(|| handler.control(client, &frame)).await
-                }
-            };
-            close_if_failed(&**handler, client, link, handler_failed, outcome);
-            turn.add(cost, || link.now());
-            turn.add_inflated(decoder, || link.now());
-        }
-        if let Some(inbox) = inbox.take() {
-            *input = inbox.into_input();
-            *has_undecoded_input = true;
-        }
     }
 
     /// Runs the deferred functions, then [`Handler::open`] if there is a request for it.
@@ -369,7 +248,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
 
     /// Runs a method of the handler that receives nothing of the input.
     async fn run_handler<F: Future<Output = HandlerResult>>(&mut self, method: impl FnOnce() -> F) {
-        if self.has_own_thread {
+        if self.intake.is_some() {
             return self.run_on_thread(method).await;
         }
         let MessagePhase { reader, link, client, handler, inbox, handler_failed, turn, .. } = self;

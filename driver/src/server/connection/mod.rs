@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod busy;
+mod deliver;
 pub(crate) mod exchange;
 pub(crate) mod first_bytes;
 pub(crate) mod guard;
@@ -11,6 +12,7 @@ pub(crate) mod message_phase;
 pub(crate) mod on_thread;
 pub(crate) mod proxied;
 pub(crate) mod response;
+mod run;
 pub(crate) mod shared_link;
 pub(crate) mod task;
 pub(crate) mod tls;

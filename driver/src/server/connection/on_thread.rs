@@ -1,15 +1,20 @@
 //! Calling handlers on a thread that they may block.
 //!
-//! While a handler runs, its connection's link holds the state that reading on needs, so that the
-//! [keeper](crate::server::registry::keeper) can read on if the handler takes long. The undecoded
-//! input goes there too, so the handler can borrow a message only if that is the last in the input.
-//! Messages before the last are copied out, which is cheaper than to copy what follows them.
+//! While a handler runs, its connection's link holds the intake, so that the
+//! [keeper](crate::server::registry::keeper) can read on if the handler takes long. Passing it there
+//! and back takes a lock. So whole messages that arrived together are decoded first, and the
+//! intake is passed once for all of them.
+//!
+//! The undecoded input goes with the intake. So the handlers can borrow their messages from the
+//! input only if nothing follows them there. Otherwise the messages are copied out, which is cheaper
+//! than to copy what follows.
 
 use std::future::{Future, poll_fn};
+use std::iter;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use sockeye_core::{MessageRef, RecvBuf, State};
+use sockeye_core::{Frame, MessageRef, RecvBuf, State};
 
 use crate::engine::buffer::READ;
 use crate::engine::decoder::Decoded;
@@ -20,17 +25,23 @@ use crate::server::api::handler::{Failure, Handler, HandlerResult};
 use crate::server::api::inbound::Inbound;
 use crate::server::connection::busy::{Lent, close_if_failed, wait_for_room};
 use crate::server::connection::guard::Guarded;
-use crate::server::connection::inbox::{Inbox, Intake, Received, forwarded_frame, into_owned};
+use crate::server::connection::inbox::{Intake, Received, forwarded_frame, into_owned};
 use crate::server::connection::message_phase::MessagePhase;
+use crate::server::connection::run::{Copies, decode_run};
 use crate::server::connection::shared_link::task_side::TaskLink;
+use crate::server::connection::tls::ServerIo;
 use crate::server::registry::flag::Flag;
+use crate::server::registry::settings::Forward;
 
 impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     /// Calls the handler with every message in the inbox and in the input, one after the other.
     pub(crate) async fn deliver_on_thread(&mut self) {
-        let mut intake = Some(self.begin_busy());
-        self.deliver_intake(&mut intake).await;
-        self.end_busy(intake);
+        let hold = if self.holds_partial_frames { READ } else { 0 };
+        let forward = self.forward;
+        let mut calls = self.begin_calls();
+        let is_paused = calls.deliver(hold, forward).await;
+        calls.end();
+        self.has_undecoded_input |= is_paused;
     }
 
     /// Runs a method of the handler that receives nothing of the input.
@@ -38,199 +49,185 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         &mut self,
         method: impl FnOnce() -> F,
     ) {
-        let mut intake = Some(self.begin_busy());
-        let MessagePhase { link, client, handler, handler_failed, .. } = self;
-        let outcome = Busy { link, client, intake: &mut intake }.run(method).await;
-        close_if_failed(&**handler, client, link, handler_failed, outcome);
-        self.end_busy(intake);
+        let mut calls = self.begin_calls();
+        calls.run(method).await;
+        calls.end();
         // The keeper may have read something and yielded before it was decoded.
         self.has_undecoded_input = true;
     }
 
-    /// Takes the intake out of the reader, and lets the keeper look for this connection.
-    fn begin_busy(&mut self) -> Box<Intake> {
-        let entry = self.client.entry();
-        let (decoder, input) = self.reader.take(&entry.port.config);
-        let inbox = self.inbox.take().map_or_else(|| Inbox::with_input(input), |inbox| *inbox);
-        entry.begin_busy();
-        self.client.hub().keeper.ensure_awake();
-        Box::new(Intake { decoder, inbox })
-    }
-
-    fn end_busy(&mut self, intake: Option<Box<Intake>>) {
-        self.client.entry().store_flag(Flag::Busy, false);
-        let Some(intake) = intake else { return };
-        let Intake { decoder, mut inbox } = *intake;
-        if inbox.has_received() {
-            self.reader.put_back(decoder, Default::default());
-            self.inbox = Some(Box::new(inbox));
-        } else {
-            self.reader.put_back(decoder, std::mem::take(inbox.input_mut()));
-        }
-    }
-
-    async fn deliver_intake(&mut self, slot: &mut Option<Box<Intake>>) {
-        let hold = if self.holds_partial_frames { READ } else { 0 };
-        let MessagePhase { link, client, handler, forward, has_undecoded_input, handler_failed, .. } = self;
-        let entry = client.entry();
-        let mut copy = Copy::default();
-        loop {
-            // A peer that sends requests and does not read the answers must wait.
-            if entry.has_flag(Flag::Full) {
-                Busy { link, client, intake: slot }.wait_for_room().await;
-            }
-            let Some(intake) = slot else { return };
-            let Intake { decoder, inbox } = &mut **intake;
-            if entry.has_flag(Flag::Aborted) {
-                inbox.discard_received(decoder, link);
-                return;
-            }
-            if entry.has_flag(Flag::Paused) && link.state() == State::Open {
-                *has_undecoded_input = true;
-                return;
-            }
-            if *handler_failed {
-                inbox.discard_received(decoder, link);
-            }
-            let received = match inbox.pop(decoder, link) {
-                Some(received) => received,
-                None => {
-                    let mut input = std::mem::take(intake.inbox.input_mut());
-                    let mut view = RecvBuf::new(input.unread());
-                    let decoded = intake.decoder.decode(&mut view, hold, link);
-                    let needs_more = decoded.is_none();
-                    let received = match decoded {
-                        Some(Decoded::Message(message)) => {
-                            let compressed = message.is_compressed();
-                            match message.in_input() {
-                                None => {
-                                    Some(Received::Message { message: message.into_message(), compressed })
-                                }
-                                Some(message) if view.is_empty() => {
-                                    let mut busy = Busy { link, client, intake: slot };
-                                    let inbound = Inbound { message, owned: None, compressed };
-                                    busy.call_message(&**handler, inbound, handler_failed).await;
-                                    input.consume_and_release(usize::MAX);
-                                    continue;
-                                }
-                                Some(message) => {
-                                    let message = copy.take(message);
-                                    let used = view.consumed();
-                                    input.consume(used);
-                                    *intake.inbox.input_mut() = input;
-                                    let mut busy = Busy { link, client, intake: slot };
-                                    let inbound = Inbound { message, owned: None, compressed };
-                                    busy.call_message(&**handler, inbound, handler_failed).await;
-                                    continue;
-                                }
-                            }
-                        }
-                        Some(Decoded::Control(control)) => forwarded_frame(&control, *forward)
-                            .map(|frame| Received::Control(into_owned(frame))),
-                        Some(Decoded::Incomplete) | None => None,
-                    };
-                    let used = view.consumed();
-                    input.consume(used);
-                    *intake.inbox.input_mut() = input;
-                    match received.filter(|_| !*handler_failed) {
-                        Some(received) => received,
-                        None if needs_more => return,
-                        None => continue,
-                    }
-                }
-            };
-            let mut busy = Busy { link, client, intake: slot };
-            match received {
-                Received::Message { message, compressed } => {
-                    let lent = Lent::Owned(message);
-                    busy.call_message(&**handler, lent.inbound(compressed), handler_failed).await;
-                    lent.release();
-                }
-                // A message leaves the inbox inflated.
-                Received::Deflated(_) => {}
-                Received::Control(frame) => {
-                    let outcome = busy.run(|| handler.control(client, &frame)).await;
-                    close_if_failed(&**handler, client, link, handler_failed, outcome);
-                }
-            }
-        }
+    /// Lets the keeper look for this connection.
+    fn begin_calls(&mut self) -> Calls<'_, ServerIo<R>, R::Clock, H> {
+        let MessagePhase { link, client, handler, intake, handler_failed, .. } = self;
+        client.entry().begin_busy();
+        client.hub().keeper.ensure_awake();
+        Calls { link, client, handler: &**handler, intake, handler_failed }
     }
 }
 
-/// Memory for the copies of messages, one at a time.
-#[derive(Default)]
-struct Copy {
-    text: String,
-    bytes: Vec<u8>,
-}
-
-impl Copy {
-    fn take(&mut self, message: MessageRef<'_>) -> MessageRef<'_> {
-        match message {
-            MessageRef::Text(text) => {
-                self.text.clear();
-                self.text.push_str(text);
-                MessageRef::Text(&self.text)
-            }
-            MessageRef::Binary(bytes) => {
-                self.bytes.clear();
-                self.bytes.extend_from_slice(bytes);
-                MessageRef::Binary(&self.bytes)
-            }
-        }
-    }
-}
-
-/// A connection while a method of the handler runs on its thread.
-struct Busy<'p, I, C> {
+/// A connection while methods of the handler run on its thread.
+struct Calls<'p, I, C, H> {
     link: &'p mut TaskLink<I, C>,
     client: &'p Client,
+    handler: &'p H,
     /// `None` while the link holds it.
     intake: &'p mut Option<Box<Intake>>,
+    handler_failed: &'p mut bool,
 }
 
-impl<I: Io, C: Clock> Busy<'_, I, C> {
-    /// Calls [`Handler::message`], unless a method of the handler has failed.
-    async fn call_message<H: Handler>(
-        &mut self,
-        handler: &H,
-        message: Inbound<'_>,
-        handler_failed: &mut bool,
-    ) {
-        if *handler_failed {
-            return;
+impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
+    /// Delivers the inbox and the input. Returns true if the connection is paused before the end.
+    async fn deliver(&mut self, hold: usize, forward: Forward) -> bool {
+        let entry = self.client.entry();
+        let mut copies = None;
+        loop {
+            if entry.has_any([Flag::Full, Flag::Aborted, Flag::Paused]) {
+                // A peer that sends requests and does not read the answers must wait.
+                if entry.has_flag(Flag::Full) {
+                    wait_for_room(self, |calls| calls.link.clear_full_flag(), Self::read_on).await;
+                }
+                if entry.has_flag(Flag::Paused) && self.link.state() == State::Open {
+                    return !entry.has_flag(Flag::Aborted);
+                }
+            }
+            let Some(intake) = self.intake else { return false };
+            let Intake { decoder, inbox } = &mut **intake;
+            if entry.has_flag(Flag::Aborted) {
+                inbox.discard_received(decoder, self.link);
+                return false;
+            }
+            if *self.handler_failed {
+                inbox.discard_received(decoder, self.link);
+            }
+            if let Some(received) = inbox.pop(decoder, self.link) {
+                self.call_with_received(received).await;
+                continue;
+            }
+            let mut input = intake.inbox.take_input();
+            let mut view = RecvBuf::new(input.unread());
+            if let Some(first) = intake.decoder.decode_whole(&mut view) {
+                if view.is_empty() {
+                    intake.inbox.lent = first.as_bytes().len();
+                    self.call_with_each(iter::once(first)).await;
+                    input.consume_and_release(usize::MAX);
+                    continue;
+                }
+                let run = decode_run(first, &mut intake.decoder, &mut view);
+                intake.inbox.lent = run.iter().map(|message| message.as_bytes().len()).sum();
+                if view.is_empty() {
+                    self.call_with_each(run.into_iter()).await;
+                    input.consume_and_release(usize::MAX);
+                } else {
+                    let copies: &mut Copies = copies.get_or_insert_default();
+                    copies.fill(&run);
+                    let used = view.consumed();
+                    intake.inbox.return_input(input, used);
+                    self.call_with_each(copies.iter()).await;
+                }
+                continue;
+            }
+            let decoded = loop {
+                match intake.decoder.decode_event_inlined(&mut view, hold, self.link) {
+                    Some(Decoded::Incomplete) => {}
+                    decoded => break decoded,
+                }
+            };
+            match decoded {
+                Some(Decoded::Message(message)) => {
+                    let (compressed, lent) = (message.is_compressed(), Lent::new(message));
+                    let used = view.consumed();
+                    intake.inbox.return_input(input, used);
+                    self.call_with_lent(lent, compressed).await;
+                }
+                Some(Decoded::Control(control)) => {
+                    let frame = forwarded_frame(&control, forward).map(into_owned);
+                    let used = view.consumed();
+                    intake.inbox.return_input(input, used);
+                    if let Some(frame) = frame {
+                        self.call_with_control(&frame).await;
+                    }
+                }
+                Some(Decoded::Incomplete) | None => {
+                    let used = view.consumed();
+                    intake.inbox.return_input(input, used);
+                    return false;
+                }
+            }
         }
-        let client = self.client;
-        self.set_lent(message.message.as_bytes().len());
-        let outcome = self.run(|| handler.message(client, message)).await;
-        self.set_lent(0);
-        close_if_failed(handler, client, self.link, handler_failed, outcome);
     }
 
-    /// Notes the length of the message that the handler borrows.
-    fn set_lent(&mut self, len: usize) {
+    async fn call_with_received(&mut self, received: Received) {
+        match received {
+            Received::Message { message, compressed } => {
+                self.call_with_lent(Lent::Owned(message), compressed).await;
+            }
+            // A message leaves the inbox inflated.
+            Received::Deflated(_) => {}
+            Received::Control(frame) => self.call_with_control(&frame).await,
+        }
+    }
+
+    async fn call_with_lent(&mut self, lent: Lent, compressed: bool) {
+        let (handler, client) = (self.handler, self.client);
         if let Some(intake) = self.intake {
-            intake.inbox.lent = len;
+            intake.inbox.lent = lent.len();
+        }
+        if !*self.handler_failed {
+            self.run(|| handler.message(client, lent.inbound(compressed))).await;
+            self.take_back();
+        }
+        if let Some(intake) = self.intake {
+            intake.inbox.lent = 0;
+            lent.release(&mut intake.decoder);
         }
     }
 
-    /// Runs a method of the handler. While it runs, the link holds the intake; while it waits, this
-    /// task reads on. Drops the method and returns `None` if the connection is aborted.
-    async fn run<F: Future<Output = HandlerResult>>(
-        &mut self,
-        method: impl FnOnce() -> F,
-    ) -> Option<Result<(), Failure>> {
+    async fn call_with_control(&mut self, frame: &Frame<'_>) {
+        let (handler, client) = (self.handler, self.client);
+        if !*self.handler_failed {
+            self.run(|| handler.control(client, frame)).await;
+            self.take_back();
+        }
+    }
+
+    /// Calls [`Handler::message`] with each message. Puts the rest of them into the inbox if the
+    /// connection must wait, pause or end.
+    async fn call_with_each<'m>(&mut self, mut messages: impl DoubleEndedIterator<Item = MessageRef<'m>>) {
+        let (handler, client) = (self.handler, self.client);
+        while !*self.handler_failed {
+            let Some(message) = messages.next() else { break };
+            self.run(|| handler.message(client, Inbound::whole(message))).await;
+            if client.entry().has_any([Flag::Full, Flag::Aborted, Flag::Paused]) {
+                break;
+            }
+        }
+        self.take_back();
+        if let Some(intake) = self.intake {
+            intake.inbox.lent = 0;
+            if !*self.handler_failed {
+                intake.inbox.put_back(messages.map(MessageRef::to_message));
+            }
+        }
+    }
+
+    /// Runs a method of the handler, and closes the connection if it fails. Leaves the intake with
+    /// the link, unless the connection is aborted, which drops the method.
+    ///
+    /// Whenever the method waits, this task reads on itself.
+    #[inline]
+    async fn run<F: Future<Output = HandlerResult>>(&mut self, method: impl FnOnce() -> F) {
         // A method that is not an `async fn` may do its work before it returns a future.
         let method = pin!(Some(async { method().await }));
         let mut method = Guarded::new(method);
-        poll_fn(|cx| {
-            self.link.swap_intake(self.intake);
-            let polled = method.poll(cx);
-            self.link.swap_intake(self.intake);
-            match polled {
+        let outcome = poll_fn(|cx| {
+            if self.intake.is_some() {
+                self.link.swap_intake(self.intake);
+            }
+            match method.poll(cx) {
                 Ok(Poll::Ready(result)) => Poll::Ready(Some(result.map_err(Failure::Error))),
                 Err(failure) => Poll::Ready(Some(Err(failure))),
                 Ok(Poll::Pending) => {
+                    self.take_back();
                     self.read_on(cx);
                     if self.client.entry().has_flag(Flag::Aborted) {
                         Poll::Ready(None)
@@ -240,12 +237,14 @@ impl<I: Io, C: Clock> Busy<'_, I, C> {
                 }
             }
         })
-        .await
+        .await;
+        close_if_failed(self.handler, self.client, self.link, self.handler_failed, outcome);
     }
 
-    /// Waits until the queue is below its high-water mark, or the connection is no longer open.
-    async fn wait_for_room(mut self) {
-        wait_for_room(&mut self, |busy| busy.link.clear_full_flag(), Self::read_on).await;
+    fn take_back(&mut self) {
+        if self.intake.is_none() {
+            self.link.swap_intake(self.intake);
+        }
     }
 
     fn read_on(&mut self, cx: &mut Context<'_>) -> bool {
@@ -254,5 +253,10 @@ impl<I: Io, C: Clock> Busy<'_, I, C> {
         let has_yielded = intake.is_some_and(|intake| intake.poll_read_on(self.link, entry, cx));
         self.client.hub().balance_received();
         has_yielded
+    }
+
+    fn end(mut self) {
+        self.take_back();
+        self.client.entry().store_flag(Flag::Busy, false);
     }
 }

@@ -101,7 +101,7 @@ async fn run_events<R: Runtime, H: Handler>(http: impl Future<Output = HttpOutco
     }
     loop {
         match poll_fn(|cx| phase.poll_next(cx)).await {
-            Next::DeliverInbox | Next::DeliverInput if phase.has_own_thread => {
+            Next::DeliverInbox | Next::DeliverInput if phase.intake.is_some() => {
                 Box::pin(phase.deliver_on_thread()).await;
             }
             Next::DeliverInput => Box::pin(phase.deliver_input()).await,

@@ -152,7 +152,7 @@ impl Entry {
         self.flags.load(Ordering::Acquire) & flag as u16 != 0
     }
 
-    /// Returns true if any of the flags is set.
+    /// Returns whether any of the flags is set.
     #[inline]
     pub(crate) fn has_any<const N: usize>(&self, flags: [Flag; N]) -> bool {
         self.flags.load(Ordering::Acquire) & flags.into_iter().fold(0, |all, flag| all | flag as u16) != 0

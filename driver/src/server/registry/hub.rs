@@ -281,7 +281,7 @@ impl Hub {
         }
     }
 
-    /// Returns true if every accept loop has ended, and every connection except those that only
+    /// Returns whether every accept loop has ended, and every connection except those that only
     /// wait for the end of the peer's side.
     ///
     /// Call it after [`is_stopping`](Hub::is_stopping) has returned true, and after registering a

@@ -152,7 +152,7 @@ impl<C: Clock> Keeper<C> {
         self.idle_ticks = if self.kept.is_empty() { self.idle_ticks.saturating_add(1) } else { 0 };
     }
 
-    /// Returns true if no handler has run for a while. From then on the next one wakes the keeper.
+    /// Returns whether no handler has run for a while. From then on the next one wakes the keeper.
     fn may_sleep(&mut self) -> bool {
         self.idle_ticks = 0;
         self.hub.keeper.is_awake.store(false, Ordering::SeqCst);

@@ -21,7 +21,7 @@ pub(crate) enum Command<'a> {
 
 impl Command<'_> {
     /// Queues the command in the core.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn queue_on(self, sender: &mut Sender) -> Result<(), SendError> {
         match self {
             Command::Message(payload) => sender.send(payload),
@@ -33,6 +33,7 @@ impl Command<'_> {
 
     /// Returns the payload's length in bytes. Returns `None` for a control frame, which is queued
     /// even if the queue is full.
+    #[inline(always)]
     pub(crate) fn data_len(&self) -> Option<usize> {
         match self {
             Command::Message(payload) => Some(payload.as_bytes().len()),
@@ -55,6 +56,7 @@ impl Command<'_> {
     }
 
     /// Returns whether this is a whole message, which can be dropped without breaking another one.
+    #[inline]
     pub(crate) fn is_whole(&self) -> bool {
         match self {
             Command::Message(_) | Command::Prepared(_) => true,

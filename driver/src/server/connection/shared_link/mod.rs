@@ -93,8 +93,10 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         }
     }
 
+    // These functions are inlined into `push`, because a call would copy the command and the result.
+
     /// Queues a command. If the peer reads too slowly for it, applies the port's policy for that.
-    #[inline]
+    #[inline(always)]
     fn queue_with_policy(&mut self, command: Command<'_>) -> Result<Pushed, PushError> {
         if self.above_low_mark {
             self.make_room();
@@ -133,7 +135,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     }
 
     /// Queues a command if the budget of the whole server allows it, and counts the queue.
-    #[inline]
+    #[inline(always)]
     fn queue_within_budget(&mut self, command: Command<'_>) -> Result<(), PushError> {
         let mut budget = Budget::Ample;
         if let Some(len) = command.unshared_len() {
@@ -147,7 +149,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     }
 
     /// Queues a command, and counts the queue.
-    #[inline]
+    #[inline(always)]
     fn queue(&mut self, command: Command<'_>) -> Result<(), PushError> {
         let is_control = command.data_len().is_none();
         // The thread's buffer is for data that is written soon: by the task, which is awake, or by
@@ -165,7 +167,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
 
     /// Checks whether the budget of the whole server allows `len` more bytes. If not, writes what
     /// the transport takes and checks again.
-    #[inline]
+    #[inline(always)]
     fn check_budget(&mut self, len: usize) -> Result<Budget, PushError> {
         self.hub.check_budget(len).or_else(|error| self.check_share(len, error))
     }

@@ -152,7 +152,7 @@ fn push<I: Io, C: Clock>(
     let writes = shared.pusher_writes();
     let deadline = if writes { shared.link.sender.poll_timeout() } else { None };
     let result = shared.queue_with_policy(command);
-    let changed = result == Ok(Pushed::Queued) || shared.link.sender.queued() != before;
+    let changed = matches!(result, Ok(Pushed::Queued)) || shared.link.sender.queued() != before;
     // The task must handle unwritten data, a new deadline, and the end.
     let done = changed && writes && shared.write_now() && shared.link.sender.poll_timeout() == deadline;
     let task = if changed && !done { shared.task.take() } else { None };

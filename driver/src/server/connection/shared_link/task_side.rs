@@ -99,15 +99,15 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
         }
     }
 
-    /// Swaps the intake of the link with `intake`: leaves it there for another thread while the
-    /// handler may block this one, or takes it back.
+    /// Swaps the intake of the link with `intake`: leaves it there for the keeper while the handler
+    /// may block this thread, or takes it back.
     pub(crate) fn swap_intake(&mut self, intake: &mut Option<Box<Intake>>) {
         let mut shared = lock(&self.shared);
         std::mem::swap(&mut shared.intake, intake);
         self.drained |= std::mem::take(&mut shared.drained);
     }
 
-    /// Returns true if the task has a thread to itself, which the handler may block.
+    /// Returns whether the task has a thread to itself, which the handler may block.
     pub(crate) fn has_own_thread(&self) -> bool {
         lock(&self.shared).thread.is_some()
     }
@@ -166,7 +166,7 @@ impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
         f(&mut self.link)
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_io(
         &mut self,
         cx: &mut Context<'_>,
