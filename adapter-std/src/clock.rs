@@ -12,7 +12,7 @@ pub(crate) fn now() -> Instant {
     to_core_instant(StdInstant::now())
 }
 
-/// Returns true if a read or write failed because its timeout passed. The error kind depends on the
+/// Returns whether a read or write failed because its timeout passed. The error kind depends on the
 /// platform.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)

@@ -31,7 +31,7 @@ pub(crate) trait Link {
     /// side when that is due.
     fn write(&mut self) -> io::Result<WriteOutcome>;
 
-    /// Returns true if this end's side of the stream is closed.
+    /// Returns whether this end's side of the stream is closed.
     fn is_shut_down(&self) -> bool;
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
@@ -213,7 +213,7 @@ pub(crate) struct WriteTurn {
 }
 
 impl WriteTurn {
-    /// Returns true if the turn has lasted a [`WRITE_TURN`]. Call it after each write that left a
+    /// Returns whether the turn has lasted a [`WRITE_TURN`]. Call it after each write that left a
     /// part of the queue. The first call starts the clock.
     pub(crate) fn is_over(&mut self) -> bool {
         self.began.get_or_insert_with(StdInstant::now).elapsed() >= WRITE_TURN

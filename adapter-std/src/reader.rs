@@ -61,7 +61,7 @@ enum ReadOutcome {
     /// The input holds new bytes.
     Bytes,
     TimedOut,
-    /// The connection has ended. Holds the error if the transport broke first.
+    /// The connection has ended. Holds the error if the stream broke first.
     End(Option<io::Error>),
 }
 
@@ -304,7 +304,7 @@ impl Reader {
     }
 }
 
-/// Returns true if the closing handshake is complete, everything is written, and this end must
+/// Returns whether the closing handshake is complete, everything is written, and this end must
 /// close its side.
 fn is_cleanly_finished(sender: &mut Sender) -> bool {
     sender.wants_shutdown() && sender.is_finished() && sender.close_info().is_some_and(|info| info.clean)

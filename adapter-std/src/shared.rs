@@ -244,7 +244,7 @@ where
 }
 
 impl State {
-    /// Returns true if nothing is left to write or to flush, or if writing has failed.
+    /// Returns whether nothing is left to write or to flush, or if writing has failed.
     fn is_written(&self) -> bool {
         self.write_error.is_some() || self.sender.queued() == 0 && !self.needs_flush
     }

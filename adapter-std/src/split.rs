@@ -161,7 +161,7 @@ impl<S> RecvHalf<S> {
         inner(&self.link.shared.stream)
     }
 
-    /// Returns true if both are halves of the same connection.
+    /// Returns whether both are halves of the same connection.
     #[must_use]
     pub fn is_pair_of(&self, other: &SendHalf<S>) -> bool {
         Arc::ptr_eq(&self.link.shared, &other.shared)

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// streams that cannot, use [`Untimed`]. To [split](crate::WebSocket::split) a connection, `&S`
 /// must be a `Stream` too, as `&TcpStream` is.
 ///
-/// A custom transport passes the timeouts on to its socket:
+/// A stream of your own passes the timeouts on to its socket:
 ///
 /// ```
 /// use std::io::{self, Read, Write};

@@ -63,7 +63,7 @@ pub(crate) fn try_flush(stream: &mut impl Write) -> io::Result<bool> {
     }
 }
 
-/// Returns true if a write that failed with this error may be tried again. On Windows a send that
+/// Returns whether a write that failed with this error may be tried again. On Windows a send that
 /// timed out leaves the socket "in an indeterminate state" (`SO_SNDTIMEO`): the number of bytes
 /// that went out is unknown.
 pub(crate) fn is_resumable(error: &io::Error) -> bool {

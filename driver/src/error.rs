@@ -43,7 +43,7 @@ impl Error {
         transport.map(Error::Io).or(info.map(Error::Abnormal))
     }
 
-    /// Returns true if the connection remains usable: only this one operation failed.
+    /// Returns whether the connection remains usable: only this one operation failed.
     #[must_use]
     pub fn is_recoverable(&self) -> bool {
         matches!(self, Error::Send(error) if *error != SendError::Closed)

@@ -144,7 +144,7 @@ impl<I: Io, C: Clock> RecvHalf<I, C> {
         self.reader.as_ref().is_none_or(Reader::is_end_reported)
     }
 
-    /// Returns true if the two are halves of one connection.
+    /// Returns whether the two are halves of one connection.
     #[must_use]
     pub fn is_pair_of(&self, other: &SendHalf<I, C>) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)

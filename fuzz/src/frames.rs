@@ -226,7 +226,7 @@ fn check_unpack(role: Role, wire: &[u8]) {
     }
 }
 
-/// Returns true if a frame that `unpack` returned is invalid on every connection.
+/// Returns whether a frame that `unpack` returned is invalid on every connection.
 fn can_never_be_valid(frame: &Frame<'_>) -> bool {
     let Flags { finish, rsv1 } = frame.flags;
     match frame.opcode {

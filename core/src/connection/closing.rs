@@ -21,7 +21,7 @@ impl Connection {
         self.sender.close(&CloseFrame::new(code, reason))
     }
 
-    /// Returns true if the peer's Close still needs an answer, and one can be sent. Without
+    /// Returns whether the peer's Close still needs an answer, and one can be sent. Without
     /// [`Config::auto_close`](crate::Config#structfield.auto_close), the application answers.
     #[must_use]
     pub fn owes_answer(&self) -> bool {

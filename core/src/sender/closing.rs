@@ -100,7 +100,7 @@ impl Sender {
         }
     }
 
-    /// Returns true if the peer's Close still needs an answer, and one can be sent. Without
+    /// Returns whether the peer's Close still needs an answer, and one can be sent. Without
     /// [`Config::auto_close`](crate::Config#structfield.auto_close), the application answers.
     #[must_use]
     pub fn owes_answer(&self) -> bool {

@@ -131,7 +131,7 @@ impl Closing {
         self.can_send() || self.owes_answer()
     }
 
-    /// Returns true if the peer's Close still needs an answer, and one can be sent.
+    /// Returns whether the peer's Close still needs an answer, and one can be sent.
     pub(super) fn owes_answer(self) -> bool {
         self.handshake == Handshake::Received && self.transport == Transport::Up
     }

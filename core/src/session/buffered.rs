@@ -87,7 +87,7 @@ impl InputBuffer {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Returns true if all bytes have been processed.
+    /// Returns whether all bytes have been processed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.start >= self.end

@@ -43,7 +43,7 @@ impl Probe {
         Context::from_waker(&self.waker)
     }
 
-    /// Returns true if the waker was woken since the last call.
+    /// Returns whether the waker was woken since the last call.
     pub(super) fn take_wake(&self) -> bool {
         self.wakes.0.swap(0, Ordering::SeqCst) > 0
     }

@@ -339,7 +339,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
         end
     }
 
-    /// Returns true if bytes of a further request have arrived.
+    /// Returns whether bytes of a further request have arrived.
     #[cfg(feature = "server")]
     pub(crate) fn has_input(&self) -> bool {
         !self.input.is_empty()

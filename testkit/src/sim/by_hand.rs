@@ -85,7 +85,7 @@ impl Pipe {
         wake(&mut tx.reader);
     }
 
-    /// Returns true if the peer has closed its writing side.
+    /// Returns whether the peer has closed its writing side.
     #[must_use]
     pub fn is_shut(&self) -> bool {
         self.rx.lock().unwrap().end

@@ -50,7 +50,7 @@ impl<T> Handle<T> {
         self.0.take().expect("the task has finished")
     }
 
-    /// Returns true if the task has finished and its output was not taken.
+    /// Returns whether the task has finished and its output was not taken.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.0.borrow().is_some()

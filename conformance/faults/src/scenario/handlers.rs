@@ -31,7 +31,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns true if every open connection has ended, except those that are still registered.
+/// Returns whether every open connection has ended, except those that are still registered.
 fn all_ended(stats: &crate::child::Stats) -> bool {
     stats.get("closed") + stats.get("connections") >= stats.get("opened")
         && stats.get("closed") <= stats.get("opened")

@@ -40,7 +40,7 @@ struct Read {
 }
 
 impl Read {
-    /// Returns true if the numbers start at 0 and no number is missing or repeated.
+    /// Returns whether the numbers start at 0 and no number is missing or repeated.
     fn is_complete(&self) -> bool {
         self.numbers.iter().copied().eq(0..self.numbers.len() as u64)
     }

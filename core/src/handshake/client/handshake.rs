@@ -163,7 +163,7 @@ impl ClientHandshake {
         })
     }
 
-    /// Handles the end of the server's stream, which ends the handshake.
+    /// Handles the end of the transport, which ends the handshake.
     ///
     /// Returns [`ClientHandshakeError::Eof`], or [`ClientHandshakeError::Refused`] if the body of a
     /// refusal was being received.
