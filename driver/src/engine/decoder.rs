@@ -7,6 +7,7 @@ use sockeye_core::{
 };
 
 use crate::engine::buffer;
+pub use crate::engine::part::Part;
 
 mod held;
 
@@ -15,22 +16,6 @@ pub(crate) use held::*;
 /// The maximum length of the compressed input of one [`Part`]. Input can inflate to a thousand
 /// times its length, so this keeps a part below a mebibyte.
 const COMPRESSED_PART: usize = 1 << 10;
-
-/// A piece of a message, as it arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Part {
-    /// Whether the message is text or binary.
-    pub kind: MessageKind,
-    /// The payload of this part, inflated. Text has been checked, but may end inside a character.
-    pub data: Bytes,
-    /// Whether this is the first part of its message.
-    pub first: bool,
-    /// Whether this is the last part of its message.
-    pub last: bool,
-    /// Whether the message was compressed by the peer.
-    pub compressed: bool,
-}
 
 /// The state of a message that the caller takes in parts.
 #[derive(Debug)]

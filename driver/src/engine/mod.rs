@@ -5,6 +5,7 @@ pub(crate) mod buffer;
 pub(crate) mod decoder;
 pub(crate) mod deliver;
 pub(crate) mod link;
+pub(crate) mod part;
 pub(crate) mod reader;
 pub(crate) mod turn;
 #[cfg(feature = "server")]
