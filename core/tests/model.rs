@@ -239,7 +239,8 @@ proptest! {
     fn two_ends_that_are_not_cut_off_lose_nothing(
         ops in prop::collection::vec(op(), 0..60), fragments in prop::option::of(SMALLEST_FRAGMENT..1000), last: bool,
     ) {
-        let mut config = config().close_timeout(Duration::from_secs(3600));
+        let hour = Duration::from_secs(3600);
+        let mut config = config().close_timeout(hour).message_timeout(hour);
         config.fragment_size = fragments;
         let mut model = Model::new(config);
         ops.into_iter().for_each(|op| model.run(op));
