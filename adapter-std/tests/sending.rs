@@ -10,6 +10,8 @@ use sockeye_std::{ByteString, CloseCode, Config, Payload, Received, SendError, T
 use support::{millis, pair, raw_pair};
 
 const MARK: usize = 32 << 10;
+/// A message on the wire, with a header of four bytes.
+const FRAME: usize = 60_004;
 
 /// Feeds messages until the socket takes no more. Returns their number of bytes on the wire.
 fn fill<'p>(mut try_feed: impl FnMut(Vec<u8>) -> Result<(), TrySendError<'p>>) -> usize {
@@ -17,17 +19,16 @@ fn fill<'p>(mut try_feed: impl FnMut(Vec<u8>) -> Result<(), TrySendError<'p>>) -
     // The buffers of a socket grow while it is written to.
     while refused < 10 {
         assert!(count < 1000, "the queue never fills");
-        match try_feed(vec![0; 60_000]) {
+        match try_feed(vec![0; FRAME - 4]) {
             Ok(()) => (count, refused) = (count + 1, 0),
             Err(error) => {
                 let error = error.error();
-                assert!(matches!(error, SendError::Backpressure { queued } if queued < 2 * MARK));
+                assert!(matches!(error, SendError::Backpressure { queued } if queued < MARK + FRAME));
                 refused += 1;
             }
         }
     }
-    // Each frame has a header of four bytes.
-    count * 60_004
+    count * FRAME
 }
 
 fn read(mut raw: TcpStream, len: usize) {
@@ -44,7 +45,7 @@ fn m4_try_feed_returns_the_message_while_the_peer_does_not_read() {
             let (mut send, _recv) = ws.split();
             let len = fill(|message| send.try_feed(message));
             let payload = send.try_feed(text.clone()).unwrap_err().into_payload();
-            assert!(send.queued() < 2 * MARK);
+            assert!(send.queued() < MARK + FRAME);
             let reading = thread::spawn(move || read(raw, len));
             send.flush().unwrap();
             reading.join().unwrap();
@@ -53,7 +54,7 @@ fn m4_try_feed_returns_the_message_while_the_peer_does_not_read() {
         } else {
             let len = fill(|message| ws.try_feed(message));
             let payload = ws.try_feed(text.clone()).unwrap_err().into_payload();
-            assert!(ws.queued() < 2 * MARK);
+            assert!(ws.queued() < MARK + FRAME);
             let reading = thread::spawn(move || read(raw, len));
             ws.flush().unwrap();
             reading.join().unwrap();
@@ -68,13 +69,13 @@ fn m4_try_feed_returns_the_message_while_the_peer_does_not_read() {
 fn m19_a_burst_of_try_feed_reaches_a_peer_that_reads() {
     for split in [true, false] {
         let (raw, mut ws) = raw_pair(Config::new());
-        let reading = thread::spawn(move || read(raw, 5 * 60_004));
+        let reading = thread::spawn(move || read(raw, 5 * FRAME));
         if split {
             let (mut send, _recv) = ws.split();
-            (0..5).for_each(|_| send.try_feed(vec![0; 60_000]).unwrap());
+            (0..5).for_each(|_| send.try_feed(vec![0; FRAME - 4]).unwrap());
             send.flush().unwrap();
         } else {
-            (0..5).for_each(|_| ws.try_feed(vec![0; 60_000]).unwrap());
+            (0..5).for_each(|_| ws.try_feed(vec![0; FRAME - 4]).unwrap());
             ws.flush().unwrap();
         }
         reading.join().unwrap();

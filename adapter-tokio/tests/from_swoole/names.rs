@@ -124,6 +124,7 @@ names! {
         Port::forward_close: fn(Port<Nothing>, bool) -> Port<Nothing>;
         Port::forward_ping: fn(Port<Nothing>, bool) -> Port<Nothing>;
         Port::forward_pong: fn(Port<Nothing>, bool) -> Port<Nothing>;
+        Port::inbox: fn(Port<Nothing>, usize, usize) -> Port<Nothing>;
         Client::push: fn(&Client, &'static str) -> PushResult;
         Client::push_frame: fn(&Client, &'static Frame<'static>) -> PushResult;
         Client::send: fn(&'static Client, &'static str) -> _;
