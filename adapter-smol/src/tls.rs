@@ -31,7 +31,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `ws` and `wss` have the same type, [`WebSocket`]. [`FuturesIo::tls`](crate::FuturesIo::tls) returns what the handshake has
+//! `ws` and `wss` have the same type, [`WebSocket`].
+//! [`FuturesIo::tls`](crate::FuturesIo::tls) returns what the handshake has
 //! agreed on: `ws.io().tls()`.
 
 use std::sync::Arc;

@@ -161,8 +161,8 @@ impl Deflater {
 /// Compresses a message without a history, for any number of connections.
 ///
 /// Returns `None` if the settings do not ask for compression, and `Some(None)` if the message should
-/// be sent uncompressed, as in [`Deflater::compress_message`]. Otherwise returns the encoded message and the window that is needed to
-/// inflate it.
+/// be sent uncompressed, as in [`Deflater::compress_message`]. Otherwise returns the encoded message
+/// and the window that is needed to inflate it.
 pub(crate) fn deflate_once<R>(
     payload: &Payload<'_>,
     deflate: &Deflate,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sockeye_core::http::{Request, Response};
 use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Config, Frame, Opcode, SendError};
 use sockeye_driver::server::{
-    Callbacks, Client, Decision, Handler, HandlerResult, Inbound, ListenOptions, Port, PushError, Status,
+    Callbacks, Client, Decision, Handler, HandlerResult, Inbound, Port, PushError, Status,
 };
 use sockeye_testkit::handshake::upgrade_request;
 use sockeye_testkit::{EventLog, PATIENCE, RawClient, eventually};
@@ -255,6 +255,8 @@ fn m13_a_port_can_take_over_a_unix_socket_that_listens() {
 #[test]
 fn m13_each_port_has_its_own_listen_options() {
     use std::os::unix::fs::PermissionsExt;
+
+    use sockeye_driver::server::ListenOptions;
 
     let modes = [0o600, 0o666];
     let at = |mode: u32| std::env::temp_dir().join(format!("sockeye-mode-{mode:o}-{}", std::process::id()));

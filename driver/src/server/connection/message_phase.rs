@@ -94,6 +94,9 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             // The peer never pauses, or the handler takes long: let other tasks run.
             self.turn.restart();
             self.reader.release();
+            let hub = self.client.hub();
+            hub.count_received(self.client.entry(), self.held());
+            hub.balance_received();
             self.link.yield_now(cx);
             return Poll::Pending;
         }
@@ -153,7 +156,10 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             }
             // The link's close info says how it ended.
             Poll::Ready(ReadOutcome::End(_)) => Poll::Ready(Next::End),
-            Poll::Ready(ReadOutcome::Yield) => Poll::Pending,
+            Poll::Ready(ReadOutcome::Yield) => {
+                self.client.hub().balance_received();
+                Poll::Pending
+            }
             Poll::Pending if self.link.drained => self.poll_turn(cx),
             // Decode even a part of a frame before waiting: it may already break the protocol.
             Poll::Pending if !self.decoder_and_input().1.is_empty() => {

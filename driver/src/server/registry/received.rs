@@ -1,7 +1,7 @@
 //! The budget of everything that has been received and is held: [`Limits::max_received`].
 //!
-//! A connection counts what it holds when its task begins to wait, in steps of [`STEP`]. So a
-//! message that is handled in the turn that read it costs nothing here. Above three quarters of the
+//! A connection counts what it holds when its task begins to wait or yields, in steps of [`STEP`].
+//! So a message that is handled in the turn that read it costs nothing here. Above three quarters of the
 //! budget, connections that hold more than their share read no more. Above the budget, those that
 //! hold the most are ended.
 //!

@@ -190,7 +190,10 @@ impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
             Poll::Ready(ReadOutcome::End(_)) if self.link.sender.state() == State::Closed => {
                 self.link.io.release();
             }
-            Poll::Pending => self.hub.count_received(&self.entry, unfinished.held + input.len()),
+            // A peer that never pauses makes the task yield, and never wait.
+            Poll::Pending | Poll::Ready(ReadOutcome::Yield) => {
+                self.hub.count_received(&self.entry, unfinished.held + input.len());
+            }
             Poll::Ready(_) => {}
         }
         self.finish_turn(queued, outcome.is_pending().then(|| cx.waker()));
