@@ -141,7 +141,7 @@ impl Connection {
                 Ok(Some(event))
             }
             Ok(None) => {
-                self.sender.handle_progress(self.receiver.progress());
+                self.handle_processed();
                 Ok(None)
             }
             Err(error) => {

@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-use sockeye_core::{CloseCode, Config, State};
+use sockeye_core::handshake::server::Policy;
+use sockeye_core::session::{Session, SessionEvent};
+use sockeye_core::{CloseCode, Config, Instant, RecvBuf, State};
 use sockeye_testkit::frames::*;
+use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_testkit::pair::*;
 
 const SECOND: u64 = 1_000_000_000;
@@ -107,24 +110,41 @@ fn t42_the_deadline_can_be_turned_off() {
     assert_eq!(end.connection.poll_timeout(), None);
 }
 
-#[test]
-fn t42_the_deadline_does_not_run_while_a_session_leaves_its_input() {
-    use sockeye_core::session::Session;
-    use sockeye_core::{Instant, RecvBuf};
-    use sockeye_testkit::handshake::UPGRADE_REQUEST;
-
-    let config = Config::new().message_timeout(Duration::from_secs(10)).high_water_mark(100);
+fn open_session(config: Config) -> Session {
     let mut session = Session::server(config.into());
     let mut request = UPGRADE_REQUEST.to_vec();
     let mut input = RecvBuf::new(&mut request);
     while let Some(event) = session.poll_event(&mut input) {
-        if let sockeye_core::session::SessionEvent::Upgrade(upgrade) = event {
-            session.decide(upgrade, &sockeye_core::handshake::server::Policy::new());
+        if let SessionEvent::Upgrade(upgrade) = event {
+            session.decide(upgrade, &Policy::new());
         }
     }
     while let Some(n) = session.poll_transmit().map(|transmit| transmit.first().len()) {
         session.transmitted(n);
     }
+    session
+}
+
+#[test]
+fn t42_a_session_forgets_the_deadline_of_a_message_that_has_arrived_in_parts() {
+    let whole = frame(true, BINARY, [7; 100]);
+    for cut in 1..whole.len() {
+        let mut session = open_session(Config::new().message_timeout(Duration::from_secs(10)));
+        let (begun, rest) = whole.split_at(cut);
+        let (mut begun, mut rest) = (begun.to_vec(), rest.to_vec());
+        assert!(session.poll_event(&mut RecvBuf::new(&mut begun)).is_none());
+        session.handle_timeout(Instant::from_nanos(SECOND));
+        let mut rest = RecvBuf::new(&mut rest);
+        assert!(matches!(session.poll_event(&mut rest), Some(SessionEvent::Message(_))), "{cut}");
+        assert!(session.poll_event(&mut rest).is_none());
+        assert_eq!(session.poll_timeout(), None, "{cut}");
+    }
+}
+
+#[test]
+fn t42_the_deadline_does_not_run_while_a_session_leaves_its_input() {
+    let config = Config::new().message_timeout(Duration::from_secs(10)).high_water_mark(100);
+    let mut session = open_session(config);
     let mut begun = frame(true, BINARY_START, "begun");
     assert!(session.poll_event(&mut RecvBuf::new(&mut begun)).is_none());
     session.handle_timeout(Instant::from_nanos(SECOND));

@@ -2,21 +2,17 @@
 //!
 //! ```sh
 //! cargo run -p sockeye-examples --example loops -- tokio recv_with 127.0.0.1:9501
-//! cargo run -p sockeye-examples --example loops -- smol poll_ready 127.0.0.1:9501
+//! cargo run -p sockeye-examples --example loops -- smol recv_event 127.0.0.1:9501
 //! cargo run -p sockeye-examples --example loops -- std recv_timeout 127.0.0.1:9501
 //! ```
 //!
-//! On tokio and smol: `recv_with`, `recv_event` and `poll_ready`. On threads: `recv_with`,
-//! `recv_event` and `recv_timeout`.
+//! On tokio and smol: `recv_with` and `recv_event`. On threads also `recv_timeout`.
 
 use std::io;
 
 /// The loops of the async adapters.
 mod on_tasks {
-    use std::collections::VecDeque;
     use std::error::Error;
-    use std::future::poll_fn;
-    use std::task::Poll;
 
     use sockeye_tokio::{Clock, Io, WebSocketEvent};
 
@@ -42,33 +38,6 @@ mod on_tasks {
             }
         }
         Ok(())
-    }
-
-    /// Receives until there is room for the next answer, so that two ends that send much do not
-    /// wait for each other.
-    pub(super) async fn poll_ready<I: Io, C: Clock>(
-        mut ws: WebSocket<I, C>,
-    ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let mut received = VecDeque::new();
-        loop {
-            let next = match received.pop_front() {
-                Some(message) => Some(message),
-                None => ws.recv().await?,
-            };
-            let Some(message) = next else { return Ok(()) };
-            poll_fn(|cx| {
-                loop {
-                    match ws.poll_recv(cx)? {
-                        Poll::Ready(Some(message)) => received.push_back(message),
-                        // The connection is over, which `feed` reports.
-                        Poll::Ready(None) => return Poll::Ready(Ok(())),
-                        Poll::Pending => return ws.poll_ready(cx),
-                    }
-                }
-            })
-            .await?;
-            ws.feed(message).await?;
-        }
     }
 }
 
@@ -113,7 +82,6 @@ async fn run_on_tokio(name: &str, address: &str) -> io::Result<()> {
     match name {
         "recv_with" => sockeye_tokio::serve(listener, on_tasks::recv_with).await,
         "recv_event" => sockeye_tokio::serve(listener, on_tasks::recv_event).await,
-        "poll_ready" => sockeye_tokio::serve(listener, on_tasks::poll_ready).await,
         other => Err(unknown(other)),
     }
 }
@@ -123,7 +91,6 @@ async fn run_on_smol(name: &str, address: &str) -> io::Result<()> {
     match name {
         "recv_with" => sockeye_smol::serve(listener, on_tasks::recv_with).await,
         "recv_event" => sockeye_smol::serve(listener, on_tasks::recv_event).await,
-        "poll_ready" => sockeye_smol::serve(listener, on_tasks::poll_ready).await,
         other => Err(unknown(other)),
     }
 }

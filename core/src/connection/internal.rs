@@ -22,6 +22,13 @@ impl Connection {
         Some(message)
     }
 
+    /// Records that all input has been processed: the message timeout runs if a message has begun,
+    /// and not otherwise.
+    #[inline]
+    pub(crate) fn handle_processed(&mut self) {
+        self.sender.handle_progress(self.receiver.progress());
+    }
+
     /// Records that bytes have arrived, although none of them has been consumed yet. The message
     /// timeout does not run until they are.
     pub(crate) fn handle_waiting(&mut self) {

@@ -287,6 +287,7 @@ impl Open {
     /// Reports the end of the transport to the connection, once all input has been processed.
     fn handle_end_of_input<'a>(&mut self, eof: bool) -> Step<'a> {
         self.assembler.release();
+        self.connection.handle_processed();
         if !eof {
             return Step::Pending;
         }
