@@ -216,7 +216,14 @@ fn receive_with_all_cuts(end: &End, wire: &[u8], seed: u8) -> Outcome {
     // Single bytes take too long for a long wire.
     let single = if wire.len() <= 2000 { Cut::Single } else { Cut::Seeded(seed ^ 0xff) };
     for (cut, manual) in [(Cut::Whole, true), (single, false), (single, true), (Cut::Seeded(seed), true)] {
-        assert_eq!(receive(end, wire, cut, manual), whole, "{cut:?}, manual: {manual}");
+        let other = receive(end, wire, cut, manual);
+        if !manual || other.error.is_none() {
+            assert_eq!(other, whole, "{cut:?}, manual: {manual}");
+            continue;
+        }
+        // The assembler inflates a message when it is whole, and meets its fault later.
+        let rest = whole.events.strip_prefix(&other.events[..]).expect("the same events");
+        assert!(!rest.iter().any(|event| matches!(event, Received::Message { .. })), "{cut:?}");
     }
     for events in &whole.events {
         if let Received::Message { payload, .. } = events {

@@ -235,7 +235,8 @@ fn check_with_references(
             continue;
         }
         assert!(settings.policy != CompressionPolicy::Never);
-        assert!(*in_parts || keeps_codec || payload.len() < plain.len());
+        // A message whose compression is requested may become a little longer.
+        assert!(*in_parts || keeps_codec || payload.len() <= plain.len() + plain.len() / 4 + 16);
         let (expected_plain, fault) = reference.message(&payload, u64::MAX);
         assert!(fault.is_ok() && expected_plain == *plain, "{fault:?}");
         let (inflated, zlib_result) = original.message(&payload, u64::MAX, room);

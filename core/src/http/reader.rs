@@ -191,8 +191,8 @@ impl Scan {
             Phase::Method if !is_tchar(byte) => return Err(HeadError::Method),
             Phase::StatusLine => {
                 const START: &[u8] = b"HTTP/1.";
-                // RFC 8446 5.1: a record of type alert (21), legacy version 3.x.
-                if self.line_len == 0 && byte == 0x15 && matches!(next, None | Some(3)) {
+                // RFC 8446 5.1: a record of type alert (21).
+                if self.line_len == 0 && byte == 0x15 {
                     return Err(HeadError::TlsAlert);
                 }
                 if START.get(self.line_len) != Some(&byte) {
