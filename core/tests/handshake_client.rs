@@ -195,7 +195,7 @@ fn k1_each_rule_that_a_101_breaks_is_named() {
         ("HTTP/1.1 101 a\0b\r\n\r\n".into(), Head(HeadError::StatusLine)),
         ("GET / HTTP/1.1\r\n\r\n".into(), Head(HeadError::StatusLine)),
         ("\x15\x03\x01\0\x02\x02F".into(), Head(HeadError::TlsAlert)),
-        ("\x15\r\n\r\n".into(), Head(HeadError::StatusLine)),
+        ("\x15\r\n\r\n".into(), Head(HeadError::TlsAlert)),
         (valid_with("").replace("\r\n", "\n"), Head(HeadError::BareLf)),
         (valid_with(" folded: x\r\n"), Head(HeadError::FieldName)),
         (valid_with("X : y\r\n"), Head(HeadError::FieldName)),
