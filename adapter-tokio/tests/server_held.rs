@@ -33,7 +33,7 @@ const LARGEST: usize = 2 << 20;
 const ENDLESS: usize = 6 << 20;
 /// The read buffer from which a handler borrows its message.
 const BORROWED: usize = (64 << 10) + 64;
-/// What may wait for a handler.
+/// The default limit of an inbox.
 const INBOX: usize = 64 << 10;
 
 /// Echoes messages, but sleeps forever at a message that begins with `sleep`.

@@ -449,6 +449,33 @@ fn t44_many_connections_are_accepted_in_turns() {
 }
 
 #[test]
+fn t43_a_peer_that_never_pauses_is_counted_whenever_its_task_yields() {
+    let mut executor = Executor::new();
+    let port = Port::new(Count::new(&executor, Duration::ZERO));
+    let limits = Limits::new().max_received(64 << 20);
+    let (handle, connector, _) = SimRuntime::serve(&mut executor, port, limits);
+    executor.run_until_idle();
+    let pipe = connector.connect(8 << 20, Faults::default());
+    pipe.push(UPGRADE_REQUEST);
+    executor.run_until_idle();
+    // All of a message but its last byte.
+    let message = client_frame(Opcode::Binary, &payload(0, 1 << 20));
+    pipe.push(&message[..message.len() - 1]);
+    let most = executor.spawn("another task", async move {
+        let (mut seen, mut most) = (0, 0);
+        while seen < (1 << 20) - 8192 {
+            most = most.max(handle.received() - seen);
+            seen = handle.received();
+            yield_now().await;
+        }
+        most
+    });
+    executor.run_until_idle();
+    let most = most.take();
+    assert!(most <= TURN_WORK as usize + (64 << 10), "{most} bytes were not counted");
+}
+
+#[test]
 fn a_turn_does_not_delay_a_peer_that_pauses() {
     let mut executor = Executor::new();
     let handler = Count::new(&executor, Duration::ZERO);

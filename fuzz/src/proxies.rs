@@ -1,4 +1,4 @@
-//! What proxies send: the PROXY protocol, and the fields that name the client.
+//! The input from proxies: the PROXY protocol, and the fields that name the client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -101,7 +101,7 @@ fn check_fields(choice: u8, bytes: &[u8]) {
     let (forged, real) = (node("6.6.6.6"), node("203.0.113.9"));
     let Some(found) = resolve(&proxies, name, &lines) else { return };
     let client = |ip: [u8; 4]| Some(SocketAddr::from((ip, 0)));
-    // What precedes the first client that is not a proxy does not count.
+    // Text before the first client that is not a proxy does not count.
     let with_forged = [&[forged.as_bytes()], &lines[..]].concat();
     let again = resolve(&proxies, name, &with_forged).expect("a valid request");
     if found.client.is_some_and(|client| !proxies.trusts(Some(client.ip()))) {

@@ -85,7 +85,7 @@ fn run(row: &str, count: u64) {
     exit(2);
 }
 
-/// What one run, one message or one connection costs.
+/// The cost of one run, one message or one connection.
 #[derive(Clone, Copy)]
 struct Cost {
     instructions: f64,

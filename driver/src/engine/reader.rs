@@ -27,7 +27,7 @@ pub(crate) struct Reader {
     /// The caller has received the peer's Close. Unless the caller answers it, the next receive
     /// does.
     close_delivered: bool,
-    /// What the task has received since it last waited or yielded.
+    /// Counts the work of the task since it last waited or yielded.
     turn: Turn,
 }
 

@@ -22,12 +22,12 @@ pub(crate) const FRAME: u32 = MESSAGE / 8;
 const FIRST_LOOK: u32 = 24 * MESSAGE;
 const NEXT_LOOK: u32 = 16 * MESSAGE;
 
-/// What a task has done since it last let others run.
+/// The work of a task since it last let others run.
 ///
 /// It holds three numbers, so that an idle connection stays small.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Turn {
-    /// The cost of what was done, in bytes. The turn is over at [`TURN_WORK`].
+    /// The cost of the work, in bytes. The turn is over at [`TURN_WORK`].
     work: u32,
     /// The work at which the clock is read next. It is 0 while the application is slow: then the
     /// clock is read after each message.

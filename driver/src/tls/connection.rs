@@ -20,7 +20,7 @@ pub(super) enum Connection {
     Server(UnbufferedServerConnection),
 }
 
-/// What to do once the connection can send application data.
+/// The step to take once the connection can send application data.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Action<'a> {
     /// Nothing.

@@ -1,9 +1,9 @@
-//! What a TLS handshake has agreed on.
+//! The result of a TLS handshake.
 
 use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
 
-/// What a TLS handshake has agreed on, and the certificates of the peer.
+/// The result of a TLS handshake: the agreed parameters, and the certificates of the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TlsInfo {

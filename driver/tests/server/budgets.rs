@@ -1,4 +1,4 @@
-//! What peers make a server hold (T43, T45).
+//! The budgets for the memory that peers make a server hold (T43, T45).
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ const STUCK: Duration = Duration::from_millis(300);
 const EACH: u64 = 12 << 10;
 /// The stack of each thread with std, of which a part is resident.
 const STACK: u64 = 24 << 10;
-/// What the server needs besides: buffers of threads, the allocator, freed pages.
+/// The memory of the server besides: buffers of threads, the allocator, freed pages.
 const BESIDES: u64 = 48 << 20;
 
 /// A kind of peer: its name, and the bytes that it sends.

@@ -1,4 +1,4 @@
-//! What a decoder holds, and messages that are kept for later.
+//! Messages that are unfinished, or that are kept for later.
 
 use sockeye_core::Progress;
 #[cfg(feature = "server")]

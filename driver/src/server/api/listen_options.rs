@@ -20,9 +20,8 @@ pub struct ListenOptions {
     /// The size of the system's send buffer of each connection, in bytes (`SO_SNDBUF`). By default
     /// the system decides, and grows it to megabytes for a peer that does not read.
     ///
-    /// What waits in this buffer is not counted in any queue of the server. Linux doubles the size
-    /// for its own use. A fixed size limits the throughput of a long path to one such buffer a
-    /// round trip.
+    /// No queue of the server counts the bytes in this buffer. Linux doubles the size for its own
+    /// use. A fixed size limits the throughput of a long path to one such buffer a round trip.
     pub send_buffer: Option<usize>,
     /// The number of unsent bytes in a TCP connection's send buffer from which on it takes no more
     /// (`TCP_NOTSENT_LOWAT`, on Linux and Android). By default the system decides.

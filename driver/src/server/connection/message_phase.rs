@@ -44,7 +44,7 @@ pub(crate) struct MessagePhase<R: Runtime, H> {
     pub(super) has_undecoded_input: bool,
     /// A method of the handler has failed. From then on only [`Handler::close`] is called.
     pub(super) handler_failed: bool,
-    /// What the task has done since it last waited or yielded.
+    /// Counts the work of the task since it last waited or yielded.
     pub(super) turn: Turn,
 }
 

@@ -32,7 +32,8 @@ pub(crate) struct Entry {
     /// The number of messages that [`SlowReader::Drop`](crate::server::SlowReader::Drop) has
     /// dropped.
     dropped: AtomicU32,
-    /// What the connection holds of [`Limits::max_received`](crate::server::Limits), in steps.
+    /// The share of [`Limits::max_received`](crate::server::Limits) that the connection holds, in
+    /// steps.
     received: AtomicU32,
     /// The place of the agreed subprotocol in the port's policy, counted from 1; 0 for none of
     /// them.
