@@ -150,3 +150,21 @@ fn read_all(world: &mut World, pipe: &Pipe) -> Vec<u8> {
         received.extend(part);
     }
 }
+
+#[test]
+fn t45_a_peer_that_does_not_read_and_vanishes_ends_its_connection_while_queues_are_scarce() {
+    let mut world = World::limited(Config::new(), |port| port, Limits::new().max_queued(1000));
+    let mute = world.open_with_capacity(50);
+    let id = world.server.connections()[0];
+    world.server.push(id, payload(0, 900)).unwrap();
+    world.executor.run_until_idle();
+    // Its input is not read now, since its answers would need memory.
+    mute.push(&client_frame(Opcode::Text, b"not yet"));
+    world.executor.run_until_idle();
+    assert_eq!(mute.unread_by_peer(), client_frame(Opcode::Text, b"not yet").len());
+    drop(mute);
+    world.executor.run_until_idle();
+    assert_eq!(world.ends().len(), 1);
+    assert_eq!(world.server.queued(), 0);
+    world.assert_empty();
+}

@@ -27,13 +27,25 @@ pub(crate) struct Link<I, C> {
     is_eof: bool,
     /// The bytes that were read since the task last waited or yielded.
     read_in_turn: u32,
-    /// Read nothing for the time being. The deadlines continue.
+    /// What is not read for the time being.
     #[cfg(feature = "server")]
-    pub(crate) is_starved: bool,
+    pub(crate) starvation: Starvation,
     /// Set while two tasks share the link.
     wakers: Option<Arc<HalfWakers>>,
     /// The sending half waits to write.
     send_half_waits: bool,
+}
+
+/// Whether a connection may read, when memory is scarce.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Starvation {
+    /// It may.
+    None,
+    /// It may not while its peer does not read the answers.
+    WhileBlocked,
+    /// It may not.
+    Full,
 }
 
 /// The outcome of waiting for the peer.
@@ -66,7 +78,7 @@ impl<I: Io, C: Clock> Link<I, C> {
             is_eof: false,
             read_in_turn: 0,
             #[cfg(feature = "server")]
-            is_starved: false,
+            starvation: Starvation::None,
             wakers: None,
             send_half_waits: false,
         }
@@ -189,7 +201,7 @@ impl<I: Io, C: Clock> Link<I, C> {
             return Poll::Pending;
         }
         #[cfg(feature = "server")]
-        if self.is_starved {
+        if self.is_starved() {
             return Poll::Pending;
         }
         let mut space = input.space();
@@ -197,6 +209,18 @@ impl<I: Io, C: Clock> Link<I, C> {
             space = &mut space[..BLOCKED_READ];
         }
         poll_read(&mut self.io, cx, space)
+    }
+
+    /// Returns whether nothing is read now. The deadlines continue.
+    ///
+    /// A connection that cannot write is always read, because only a read reports its end.
+    #[cfg(feature = "server")]
+    fn is_starved(&self) -> bool {
+        match self.starvation {
+            Starvation::None => false,
+            Starvation::WhileBlocked => self.write_side.is_blocked() && self.sender.queued() > 0,
+            Starvation::Full => self.write_side.result().is_ok(),
+        }
     }
 
     /// Writes what is queued, and flushes the transport.

@@ -8,7 +8,7 @@ use sockeye_core::{CloseFrame, CloseInfo, Sender, State};
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::ReadBuffer;
 use crate::engine::decoder::{SenderAccess, Unfinished};
-use crate::engine::link::{DrainTo, Link, ReadOutcome};
+use crate::engine::link::{DrainTo, Link, ReadOutcome, Starvation};
 use crate::engine::wakers::Half;
 use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
@@ -175,9 +175,13 @@ impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
     ) -> Poll<ReadOutcome> {
         self.task = None;
         let queued = self.link.sender.queued();
-        // A peer that does not read its answers need not be read when the queues are nearly full.
-        self.link.is_starved = self.entry.has_flag(Flag::Starved)
-            || (self.link.is_blocked() && queued > 0 && self.hub.are_queues_scarce());
+        self.link.starvation = if self.entry.has_flag(Flag::Starved) {
+            Starvation::Full
+        } else if self.link.is_blocked() && queued > 0 && self.hub.are_queues_scarce() {
+            Starvation::WhileBlocked
+        } else {
+            Starvation::None
+        };
         let outcome = match self.link.poll_io(cx, input, unfinished.progress) {
             // The application learns of the end now. The task then waits for the end of the peer's
             // side, see `poll_linger`.
