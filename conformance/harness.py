@@ -22,6 +22,10 @@ ROOT = os.path.dirname(HERE)
 TARGET = os.path.join(ROOT, "target", "conformance")
 ADAPTERS = ("tokio", "smol", "std")
 
+# The certificates for tests, and the features of each adapter's examples with TLS.
+CERTS = os.path.join(ROOT, "testkit", "certs")
+TLS_FEATURES = {"tokio": "zlib-rs,rustls", "smol": "zlib-rs,smol,rustls", "std": "zlib-rs,rustls"}
+
 # The limits that section 9 of Autobahn|Testsuite needs: 16 MiB frames, 65,536 fragments in a message.
 RAISED_LIMITS = ["--max-frame", str(16 << 20), "--max-message", str(64 << 20), "--max-fragments", "100000"]
 
@@ -288,7 +292,7 @@ def start_server(log, binary=None, template=None, args=(), wait=20.0, env=None, 
     while time.monotonic() < deadline:
         if server.ended() is not None:
             break
-        found = re.search(r"listening on ws://[^\s/]*:(\d+)", server.output())
+        found = re.search(r"listening on wss?://[^\s/]*:(\d+)", server.output())
         if found and int(found.group(1)) != 0:
             return server, int(found.group(1))
         if template and accepts(port):

@@ -3,7 +3,11 @@
 //! `cargo run --release -p sockeye-smol --example autobahn_server -- --help`
 
 use std::error::Error;
+#[cfg(feature = "rustls")]
+use std::fs;
 use std::net::SocketAddr;
+#[cfg(feature = "rustls")]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -14,7 +18,9 @@ use smol::future::{self, FutureExt};
 use smol::net::{TcpListener, TcpStream};
 use sockeye_examples::{Options, chain};
 use sockeye_smol::protocol::deflate::Deflate;
-use sockeye_smol::{AcceptError, Config, Origins, Policy, Upgrade};
+#[cfg(feature = "rustls")]
+use sockeye_smol::tls::ServerTls;
+use sockeye_smol::{AcceptError, Config, Origins, Policy, Upgrade, WebSocket};
 
 #[derive(Parser)]
 struct Args {
@@ -27,16 +33,19 @@ struct Args {
     /// preference.
     #[arg(long)]
     subprotocol: Vec<String>,
+    /// The certificate and its chain, a PEM file: speak TLS.
+    #[cfg(feature = "rustls")]
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, a PEM file.
+    #[cfg(feature = "rustls")]
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    // An echo server has nothing to protect, so pages of any origin may use it.
-    let mut policy = Policy::new().origins(Origins::Any);
-    for name in &args.subprotocol {
-        policy = policy.subprotocol(name)?;
-    }
-    let (config, policy) = (Arc::new(args.options.config(Deflate::new())), Arc::new(policy));
+    let settings = Arc::new(Settings::new(&args)?);
 
     let (stop, stopped) = channel::bounded(1);
     ctrlc::set_handler(move || {
@@ -48,18 +57,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         let executor = executor.clone();
         thread::spawn(move || future::block_on(executor.run(future::pending::<()>())));
     }
-    future::block_on(executor.run(serve(args.addr, &executor, stopped, config, policy)))
+    future::block_on(executor.run(serve(args.addr, &executor, stopped, settings)))
 }
 
 async fn serve(
     addr: SocketAddr,
     executor: &Executor<'static>,
     stopped: Receiver<()>,
-    config: Arc<Config>,
-    policy: Arc<Policy>,
+    settings: Arc<Settings>,
 ) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(addr).await?;
-    println!("listening on ws://{}", listener.local_addr()?);
+    println!("listening on {}://{}", settings.scheme(), listener.local_addr()?);
     let stop = async {
         // An error means that the sender is gone, and the server runs until it is killed.
         let _ = stopped.recv().await;
@@ -69,16 +77,12 @@ async fn serve(
     loop {
         let accept = async { Some(sockeye_smol::accept_tcp(&listener).await) };
         let Some((stream, _)) = (&mut stop).or(accept).await else { return Ok(()) };
-        executor.spawn(echo(stream, config.clone(), policy.clone())).detach();
+        executor.spawn(echo(stream, settings.clone())).detach();
     }
 }
 
-async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
-    let result = async {
-        let decide = async |upgrade: &Upgrade| Ok(policy.decide(upgrade)?);
-        sockeye_smol::accept_with(stream, config, decide).await
-    };
-    let mut ws = match result.await {
+async fn echo(stream: TcpStream, settings: Arc<Settings>) {
+    let mut ws = match settings.accept(stream).await {
         Ok(ws) => ws,
         Err(AcceptError::Io(_)) => return,
         Err(error) => return eprintln!("the opening handshake failed: {}", chain(&error)),
@@ -93,5 +97,53 @@ async fn echo(stream: TcpStream, config: Arc<Config>, policy: Arc<Policy>) {
             Ok(None) => return,
             Err(error) => return eprintln!("{}", chain(&error)),
         }
+    }
+}
+
+/// The settings of all connections.
+struct Settings {
+    config: Arc<Config>,
+    policy: Policy,
+    #[cfg(feature = "rustls")]
+    tls: Option<ServerTls>,
+}
+
+impl Settings {
+    fn new(args: &Args) -> Result<Self, Box<dyn Error>> {
+        // An echo server has nothing to protect, so pages of any origin may use it.
+        let mut policy = Policy::new().origins(Origins::Any);
+        for name in &args.subprotocol {
+            policy = policy.subprotocol(name)?;
+        }
+        #[cfg(feature = "rustls")]
+        let tls = match (&args.tls_cert, &args.tls_key) {
+            (Some(chain), Some(key)) => Some(ServerTls::from_pem(&fs::read(chain)?, &fs::read(key)?)?),
+            _ => None,
+        };
+        Ok(Settings {
+            config: Arc::new(args.options.config(Deflate::new())),
+            policy,
+            #[cfg(feature = "rustls")]
+            tls,
+        })
+    }
+
+    /// Accepts a WebSocket, over TLS if there is a certificate.
+    async fn accept(&self, stream: TcpStream) -> Result<WebSocket, AcceptError> {
+        let decide = async |upgrade: &Upgrade| Ok(self.policy.decide(upgrade)?);
+        #[cfg(feature = "rustls")]
+        if let Some(tls) = &self.tls {
+            return sockeye_smol::accept_tls_with(stream, tls, self.config.clone(), decide).await;
+        }
+        sockeye_smol::accept_with(stream, self.config.clone(), decide).await
+    }
+
+    /// Returns the scheme of the server's URL.
+    fn scheme(&self) -> &'static str {
+        #[cfg(feature = "rustls")]
+        if self.tls.is_some() {
+            return "wss";
+        }
+        "ws"
     }
 }

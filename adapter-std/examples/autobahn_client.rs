@@ -4,11 +4,17 @@
 //! `cargo run --release -p sockeye-std --example autobahn_client -- --help`
 
 use std::error::Error;
+#[cfg(feature = "rustls")]
+use std::fs;
+#[cfg(feature = "rustls")]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
 use sockeye_examples::Options;
 use sockeye_std::protocol::deflate::Deflate;
+#[cfg(feature = "rustls")]
+use sockeye_std::tls::ClientTls;
 use sockeye_std::{ClientRequest, Config, Url, WebSocket};
 
 #[derive(Parser)]
@@ -21,12 +27,16 @@ struct Args {
     agent: String,
     #[command(flatten)]
     options: Options,
+    /// The certificates to trust, a PEM file, if the URL begins with `wss:`.
+    #[cfg(feature = "rustls")]
+    #[arg(long)]
+    ca: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let config = Arc::new(args.options.config(Deflate::new()));
-    let mut counter = open(&args.url, "/getCaseCount", &config)?;
+    let client = Client::new(&args)?;
+    let mut counter = client.open("/getCaseCount")?;
     let count: u32 = match counter.recv()? {
         Some(message) => message.as_text().ok_or("the server sent the number of cases as binary")?.parse()?,
         None => return Err("the server closed the connection without sending the number of cases".into()),
@@ -34,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The server closes the connection after its answer.
     while counter.recv()?.is_some() {}
     for case in 1..=count {
-        let mut ws = open(&args.url, &format!("/runCase?case={case}&agent={}", args.agent), &config)?;
+        let mut ws = client.open(&format!("/runCase?case={case}&agent={}", args.agent))?;
         // The server judges how a case ends, so errors are ignored here.
         while let Ok(Some(message)) = ws.recv() {
             if ws.feed(message).is_err() {
@@ -42,14 +52,42 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    let mut report = open(&args.url, &format!("/updateReports?agent={}", args.agent), &config)?;
+    let mut report = client.open(&format!("/updateReports?agent={}", args.agent))?;
     while report.recv()?.is_some() {}
     println!("{count} cases done");
     Ok(())
 }
 
-fn open(server: &str, target: &str, config: &Arc<Config>) -> Result<WebSocket, Box<dyn Error>> {
-    let url = Url::parse(&format!("{}{target}", server.trim_end_matches('/')))?;
-    let (ws, _) = sockeye_std::connect_with(&url, ClientRequest::new(&url), config.clone())?;
-    Ok(ws)
+/// The settings of all connections.
+struct Client {
+    url: String,
+    config: Arc<Config>,
+    #[cfg(feature = "rustls")]
+    tls: Option<ClientTls>,
+}
+
+impl Client {
+    fn new(args: &Args) -> Result<Self, Box<dyn Error>> {
+        Ok(Client {
+            url: args.url.trim_end_matches('/').to_string(),
+            config: Arc::new(args.options.config(Deflate::new())),
+            #[cfg(feature = "rustls")]
+            tls: match &args.ca {
+                Some(ca) => Some(ClientTls::with_ca_pem(&fs::read(ca)?)?),
+                None => None,
+            },
+        })
+    }
+
+    fn open(&self, target: &str) -> Result<WebSocket, Box<dyn Error>> {
+        let url = Url::parse(&format!("{}{target}", self.url))?;
+        let request = ClientRequest::new(&url);
+        #[cfg(feature = "rustls")]
+        if let Some(tls) = &self.tls {
+            let (ws, _) = sockeye_std::connect_tls(&url, request, self.config.clone(), tls)?;
+            return Ok(ws);
+        }
+        let (ws, _) = sockeye_std::connect_with(&url, request, self.config.clone())?;
+        Ok(ws)
+    }
 }
