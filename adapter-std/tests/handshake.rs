@@ -47,6 +47,26 @@ fn both_ends_negotiate_headers_and_a_subprotocol_then_exchange_messages() {
 }
 
 #[test]
+fn k1_a_refusal_without_a_length_is_returned_while_the_server_keeps_the_connection_open() {
+    let (done, kept) = std::sync::mpsc::channel::<()>();
+    let (address, serving) = listen(move |mut stream| {
+        read_head(&mut stream);
+        stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: /a\r\n\r\n").unwrap();
+        stream.write_all(b"HTTP/1.1 401 Unauthorized\r\nX-Why: log\r\n in\r\n\r\nfirst").unwrap();
+        // The connection stays open until the client has its answer.
+        assert!(kept.recv().is_err());
+    });
+    let config = Config::new().handshake_timeout(millis(3_600_000));
+    let url = url(address);
+    let error = sockeye_std::connect_with(&url, ClientRequest::new(&url), config).unwrap_err();
+    drop(done);
+    let ConnectError::Handshake(client::ClientHandshakeError::Refused(response)) = error else { panic!() };
+    assert_eq!((response.status(), response.content()), (401, &b"first"[..]));
+    assert_eq!(response.headers().first("x-why"), Some("log in"));
+    serving.join().unwrap();
+}
+
+#[test]
 fn a_frame_sent_together_with_the_request_is_not_lost() {
     let (address, serving) = listen(|stream| {
         let mut ws = sockeye_std::accept(stream).unwrap();

@@ -29,6 +29,12 @@ fn valid_with(fields: &str) -> String {
     )
 }
 
+/// An interim response of `size` bytes.
+fn interim(size: usize) -> String {
+    let head = "HTTP/1.1 103 Early Hints\r\nLink: ";
+    format!("{head}{}\r\n\r\n", "x".repeat(size - head.len() - 4))
+}
+
 fn respond(
     handshake: &mut ClientHandshake,
     bytes: &[u8],
@@ -128,6 +134,7 @@ fn k1_valid_responses_establish_a_connection() {
             None,
         ),
         (&[], format!("{}{}", "HTTP/1.1 100 \r\n\r\n".repeat(8), valid_with("")), None),
+        (&[], format!("{0}{0}{1}", interim(8192), valid_with("")), None),
     ] {
         let request = offered.iter().try_fold(request(), |r, name| r.subprotocol(name)).unwrap();
         let mut handshake = start(request);
@@ -186,6 +193,7 @@ fn k1_each_rule_that_a_101_breaks_is_named() {
         (replaced("Upgrade: websocket", "Upgrade: ,"), Upgrade),
         (valid_with("Sec-WebSocket-Extensions:\r\nSec-WebSocket-Extensions: x\r\n"), Extension),
         (format!("{}{}", "HTTP/1.1 100 \r\n\r\n".repeat(9), valid_with("")), TooManyInterim),
+        (format!("{0}{0}{1}", interim(8193), valid_with("")), TooManyInterim),
         ("HTTP/2 101\r\n\r\n".into(), Head(HeadError::StatusLine)),
         ("HTTP/1.2 101 x\r\n\r\n".into(), Head(HeadError::Version)),
         ("HTTP/1.1 1O1 x\r\n\r\n".into(), Head(HeadError::StatusLine)),
@@ -197,7 +205,17 @@ fn k1_each_rule_that_a_101_breaks_is_named() {
         ("\x15\x03\x01\0\x02\x02F".into(), Head(HeadError::TlsAlert)),
         ("\x15\r\n\r\n".into(), Head(HeadError::TlsAlert)),
         (valid_with("").replace("\r\n", "\n"), Head(HeadError::BareLf)),
-        (valid_with(" folded: x\r\n"), Head(HeadError::FieldName)),
+        // The folded line continues the field before it, which is Sec-WebSocket-Accept.
+        (valid_with(" folded: x\r\n"), Accept),
+        (replaced("Upgrade: websocket", " folded: x\r\nUpgrade: websocket"), Head(HeadError::FieldName)),
+        (replaced("Upgrade: websocket", "Up\r\n grade: websocket"), Head(HeadError::FieldName)),
+        (replaced("Upgrade: websocket", "Upgrade: web\r\n socket"), Upgrade),
+        (replaced("Upgrade: websocket", "Upgrade: websocket,\r\n h2c"), Upgrade),
+        (replaced("Connection: Upgrade", "Connection: Up\r\n\tgrade"), Connection),
+        (valid_with("X: y\r\r\n z\r\n"), Head(HeadError::FieldValue)),
+        (valid_with("X: y\x0c\r\n z\r\n"), Head(HeadError::FieldValue)),
+        (valid_with("X: y\n z\r\n"), Head(HeadError::BareLf)),
+        ("HTTP/1.1 400 x\r\nContent-Length: 1\r\n 2\r\n\r\n".into(), Head(HeadError::ContentLength)),
         (valid_with("X : y\r\n"), Head(HeadError::FieldName)),
         (valid_with("X: a\0b\r\n"), Head(HeadError::FieldValue)),
         (valid_with(&"X: y\r\n".repeat(100)), Head(HeadError::TooManyFields { limit: 100 })),
@@ -300,6 +318,103 @@ fn k1_a_refusal_without_a_length_has_its_body_up_to_the_eof() {
     let response = refused(handshake.handle_eof());
     assert_eq!((response.content(), response.is_truncated()), (&b"what happened"[..], false));
     assert!(matches!(handshake.handle_eof(), ClientHandshakeError::Over));
+}
+
+#[test]
+fn k1_a_refusal_without_a_length_does_not_wait_for_the_handshake_timeout() {
+    let begin = Instant::from_epoch(Duration::from_secs(7));
+    for (head, body) in [
+        ("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\r\n", ""),
+        ("HTTP/1.1 503 x\r\nConnection: keep-alive\r\n\r\n", "busy"),
+        ("HTTP/1.1 301 x\r\nLocation: /there\r\nTransfer-Encoding: gzip\r\n\r\n", "x"),
+        ("HTTP/1.0 200 OK\r\n\r\n", "<html>"),
+    ] {
+        let bytes = [head, body].concat();
+        for split in 0..=bytes.len() {
+            let mut handshake = start(request());
+            handshake.handle_timeout(begin).unwrap();
+            assert!(respond(&mut handshake, &bytes.as_bytes()[..split]).unwrap().is_none());
+            assert!(respond(&mut handshake, &bytes.as_bytes()[split..]).unwrap().is_none());
+            assert_eq!(handshake.poll_timeout(), Some(Instant::EPOCH), "the wait needs to know the time");
+            let arrived = begin + Duration::from_secs(1);
+            handshake.handle_timeout(arrived).unwrap();
+            let end = arrived + Duration::from_millis(500);
+            assert_eq!(handshake.poll_timeout(), Some(end), "{bytes} at {split}");
+            assert!(handshake.handle_timeout(Instant::from_nanos(end.as_nanos() - 1)).is_ok());
+            let response = refused(handshake.handle_timeout(end).unwrap_err());
+            assert_eq!(response.content(), body.as_bytes(), "{bytes} at {split}");
+            assert!(response.is_truncated(), "more may follow");
+            assert_eq!(handshake.poll_timeout(), None);
+        }
+    }
+}
+
+#[test]
+fn k1_a_body_with_a_length_may_take_as_long_as_the_handshake() {
+    for head in ["Content-Length: 9", "Transfer-Encoding: chunked"] {
+        let mut handshake = start(request());
+        handshake.handle_timeout(Instant::EPOCH).unwrap();
+        let bytes = format!("HTTP/1.1 503 x\r\n{head}\r\n\r\n");
+        assert!(respond(&mut handshake, bytes.as_bytes()).unwrap().is_none());
+        assert_eq!(handshake.poll_timeout(), Some(Instant::EPOCH + Duration::from_secs(10)), "{head}");
+    }
+    // The handshake timeout ends the shorter wait, too.
+    let mut handshake = start(request());
+    handshake.handle_timeout(Instant::EPOCH).unwrap();
+    assert!(respond(&mut handshake, b"HTTP/1.1 503 x\r\n\r\n").unwrap().is_none());
+    let late = Instant::EPOCH + Duration::from_millis(9_800);
+    handshake.handle_timeout(late).unwrap();
+    assert_eq!(handshake.poll_timeout(), Some(Instant::EPOCH + Duration::from_secs(10)));
+}
+
+#[test]
+fn k1_a_folded_line_of_a_response_is_read_as_a_space_at_every_split() {
+    let folded = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade:\r\n websocket\r\nConnection: keep-alive,\r\n\tUpgrade\r\n\
+         X-Note: one \t\r\n \t two\r\n three\r\nEmpty:\r\n \r\nSec-WebSocket-Accept: {SAMPLE_ACCEPT}\r\n\
+         Last: a\r\n b\r\n \r\n\r\n"
+    );
+    for split in 0..=folded.len() {
+        let mut handshake = start(request());
+        let done = [&folded.as_bytes()[..split], &folded.as_bytes()[split..]]
+            .iter()
+            .find_map(|part| respond(&mut handshake, part).unwrap());
+        let response = done.unwrap().response;
+        let headers: Vec<_> = response.headers().iter().map(|(name, value)| (name, value.to_vec())).collect();
+        let accept = SAMPLE_ACCEPT.as_bytes();
+        let expected: [(&str, &[u8]); 6] = [
+            ("Upgrade", b"websocket"),
+            ("Connection", b"keep-alive, Upgrade"),
+            ("X-Note", b"one two three"),
+            ("Empty", b""),
+            ("Sec-WebSocket-Accept", accept),
+            ("Last", b"a b"),
+        ];
+        assert_eq!(headers, expected.map(|(name, value)| (name, value.to_vec())), "split at {split}");
+    }
+    // Each folded line counts as a line, and its bytes as bytes of the head.
+    let lines = valid_with(&format!("X: y\r\n{}", " z\r\n".repeat(97)));
+    assert!(respond(&mut start(request()), lines.as_bytes()).is_err());
+    let lines = valid_with(&format!("X: y\r\n{}", " z\r\n".repeat(96)));
+    assert!(respond(&mut start(request()), lines.as_bytes()).unwrap().is_some());
+}
+
+#[test]
+fn k1_the_text_of_a_redirect_says_where_it_points() {
+    for (location, text) in [
+        ("wss://b.example/chat", ", which points to wss://b.example/chat"),
+        ("/login?token=secret#x", ", which points to /login"),
+        ("https://user:secret@b.example/", ""),
+        ("/<b>", ", which points to /\\x3cb\\x3e"),
+    ] {
+        let bytes = format!("HTTP/1.1 301 x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let error = respond(&mut start(request()), bytes.as_bytes()).unwrap_err();
+        let expected = format!("the server refused the handshake with 301 Moved Permanently{text}");
+        assert_eq!(error.to_string(), expected);
+    }
+    let bytes = "HTTP/1.1 201 x\r\nLocation: /new\r\nContent-Length: 0\r\n\r\n";
+    let error = respond(&mut start(request()), bytes.as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "the server refused the handshake with 201 Created");
 }
 
 #[test]

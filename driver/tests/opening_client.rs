@@ -237,6 +237,47 @@ fn a_server_that_sends_or_reads_nothing_fails_at_the_handshake_timeout() {
 }
 
 #[test]
+fn k1_a_refusal_without_a_length_is_returned_while_the_server_keeps_the_connection_open() {
+    for body in ["", "log in first"] {
+        let mut executor = Executor::new();
+        let (io, peer) = pipe(1 << 20);
+        let time = executor.time.clone();
+        let refused = executor.spawn("client", connect(io, time));
+        peer.push(b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\n");
+        executor.run_until_idle();
+        peer.push(body.as_bytes());
+        executor.run_with_time();
+        let Err(ConnectError::Handshake(ClientHandshakeError::Refused(response))) = refused.take() else {
+            panic!()
+        };
+        assert_eq!((response.status(), response.content()), (401, body.as_bytes()));
+        assert_eq!(response.headers().first("www-authenticate"), Some("Bearer"));
+        assert_eq!(executor.time.elapsed(), Duration::from_millis(500));
+        assert_eq!(executor.time.armed(), 0);
+    }
+}
+
+#[test]
+fn k1_a_body_that_never_ends_is_cut_although_it_keeps_arriving() {
+    let mut executor = Executor::new();
+    let (io, peer) = pipe(1 << 20);
+    let time = executor.time.clone();
+    let refused = executor.spawn("client", connect(io, time));
+    peer.push(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+    let mut parts = 0;
+    while !refused.is_finished() {
+        peer.push(b"data: x\n\n");
+        parts += 1;
+        executor.pass(Duration::from_millis(100));
+    }
+    assert_eq!(parts, 5);
+    let Err(ConnectError::Handshake(ClientHandshakeError::Refused(response))) = refused.take() else {
+        panic!()
+    };
+    assert!(response.is_truncated() && response.content().starts_with(b"data: x\n\ndata: x\n\n"));
+}
+
+#[test]
 fn an_open_connection_has_no_timer_left_from_its_handshake() {
     let mut executor = Executor::new();
     let (a, b) = pipe(1 << 20);

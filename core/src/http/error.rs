@@ -29,7 +29,8 @@ pub enum HeadError {
     /// A CR is not followed by LF, or something follows the version on its line (RFC 9112 2.2, 3).
     BareCr,
     /// A line does not begin with a token and a colon: the name has a space or another forbidden
-    /// character, or the line is folded (RFC 9112 5.1, 5.2).
+    /// character, or the line of a request is folded (RFC 9112 5.1, 5.2). In a response, a fold is
+    /// read as a space.
     FieldName,
     /// A field's value has a control character (RFC 9110 5.5).
     FieldValue,

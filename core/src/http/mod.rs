@@ -5,7 +5,8 @@
 //! it.
 //!
 //! Ambiguous input is refused, never guessed at: request smuggling (RFC 9112 11.2) works when two
-//! recipients of the same bytes disagree on where a message ends.
+//! recipients of the same bytes disagree on where a message ends. One rule differs for a client,
+//! because RFC 9112 5.2 demands it: a folded line of a response is read as a space, in any field.
 
 mod body;
 #[cfg(feature = "http")]

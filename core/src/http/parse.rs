@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::grammar::is_blank;
 use super::headers::{Field, Span};
 use super::request::Version;
 use super::{HeadError, Headers, Request, Response};
@@ -34,6 +35,7 @@ pub(super) fn parse_request(head: Vec<u8>, fields: usize) -> Result<Request, Hea
 
 /// Parses the complete head of a response, which has `fields` lines after its first.
 pub(super) fn parse_response(head: Vec<u8>, fields: usize) -> Result<Response, HeadError> {
+    let head = unfold(head);
     let (mut inline, mut heap) = ([httparse::EMPTY_HEADER; INLINE_FIELDS], Vec::new());
     let mut parsed = httparse::Response::new(header_slots(fields, &mut inline, &mut heap));
     check_end(parsed.parse(&head).map_err(head_error)?, &head)?;
@@ -44,6 +46,39 @@ pub(super) fn parse_response(head: Vec<u8>, fields: usize) -> Result<Response, H
     };
     let index = index(&head, parsed.headers)?;
     Ok(Response::from_parsed(status, version(minor), Headers::from_parsed(head, index)))
+}
+
+/// Joins folded lines. RFC 9112 5.2: a "user agent that receives an obs-fold in a response message
+/// […] MUST replace each received obs-fold with one or more SP octets prior to interpreting the
+/// field value", where `obs-fold = OWS CRLF RWS`.
+///
+/// This applies to every field, also to those that decide on the handshake: their joined values are
+/// checked like any other. A request is never unfolded: the parser refuses it.
+fn unfold(head: Vec<u8>) -> Vec<u8> {
+    let is_fold = |at: &[u8]| matches!(at, [b'\r', b'\n', blank] if is_blank(*blank));
+    if !head.windows(3).any(is_fold) {
+        return head;
+    }
+    let mut unfolded = Vec::with_capacity(head.len());
+    let mut rest = head.as_slice();
+    // A blank at the beginning of the first field line continues nothing: the parser refuses it.
+    if let Some(end) = rest.windows(2).position(|end| end == b"\r\n") {
+        let (status_line, fields) = rest.split_at_checked(end.saturating_add(2)).unwrap_or((rest, &[]));
+        unfolded.extend_from_slice(status_line);
+        rest = fields;
+    }
+    while let Some(fold) = rest.windows(3).position(is_fold) {
+        let (before, after) = rest.split_at_checked(fold).unwrap_or((rest, &[]));
+        let end = before.iter().rposition(|byte| !is_blank(*byte)).map_or(0, |last| last.saturating_add(1));
+        unfolded.extend_from_slice(before.get(..end).unwrap_or(before));
+        unfolded.push(b' ');
+        let after = after.get(2..).unwrap_or_default();
+        let text = after.iter().position(|byte| !is_blank(*byte)).unwrap_or(after.len());
+        rest = after.get(text..).unwrap_or_default();
+    }
+    unfolded.extend_from_slice(rest);
+    unfolded.shrink_to_fit();
+    unfolded
 }
 
 /// Returns room for the fields that the scan has counted, at most `max_headers`.

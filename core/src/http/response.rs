@@ -211,7 +211,7 @@ impl Response {
     }
 
     /// Returns whether [`content`](Response::content) is only a part of the body, because the body
-    /// exceeded the limit, was malformed, or was cut off by the end of the connection or by the
+    /// exceeded the limit, was malformed, or was cut off by the end of the connection or by a
     /// timeout.
     #[must_use]
     pub fn is_truncated(&self) -> bool {

@@ -153,6 +153,29 @@ fn h12_the_opening_handshake_has_a_deadline_that_bytes_do_not_extend() {
 }
 
 #[test]
+fn k1_a_refusal_without_a_length_on_an_open_connection_ends_a_client_after_half_a_second() {
+    let refusal = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401 Unauthorized\r\nX: a\r\n b\r\n\r\nwho";
+    for split in 0..=refusal.len() {
+        let mut client = End::client(Config::new());
+        client.at(Duration::ZERO);
+        client.receive(&refusal[..split]);
+        client.receive(&refusal[split..]);
+        client.at(Duration::from_secs(1));
+        client.at(Duration::from_millis(1_499));
+        assert!(client.log.is_empty(), "split at {split}");
+        client.at(Duration::from_millis(1_500));
+        assert!(client.log[0].contains("not opened: "), "{:?}", client.log);
+        assert_eq!((client.ended, client.session.poll_timeout()), (1, None));
+    }
+    // A server that closes the connection ends the body, so nothing waits.
+    let mut client = End::client(Config::new());
+    client.at(Duration::ZERO);
+    client.receive(refusal);
+    client.eof();
+    assert_eq!(client.ended, 1);
+}
+
+#[test]
 fn rejections_by_the_application_go_out_whole() {
     let mut server = End::server(Config::new());
     server.app = App::Hold;

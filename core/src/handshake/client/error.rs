@@ -3,13 +3,15 @@
 use core::fmt;
 
 use crate::deflate::InvalidAnswer;
-use crate::http::{HeadError, Response};
+use crate::http::{Excerpt, HeadError, Response};
 
 /// The reason why a handshake failed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ClientHandshakeError {
-    /// The server responded with a status other than 101. The response includes its body.
+    /// The server responded with a status other than 101. The response includes its body, up to
+    /// 64 KiB. If only the end of the connection would end the body, it includes what arrived within
+    /// 500 ms, and [`Response::is_truncated`] says that there may be more.
     Refused(Response),
     /// The server sent an invalid response (RFC 6455 4.1).
     BadResponse(BadResponse),
@@ -50,7 +52,8 @@ pub enum BadResponse {
     Extension,
     /// The server's answer does not match the offer of compression.
     Deflate(InvalidAnswer),
-    /// The server sent too many interim responses (1xx).
+    /// The server sent more than 8 interim responses (1xx), or together more than
+    /// [`Config::max_head_size`](crate::Config::max_head_size) bytes of them.
     TooManyInterim,
 }
 
@@ -64,7 +67,16 @@ impl fmt::Display for ClientHandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ClientHandshakeError::Refused(response) => {
-                write!(f, "the server refused the handshake with {} {}", response.status(), response.reason())
+                write!(
+                    f,
+                    "the server refused the handshake with {} {}",
+                    response.status(),
+                    response.reason()
+                )?;
+                match redirect(response) {
+                    Some(target) => write!(f, ", which points to {}", Excerpt::new(target)),
+                    None => Ok(()),
+                }
             }
             ClientHandshakeError::BadResponse(_) => {
                 f.write_str("the server sent an invalid handshake response")
@@ -94,6 +106,17 @@ impl core::error::Error for ClientHandshakeError {
     }
 }
 
+/// Returns the target of a redirect, without parts that may be secret: the user and the query.
+fn redirect(response: &Response) -> Option<&[u8]> {
+    if !matches!(response.status(), 300..=399) {
+        return None;
+    }
+    let location = response.headers().all("location").next()?;
+    let target = location.split(|byte| matches!(byte, b'?' | b'#')).next()?;
+    // RFC 3986 3.2: `authority = [ userinfo "@" ] host [ ":" port ]`
+    if target.contains(&b'@') { None } else { Some(target) }
+}
+
 impl fmt::Display for BadResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -108,7 +131,7 @@ impl fmt::Display for BadResponse {
                 "the Sec-WebSocket-Extensions header must be a list of extensions"
             }
             BadResponse::Extension => "the server uses an extension that was not offered",
-            BadResponse::TooManyInterim => "the server sent too many 1xx responses",
+            BadResponse::TooManyInterim => "the server sent too many or too long 1xx responses",
         })
     }
 }

@@ -4,11 +4,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use super::verify::{Expected, establish};
 use super::{BadResponse, ClientHandshakeError};
 use crate::deflate::Negotiated;
-use crate::http::{BodyEvent, BodyReader, HeadKind, HeadReader, Response};
+use crate::http::{BodyEvent, BodyLength, BodyReader, HeadKind, HeadReader, Response};
 use crate::time::Deadline;
 use crate::{Config, Connection, Instant, MaskKeys, RecvBuf};
 
@@ -16,8 +17,11 @@ use crate::{Config, Connection, Instant, MaskKeys, RecvBuf};
 const MAX_REFUSAL: usize = 64 << 10;
 /// The limit on 1xx responses. RFC 9110 15.2: "A client MUST be able to parse one or more 1xx
 /// responses received prior to a final response". A server that sends more than this is not going
-/// to answer.
+/// to answer. Together they may have [`Config::max_head_size`] bytes.
 const MAX_INTERIM: u8 = 8;
+/// How long to wait for a body that only the end of the connection ends. Many servers that keep the
+/// connection open forget to say that the body is empty.
+const UNDELIMITED_WAIT: Duration = Duration::from_millis(500);
 
 /// An opening handshake in progress: a request to send, and a response to wait for.
 ///
@@ -58,6 +62,8 @@ pub struct ClientHandshake {
     state: State,
     deadline: Deadline,
     interim: u8,
+    /// The bytes of the 1xx responses together.
+    interim_size: usize,
     received: usize,
 }
 
@@ -89,6 +95,8 @@ enum State {
     Refused {
         response: Response,
         body: BodyReader,
+        /// The deadline of a body that only the end of the connection ends.
+        wait: Deadline,
     },
     Over,
 }
@@ -104,6 +112,7 @@ impl ClientHandshake {
             state: State::Head(HeadReader::new(HeadKind::Response)),
             deadline: Deadline::start(),
             interim: 0,
+            interim_size: 0,
             received: 0,
         }
     }
@@ -125,7 +134,7 @@ impl ClientHandshake {
     ///
     /// Returns [`ClientHandshakeError::Refused`] with the response and its body if the status is
     /// not 101, and [`ClientHandshakeError::BadResponse`] if RFC 6455 4.1 requires the client to
-    /// fail. Either ends the handshake.
+    /// fail. Either ends the handshake. Interim responses (1xx) before the 101 are skipped.
     pub fn poll_response(
         &mut self,
         input: &mut RecvBuf<'_>,
@@ -144,7 +153,8 @@ impl ClientHandshake {
     /// the time.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline.poll()
+        let wait = if let State::Refused { wait, .. } = &self.state { wait.poll() } else { None };
+        self.deadline.poll().into_iter().chain(wait).min()
     }
 
     /// Handles the passing of time. Calling it early has no effect.
@@ -153,8 +163,16 @@ impl ClientHandshake {
     ///
     /// Once [`Config::handshake_timeout`] has passed, returns [`ClientHandshakeError::TimedOut`],
     /// or [`ClientHandshakeError::Refused`] if only the rest of a refusal's body was missing.
+    ///
+    /// It waits less, for 500 ms, if the refusal has neither `Content-Length` nor chunks: the server
+    /// may keep the connection open although nothing follows.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ClientHandshakeError> {
-        if !self.deadline.handle(now, self.config.handshake_timeout) {
+        let is_late = self.deadline.handle(now, self.config.handshake_timeout);
+        let waited = match &mut self.state {
+            State::Refused { wait, .. } => wait.handle(now, UNDELIMITED_WAIT),
+            State::Head(_) | State::Over => false,
+        };
+        if !is_late && !waited {
             return Ok(());
         }
         Err(match self.end() {
@@ -170,22 +188,27 @@ impl ClientHandshake {
     pub fn handle_eof(&mut self) -> ClientHandshakeError {
         match self.end() {
             State::Head(_) => ClientHandshakeError::Eof { received: self.received },
-            State::Refused { response, mut body } => ClientHandshakeError::Refused(match body.handle_eof() {
-                Ok(()) => response,
-                Err(_) => response.truncate(),
-            }),
+            State::Refused { response, mut body, .. } => {
+                ClientHandshakeError::Refused(match body.handle_eof() {
+                    Ok(()) => response,
+                    Err(_) => response.truncate(),
+                })
+            }
             State::Over => ClientHandshakeError::Over,
         }
     }
 
     fn poll_state(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Established>, ClientHandshakeError> {
         while let State::Head(reader) = &mut self.state {
+            let (received, before) = (reader.received(), input.consumed());
             let head = reader.poll_response(input, &self.config).map_err(BadResponse::Head)?;
             let Some(response) = head else { return Ok(None) };
+            let size = received.saturating_add(input.consumed().saturating_sub(before));
             match response.status() {
                 101 => return self.establish(response).map(Some),
                 100..=199 => {
-                    if self.interim == MAX_INTERIM {
+                    self.interim_size = self.interim_size.saturating_add(size);
+                    if self.interim == MAX_INTERIM || self.interim_size > self.config.max_head_size {
                         return Err(BadResponse::TooManyInterim.into());
                     }
                     self.interim = self.interim.saturating_add(1);
@@ -193,8 +216,10 @@ impl ClientHandshake {
                 }
                 _ => {
                     let length = response.body_length().map_err(BadResponse::Head)?;
+                    let is_delimited = length != BodyLength::UntilClose;
+                    let wait = if is_delimited { Deadline::OFF } else { Deadline::start() };
                     // No limit here: `poll_refusal` cuts the body at `MAX_REFUSAL`.
-                    self.state = State::Refused { response, body: BodyReader::new(length, u64::MAX) };
+                    self.state = State::Refused { response, body: BodyReader::new(length, u64::MAX), wait };
                 }
             }
         }
@@ -207,7 +232,7 @@ impl ClientHandshake {
     }
 
     fn poll_refusal(&mut self, input: &mut RecvBuf<'_>) -> Result<Option<Established>, ClientHandshakeError> {
-        let State::Refused { response, body } = &mut self.state else {
+        let State::Refused { response, body, .. } = &mut self.state else {
             return Err(ClientHandshakeError::Over);
         };
         let is_whole = loop {
