@@ -119,6 +119,7 @@ mod close;
 mod config;
 mod connection;
 pub mod deflate;
+pub mod dial;
 mod discard;
 mod error;
 mod event;

@@ -105,7 +105,13 @@ fn each_invalid_url_has_its_error() {
         ("ws://[::1]::80", Host),
         ("ws://[::g]", Host),
         ("ws://[127.0.0.1]", Host),
-        ("ws://[fe80::1%25eth0]", Host),
+        ("ws://[fe80::1%eth0]", Host),
+        ("ws://[fe80::1%25]", Host),
+        ("ws://[fe80::1%25%41]", Host),
+        ("ws://[fe80::1%25a]b]", Host),
+        ("ws://[127.0.0.1%25eth0]", Host),
+        ("ws://[fe80::1]%25eth0", Port),
+        ("ws://a%25eth0", Host),
         ("ws://a:0", Port),
         ("ws://a:65536", Port),
         ("ws://a:99999999999999999999", Port),
@@ -118,4 +124,15 @@ fn each_invalid_url_has_its_error() {
         assert_eq!(Url::parse(text).unwrap_err(), error, "{text:?}");
         assert!(text.parse::<Url>().is_err());
     }
+}
+
+#[test]
+fn k6_a_zone_is_for_connecting_and_not_for_the_host_header() {
+    let url = Url::parse("wss://[FE80::1%25Eth0.1]:8443/a").unwrap();
+    assert_eq!((url.host(), url.zone(), url.port()), ("fe80::1", Some("Eth0.1"), 8443));
+    // RFC 6874 4: "MUST remove any ZoneID attached to an outgoing URI".
+    assert_eq!(url.authority(), "[fe80::1]:8443");
+    assert_eq!(url.to_string(), "wss://[fe80::1%25Eth0.1]:8443/a");
+    assert_eq!(Url::parse(&url.to_string()).unwrap(), url);
+    assert_eq!(Url::parse("ws://[fe80::1]/").unwrap().zone(), None);
 }

@@ -175,7 +175,7 @@ impl Headers {
     }
 
     /// Removes all fields with one of these names.
-    pub(super) fn remove(&mut self, names: &[&str]) {
+    pub(crate) fn remove(&mut self, names: &[&str]) {
         let text = &self.text;
         let name_of = |field: &Field| {
             let start = field.name.start as usize;

@@ -30,7 +30,7 @@ mod error;
 mod handshake;
 mod parts;
 mod request;
-mod url;
+pub(crate) mod url;
 mod verify;
 
 pub use error::{BadResponse, ClientHandshakeError};

@@ -3,6 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::verify::Expected;
 use super::{ClientHandshake, PartsHandshake, Url};
@@ -23,7 +24,7 @@ use crate::{Config, MaskKeys, deflate};
 /// assert!(ClientRequest::new(&url).header("Upgrade", "h2c").is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ClientRequest {
     is_secure: bool,
     target: String,
@@ -45,6 +46,40 @@ impl ClientRequest {
         }
     }
 
+    /// Creates a request whose URL follows, by [`for_url`](ClientRequest::for_url).
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_url() -> Self {
+        ClientRequest {
+            is_secure: false,
+            target: String::new(),
+            authority: String::new(),
+            subprotocols: Vec::new(),
+            headers: Headers::default(),
+        }
+    }
+
+    /// Returns the request for another URL, with the same headers and subprotocols.
+    ///
+    /// Pass only URLs that may see the credentials in the headers, or call
+    /// [`without_credentials`](ClientRequest::without_credentials).
+    #[must_use]
+    pub fn for_url(self, url: &Url) -> Self {
+        ClientRequest {
+            is_secure: url.is_secure(),
+            target: url.target().to_string(),
+            authority: url.authority().to_string(),
+            ..self
+        }
+    }
+
+    /// Removes the headers with credentials: `Authorization`, `Proxy-Authorization` and `Cookie`.
+    #[must_use]
+    pub fn without_credentials(mut self) -> Self {
+        self.headers.remove(&["authorization", "proxy-authorization", "cookie", "cookie2"]);
+        self
+    }
+
     /// Adds a header. Headers with the same name are kept.
     ///
     /// # Errors
@@ -58,6 +93,16 @@ impl ClientRequest {
         }
         self.headers.push(name, value.as_ref())?;
         Ok(self)
+    }
+
+    /// Sets a header, in place of those with the same name.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error like [`header`](ClientRequest::header).
+    pub fn replace_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
+        self.headers.remove(&[name]);
+        self.header(name, value)
     }
 
     /// Offers a subprotocol, in descending order of preference.
@@ -155,5 +200,18 @@ impl ClientRequest {
         fields.write(&mut out, |_| false);
         out.extend_from_slice(b"\r\n");
         out
+    }
+}
+
+impl fmt::Debug for ClientRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values of headers and the query may contain credentials, so they are not printed.
+        let path = self.target.split('?').next().unwrap_or_default();
+        f.debug_struct("ClientRequest")
+            .field("authority", &self.authority)
+            .field("path", &path)
+            .field("subprotocols", &self.subprotocols)
+            .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .finish()
     }
 }

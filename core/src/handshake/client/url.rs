@@ -27,6 +27,8 @@ pub struct Url {
     /// only if it is not the default.
     authority: String,
     host_len: usize,
+    /// The zone of an IPv6 address, or an empty string.
+    zone: String,
     port: u16,
     target: String,
 }
@@ -59,8 +61,16 @@ impl Url {
         check_target(target, text.len().saturating_sub(target.len()))?;
         // RFC 6455 3: "/" if the path component is empty.
         let slash = if target.starts_with('/') { "" } else { "/" };
-        let (authority, host_len, port) = parse_authority(authority, secure)?;
-        Ok(Url { secure, authority, host_len, port, target: format!("{slash}{target}") })
+        let default = if secure { 443 } else { 80 };
+        let (host, port) = split_port(authority, default)?;
+        let (host, zone) = parse_host(host)?;
+        let host_len = host.len();
+        let mut authority = host;
+        if port != default {
+            authority.push(':');
+            authority.push_str(&port.to_string());
+        }
+        Ok(Url { secure, authority, host_len, zone, port, target: format!("{slash}{target}") })
     }
 
     /// Returns whether the scheme is `wss`, which means TLS.
@@ -69,10 +79,19 @@ impl Url {
         self.secure
     }
 
-    /// Returns the host to connect to, in lower case. An IPv6 address has no brackets.
+    /// Returns the host to connect to, in lower case. An IPv6 address has no brackets and no
+    /// [`zone`](Url::zone).
     #[must_use]
     pub fn host(&self) -> &str {
         self.bracketed_host().trim_matches(['[', ']'])
+    }
+
+    /// Returns the zone of an IPv6 address, such as `eth0` for `ws://[fe80::1%25eth0]/` (RFC 6874):
+    /// the interface to connect through. It has a meaning on this computer only, so it is neither
+    /// in [`authority`](Url::authority) nor sent.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        (!self.zone.is_empty()).then_some(self.zone.as_str())
     }
 
     /// Returns the port to connect to. The default is 80 for `ws` and 443 for `wss`.
@@ -92,6 +111,22 @@ impl Url {
     #[must_use]
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// Returns whether a URL has the same scheme, host and port, so that it may see the same
+    /// credentials (RFC 6454 5).
+    #[must_use]
+    pub fn is_same_origin(&self, other: &Url) -> bool {
+        (self.secure, &self.authority, &self.zone) == (other.secure, &other.authority, &other.zone)
+    }
+
+    /// Returns a URL of the same origin. The target begins with a slash.
+    pub(crate) fn with_target(&self, target: &str) -> Result<Self, UrlError> {
+        if let Some((at, char)) = target.char_indices().find(|(_, char)| !char.is_ascii_graphic()) {
+            return Err(UrlError::Character { at, char });
+        }
+        check_target(target, 0)?;
+        Ok(Url { target: target.to_string(), ..self.clone() })
     }
 
     fn bracketed_host(&self) -> &str {
@@ -132,7 +167,11 @@ impl From<&Url> for Url {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.secure { "wss" } else { "ws" };
-        write!(f, "{scheme}://{}{}", self.authority, self.target)
+        let (authority, target) = (&self.authority, &self.target);
+        match (self.zone(), authority.split_once(']')) {
+            (Some(zone), Some((address, port))) => write!(f, "{scheme}://{address}%25{zone}]{port}{target}"),
+            _ => write!(f, "{scheme}://{authority}{target}"),
+        }
     }
 }
 
@@ -194,22 +233,34 @@ impl fmt::Display for UrlError {
 
 impl core::error::Error for UrlError {}
 
-/// Returns the value of `Host`, the length of the host in it, and the port to connect to.
-fn parse_authority(text: &str, secure: bool) -> Result<(String, usize, u16), UrlError> {
-    if text.contains('@') {
+/// Splits an authority into the host, in brackets if it is an IPv6 address, and the port.
+pub(crate) fn split_port(authority: &str, default: u16) -> Result<(&str, u16), UrlError> {
+    if authority.contains('@') {
         return Err(UrlError::UserInfo);
     }
-    let (host, port) = match text.rsplit_once(':') {
+    let (host, port) = match authority.rsplit_once(':') {
         // The last colon may belong to an IPv6 address.
         Some((host, port)) if !port.ends_with(']') => (host, port),
-        _ => (text, ""),
+        _ => (authority, ""),
     };
-    let default = if secure { 443 } else { 80 };
     // RFC 3986 3.2.3: an empty port means the default.
     let port = match port {
         "" => default,
         _ if !port.bytes().all(|b| b.is_ascii_digit()) => return Err(UrlError::Port),
         _ => port.parse().ok().filter(|&port| port != 0).ok_or(UrlError::Port)?,
+    };
+    Ok((host, port))
+}
+
+/// Returns a host in lower case, and the zone of an IPv6 address.
+pub(crate) fn parse_host(host: &str) -> Result<(String, String), UrlError> {
+    // RFC 6874 2: "IPv6address "%25" ZoneID".
+    let (host, zone) = match host.split_once("%25").zip(host.strip_suffix(']')) {
+        Some(((address, _), whole)) if host.starts_with('[') => {
+            let zone = whole.get(address.len().saturating_add("%25".len())..).unwrap_or_default();
+            (format!("{address}]"), check_zone(zone)?.to_string())
+        }
+        _ => (host.to_ascii_lowercase(), String::new()),
     };
     let is_name = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     if !is_name && !host.starts_with('[') {
@@ -217,16 +268,16 @@ fn parse_authority(text: &str, secure: bool) -> Result<(String, usize, u16), Url
     }
     match Authority::parse(host.as_bytes()) {
         // Nothing may stand between the bracket of an IPv6 address and the colon of the port.
-        Some(Authority { host: whole, port: None }) if whole == host => {
-            let mut authority = host.to_ascii_lowercase();
-            if port != default {
-                authority.push(':');
-                authority.push_str(&port.to_string());
-            }
-            Ok((authority, host.len(), port))
-        }
+        Some(Authority { host: whole, port: None }) if whole == host => Ok((host.to_ascii_lowercase(), zone)),
         _ => Err(UrlError::Host),
     }
+}
+
+/// RFC 6874 2: `ZoneID = 1*( unreserved / pct-encoded )`. The names of interfaces need no
+/// percent-encoding.
+fn check_zone(zone: &str) -> Result<&str, UrlError> {
+    let is_zone = !zone.is_empty() && zone.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+    is_zone.then_some(zone).ok_or(UrlError::Host)
 }
 
 /// Checks that the target has only the characters of RFC 3986 3.3 and 3.4 (pchar, `/` and `?`).
