@@ -189,7 +189,6 @@ impl Reader {
         link: &mut L,
         until: Option<Instant>,
     ) -> Result<Option<RecvOutcome<T>>, Error> {
-        self.input.consume(usize::MAX);
         if self.end_reported {
             return Ok(Some(RecvOutcome::Closed));
         }
@@ -219,17 +218,26 @@ impl Reader {
         }
     }
 
+    /// Writes the queue, unless the stream was blocked shortly before.
+    fn write_or_skip<L: Link>(&mut self, link: &mut L) -> io::Result<WriteOutcome> {
+        if self.reads_before_write > 0 {
+            self.reads_before_write -= 1;
+            return Ok(WriteOutcome::Blocked);
+        }
+        let written = link.write();
+        if matches!(written, Ok(WriteOutcome::Blocked)) {
+            self.reads_before_write = READS_IN_A_ROW;
+        }
+        written
+    }
+
     /// Writes the queue, closes what has ended, and waits for bytes. Keeps reading while writing is
     /// blocked.
     fn wait_for_input<L: Link>(&mut self, link: &mut L, until: Option<Instant>) -> ReadOutcome {
         loop {
             // Ignore write errors here. The read reports them after delivering the remaining input.
-            let written = if self.reads_before_write > 0 { Ok(WriteOutcome::Blocked) } else { link.write() };
+            let written = self.write_or_skip(link);
             let is_blocked = matches!(written, Ok(WriteOutcome::Blocked));
-            self.reads_before_write = match self.reads_before_write {
-                0 if is_blocked => READS_IN_A_ROW,
-                reads => reads.saturating_sub(1),
-            };
             let progress = self.decoder.progress();
             let (timers, is_clean) = link.with(|sender| {
                 sender.handle_progress(progress);
@@ -255,11 +263,11 @@ impl Reader {
                 thread::sleep(WRITE_TURN);
                 continue;
             }
-            let deadline = [deadline, until].into_iter().flatten().min();
+            let deadline = earlier(deadline, until);
             let turn = (is_blocked || is_ending).then_some(WRITE_TURN);
             let turn = if is_over { Some(LAST_READ) } else { turn };
-            let timeout = [deadline.map(|deadline| deadline.since(now())), turn, link.max_read_wait()];
-            let timeout = timeout.into_iter().flatten().min();
+            let timeout = earlier(deadline.map(|deadline| deadline.since(now())), turn);
+            let timeout = earlier(timeout, link.max_read_wait());
             let result = link.set_read_timeout(timeout).and_then(|()| link.read(self.input.space()));
             let result = end_of_input(result);
             match result {
@@ -312,6 +320,14 @@ fn is_cleanly_finished(sender: &mut Sender) -> bool {
 
 fn is_closing(sender: &mut Sender) -> bool {
     sender.state() != State::Open
+}
+
+/// Returns the earlier of two instants, or the shorter of two durations, of which each may be none.
+fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
 }
 
 fn is_past(until: Option<Instant>) -> bool {

@@ -28,12 +28,16 @@ const KEEP_MESSAGE: usize = 128 << 10;
 const LEND_MESSAGE: usize = 2;
 const LEND_WHOLE_MESSAGE: usize = 8;
 
+/// The largest buffer for unread bytes that a thread keeps.
+const KEEP_REST: usize = 4 << 10;
+
 /// Up to this many unread bytes are moved to memory of their own size before the task waits, so
 /// that the memory of a connection stays in proportion to what it has not read.
 const MOVE: usize = 16 << 10;
 
 thread_local! {
     static SPARE_READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE_REST: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static SPARE_WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static SPARE_MESSAGE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -88,13 +92,12 @@ impl ReadBuffer {
     #[inline]
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.bytes.len() < READ {
-            let unread = std::mem::take(&mut self.bytes);
-            self.bytes = SPARE_READ.take();
-            if self.bytes.is_empty() {
-                self.bytes = vec![0; READ];
+            let rest = std::mem::replace(&mut self.bytes, take_read());
+            if !rest.is_empty() {
+                let unread = &rest[self.start..self.end];
+                self.bytes[..unread.len()].copy_from_slice(unread);
+                give_rest(rest);
             }
-            let unread = &unread[self.start..self.end];
-            self.bytes[..unread.len()].copy_from_slice(unread);
         } else if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
         }
@@ -132,11 +135,11 @@ impl ReadBuffer {
     #[inline]
     pub(crate) fn release(&mut self) {
         if self.bytes.len() >= READ && self.end - self.start <= MOVE {
-            let rest = self.unread().to_vec();
-            SPARE_READ.set(std::mem::take(&mut self.bytes));
-            *self = ReadBuffer { start: 0, end: rest.len(), bytes: rest, limit: None };
+            let rest = copy_rest(self.unread());
+            let rest = ReadBuffer { start: 0, end: rest.len(), bytes: rest, limit: None };
+            SPARE_READ.set(std::mem::replace(self, rest).bytes);
         } else if self.is_empty() {
-            *self = ReadBuffer::default();
+            give_rest(std::mem::take(self).bytes);
         }
     }
 }
@@ -157,6 +160,33 @@ impl ReadBuffer {
         } else {
             self.release();
         }
+    }
+}
+
+/// Takes the thread's read buffer, or allocates one.
+#[inline]
+fn take_read() -> Vec<u8> {
+    let spare = SPARE_READ.take();
+    if spare.is_empty() { vec![0; READ] } else { spare }
+}
+
+/// Copies unread bytes to memory of their own size.
+#[inline]
+fn copy_rest(unread: &[u8]) -> Vec<u8> {
+    if unread.is_empty() || unread.len() > KEEP_REST {
+        return unread.to_vec();
+    }
+    let mut rest = SPARE_REST.take();
+    rest.clear();
+    rest.extend_from_slice(unread);
+    rest
+}
+
+/// Returns memory of unread bytes to the thread, unless it is large.
+#[inline]
+fn give_rest(rest: Vec<u8>) {
+    if (1..=KEEP_REST).contains(&rest.capacity()) {
+        SPARE_REST.set(rest);
     }
 }
 

@@ -238,6 +238,7 @@ impl Decoder {
     }
 
     /// Adds an event to the message that is being assembled.
+    #[inline(always)]
     fn collect<'a, 'm, A: SenderAccess>(
         &'m mut self,
         mut event: Event<'a>,

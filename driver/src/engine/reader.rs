@@ -14,7 +14,7 @@ use crate::engine::buffer::{READ, ReadBuffer};
 use crate::engine::decoder::{Decoded, Decoder, Part};
 use crate::engine::deliver::{Deliver, Events, Messages};
 use crate::engine::link::ReadOutcome;
-use crate::engine::turn::{self, Turn};
+use crate::engine::turn::Turn;
 use crate::error::Error;
 
 /// The reading side: the decoder and the bytes that it has not decoded yet.
@@ -92,8 +92,7 @@ impl Reader {
                 // Deliver the common case at once: a detour over `Decoded` costs a fifth of a small
                 // message's time.
                 if let Some(message) = self.decoder.decode_whole(&mut view) {
-                    let cost = turn::MESSAGE.saturating_add(turn::bytes(message.as_bytes().len()));
-                    self.turn.add(cost, || link.now());
+                    self.turn.add_message(message.as_bytes().len(), || link.now());
                     let delivered = deliver.message(message.into(), link);
                     let used = view.consumed();
                     self.input.consume_and_release(used);
@@ -101,8 +100,12 @@ impl Reader {
                 }
                 let before = view.consumed();
                 let decoded = self.decoder.decode_event(&mut view, hold, link);
-                let cost = turn::cost(decoded.as_ref(), view.consumed() - before);
-                self.turn.add(cost, || link.now());
+                let used = view.consumed() - before;
+                match &decoded {
+                    None => break,
+                    Some(Decoded::Incomplete) => self.turn.add_frame(used, || link.now()),
+                    Some(_) => self.turn.add_message(used, || link.now()),
+                };
                 match decoded {
                     None => break,
                     Some(Decoded::Message(message)) => {
@@ -176,9 +179,11 @@ impl Reader {
             let part = self.decoder.decode_part(&mut view, link);
             let used = view.consumed();
             self.input.consume(used);
-            let frame = if part.is_some() { turn::MESSAGE } else { turn::FRAME };
-            self.turn.add(frame.saturating_add(turn::bytes(used)), || link.now());
+            if part.is_none() {
+                self.turn.add_frame(used, || link.now());
+            }
             if let Some(part) = part {
+                self.turn.add_message(used, || link.now());
                 self.input.release();
                 return Poll::Ready(Ok(Some(part)));
             }

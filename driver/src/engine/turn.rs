@@ -8,7 +8,7 @@ use sockeye_core::Instant;
 
 #[cfg(feature = "server")]
 use crate::engine::decoder::DecodedForLater;
-use crate::engine::decoder::{Decoded, Decoder};
+use crate::engine::decoder::Decoder;
 use crate::tuning::{TURN_MESSAGES, TURN_TIME, TURN_WORK};
 
 /// The cost of a message, in bytes: its share of a turn.
@@ -59,6 +59,25 @@ impl Turn {
         self.work >= self.look_at && self.look(now())
     }
 
+    /// Adds the cost of a message or a control frame of `len` bytes, like [`add`](Turn::add).
+    #[inline]
+    pub(crate) fn add_message(&mut self, len: usize, now: impl FnOnce() -> Instant) -> bool {
+        self.add_bytes(MESSAGE, len, now)
+    }
+
+    /// Adds the cost of `len` bytes of a message that is not whole, like [`add`](Turn::add).
+    #[inline]
+    pub(crate) fn add_frame(&mut self, len: usize, now: impl FnOnce() -> Instant) -> bool {
+        self.add_bytes(FRAME, len, now)
+    }
+
+    #[inline]
+    fn add_bytes(&mut self, cost: u32, len: usize, now: impl FnOnce() -> Instant) -> bool {
+        let work = u64::from(self.work) + u64::from(cost) + len as u64;
+        self.work = work.min(u32::MAX.into()) as u32;
+        self.work >= self.look_at && self.look(now())
+    }
+
     /// Adds the cost of what the decoder has inflated since the previous call. Returns true if the
     /// task must yield.
     #[inline]
@@ -100,18 +119,6 @@ impl Turn {
         (self.work, self.began) = (0, 0);
         self.look_at = self.look_at.min(FIRST_LOOK);
     }
-}
-
-/// Returns the cost of a step of the decoder, which took this many bytes of the input. It does not
-/// include the bytes that were inflated.
-#[inline]
-pub(crate) fn cost(decoded: Option<&Decoded<'_, '_>>, used: usize) -> u32 {
-    let frame = match decoded {
-        None => 0,
-        Some(Decoded::Message(_) | Decoded::Control(_)) => MESSAGE,
-        Some(Decoded::Incomplete) => FRAME,
-    };
-    frame.saturating_add(bytes(used))
 }
 
 /// Returns the cost of this many bytes of a message.

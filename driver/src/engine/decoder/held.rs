@@ -59,6 +59,10 @@ impl Decoder {
     /// Returns the unfinished part of what has been received.
     #[inline]
     pub(crate) fn unfinished(&self) -> Unfinished {
+        // Between two messages, as nearly always, nothing is unfinished.
+        if self.receiver.is_between_messages() {
+            return Unfinished::default();
+        }
         Unfinished {
             progress: self.progress(),
             #[cfg(feature = "server")]

@@ -5,7 +5,6 @@ use sockeye_core::{RecvBuf, State};
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::READ;
 use crate::engine::decoder::Decoded;
-use crate::engine::turn;
 use crate::runtime::server::Runtime;
 use crate::server::api::handler::Handler;
 use crate::server::api::inbound::Inbound;
@@ -63,8 +62,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                     let outcome = busy.run(|| handler.message(client, Inbound::whole(message))).await;
                     close_if_failed(&**handler, client, link, handler_failed, outcome);
                 }
-                let cost = turn::MESSAGE.saturating_add(turn::bytes(message.as_bytes().len()));
-                if turn.add(cost, || link.now()) {
+                if turn.add_message(message.as_bytes().len(), || link.now()) {
                     *has_undecoded_input = true;
                     break;
                 }
@@ -72,10 +70,10 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             }
             let before = view.consumed();
             let decoded = decoder.decode_event_inlined(&mut view, hold, link);
-            let cost = turn::cost(decoded.as_ref(), view.consumed() - before);
-            match decoded {
+            let used = view.consumed() - before;
+            let is_over = match decoded {
                 None => break,
-                Some(_) if *handler_failed => {}
+                Some(_) if *handler_failed => turn.add_message(used, || link.now()),
                 Some(Decoded::Message(message)) => {
                     let compressed = message.is_compressed();
                     let lent = Lent::new(message);
@@ -83,6 +81,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                     let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
                     lent.release(decoder);
                     close_if_failed(&**handler, client, link, handler_failed, outcome);
+                    turn.add_message(used, || link.now())
                 }
                 Some(Decoded::Control(control)) => {
                     if let Some(frame) = forwarded_frame(&control, *forward) {
@@ -90,10 +89,11 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                         let outcome = busy.run(|| handler.control(client, &frame)).await;
                         close_if_failed(&**handler, client, link, handler_failed, outcome);
                     }
+                    turn.add_message(used, || link.now())
                 }
-                Some(Decoded::Incomplete) => {}
-            }
-            if turn.add(cost, || link.now()) || turn.add_inflated(decoder, || link.now()) {
+                Some(Decoded::Incomplete) => turn.add_frame(used, || link.now()),
+            };
+            if is_over || turn.add_inflated(decoder, || link.now()) {
                 *has_undecoded_input = true;
                 break;
             }
@@ -140,12 +140,12 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             if let Some(inbox) = inbox.as_mut().filter(|_| *handler_failed) {
                 inbox.discard_received(decoder, link);
             }
-            let mut cost = turn::MESSAGE;
+            let mut len = 0;
             let outcome = match inbox.as_mut().and_then(|inbox| inbox.pop(decoder, link)) {
                 // A message leaves the inbox inflated.
                 None | Some(Received::Deflated(_)) => break,
                 Some(Received::Message { message, compressed }) => {
-                    cost = cost.saturating_add(turn::bytes(message.len()));
+                    len = message.len();
                     let lent = Lent::Owned(message);
                     let busy = Busy { link, client, decoder, rest, inbox, lent: lent.len(), turn };
                     let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
@@ -158,7 +158,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 }
             };
             close_if_failed(&**handler, client, link, handler_failed, outcome);
-            turn.add(cost, || link.now());
+            turn.add_message(len, || link.now());
             turn.add_inflated(decoder, || link.now());
         }
         if let Some(inbox) = inbox.take() {

@@ -71,11 +71,9 @@ pub(crate) async fn guarded_while<T, F>(
 where
     F: Future<Output = Result<T, BoxError>>,
 {
-    // A method that is not an `async fn` may do its work, and panic, before it returns a future.
-    let method = match catch_panic(method) {
-        Ok(method) => pin!(Some(method)),
-        Err(failure) => return Some(Err(failure)),
-    };
+    // A method that is not an `async fn` may do its work, and panic, before it returns a future. So
+    // it is called by the first poll, which catches that.
+    let method = pin!(Some(async { method().await }));
     let mut method = Guarded::new(method);
     poll_fn(|cx| match method.poll(cx) {
         Ok(Poll::Ready(result)) => Poll::Ready(Some(result.map_err(Failure::Error))),

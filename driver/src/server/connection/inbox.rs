@@ -76,6 +76,11 @@ impl Intake {
         (&mut self.decoder, &mut self.inbox.input)
     }
 
+    /// Returns whether there is something to decode.
+    pub(crate) fn has_undecoded(&self) -> bool {
+        !self.inbox.input.is_empty() || self.decoder.is_inflating()
+    }
+
     /// Runs [`Inbox::poll_read_on`].
     pub(crate) fn poll_read_on<L: BusyLink>(
         &mut self,

@@ -103,6 +103,9 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
                 self.call_with_received(received).await;
                 continue;
             }
+            if !intake.has_undecoded() {
+                return false;
+            }
             let mut input = intake.inbox.take_input();
             let mut view = RecvBuf::new(input.unread());
             if let Some(first) = intake.decoder.decode_whole(&mut view) {

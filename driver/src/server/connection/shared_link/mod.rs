@@ -248,7 +248,11 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     }
 
     /// Updates the counts after a write that began with `queued` bytes in the queue.
+    #[inline]
     fn note_written(&mut self, queued: usize) {
+        if queued == 0 && self.link.sender.queued() == 0 {
+            return;
+        }
         if self.link.sender.queued() < queued {
             self.sent_at = Some(self.link.now());
         }
@@ -281,8 +285,9 @@ fn unlock_and_wake_senders<I: Io, C: Clock>(
     mut shared: MutexGuard<'_, SharedLink<I, C>>,
     task: Option<Waker>,
 ) {
-    let wakes_waiters = std::mem::take(&mut shared.stale_waker) || shared.has_room();
-    let waiters = (wakes_waiters && !shared.waiters.is_empty()).then(|| shared.waiters.take());
+    let is_stale = std::mem::take(&mut shared.stale_waker);
+    let wakes_waiters = !shared.waiters.is_empty() && (is_stale || shared.has_room());
+    let waiters = wakes_waiters.then(|| shared.waiters.take());
     drop(shared);
     if let Some(task) = task {
         task.wake();
