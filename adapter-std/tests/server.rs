@@ -5,11 +5,14 @@ use sockeye_driver::server::blocking::block_on;
 use sockeye_driver::server::{Server, ServerBuilder};
 use sockeye_std::server::Threads;
 
-// Every adapter includes the same scenarios. They use `Runtime` and `serve` of this file.
+// Every adapter includes the same scenarios. They use `Runtime`, `TLS` and `serve` of this file.
 #[path = "../../driver/tests/server/mod.rs"]
 mod scenarios;
 
 type Runtime = Threads;
+
+/// The scenarios run without TLS; those of `server_tls.rs` with it.
+const TLS: bool = false;
 
 /// Builds a server on the runtime, passes it to `built` and runs it until it stops.
 fn serve(

@@ -3,11 +3,14 @@
 use sockeye_driver::server::{Server, ServerBuilder};
 use sockeye_tokio::server::TokioRuntime;
 
-// Every adapter includes the same scenarios. They use `Runtime` and `serve` of this file.
+// Every adapter includes the same scenarios. They use `Runtime`, `TLS` and `serve` of this file.
 #[path = "../../driver/tests/server/mod.rs"]
 mod scenarios;
 
 type Runtime = TokioRuntime;
+
+/// The scenarios run without TLS; those of `server_tls.rs` with it.
+const TLS: bool = false;
 
 /// Builds a server on the runtime, passes it to `built` and runs it until it stops.
 fn serve(

@@ -26,13 +26,13 @@ class Chromium:
     # It reports what it loads and what its console shows.
     reports_events = True
 
-    def __init__(self, path, log):
+    def __init__(self, path, log, flags=(), env=None):
         self.folder = tempfile.mkdtemp(prefix="sockeye-chromium-")
         child_input, self._commands = os.pipe()
         answers, child_output = os.pipe()
         launcher = [sys.executable, "-c", LAUNCHER, str(child_input), str(child_output)]
-        command = [*launcher, path, *CHROMIUM_FLAGS, "--remote-debugging-pipe", f"--user-data-dir={self.folder}", "about:blank"]
-        self.program = Program(command, log, pass_fds=(child_input, child_output))
+        command = [*launcher, path, *CHROMIUM_FLAGS, *flags, "--remote-debugging-pipe", f"--user-data-dir={self.folder}", "about:blank"]
+        self.program = Program(command, log, env=env, pass_fds=(child_input, child_output))
         os.close(child_input)
         os.close(child_output)
         self._ids = itertools.count(1)

@@ -16,6 +16,11 @@ pub trait Stream: Read + Write + Send {
 
     /// Closes the writing side.
     fn shutdown(&self) -> io::Result<()>;
+
+    /// Returns the socket's own address, if it is a TCP socket.
+    fn local(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 impl Stream for TcpStream {
@@ -25,6 +30,10 @@ impl Stream for TcpStream {
 
     fn shutdown(&self) -> io::Result<()> {
         TcpStream::shutdown(self, Shutdown::Write)
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        self.local_addr().ok()
     }
 }
 
@@ -45,14 +54,13 @@ impl Stream for std::os::unix::net::UnixStream {
 pub struct RawClient {
     stream: Box<dyn Stream>,
     received: Vec<u8>,
-    local: Option<SocketAddr>,
     /// Return keepalive pings as frames.
     shows_keepalive: bool,
 }
 
 impl std::fmt::Debug for RawClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RawClient").field("local", &self.local).field("received", &self.received).finish()
+        f.debug_struct("RawClient").field("local", &self.local()).field("received", &self.received).finish()
     }
 }
 
@@ -95,8 +103,7 @@ impl RawClient {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        let local = stream.local_addr().ok();
-        RawClient { local, ..RawClient::over(stream) }
+        RawClient::over(stream)
     }
 
     /// Wraps a connected socket.
@@ -106,7 +113,7 @@ impl RawClient {
     }
 
     fn over_boxed(stream: Box<dyn Stream>) -> Self {
-        RawClient { stream, received: Vec::new(), local: None, shows_keepalive: false }
+        RawClient { stream, received: Vec::new(), shows_keepalive: false }
     }
 
     /// Returns the server's keepalive pings as frames from here on. Otherwise the client answers
@@ -118,13 +125,13 @@ impl RawClient {
     /// Returns the client's own address, if it is connected over TCP.
     #[must_use]
     pub fn local(&self) -> Option<SocketAddr> {
-        self.local
+        self.stream.local()
     }
 
     /// Returns a second client on the same socket, to write with.
     #[must_use]
     pub fn try_clone(&self) -> Self {
-        RawClient { local: self.local, ..RawClient::over_boxed(self.stream.try_clone().unwrap()) }
+        RawClient::over_boxed(self.stream.try_clone().unwrap())
     }
 
     /// Writes bytes. Ignores errors, because the server may have closed the connection: the next

@@ -42,10 +42,8 @@ fn config() -> Config {
 fn start(slow: SlowReader, limits: Limits) -> (TestServer, RawClient, Client, EventLog) {
     let ((opened, has_opened), log) = (mpsc::channel(), EventLog::default());
     let handler = DrainLogger(log.clone(), opened);
-    let server = TestServer::start(move |builder| {
-        let port = Port::new(handler).config(config()).low_water_mark(1000).slow_reader(slow);
-        builder.limits(limits).listen("127.0.0.1:0", port).unwrap()
-    });
+    let port = Port::new(handler).config(config()).low_water_mark(1000).slow_reader(slow);
+    let server = TestServer::limited(limits, port);
     let raw = server.open();
     let client = has_opened.recv().unwrap();
     (server, raw, client, log)
@@ -151,14 +149,15 @@ fn m4_a_port_can_close_a_slow_reader() {
 #[test]
 fn m4_all_queues_of_a_server_share_a_budget_that_is_returned_when_they_drain() {
     let (server, mut slow, client, _) = start(SlowReader::Error, Limits::new().max_queued(50_000));
-    let mut pushed = 0;
+    let (mut pushed, mut refused) = (0, 0);
     let error = loop {
         match client.push(vec![1; 10_000]) {
-            Ok(_) => pushed += 1,
+            Ok(_) => (pushed, refused) = (pushed + 1, 0),
             Err(error) => {
                 // The task may be about to write.
                 sleep(Duration::from_millis(20));
-                if client.info().queued > 30_000 {
+                refused += 1;
+                if client.info().queued > 30_000 && refused >= 10 {
                     break error;
                 }
             }

@@ -153,10 +153,8 @@ fn m19_a_burst_reaches_a_peer_that_reads_however_low_the_mark_is() {
 #[test]
 fn m19_a_burst_to_peers_that_read_is_not_refused_for_the_budget_of_the_server() {
     for slow in POLICIES {
-        let server = TestServer::start(move |builder| {
-            let port = Port::new(Bursts).slow_reader(slow);
-            builder.limits(Limits::new().max_queued(150_000)).listen("127.0.0.1:0", port).unwrap()
-        });
+        let port = Port::new(Bursts).slow_reader(slow);
+        let server = TestServer::limited(Limits::new().max_queued(150_000), port);
         let mut all: Vec<RawClient> = (0..10).map(|_| server.open()).collect();
         await_open(&server.handle, 10);
         for (shape_number, shape) in SHAPES.into_iter().enumerate() {

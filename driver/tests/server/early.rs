@@ -27,10 +27,8 @@ fn start(
         let decision = decide(&client);
         async { decision }
     });
-    TestServer::start(move |builder| {
-        let port = Port::new(handler).config(Config::new().high_water_mark(10_000)).slow_reader(slow);
-        builder.limits(limits).listen("127.0.0.1:0", port).unwrap()
-    })
+    let port = Port::new(handler).config(Config::new().high_water_mark(10_000)).slow_reader(slow);
+    TestServer::limited(limits, port)
 }
 
 fn accept() -> Result<Decision, BoxError> {
@@ -175,10 +173,8 @@ fn h10_every_push_accepted_before_the_101_arrives_however_full_the_server_is() {
             accept()
         }
     });
-    let server = TestServer::start(move |builder| {
-        let port = Port::new(handler).config(Config::new().high_water_mark(10_000));
-        builder.limits(Limits::new().max_queued(30_000)).listen("127.0.0.1:0", port).unwrap()
-    });
+    let port = Port::new(handler).config(Config::new().high_water_mark(10_000));
+    let server = TestServer::limited(Limits::new().max_queued(30_000), port);
     let mut first = server.connect();
     first.write(upgrade_request("/", ""));
     let handle: ServerHandle = is_waiting.recv().unwrap();

@@ -9,11 +9,9 @@ use super::TestServer;
 
 /// Starts an echo server that also answers HTTP.
 fn start(limits: Limits) -> TestServer {
-    TestServer::start(move |builder| {
-        let handler = Callbacks::on_message(|client, message| async move { client.push(message) })
-            .on_request(|_, _| async { Response::text(200, "fine") });
-        builder.limits(limits).listen("127.0.0.1:0", Port::new(handler)).unwrap()
-    })
+    let handler = Callbacks::on_message(|client, message| async move { client.push(message) })
+        .on_request(|_, _| async { Response::text(200, "fine") });
+    TestServer::limited(limits, Port::new(handler))
 }
 
 /// Expects the response of a full server.
@@ -115,7 +113,6 @@ fn out_of_descriptors() {
     // One descriptor for the client, none for the server.
     drop(files.pop());
     let mut waiting = server.connect();
-    waiting.write(upgrade_request("/", ""));
     for _ in 0..20 {
         std::thread::sleep(std::time::Duration::from_millis(5));
         inside.text("still here");
@@ -123,6 +120,6 @@ fn out_of_descriptors() {
     }
     assert_eq!(server.handle.connections().len(), 1);
     drop(files);
-    assert_eq!(waiting.answer().status(), 101);
+    waiting.upgrade("/");
     server.open();
 }

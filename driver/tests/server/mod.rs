@@ -1,9 +1,9 @@
 //! Scenarios for servers over real sockets: each adapter runs all of them. README.md says how to
 //! add one.
 //!
-//! An adapter's `tests/server.rs` includes this module by its path and defines `Runtime` and
-//! `serve`, which [`TestServer`] uses. The clients are blocking sockets that send and read bytes,
-//! so every server sees the same ones.
+//! An adapter's `tests/server.rs` includes this module by its path and defines `Runtime`, `serve` and
+//! `TLS`, which [`TestServer`] uses. `tests/server_tls.rs` does the same with TLS. The clients are
+//! blocking sockets that send and read bytes, so every server sees the same ones.
 
 mod backpressure;
 mod budgets;
@@ -25,5 +25,7 @@ mod refusals;
 mod sending;
 mod shutdown;
 mod test_server;
+#[cfg(feature = "rustls")]
+mod tls;
 
 use test_server::{Echo, TestServer, await_open};

@@ -176,9 +176,7 @@ fn h15_a_refused_connection_is_an_event() {
 fn h15_o8_a_connection_above_a_limit_is_an_event_and_keeps_no_slot() {
     let log = EventLog::default();
     let handler = recording(&log);
-    let server = TestServer::start(move |builder| {
-        builder.limits(Limits::new().max_per_address(1)).listen("127.0.0.1:0", Port::new(handler)).unwrap()
-    });
+    let server = TestServer::limited(Limits::new().max_per_address(1), Port::new(handler));
     let inside = server.open();
     for n in 1..=3 {
         let mut raw = server.connect();

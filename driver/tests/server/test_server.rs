@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use sockeye_core::http::Request;
 use sockeye_driver::server::{
-    Address, Client, Handler, HandlerResult, Inbound, Port, ServerBuilder, ServerHandle,
+    Address, Client, Handler, HandlerResult, Inbound, Limits, Port, ServerBuilder, ServerHandle,
 };
 use sockeye_testkit::{PATIENCE, RawClient, eventually};
 
-use crate::{Runtime, serve};
+#[cfg(feature = "rustls")]
+use super::tls::{connect as connect_tls, with_tls};
+use crate::{Runtime, TLS, serve};
 
 /// A handler that echoes messages and passes each opened client to the test.
 pub(crate) struct Echo(pub(crate) mpsc::Sender<Client>);
@@ -32,11 +34,13 @@ impl Handler for Echo {
 pub(crate) struct TestServer {
     pub(crate) handle: ServerHandle,
     pub(crate) addresses: Vec<Address>,
+    /// The first port speaks TLS.
+    tls: bool,
     thread: Option<JoinHandle<()>>,
 }
 
 impl TestServer {
-    /// Starts the server that `build` sets up.
+    /// Starts the server that `build` sets up, whose first port speaks no TLS.
     pub(crate) fn start(
         build: impl FnOnce(ServerBuilder<Runtime>) -> ServerBuilder<Runtime> + Send + 'static,
     ) -> Self {
@@ -48,12 +52,21 @@ impl TestServer {
             );
         });
         let (handle, addresses) = has_started.recv_timeout(PATIENCE).expect("the server starts");
-        TestServer { handle, addresses, thread: Some(thread) }
+        TestServer { handle, addresses, tls: false, thread: Some(thread) }
     }
 
-    /// Starts a server with one port.
+    /// Starts a server with one port, which speaks TLS if the scenarios run with TLS.
     pub(crate) fn port<H: Handler>(port: Port<H>) -> Self {
-        Self::start(move |builder| builder.listen("127.0.0.1:0", port).unwrap())
+        Self::limited(Limits::new(), port)
+    }
+
+    /// Starts a server with these limits and one port.
+    pub(crate) fn limited<H: Handler>(limits: Limits, port: Port<H>) -> Self {
+        let port = if TLS { with_tls(port) } else { port };
+        let mut server =
+            Self::start(move |builder| builder.limits(limits).listen("127.0.0.1:0", port).unwrap());
+        server.tls = TLS;
+        server
     }
 
     /// Starts a server with one port and default settings.
@@ -68,7 +81,7 @@ impl TestServer {
 
     /// Connects a client that sends nothing yet.
     pub(crate) fn connect(&self) -> RawClient {
-        RawClient::connect(self.address())
+        if self.tls { connect_tls(self.address()) } else { RawClient::connect(self.address()) }
     }
 
     /// Connects a client and opens a WebSocket.
@@ -105,4 +118,14 @@ pub(crate) fn await_open(handle: &ServerHandle, count: usize) {
     eventually("all connections to open", || {
         handle.connections().iter().filter(|id| handle.is_established(**id)).count() == count
     });
+}
+
+#[cfg(not(feature = "rustls"))]
+fn with_tls<H: Handler>(_: Port<H>) -> Port<H> {
+    unreachable!("the scenarios with TLS need the feature rustls")
+}
+
+#[cfg(not(feature = "rustls"))]
+fn connect_tls(_: SocketAddr) -> RawClient {
+    unreachable!("the scenarios with TLS need the feature rustls")
 }
