@@ -57,6 +57,7 @@
 #![forbid(unsafe_code)]
 
 mod open;
+pub mod reconnect;
 #[cfg(feature = "server")]
 mod runtime;
 mod serve;
@@ -107,6 +108,7 @@ pub use open::{
     MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
     connect_with, read_upgrade, websocket,
 };
+pub use reconnect::Reconnecting;
 pub use serve::accept_tcp;
 #[cfg(feature = "smol")]
 pub use serve::serve;

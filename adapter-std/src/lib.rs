@@ -81,6 +81,7 @@ mod opening;
 mod read_buffer;
 mod reader;
 mod received;
+pub mod reconnect;
 mod serve;
 #[cfg(feature = "server")]
 pub mod server;
@@ -97,6 +98,7 @@ mod writer;
 pub use accept::{PendingUpgrade, accept, accept_with, read_upgrade};
 pub use connect::{client, connect, connect_with};
 pub use received::{Received, ReceivedEvent};
+pub use reconnect::Reconnecting;
 pub use serve::{accept_tcp, serve};
 pub use sockeye_core as protocol;
 pub use sockeye_core::handshake::client::{ClientRequest, Url};

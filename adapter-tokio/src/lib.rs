@@ -56,6 +56,7 @@
 
 mod clock;
 mod open;
+pub mod reconnect;
 #[cfg(feature = "server")]
 mod runtime;
 mod serve;
@@ -109,6 +110,7 @@ pub use open::{
     MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
     connect_with, read_upgrade, websocket,
 };
+pub use reconnect::Reconnecting;
 pub use serve::{accept_tcp, serve};
 pub use sockeye_core as protocol;
 pub use sockeye_core::handshake::client::{ClientRequest, Url};

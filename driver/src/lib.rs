@@ -19,6 +19,7 @@
 //! - [`read_upgrade`], [`accept_with`] and [`client_with`] perform the opening handshake over a
 //!   transport.
 //! - [`Entropy`] is the randomness of a client.
+//! - The module `reconnect` has a client that stays connected.
 //! - The module `server` runs a server: its listeners, its connections and the handler's events.
 //! - The module `tls` puts TLS over any transport.
 //!
@@ -100,6 +101,7 @@
 //! | Feature | Default | |
 //! |---|---|---|
 //! | `rand` | yes | `client`, which draws the nonce and the mask keys; [`client_with`] takes them from the caller |
+//! | `reconnect` | yes | the module `reconnect`: a client that stays connected |
 //! | `server` | yes | the module `server` |
 //! | `async-io` | | the module `async_io`: sockets and timers of async-io |
 //! | `conformance` | | the module `conformance`: checks for the author of an adapter |
@@ -126,6 +128,8 @@ mod event;
 mod futures;
 mod handshake;
 mod lock;
+#[cfg(feature = "reconnect")]
+pub mod reconnect;
 mod runtime;
 #[cfg(feature = "server")]
 pub mod server;

@@ -8,6 +8,8 @@
 //! - A server over real sockets: [`RawClient`] is a blocking client that sends any bytes.
 //!   [`eventually`] and [`EventLog`] wait for events. [`assert_survives_without_descriptors`] tests
 //!   accept loops.
+//! - A client that stays connected: [`RestartingServer`] is killed and restarted under load, and
+//!   [`GapCheck`] checks what the client reports.
 //! - The driver, or a server in memory: `sim`, which needs the feature `driver`, has a transport
 //!   that misbehaves on request, a clock that only the test moves, and an executor that finds lost
 //!   wakers.
@@ -32,9 +34,11 @@ pub mod tls;
 mod descriptors;
 mod polls;
 mod raw_client;
+mod restarting_server;
 mod wait;
 
 pub use descriptors::assert_survives_without_descriptors;
 pub use polls::{poll_at_most, poll_once, until_woken, yield_now};
 pub use raw_client::{Answer, RawClient, Stream};
+pub use restarting_server::{GapCheck, RestartingServer, assert_each_once};
 pub use wait::{EventLog, PATIENCE, eventually};
