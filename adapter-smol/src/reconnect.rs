@@ -19,7 +19,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`sockeye_driver::reconnect`](sockeye_driver::reconnect) describes what may be lost.
+//! [`sockeye_driver::reconnect`] describes what may be lost.
 
 use async_net::TcpStream;
 pub use sockeye_driver::reconnect::{

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! The policy and the guarantees are those of
-//! [`sockeye_driver::reconnect`](sockeye_driver::reconnect), which describes what may be lost.
+//! [`sockeye_driver::reconnect`], which describes what may be lost.
 
 use std::fmt;
 use std::net::TcpStream;

@@ -19,7 +19,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`sockeye_driver::reconnect`](sockeye_driver::reconnect) describes what may be lost.
+//! [`sockeye_driver::reconnect`] describes what may be lost.
 
 pub use sockeye_driver::reconnect::{
     Attempt, Backoff, Cause, Dial, GaveUp, Outgoing, ReconnectPolicy, Unsent, UnsentReason, Update, WhileDown,
