@@ -5,7 +5,7 @@ use std::time::Duration;
 use smol::net::TcpListener;
 use sockeye_smol::server::{Callbacks, Port, Server};
 use sockeye_smol::tls::{ClientTls, ServerTls};
-use sockeye_smol::{ClientRequest, CloseCode, Config, ConnectError, Url, WebSocket};
+use sockeye_smol::{CloseCode, ConnectError, ConnectOptions, WebSocket};
 use sockeye_testkit::tls::*;
 
 fn trusting() -> ClientTls {
@@ -17,8 +17,7 @@ fn serving() -> ServerTls {
 }
 
 async fn connect(url: &str, tls: &ClientTls) -> Result<WebSocket, ConnectError> {
-    let url = Url::parse(url).unwrap();
-    let (ws, _) = sockeye_smol::connect_tls(&url, ClientRequest::new(&url), Config::new(), tls).await?;
+    let (ws, _) = sockeye_smol::connect_with(url, ConnectOptions::new().tls(tls.clone())).await?;
     Ok(ws)
 }
 

@@ -13,8 +13,8 @@ use smol::{Task, Timer};
 use sockeye_smol::protocol::Side;
 use sockeye_smol::protocol::handshake::{client, server};
 use sockeye_smol::{
-    Accept, AcceptError, ClientRequest, CloseCode, CloseFrame, Config, ConnectError, Error, RecvHalf,
-    Response, SendHalf, State, Url, WebSocket, WebSocketEvent,
+    Accept, AcceptError, CloseCode, CloseFrame, Config, ConnectError, Error, RecvHalf, Response, SendHalf,
+    State, Url, WebSocket, WebSocketEvent,
 };
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
 
@@ -40,8 +40,7 @@ async fn accept_any(stream: TcpStream, config: Config) -> WebSocket {
 async fn pair(client: Config, server: Config) -> (WebSocket, WebSocket) {
     let (address, serving) = listen(|stream| accept_any(stream, server)).await;
     let url = url(address);
-    let (client, _) =
-        sockeye_smol::connect_with(&url, ClientRequest::new(&url), Arc::new(client)).await.unwrap();
+    let (client, _) = sockeye_smol::connect_with(&url, Arc::new(client)).await.unwrap();
     (client, serving.await)
 }
 
@@ -185,7 +184,7 @@ fn a_stalled_handshake_times_out_at_either_end() {
         })
         .await;
         let url = url(address);
-        let error = sockeye_smol::connect_with(&url, ClientRequest::new(&url), config()).await.unwrap_err();
+        let error = sockeye_smol::connect_with(&url, config()).await.unwrap_err();
         assert!(
             matches!(error, ConnectError::Handshake(client::ClientHandshakeError::TimedOut { received: 0 })),
             "{error}"

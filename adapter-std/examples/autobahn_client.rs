@@ -8,14 +8,13 @@ use std::error::Error;
 use std::fs;
 #[cfg(feature = "rustls")]
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Parser;
 use sockeye_examples::Options;
 use sockeye_std::protocol::deflate::Deflate;
 #[cfg(feature = "rustls")]
 use sockeye_std::tls::ClientTls;
-use sockeye_std::{ClientRequest, Config, Url, WebSocket};
+use sockeye_std::{ConnectOptions, WebSocket};
 
 #[derive(Parser)]
 struct Args {
@@ -61,33 +60,23 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The settings of all connections.
 struct Client {
     url: String,
-    config: Arc<Config>,
-    #[cfg(feature = "rustls")]
-    tls: Option<ClientTls>,
+    options: ConnectOptions,
 }
 
 impl Client {
     fn new(args: &Args) -> Result<Self, Box<dyn Error>> {
-        Ok(Client {
-            url: args.url.trim_end_matches('/').to_string(),
-            config: Arc::new(args.options.config(Deflate::new())),
-            #[cfg(feature = "rustls")]
-            tls: match &args.ca {
-                Some(ca) => Some(ClientTls::with_ca_pem(&fs::read(ca)?)?),
-                None => None,
-            },
-        })
+        let options = ConnectOptions::from(args.options.config(Deflate::new()));
+        #[cfg(feature = "rustls")]
+        let options = match &args.ca {
+            Some(ca) => options.tls(ClientTls::with_ca_pem(&fs::read(ca)?)?),
+            None => options,
+        };
+        Ok(Client { url: args.url.trim_end_matches('/').to_string(), options })
     }
 
     fn open(&self, target: &str) -> Result<WebSocket, Box<dyn Error>> {
-        let url = Url::parse(&format!("{}{target}", self.url))?;
-        let request = ClientRequest::new(&url);
-        #[cfg(feature = "rustls")]
-        if let Some(tls) = &self.tls {
-            let (ws, _) = sockeye_std::connect_tls(&url, request, self.config.clone(), tls)?;
-            return Ok(ws);
-        }
-        let (ws, _) = sockeye_std::connect_with(&url, request, self.config.clone())?;
+        let url = format!("{}{target}", self.url);
+        let (ws, _) = sockeye_std::connect_with(&url, &self.options)?;
         Ok(ws)
     }
 }

@@ -1,5 +1,5 @@
-//! A WebSocket client in the terminal: sends each input line as a text message and prints the
-//! messages it receives.
+//! A WebSocket client in the terminal: sends each input line as a message and prints the messages it
+//! receives. Its exit status is 1 after an error.
 //!
 //! `cargo run -p sockeye-std --example connect -- ws://127.0.0.1:9501/`
 //!
@@ -8,15 +8,17 @@
 use std::error::Error;
 use std::io::BufRead;
 use std::process::ExitCode;
+use std::string::FromUtf8Error;
 use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use sockeye_std::protocol::deflate::Deflate;
 use sockeye_std::protocol::handshake::client::ClientHandshakeError;
 #[cfg(feature = "rustls")]
 use sockeye_std::tls::ClientTls;
-use sockeye_std::{ClientRequest, CloseCode, Config, ConnectError, Response, SendHalf, Url, WebSocket};
+use sockeye_std::{CloseCode, ConnectError, ConnectOptions, Message, SendHalf};
+
+type AnyError = Box<dyn Error + Send + Sync>;
 
 #[derive(Parser)]
 struct Args {
@@ -32,6 +34,16 @@ struct Args {
     /// drop answers that it has not sent when the Close arrives.
     #[arg(long, default_value_t = 500)]
     wait: u64,
+    /// Send the lines as binary messages.
+    #[arg(long)]
+    binary: bool,
+    /// The proxy to connect through, as http://host:port or socks5://host:port, with user:password@
+    /// before the host if it needs them. 'env' uses the proxy of HTTPS_PROXY and the like.
+    #[arg(long)]
+    proxy: Option<String>,
+    /// The number of redirects to follow.
+    #[arg(long, default_value_t = 0)]
+    redirects: u8,
     /// Do not offer compression.
     #[arg(long)]
     no_compress: bool,
@@ -56,30 +68,20 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    let url = Url::parse(&args.url)?;
-    let mut request = ClientRequest::new(&url);
-    for name in &args.subprotocol {
-        request = request.subprotocol(name)?;
-    }
-    for header in &args.header {
-        let (name, value) = header.split_once(':').ok_or("a header must have the form 'Name: value'")?;
-        request = request.header(name, value.trim())?;
-    }
-    let config = Config::new();
-    let config = if args.no_compress { config } else { config.deflate(Deflate::new()) };
-    let (ws, _) = open(args, &url, request, config).inspect_err(explain)?;
+    let (ws, _) = sockeye_std::connect_with(&args.url, options(args)?).inspect_err(explain)?;
     let compression = if ws.deflate().is_some() { "compressed" } else { "not compressed" };
-    eprintln!("connected to {url}, subprotocol {}, {compression}", ws.subprotocol().unwrap_or("none"));
+    let subprotocol = ws.subprotocol().unwrap_or("none");
+    eprintln!("connected to {}, subprotocol {subprotocol}, {compression}", args.url);
 
     // Two threads, so that neither direction waits for the other. At the end of the input the
     // sending thread closes; the receiving thread prints everything that arrives before the peer's
     // Close. The program does not wait for the sending thread, which may be blocked on the input.
     let (outgoing, mut incoming) = ws.split();
     let wait = Duration::from_millis(args.wait);
-    thread::spawn(move || {
-        if let Err(error) = send_lines(outgoing, wait) {
-            print_error(&*error);
-        }
+    let is_binary = args.binary;
+    let sending = thread::spawn(move || {
+        // The error is printed at once, because the receiving thread may still wait.
+        send_lines(outgoing, is_binary, wait).inspect_err(|error| print_error(&**error)).is_ok()
     });
     while let Some(message) = incoming.recv()? {
         println!("{}", String::from_utf8_lossy(message.as_bytes()));
@@ -87,34 +89,56 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     if let Some(info) = incoming.close_info() {
         eprintln!("{info}");
     }
+    if sending.is_finished() && !sending.join().unwrap_or(false) {
+        return Err("not every line was sent".into());
+    }
     Ok(())
 }
 
-/// Connects, with the certificates of the command line.
-#[cfg_attr(not(feature = "rustls"), expect(unused_variables, reason = "the options are those of TLS"))]
-fn open(
-    args: &Args,
-    url: &Url,
-    request: ClientRequest,
-    config: Config,
-) -> Result<(WebSocket, Response), ConnectError> {
-    #[cfg(feature = "rustls")]
-    if args.insecure || args.ca.is_some() {
-        let tls = match &args.ca {
-            Some(ca) if !args.insecure => ClientTls::with_ca_pem(&std::fs::read(ca)?)?,
-            _ => ClientTls::dangerous_without_verification()?,
-        };
-        return sockeye_std::connect_tls(url, request, config, &tls);
+/// Returns what the command line says about connecting.
+fn options(args: &Args) -> Result<ConnectOptions, Box<dyn Error>> {
+    let mut options = ConnectOptions::new().redirects(args.redirects).compression(!args.no_compress);
+    for name in &args.subprotocol {
+        options = options.subprotocol(name)?;
     }
-    sockeye_std::connect_with(url, request, config)
+    for header in &args.header {
+        let (name, value) = header.split_once(':').ok_or("a header must have the form 'Name: value'")?;
+        options = options.header(name, value.trim())?;
+    }
+    match args.proxy.as_deref() {
+        Some("env") => options = options.proxy_from_env(),
+        Some(proxy) => options = options.proxy(proxy)?,
+        None => {}
+    }
+    #[cfg(feature = "rustls")]
+    if args.insecure {
+        options = options.tls(ClientTls::dangerous_without_verification()?);
+    } else if let Some(ca) = &args.ca {
+        options = options.tls(ClientTls::with_ca_pem(&std::fs::read(ca)?)?);
+    }
+    Ok(options)
 }
 
-fn send_lines(mut outgoing: SendHalf, wait: Duration) -> Result<(), Box<dyn Error>> {
-    for line in std::io::stdin().lock().lines() {
-        outgoing.send(line?)?;
+/// Returns the message for a line.
+fn message(line: Vec<u8>, is_binary: bool) -> Result<Message, FromUtf8Error> {
+    if is_binary { Ok(Message::from(line)) } else { String::from_utf8(line).map(Message::from) }
+}
+
+/// Sends each line of the input, waits for the last answers, and closes.
+fn send_lines(mut outgoing: SendHalf, is_binary: bool, wait: Duration) -> Result<(), AnyError> {
+    let mut result = Ok(());
+    for line in std::io::stdin().lock().split(b'\n') {
+        match message(line?, is_binary) {
+            Ok(message) => outgoing.send(message)?,
+            Err(error) => {
+                result = Err(error.into());
+                break;
+            }
+        }
     }
     thread::sleep(wait);
-    Ok(outgoing.close(CloseCode::NORMAL, "")?)
+    outgoing.close(CloseCode::NORMAL, "")?;
+    result
 }
 
 /// Prints the body of the response if the server refused.

@@ -1,81 +1,134 @@
 //! The client's opening handshake.
 
-use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 
 use sockeye_core::handshake::client::{ClientHandshakeError, ClientRequest, Url};
 use sockeye_core::http::Response;
 use sockeye_core::session::{OpenError, Opened, Session};
 use sockeye_core::{Config, Instant};
-use sockeye_driver::{ConnectError, mask_keys, nonce};
+use sockeye_driver::dial::{Hop, Plan};
+use sockeye_driver::{ConnectError, ConnectOptions, mask_keys, nonce};
 
 use crate::clock::now;
+use crate::dial::{open_tunnel, race};
 use crate::opening::{Opening, OpeningEvent};
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
 use crate::wire::{Wire, plain};
 
-/// Connects to a `ws://` or `wss://` URL with the defaults of [`Config`].
+/// Connects to a `ws://` or `wss://` URL with the defaults of [`ConnectOptions`].
 ///
 /// `wss://` needs the feature `rustls`. The server's certificate must be one that the operating
-/// system trusts; `connect_tls` takes another configuration.
+/// system trusts, unless [`ConnectOptions`] say otherwise.
 ///
 /// # Errors
 ///
 /// Returns an error if the URL is invalid, if the host cannot be reached in time, if its certificate
 /// is not trusted, or if the server refuses.
 pub fn connect(url: &str) -> Result<WebSocket, ConnectError> {
-    let url = Url::parse(url)?;
-    let (websocket, _) = connect_with(&url, ClientRequest::new(&url), Config::new())?;
+    let (websocket, _) = connect_with(url, ConnectOptions::new())?;
     Ok(websocket)
 }
 
-/// Connects with a custom request, which may carry headers and subprotocols. Also returns the
-/// server's response.
+/// Connects with options: headers, subprotocols, compression, limits, certificates, a proxy. Also
+/// returns the server's response.
 ///
-/// Connecting takes [`Config::handshake_timeout`] at most, over all addresses of the host. The
-/// handshakes of TLS and of the WebSocket together take the same time again. The time that the
-/// operating system takes to resolve a name cannot be limited.
+/// ```no_run
+/// # fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// use sockeye_std::ConnectOptions;
+///
+/// let options = ConnectOptions::new()
+///     .header("Authorization", "Bearer 1234")?
+///     .subprotocol("chat")?
+///     .compression(true)
+///     .proxy_from_env();
+/// let (ws, response) = sockeye_std::connect_with("ws://example.com/", options)?;
+/// println!("the server is {:?}", response.headers().first("server"));
+/// # drop(ws);
+/// # Ok(()) }
+/// ```
+///
+/// The addresses of the host are tried as RFC 8305 says (Happy Eyeballs). Resolving the name,
+/// connecting, the proxy, TLS, the opening handshake and redirects together take
+/// [`Config::handshake_timeout`] at most.
+///
+/// A thread resolves the name, and if there are several addresses a thread connects to each. The
+/// resolver of the system has timeouts of its own, so that its thread may stay after the error.
 ///
 /// # Errors
 ///
-/// Returns an error if the host cannot be reached in time, if its certificate is not trusted, or if
-/// the server refuses. Without the feature `rustls`, `wss://` is an error.
+/// Returns an error if the URL is invalid, if the host or the proxy cannot be reached in time, if
+/// the server's certificate is not trusted, or if the server refuses. Without the feature `rustls`,
+/// `wss://` is an error.
 pub fn connect_with(
     url: impl TryInto<Url, Error: Into<ConnectError>>,
-    request: ClientRequest,
-    config: impl Into<Arc<Config>>,
+    options: impl Into<ConnectOptions>,
 ) -> Result<(WebSocket, Response), ConnectError> {
-    let (url, config) = (url.try_into().map_err(Into::into)?, config.into());
-    if url.is_secure() {
-        #[cfg(feature = "_tls")]
-        return crate::connect_tls(url, request, config, &crate::tls::ClientTls::shared()?);
-        #[cfg(not(feature = "_tls"))]
-        return Err(ConnectError::Tls);
+    let mut plan = Plan::new(url.try_into().map_err(Into::into)?, options.into());
+    let since = now();
+    loop {
+        match dial(&plan, since) {
+            Ok(opened) => return Ok(opened),
+            Err(error) => plan.follow(error)?,
+        }
     }
-    client(open(&url, &config)?, request, config)
 }
 
-/// Connects to the first address of the host that answers.
-pub(crate) fn open(url: &Url, config: &Config) -> io::Result<TcpStream> {
-    let addresses = (url.host(), url.port()).to_socket_addrs()?;
-    let deadline = now() + config.handshake_timeout;
-    let mut error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in addresses {
-        let left = deadline.since(now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        match TcpStream::connect_timeout(&address, left) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(refused) => error = refused,
-        }
+/// Opens a WebSocket to a URL over a stream of your own that leads to its host: a socket with
+/// options, a Unix socket, a tunnel. Begins TLS for `wss://`.
+///
+/// The options for the way to the server, such as a proxy, have no effect. [`client`] does the same
+/// with a request and no URL.
+///
+/// # Errors
+///
+/// Returns an error if the URL is invalid, if the stream breaks, if the server's certificate is not
+/// trusted, or if the server refuses.
+pub fn connect_over<S: Stream>(
+    stream: S,
+    url: impl TryInto<Url, Error: Into<ConnectError>>,
+    options: impl Into<ConnectOptions>,
+) -> Result<(WebSocket<S>, Response), ConnectError> {
+    let plan = Plan::new(url.try_into().map_err(Into::into)?, options.into());
+    open(stream, &plan, now(), &[])
+}
+
+fn dial(plan: &Plan, since: Instant) -> Result<(WebSocket, Response), ConnectError> {
+    check_tls(plan)?;
+    let deadline = since + plan.config().handshake_timeout;
+    let Hop { destination, tunnel } = plan.hop()?;
+    let mut stream = race(destination, deadline)?;
+    let unread = match tunnel {
+        Some(tunnel) => open_tunnel(&mut stream, tunnel, deadline)?,
+        None => Vec::new(),
+    };
+    open(stream, plan, since, &unread)
+}
+
+/// Returns an error if the URL needs TLS that is not there, before anything is connected.
+fn check_tls(plan: &Plan) -> Result<(), ConnectError> {
+    #[cfg(feature = "_tls")]
+    return plan.tls().map(drop);
+    #[cfg(not(feature = "_tls"))]
+    return if plan.is_secure() { Err(ConnectError::Tls) } else { Ok(()) };
+}
+
+/// Opens a WebSocket over a stream of which `unread` has been read.
+fn open<S: Stream>(
+    stream: S,
+    plan: &Plan,
+    since: Instant,
+    unread: &[u8],
+) -> Result<(WebSocket<S>, Response), ConnectError> {
+    check_tls(plan)?;
+    let (request, config) = (plan.request(), plan.config().clone());
+    #[cfg(feature = "_tls")]
+    if let Some(tls) = plan.tls()? {
+        let wire =
+            crate::tls::begin(stream, &tls, plan.url().host(), since + config.handshake_timeout, unread)?;
+        return client_over(wire, request, config, since, &[]);
     }
-    Err(error)
+    client_over(plain(stream), request, config, since, unread)
 }
 
 /// Opens a WebSocket as a client over any connected stream: TLS, a tunnel through a proxy, a pipe.
@@ -91,24 +144,26 @@ pub fn client<S: Stream>(
     request: ClientRequest,
     config: impl Into<Arc<Config>>,
 ) -> Result<(WebSocket<S>, Response), ConnectError> {
-    client_over(plain(stream), request, config.into(), now())
+    client_over(plain(stream), request, config.into(), now(), &[])
 }
 
-/// Opens a WebSocket over a stream that may have TLS. The deadline counts from `since`.
+/// Opens a WebSocket over a stream that may have TLS. The deadline counts from `since`, and `unread`
+/// has been read from the stream.
 pub(crate) fn client_over<S: Stream>(
     wire: Wire<S>,
     request: ClientRequest,
     config: Arc<Config>,
     since: Instant,
+    unread: &[u8],
 ) -> Result<(WebSocket<S>, Response), ConnectError> {
     let mut session = Session::client(request, nonce(), mask_keys(), config.clone());
     session.handle_timeout(since);
-    let mut opening = Opening::new(session, wire, config.close_timeout)?;
+    let mut opening = Opening::new(session, wire, config.close_timeout)?.with_unread(unread);
     loop {
         match opening.next_event()? {
             OpeningEvent::Open(opened) => {
                 // The server may respond before it has read the whole request.
-                opening.flush(now() + config.handshake_timeout)?;
+                opening.flush(since + config.handshake_timeout)?;
                 let websocket = opening.into_websocket(&config, &opened)?;
                 return match opened {
                     Opened::Client { response, .. } => Ok((websocket, response)),

@@ -75,6 +75,7 @@ mod accept;
 mod channel;
 mod clock;
 mod connect;
+mod dial;
 mod events;
 mod link;
 mod opening;
@@ -96,11 +97,12 @@ mod wire;
 mod writer;
 
 pub use accept::{PendingUpgrade, accept, accept_with, read_upgrade};
-pub use connect::{client, connect, connect_with};
+pub use connect::{client, connect, connect_over, connect_with};
 pub use received::{Received, ReceivedEvent};
 pub use reconnect::Reconnecting;
 pub use serve::{accept_tcp, serve};
 pub use sockeye_core as protocol;
+pub use sockeye_core::dial::Proxy;
 pub use sockeye_core::handshake::client::{ClientRequest, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
 pub use sockeye_core::http::Response;
@@ -109,11 +111,11 @@ pub use sockeye_core::{
     Opcode, Payload, Prepared, ProtocolError, SendError, State, TrySendError,
 };
 pub use sockeye_driver as driver;
-pub use sockeye_driver::{AcceptError, ConnectError, Error, Part, WebSocketEvent, block_on};
+pub use sockeye_driver::{AcceptError, ConnectError, ConnectOptions, Error, Part, WebSocketEvent, block_on};
 pub use split::{RecvHalf, SendHalf};
 pub use stream::{Stream, Untimed};
 #[cfg(feature = "_tls")]
-pub use tls::{accept_tls, accept_tls_with, client_tls, connect_tls};
+pub use tls::{accept_tls, accept_tls_with, client_tls};
 pub use websocket::WebSocket;
 pub use writer::MessageWriter;
 

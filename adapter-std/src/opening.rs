@@ -47,6 +47,12 @@ impl<S: Stream> Opening<S> {
         })
     }
 
+    /// Continues with bytes that have been read.
+    pub(crate) fn with_unread(mut self, unread: &[u8]) -> Self {
+        self.input = ReadBuffer::new(unread);
+        self
+    }
+
     /// Waits for the next event: writes what is queued, reads, and enforces the session's
     /// deadlines.
     pub(crate) fn next_event(&mut self) -> io::Result<OpeningEvent> {

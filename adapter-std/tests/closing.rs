@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 use sockeye_std::protocol::Side;
-use sockeye_std::{ClientRequest, CloseCode, Config, Error, ProtocolError, State};
+use sockeye_std::{CloseCode, Config, Error, ProtocolError, State};
 use sockeye_testkit::frames::{CLOSE, frame};
 use support::{millis, pair, raw_pair, read_frame, url};
 
@@ -94,7 +94,7 @@ fn e13_a_client_waits_for_the_server_to_close_tcp_but_not_for_long() {
     let url = url(listener.local_addr().unwrap());
     let connecting = thread::spawn(move || {
         let config = Config::new().close_timeout(millis(600_000));
-        let (mut ws, _) = sockeye_std::connect_with(&url, ClientRequest::new(&url), config).unwrap();
+        let (mut ws, _) = sockeye_std::connect_with(&url, config).unwrap();
         assert_eq!(ws.recv().unwrap(), None);
         assert!(ws.close_info().unwrap().clean);
     });

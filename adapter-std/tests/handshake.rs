@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use sockeye_std::protocol::handshake::{client, server};
 use sockeye_std::{
-    Accept, AcceptError, ClientRequest, CloseCode, Config, ConnectError, Policy, Response, Upgrade, Url,
+    Accept, AcceptError, CloseCode, Config, ConnectError, ConnectOptions, Policy, Response, Upgrade, Url,
 };
 use sockeye_testkit::frames::{LAST_CONTINUATION, PING, TEXT, TEXT_START, frame};
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
@@ -32,9 +32,9 @@ fn both_ends_negotiate_headers_and_a_subprotocol_then_exchange_messages() {
         }
     });
     let url = url(address);
-    let request = ClientRequest::new(&url).subprotocol("soap").unwrap().subprotocol("chat").unwrap();
-    let request = request.header("X-Token", "7").unwrap();
-    let (mut ws, response) = sockeye_std::connect_with(&url, request, Arc::default()).unwrap();
+    let options = ConnectOptions::new().subprotocol("soap").unwrap().subprotocol("chat").unwrap();
+    let options = options.header("X-Token", "7").unwrap();
+    let (mut ws, response) = sockeye_std::connect_with(&url, options).unwrap();
     assert_eq!(ws.subprotocol(), Some("chat"));
     assert_eq!(response.headers().first("set-cookie"), Some("seen=1"));
     let large = vec![7; 1 << 20];
@@ -58,7 +58,7 @@ fn k1_a_refusal_without_a_length_is_returned_while_the_server_keeps_the_connecti
     });
     let config = Config::new().handshake_timeout(millis(3_600_000));
     let url = url(address);
-    let error = sockeye_std::connect_with(&url, ClientRequest::new(&url), config).unwrap_err();
+    let error = sockeye_std::connect_with(&url, config).unwrap_err();
     drop(done);
     let ConnectError::Handshake(client::ClientHandshakeError::Refused(response)) = error else { panic!() };
     assert_eq!((response.status(), response.content()), (401, &b"first"[..]));
@@ -178,7 +178,7 @@ fn connecting_to_a_server_that_stalls_times_out() {
     });
     let url = url(address);
     let config = Arc::new(Config::new().handshake_timeout(millis(100)));
-    let error = sockeye_std::connect_with(&url, ClientRequest::new(&url), config).unwrap_err();
+    let error = sockeye_std::connect_with(&url, config).unwrap_err();
     assert!(
         matches!(error, ConnectError::Handshake(client::ClientHandshakeError::TimedOut { received: 0 })),
         "{error}"

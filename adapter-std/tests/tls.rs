@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use sockeye_std::server::{Callbacks, Port, Server};
 use sockeye_std::tls::{ClientTls, ServerTls, TlsError};
-use sockeye_std::{
-    AcceptError, ClientRequest, CloseCode, Config, ConnectError, Error, Received, Url, WebSocket,
-};
+use sockeye_std::{AcceptError, CloseCode, Config, ConnectError, ConnectOptions, Error, Received, WebSocket};
 use sockeye_testkit::tls::*;
 
 fn trusting() -> ClientTls {
@@ -21,8 +19,7 @@ fn serving() -> ServerTls {
 }
 
 fn connect(url: &str, tls: &ClientTls) -> Result<WebSocket, ConnectError> {
-    let url = Url::parse(url).unwrap();
-    let (ws, _) = sockeye_std::connect_tls(&url, ClientRequest::new(&url), Config::new(), tls)?;
+    let (ws, _) = sockeye_std::connect_with(url, ConnectOptions::new().tls(tls.clone()))?;
     Ok(ws)
 }
 

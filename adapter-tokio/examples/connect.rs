@@ -1,5 +1,5 @@
-//! A WebSocket client in the terminal: sends each input line as a text message and prints the
-//! messages it receives.
+//! A WebSocket client in the terminal: sends each input line as a message and prints the messages it
+//! receives. Its exit status is 1 after an error.
 //!
 //! `cargo run -p sockeye-tokio --example connect -- ws://127.0.0.1:9501/`
 //!
@@ -8,15 +8,15 @@
 use std::error::Error;
 use std::io::BufRead;
 use std::process::ExitCode;
+use std::string::FromUtf8Error;
 use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use sockeye_tokio::protocol::deflate::Deflate;
 use sockeye_tokio::protocol::handshake::client::ClientHandshakeError;
 #[cfg(feature = "rustls")]
 use sockeye_tokio::tls::ClientTls;
-use sockeye_tokio::{ClientRequest, CloseCode, Config, ConnectError, Response, Url, WebSocket};
+use sockeye_tokio::{CloseCode, ConnectError, ConnectOptions, Message};
 use tokio::sync::mpsc::{self, Receiver};
 
 #[derive(Parser)]
@@ -33,6 +33,16 @@ struct Args {
     /// drop answers that it has not sent when the Close arrives.
     #[arg(long, default_value_t = 500)]
     wait: u64,
+    /// Send the lines as binary messages.
+    #[arg(long)]
+    binary: bool,
+    /// The proxy to connect through, as http://host:port or socks5://host:port, with user:password@
+    /// before the host if it needs them. 'env' uses the proxy of HTTPS_PROXY and the like.
+    #[arg(long)]
+    proxy: Option<String>,
+    /// The number of redirects to follow.
+    #[arg(long, default_value_t = 0)]
+    redirects: u8,
     /// Do not offer compression.
     #[arg(long)]
     no_compress: bool,
@@ -58,73 +68,88 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    let url = Url::parse(&args.url)?;
-    let mut request = ClientRequest::new(&url);
-    for name in &args.subprotocol {
-        request = request.subprotocol(name)?;
-    }
-    for header in &args.header {
-        let (name, value) = header.split_once(':').ok_or("a header must have the form 'Name: value'")?;
-        request = request.header(name, value.trim())?;
-    }
-    let config = Config::new();
-    let config = if args.no_compress { config } else { config.deflate(Deflate::new()) };
-    let (ws, _) = open(args, &url, request, config).await.inspect_err(explain)?;
+    let (ws, _) = sockeye_tokio::connect_with(&args.url, options(args)?).await.inspect_err(explain)?;
     let compression = if ws.deflate().is_some() { "compressed" } else { "not compressed" };
-    eprintln!("connected to {url}, subprotocol {}, {compression}", ws.subprotocol().unwrap_or("none"));
+    let subprotocol = ws.subprotocol().unwrap_or("none");
+    eprintln!("connected to {}, subprotocol {subprotocol}, {compression}", args.url);
 
     // Two tasks, so that neither direction waits for the other. At the end of the input the sending
     // task closes; the receiving task prints everything that arrives before the peer's Close.
     let (mut outgoing, mut incoming) = ws.split();
     let mut lines = read_lines();
-    let wait = Duration::from_millis(args.wait);
+    let (is_binary, wait) = (args.binary, Duration::from_millis(args.wait));
     let sending = async move {
+        let mut result = Ok(());
         while let Some(line) = lines.recv().await {
-            outgoing.send(line).await?;
+            match message(line, is_binary) {
+                Ok(message) => outgoing.send(message).await?,
+                Err(error) => {
+                    result = Err(error.into());
+                    break;
+                }
+            }
         }
         tokio::time::sleep(wait).await;
-        outgoing.close(CloseCode::NORMAL, "").await
+        outgoing.close(CloseCode::NORMAL, "").await?;
+        result
     };
-    tokio::spawn(async {
-        if let Err(error) = sending.await {
-            print_error(&error);
-        }
-    });
+    let sending = async {
+        let sent: Result<(), Box<dyn Error + Send + Sync>> = sending.await;
+        // The error is printed at once, because the other task may still wait.
+        sent.inspect_err(|error| print_error(&**error)).is_ok()
+    };
+    let sending = tokio::spawn(sending);
     while let Some(message) = incoming.recv().await? {
         println!("{}", String::from_utf8_lossy(message.as_bytes()));
     }
     if let Some(info) = incoming.close_info() {
         eprintln!("{info}");
     }
+    if sending.is_finished() && !sending.await.unwrap_or(false) {
+        return Err("not every line was sent".into());
+    }
     Ok(())
 }
 
-/// Connects, with the certificates of the command line.
-#[cfg_attr(not(feature = "rustls"), expect(unused_variables, reason = "the options are those of TLS"))]
-async fn open(
-    args: &Args,
-    url: &Url,
-    request: ClientRequest,
-    config: Config,
-) -> Result<(WebSocket, Response), ConnectError> {
-    #[cfg(feature = "rustls")]
-    if args.insecure || args.ca.is_some() {
-        let tls = match &args.ca {
-            Some(ca) if !args.insecure => ClientTls::with_ca_pem(&std::fs::read(ca)?)?,
-            _ => ClientTls::dangerous_without_verification()?,
-        };
-        return sockeye_tokio::connect_tls(url, request, config, &tls).await;
+/// Returns what the command line says about connecting.
+fn options(args: &Args) -> Result<ConnectOptions, Box<dyn Error>> {
+    let mut options = ConnectOptions::new().redirects(args.redirects).compression(!args.no_compress);
+    for name in &args.subprotocol {
+        options = options.subprotocol(name)?;
     }
-    sockeye_tokio::connect_with(url, request, config).await
+    for header in &args.header {
+        let (name, value) = header.split_once(':').ok_or("a header must have the form 'Name: value'")?;
+        options = options.header(name, value.trim())?;
+    }
+    match args.proxy.as_deref() {
+        Some("env") => options = options.proxy_from_env(),
+        Some(proxy) => options = options.proxy(proxy)?,
+        None => {}
+    }
+    #[cfg(feature = "rustls")]
+    if args.insecure {
+        options = options.tls(ClientTls::dangerous_without_verification()?);
+    } else if let Some(ca) = &args.ca {
+        options = options.tls(ClientTls::with_ca_pem(&std::fs::read(ca)?)?);
+    }
+    Ok(options)
+}
+
+/// Returns the message for a line.
+fn message(line: Vec<u8>, is_binary: bool) -> Result<Message, FromUtf8Error> {
+    if is_binary { Ok(Message::from(line)) } else { String::from_utf8(line).map(Message::from) }
 }
 
 /// Reads the lines of the input on a separate thread. The program does not wait for that thread
 /// when it ends.
-fn read_lines() -> Receiver<String> {
+fn read_lines() -> Receiver<Vec<u8>> {
     let (sender, lines) = mpsc::channel(1);
     thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            let Ok(line) = line else { return eprintln!("the input is not valid UTF-8") };
+        for line in std::io::stdin().lock().split(b'\n') {
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => return eprintln!("cannot read the input: {error}"),
+            };
             if sender.blocking_send(line).is_err() {
                 return;
             }

@@ -55,6 +55,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod network;
 mod open;
 pub mod reconnect;
 #[cfg(feature = "server")]
@@ -108,11 +109,12 @@ pub mod server {
 pub use clock::TokioClock;
 pub use open::{
     MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
-    connect_with, read_upgrade, websocket,
+    connect_over, connect_with, read_upgrade, websocket,
 };
 pub use reconnect::Reconnecting;
 pub use serve::{accept_tcp, serve};
 pub use sockeye_core as protocol;
+pub use sockeye_core::dial::Proxy;
 pub use sockeye_core::handshake::client::{ClientRequest, Url};
 pub use sockeye_core::handshake::server::{Accept, Origins, Policy, Upgrade};
 pub use sockeye_core::http::Response;
@@ -121,10 +123,10 @@ pub use sockeye_core::{
     Opcode, Payload, Prepared, ProtocolError, SendError, State, TrySendError,
 };
 pub use sockeye_driver as driver;
-pub use sockeye_driver::{AcceptError, Clock, ConnectError, Error, Io, Part, WebSocketEvent};
+pub use sockeye_driver::{AcceptError, Clock, ConnectError, ConnectOptions, Error, Io, Part, WebSocketEvent};
 pub use stream::TokioIo;
 #[cfg(feature = "_tls")]
-pub use tls::{accept_tls, accept_tls_with, client_tls, connect_tls};
+pub use tls::{accept_tls, accept_tls_with, client_tls};
 
 /// Runs the examples of the README as tests.
 #[cfg(all(doctest, feature = "server"))]

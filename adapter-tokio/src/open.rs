@@ -1,16 +1,17 @@
 //! The opening handshakes of servers and clients.
 
-use std::io;
 use std::sync::Arc;
 
 use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::{Config, Connection};
-use sockeye_driver::{AcceptError, ConnectError};
+use sockeye_driver::{AcceptError, ConnectError, ConnectOptions, dial};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::network::{TokioNetwork, check_runtime, into_io};
+use crate::stream::Raw;
 use crate::{TokioClock, TokioIo};
 
 /// A WebSocket connection over a tokio stream.
@@ -129,10 +130,10 @@ pub fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
     websocket.with_subprotocol(subprotocol)
 }
 
-/// Connects to a `ws://` or `wss://` URL with the defaults of [`Config`].
+/// Connects to a `ws://` or `wss://` URL with the defaults of [`ConnectOptions`].
 ///
 /// `wss://` needs the feature `rustls`. The server's certificate must be one that the operating
-/// system trusts; `connect_tls` takes another configuration.
+/// system trusts, unless [`ConnectOptions`] say otherwise.
 ///
 /// # Errors
 ///
@@ -143,48 +144,70 @@ pub fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
 ///
 /// Dropping the future drops the connection.
 pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
-    let url = Url::parse(url)?;
-    let (websocket, _) = connect_with(&url, ClientRequest::new(&url), Config::new()).await?;
+    let (websocket, _) = connect_with(url, ConnectOptions::new()).await?;
     Ok(websocket)
 }
 
-/// Connects with a custom request, which may carry headers and subprotocols. Also returns the
-/// server's response.
+/// Connects with options: headers, subprotocols, compression, limits, certificates, a proxy. Also
+/// returns the server's response.
 ///
-/// Resolving the name and connecting take [`Config::handshake_timeout`] at most. The handshakes of
-/// TLS and of the WebSocket together take the same time again.
+/// ```no_run
+/// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// use sockeye_tokio::ConnectOptions;
+///
+/// let options = ConnectOptions::new()
+///     .header("Authorization", "Bearer 1234")?
+///     .subprotocol("chat")?
+///     .compression(true)
+///     .proxy_from_env();
+/// let (ws, response) = sockeye_tokio::connect_with("ws://example.com/", options).await?;
+/// println!("the server is {:?}", response.headers().first("server"));
+/// # drop(ws);
+/// # Ok(()) }
+/// ```
+///
+/// The addresses of the host are tried as RFC 8305 says (Happy Eyeballs). Resolving the name,
+/// connecting, the proxy, TLS, the opening handshake and redirects together take
+/// [`Config::handshake_timeout`] at most.
 ///
 /// # Errors
 ///
-/// Returns an error if the host cannot be reached in time, if its certificate is not trusted, or if
-/// the server refuses. Without the feature `rustls`, `wss://` is an error.
+/// Returns an error if the URL is invalid, if the host or the proxy cannot be reached in time, if
+/// the server's certificate is not trusted, or if the server refuses. Without the feature `rustls`,
+/// `wss://` is an error. Outside of a tokio runtime, connecting is an error. A runtime without
+/// its I/O or time driver panics.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future drops the connection.
 pub async fn connect_with(
     url: impl TryInto<Url, Error: Into<ConnectError>>,
-    request: ClientRequest,
-    config: impl Into<Arc<Config>>,
+    options: impl Into<ConnectOptions>,
 ) -> Result<(WebSocket, Response), ConnectError> {
-    let (url, config) = (url.try_into().map_err(Into::into)?, config.into());
-    if url.is_secure() {
-        #[cfg(feature = "_tls")]
-        return crate::connect_tls(url, request, config, &crate::tls::ClientTls::shared()?).await;
-        #[cfg(not(feature = "_tls"))]
-        return Err(ConnectError::Tls);
-    }
-    client(open_tcp(&url, &config).await?, request, config).await
+    check_runtime()?;
+    dial::connect(&TokioNetwork, url, options).await
 }
 
-/// Connects to the host of a URL.
-pub(crate) async fn open_tcp(url: &Url, config: &Config) -> io::Result<TcpStream> {
-    let connecting = TcpStream::connect((url.host(), url.port()));
-    let stream = tokio::time::timeout(config.handshake_timeout, connecting)
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+/// Opens a WebSocket to a URL over a stream of your own that leads to its host: a socket with
+/// options, a Unix socket, a tunnel. Begins TLS for `wss://`.
+///
+/// The options for the way to the server, such as a proxy, have no effect. [`client`] does the same
+/// with a request and no URL.
+///
+/// # Errors
+///
+/// Returns an error if the URL is invalid, if the stream breaks, if the server's certificate is not
+/// trusted, or if the server refuses.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the stream.
+pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    url: impl TryInto<Url, Error: Into<ConnectError>>,
+    options: impl Into<ConnectOptions>,
+) -> Result<(WebSocket<S>, Response), ConnectError> {
+    dial::connect_over(Raw(stream), TokioClock::default(), into_io(), url, options).await
 }
 
 /// Opens a WebSocket as a client over any connected stream: TLS, a tunnel through a proxy, a pipe.

@@ -23,10 +23,14 @@ type Transport<S> = Raw<S>;
 impl<S> TokioIo<S> {
     /// Wraps a stream.
     pub fn new(stream: S) -> Self {
+        Self::from_raw(Raw(stream))
+    }
+
+    pub(crate) fn from_raw(raw: Raw<S>) -> Self {
         #[cfg(feature = "_tls")]
-        return TokioIo(MaybeTls::Plain(Raw(stream)));
+        return TokioIo(MaybeTls::Plain(raw));
         #[cfg(not(feature = "_tls"))]
-        return TokioIo(Raw(stream));
+        return TokioIo(raw);
     }
 
     /// Returns the stream. If this end has TLS, it is the stream beneath.

@@ -5,12 +5,12 @@
 //!
 //! ```no_run
 //! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use sockeye_tokio::ConnectOptions;
 //! use sockeye_tokio::tls::ClientTls;
-//! use sockeye_tokio::{ClientRequest, Config, Url};
 //!
-//! let url = Url::parse("wss://chat.internal/")?;
 //! let tls = ClientTls::with_ca_pem(&std::fs::read("ca.pem")?)?;
-//! let (mut ws, _) = sockeye_tokio::connect_tls(&url, ClientRequest::new(&url), Config::new(), &tls).await?;
+//! let options = ConnectOptions::new().tls(tls);
+//! let (mut ws, _) = sockeye_tokio::connect_with("wss://chat.internal/", options).await?;
 //! ws.send("hello").await?;
 //! # Ok(()) }
 //! ```
@@ -37,43 +37,16 @@
 use std::sync::Arc;
 
 use sockeye_core::Config;
-use sockeye_core::handshake::client::{ClientRequest, Url};
+use sockeye_core::handshake::client::ClientRequest;
 use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_driver::{AcceptError, ConnectError};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::open::open_tcp;
 use crate::stream::Raw;
 use crate::{TokioClock, TokioIo, WebSocket};
 
 pub use sockeye_driver::tls::{ClientTls, ServerTls, TlsError, TlsInfo, rustls};
-
-/// Connects to a `wss://` URL like [`connect_with`](crate::connect_with), with these certificates.
-/// For a `ws://` URL, `tls` has no effect.
-///
-/// # Errors
-///
-/// Returns an error if the host cannot be reached in time, if its certificate is not trusted, or if
-/// the server refuses.
-///
-/// # Cancel safety
-///
-/// Dropping the future drops the connection.
-pub async fn connect_tls(
-    url: impl TryInto<Url, Error: Into<ConnectError>>,
-    request: ClientRequest,
-    config: impl Into<Arc<Config>>,
-    tls: &ClientTls,
-) -> Result<(WebSocket, Response), ConnectError> {
-    let (url, config) = (url.try_into().map_err(Into::into)?, config.into());
-    let stream = open_tcp(&url, &config).await?;
-    if url.is_secure() {
-        client_tls(stream, tls, url.host(), request, config).await
-    } else {
-        crate::client(stream, request, config).await
-    }
-}
 
 /// Begins TLS over any connected stream, such as a tunnel through a proxy, and opens a WebSocket
 /// over it as a client, like [`client`](crate::client).

@@ -10,7 +10,7 @@ use sockeye_tokio::server::{
     Refused, Server, SlowReader,
 };
 use sockeye_tokio::{
-    Accept, ClientRequest, CloseCode, CloseInfo, Config, MessageKind, Response, Upgrade, Url, WebSocket,
+    Accept, CloseCode, CloseInfo, Config, ConnectOptions, MessageKind, Response, Upgrade, Url, WebSocket,
 };
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -239,13 +239,11 @@ async fn accept(listener: tokio::net::TcpListener) -> Result<(), AnyError> {
 }
 
 async fn talk(address: &str) -> Result<(), AnyError> {
-    let url = Url::parse(address)?;
-    let request = ClientRequest::new(&url).header("Authorization", "Bearer 7")?;
-    let config = Arc::new(Config::new().deflate(true));
-    let (ws, response) = sockeye_tokio::connect_with(&url, request, config).await?;
+    let options = ConnectOptions::new().header("Authorization", "Bearer 7")?.compression(true);
+    let (ws, response) = sockeye_tokio::connect_with(address, options).await?;
     assert_eq!(response.status(), 101);
     say(ws).await?;
-    let (ws, _) = sockeye_tokio::connect_with(address, ClientRequest::new(&url), Config::new()).await?;
+    let (ws, _) = sockeye_tokio::connect_with(&Url::parse(address)?, Config::new()).await?;
     say(ws).await?;
     say(sockeye_tokio::connect(address).await?).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sockeye_testkit::tls::*;
 use sockeye_tokio::server::{Callbacks, Limits, Port, Server};
 use sockeye_tokio::tls::{ClientTls, ServerTls};
-use sockeye_tokio::{ClientRequest, CloseCode, Config, ConnectError, TokioIo, Url, WebSocket};
+use sockeye_tokio::{CloseCode, Config, ConnectError, ConnectOptions, TokioIo, WebSocket};
 use tokio::net::{TcpListener, TcpStream};
 
 fn trusting() -> ClientTls {
@@ -17,8 +17,7 @@ fn serving() -> ServerTls {
 }
 
 async fn connect(url: &str, tls: &ClientTls) -> Result<WebSocket, ConnectError> {
-    let url = Url::parse(url).unwrap();
-    let (ws, _) = sockeye_tokio::connect_tls(&url, ClientRequest::new(&url), Config::new(), tls).await?;
+    let (ws, _) = sockeye_tokio::connect_with(url, ConnectOptions::new().tls(tls.clone())).await?;
     Ok(ws)
 }
 

@@ -18,6 +18,7 @@
 //!   deadlines.
 //! - [`read_upgrade`], [`accept_with`] and [`client_with`] perform the opening handshake over a
 //!   transport.
+//! - The module [`dial`] connects to URLs: addresses, proxies, redirects.
 //! - [`Entropy`] is the randomness of a client.
 //! - The module `reconnect` has a client that stays connected.
 //! - The module `server` runs a server: its listeners, its connections and the handler's events.
@@ -121,6 +122,7 @@ mod accepting;
 mod channel;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod dial;
 mod engine;
 mod error;
 mod event;
@@ -142,6 +144,7 @@ mod websocket;
 mod writer;
 
 pub use accepting::{AcceptBackoff, log_connection_error};
+pub use dial::ConnectOptions;
 pub use engine::decoder::{Decoded, Decoder, Part, SenderAccess};
 pub use error::Error;
 pub use event::WebSocketEvent;

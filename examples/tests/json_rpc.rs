@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sockeye_core::channel::{Channel, RecvMessage, SendMessage};
-use sockeye_core::handshake::client::{ClientRequest, Url};
+
 use sockeye_core::handshake::server::{Policy, Upgrade};
 use sockeye_core::{CloseCode, Config, MessageRef};
-use sockeye_driver::{Clock, Error, Io};
+use sockeye_driver::{Clock, ConnectOptions, Error, Io};
 use sockeye_examples::json_rpc::{CallError, Dispatcher, Incoming, Peer, RpcError, Service};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -84,9 +84,8 @@ fn policy() -> Policy {
     Policy::new().subprotocol("jsonrpc").unwrap()
 }
 
-fn request(address: std::net::SocketAddr) -> (Url, ClientRequest) {
-    let url = Url::parse(&format!("ws://{address}/")).unwrap();
-    (url.clone(), ClientRequest::new(&url).subprotocol("jsonrpc").unwrap())
+fn request(address: std::net::SocketAddr) -> (String, ConnectOptions) {
+    (format!("ws://{address}/"), ConnectOptions::new().subprotocol("jsonrpc").unwrap())
 }
 
 async fn tokio_server(stream: tokio::net::TcpStream) -> sockeye_tokio::WebSocket {
@@ -95,8 +94,8 @@ async fn tokio_server(stream: tokio::net::TcpStream) -> sockeye_tokio::WebSocket
 }
 
 async fn tokio_client(address: std::net::SocketAddr) -> sockeye_tokio::WebSocket {
-    let (url, request) = request(address);
-    sockeye_tokio::connect_with(&url, request, Arc::default()).await.unwrap().0
+    let (url, options) = request(address);
+    sockeye_tokio::connect_with(&url, options).await.unwrap().0
 }
 
 async fn smol_server(stream: smol::net::TcpStream) -> sockeye_smol::WebSocket {
@@ -105,8 +104,8 @@ async fn smol_server(stream: smol::net::TcpStream) -> sockeye_smol::WebSocket {
 }
 
 async fn smol_client(address: std::net::SocketAddr) -> sockeye_smol::WebSocket {
-    let (url, request) = request(address);
-    sockeye_smol::connect_with(&url, request, Arc::default()).await.unwrap().0
+    let (url, options) = request(address);
+    sockeye_smol::connect_with(&url, options).await.unwrap().0
 }
 
 fn std_server(stream: std::net::TcpStream) -> sockeye_std::WebSocket {
@@ -114,8 +113,8 @@ fn std_server(stream: std::net::TcpStream) -> sockeye_std::WebSocket {
 }
 
 fn std_client(address: std::net::SocketAddr) -> sockeye_std::WebSocket {
-    let (url, request) = request(address);
-    sockeye_std::connect_with(&url, request, Arc::default()).unwrap().0
+    let (url, options) = request(address);
+    sockeye_std::connect_with(&url, options).unwrap().0
 }
 
 /// Starts a thread that serves one blocking connection.
@@ -391,9 +390,9 @@ fn a_generic_future_is_send_exactly_if_its_channel_is() {
 #[test]
 fn a_message_that_cannot_be_sent_leaves_the_channel_open() {
     let (address, serving) = std_listen(|ws| sockeye_std::block_on(echo(ws)));
-    let (url, request) = request(address);
-    let config = Arc::new(Config::new().max_send_size(10));
-    let mut ws = sockeye_std::connect_with(&url, request, config).unwrap().0;
+    let (url, options) = request(address);
+    let options = options.config(Config::new().max_send_size(10));
+    let mut ws = sockeye_std::connect_with(&url, options).unwrap().0;
     /// Generic, so that the calls resolve to the traits' methods.
     async fn run<C: Channel<Error = Error>>(ws: &mut C) {
         assert!(ws.send("longer than ten").await.unwrap_err().is_recoverable());

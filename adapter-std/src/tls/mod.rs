@@ -5,12 +5,12 @@
 //!
 //! ```no_run
 //! # fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use sockeye_std::ConnectOptions;
 //! use sockeye_std::tls::ClientTls;
-//! use sockeye_std::{ClientRequest, Config, Url};
 //!
-//! let url = Url::parse("wss://chat.internal/")?;
 //! let tls = ClientTls::with_ca_pem(&std::fs::read("ca.pem")?)?;
-//! let (mut ws, _) = sockeye_std::connect_tls(&url, ClientRequest::new(&url), Config::new(), &tls)?;
+//! let options = ConnectOptions::new().tls(tls);
+//! let (mut ws, _) = sockeye_std::connect_with("wss://chat.internal/", options)?;
 //! ws.send("hello")?;
 //! # Ok(()) }
 //! ```
@@ -40,16 +40,16 @@ pub(crate) mod wire;
 
 use std::sync::Arc;
 
-use sockeye_core::Config;
-use sockeye_core::handshake::client::{ClientRequest, Url};
+use sockeye_core::handshake::client::ClientRequest;
 use sockeye_core::handshake::server::{Accept, Policy, Upgrade};
 use sockeye_core::http::Response;
 use sockeye_core::session::Session;
+use sockeye_core::{Config, Instant};
 use sockeye_driver::{AcceptError, ConnectError};
 
 use crate::accept::accept_over;
 use crate::clock::now;
-use crate::connect::{client_over, open};
+use crate::connect::client_over;
 use crate::opening::Opening;
 use crate::stream::Stream;
 use crate::websocket::WebSocket;
@@ -58,28 +58,6 @@ use sockeye_driver::tls::TlsSession;
 use wire::{Wire, plain};
 
 pub use sockeye_driver::tls::{ClientTls, ServerTls, TlsError, TlsInfo, rustls};
-
-/// Connects to a `wss://` URL like [`connect_with`](crate::connect_with), with these certificates.
-/// For a `ws://` URL, `tls` has no effect.
-///
-/// # Errors
-///
-/// Returns an error if the host cannot be reached in time, if its certificate is not trusted, or if
-/// the server refuses.
-pub fn connect_tls(
-    url: impl TryInto<Url, Error: Into<ConnectError>>,
-    request: ClientRequest,
-    config: impl Into<Arc<Config>>,
-    tls: &ClientTls,
-) -> Result<(WebSocket, Response), ConnectError> {
-    let (url, config) = (url.try_into().map_err(Into::into)?, config.into());
-    let stream = open(&url, &config)?;
-    if url.is_secure() {
-        client_tls(stream, tls, url.host(), request, config)
-    } else {
-        crate::client(stream, request, config)
-    }
-}
 
 /// Begins TLS over any connected stream, such as a tunnel through a proxy, and opens a WebSocket
 /// over it as a client, like [`client`](crate::client).
@@ -92,16 +70,29 @@ pub fn connect_tls(
 /// Returns an error if the server cannot be authenticated, if the stream breaks, or if the server
 /// refuses. Nothing of the request is sent before the server is authenticated.
 pub fn client_tls<S: Stream>(
-    mut stream: S,
+    stream: S,
     tls: &ClientTls,
     host: &str,
     request: ClientRequest,
     config: impl Into<Arc<Config>>,
 ) -> Result<(WebSocket<S>, Response), ConnectError> {
     let (config, since) = (config.into(), now());
+    let wire = begin(stream, tls, host, since + config.handshake_timeout, &[])?;
+    client_over(wire, request, config, since, &[])
+}
+
+/// Begins TLS over a stream of which `unread` has been read.
+pub(crate) fn begin<S: Stream>(
+    mut stream: S,
+    tls: &ClientTls,
+    host: &str,
+    deadline: Instant,
+    unread: &[u8],
+) -> Result<Wire<S>, TlsError> {
     let mut session = TlsSession::client(tls, tls.name_for(host)?)?;
-    shake_hands(&mut stream, &mut session, since + config.handshake_timeout)?;
-    client_over(Wire::with_tls(stream, session), request, config, since)
+    session.receive_unread(unread)?;
+    shake_hands(&mut stream, &mut session, deadline)?;
+    Ok(Wire::with_tls(stream, session))
 }
 
 /// Begins TLS over an accepted stream, and accepts a WebSocket like [`accept`](crate::accept).

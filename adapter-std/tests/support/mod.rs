@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use sockeye_std::{ClientRequest, Config, Url, WebSocket};
+use sockeye_std::{Config, Url, WebSocket};
 use sockeye_testkit::handshake::{SAMPLE_ACCEPT, UPGRADE_REQUEST};
 
 /// Listens, and runs `serve` on a thread with the first connection.
@@ -31,7 +31,7 @@ pub(crate) fn pair(client: Config, server: Config) -> (WebSocket, WebSocket) {
         sockeye_std::accept_with(stream, Arc::new(server), |_| Ok(sockeye_std::Accept::new())).unwrap()
     });
     let url = url(address);
-    let (client, _) = sockeye_std::connect_with(&url, ClientRequest::new(&url), Arc::new(client)).unwrap();
+    let (client, _) = sockeye_std::connect_with(&url, Arc::new(client)).unwrap();
     (client, serving.join().unwrap())
 }
 

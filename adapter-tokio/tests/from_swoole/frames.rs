@@ -4,7 +4,7 @@ use sockeye_testkit::RawClient;
 use sockeye_tokio::protocol::deflate::{CompressionPolicy, Deflate};
 use sockeye_tokio::protocol::http::Response;
 use sockeye_tokio::server::{Client, Handler, HandlerResult, Inbound, Port, Server};
-use sockeye_tokio::{ClientRequest, CloseCode, CloseFrame, Config, Frame, Message, Opcode, Url};
+use sockeye_tokio::{CloseCode, CloseFrame, Config, ConnectOptions, Frame, Message, Opcode};
 
 use crate::examples::{compression_client, ping_client};
 use crate::process::Example;
@@ -99,10 +99,8 @@ async fn the_compressing_server_compresses_if_it_was_negotiated() {
     let mut raw = example.open();
     raw.text("hi");
     assert!(!raw.frame().unwrap().flags.rsv1);
-    let url = Url::parse(&example.url()).unwrap();
-    let config = Config::new().deflate(Deflate::new());
-    let (mut ws, _): (_, Response) =
-        sockeye_tokio::connect_with(&url, ClientRequest::new(&url), config).await.unwrap();
+    let options = ConnectOptions::new().compression(true);
+    let (mut ws, _): (_, Response) = sockeye_tokio::connect_with(&example.url(), options).await.unwrap();
     ws.send("hi").await.unwrap();
     assert_eq!(soon(ws.recv()).await.unwrap(), Some(Message::from("Hello Hello Hello Hello")));
 }

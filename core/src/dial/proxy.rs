@@ -2,6 +2,7 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::fmt;
 use core::str::FromStr;
 
@@ -138,6 +139,19 @@ impl TryFrom<&String> for Proxy {
 
     fn try_from(text: &String) -> Result<Self, InvalidProxy> {
         Proxy::parse(text)
+    }
+}
+
+/// For the conversion of a [`Proxy`] into itself, which cannot fail.
+impl From<Infallible> for InvalidProxy {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<&Proxy> for Proxy {
+    fn from(proxy: &Proxy) -> Self {
+        proxy.clone()
     }
 }
 

@@ -4,11 +4,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::{fmt, io};
 
+use sockeye_core::dial::{InvalidProxyVariable, ProxyError, RedirectError};
 use sockeye_core::handshake::client::{ClientHandshakeError, ClientRequest, UrlError};
 use sockeye_core::http::Response;
 use sockeye_core::session::{OpenError, Opened, Session};
 use sockeye_core::{Config, Instant};
 
+use crate::engine::buffer::ReadBuffer;
 use crate::handshake::entropy::Entropy;
 use crate::handshake::opening::{Opening, OpeningEvent};
 use crate::runtime::io::{Clock, Io};
@@ -56,7 +58,7 @@ pub async fn client_with<I: Io, C: Clock>(
     entropy: Entropy,
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
     // Boxed, because a task's future is as large as its largest state, for its whole life.
-    Box::pin(client_inline(io, clock, request, config.into(), entropy, None)).await
+    Box::pin(client_inline(io, clock, request, config.into(), entropy, None, &[])).await
 }
 
 /// Begins TLS over a connected transport, and opens a WebSocket over it like [`client_with`].
@@ -87,25 +89,28 @@ pub async fn client_tls<I: Io, J: Io, C: Clock>(
     Box::pin(async {
         let deadline = since + config.handshake_timeout;
         let io = crate::tls::connect_tls(io, &mut clock, tls, host, deadline).await?;
-        client_inline(wrap(io), clock, request, config, Entropy::random(), Some(since)).await
+        client_inline(wrap(io), clock, request, config, Entropy::random(), Some(since), &[]).await
     })
     .await
 }
 
-async fn client_inline<I: Io, C: Clock>(
+/// Opens a WebSocket like [`client_with`]. The deadline counts from `since`, and `unread` has been
+/// read from the transport.
+pub(crate) async fn client_inline<I: Io, C: Clock>(
     io: I,
     clock: C,
     request: ClientRequest,
     config: Arc<Config>,
     entropy: Entropy,
     since: Option<Instant>,
+    unread: &[u8],
 ) -> Result<(WebSocket<I, C>, Response), ConnectError> {
     let since = since.unwrap_or_else(|| clock.now());
     let deadline = since + config.handshake_timeout;
     let mut session = Session::client(request, entropy.nonce, entropy.mask_keys, config);
     // The session's deadline counts from here.
     session.handle_timeout(since);
-    let mut opening = Opening::new(session, io, clock);
+    let mut opening = Opening::with_input(session, io, clock, ReadBuffer::new(unread), false);
     let (subprotocol, response) = loop {
         match opening.next_event().await? {
             OpeningEvent::Open(Opened::Client { response, subprotocol, .. }) => {
@@ -141,6 +146,12 @@ pub enum ConnectError {
     /// The TLS handshake failed. Nothing of the request was sent.
     #[cfg(feature = "_tls")]
     TlsHandshake(crate::tls::TlsError),
+    /// The proxy did not connect to the server.
+    Proxy(ProxyError),
+    /// An environment variable does not name a proxy.
+    ProxyVariable(InvalidProxyVariable),
+    /// A redirect was not followed, although the options allow redirects.
+    Redirect(RedirectError),
     /// The server refused, or its response is invalid or late.
     Handshake(ClientHandshakeError),
 }
@@ -155,6 +166,9 @@ impl fmt::Display for ConnectError {
             }
             #[cfg(feature = "_tls")]
             ConnectError::TlsHandshake(error) => error.fmt(f),
+            ConnectError::Proxy(error) => error.fmt(f),
+            ConnectError::ProxyVariable(error) => error.fmt(f),
+            ConnectError::Redirect(error) => error.fmt(f),
             ConnectError::Handshake(error) => error.fmt(f),
         }
     }
@@ -170,6 +184,9 @@ impl std::error::Error for ConnectError {
             ConnectError::Tls => None,
             #[cfg(feature = "_tls")]
             ConnectError::TlsHandshake(error) => error.source(),
+            ConnectError::Proxy(error) => error.source(),
+            ConnectError::ProxyVariable(error) => error.source(),
+            ConnectError::Redirect(error) => error.source(),
             ConnectError::Handshake(error) => error.source(),
         }
     }
@@ -192,6 +209,24 @@ impl From<Infallible> for ConnectError {
 impl From<crate::tls::TlsError> for ConnectError {
     fn from(error: crate::tls::TlsError) -> Self {
         ConnectError::TlsHandshake(error)
+    }
+}
+
+impl From<ProxyError> for ConnectError {
+    fn from(error: ProxyError) -> Self {
+        ConnectError::Proxy(error)
+    }
+}
+
+impl From<InvalidProxyVariable> for ConnectError {
+    fn from(error: InvalidProxyVariable) -> Self {
+        ConnectError::ProxyVariable(error)
+    }
+}
+
+impl From<RedirectError> for ConnectError {
+    fn from(error: RedirectError) -> Self {
+        ConnectError::Redirect(error)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
 
+use sockeye_core::dial::ProxyError;
 use sockeye_core::handshake::client::ClientHandshakeError;
 use sockeye_core::http::Response;
 use sockeye_core::{CloseCode, CloseInfo};
@@ -65,11 +66,15 @@ impl Cause {
     ///
     /// - the server refused with 4xx, except 408 (Request Timeout) and 429 (Too Many Requests),
     /// - the connection ended with 1002 (protocol error) or 1008 (policy violation),
-    /// - the URL is invalid, or needs TLS that the program was built without.
+    /// - the URL is invalid, or needs TLS that the program was built without,
+    /// - the proxy needs other credentials, or a variable of the environment names none.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
-            Cause::Connect(ConnectError::Url(_) | ConnectError::Tls) => true,
+            Cause::Connect(ConnectError::Url(_) | ConnectError::Tls | ConnectError::ProxyVariable(_)) => true,
+            Cause::Connect(ConnectError::Proxy(
+                ProxyError::CredentialsRequired | ProxyError::CredentialsRefused,
+            )) => true,
             _ => {
                 let refused = self.status().is_some_and(|status| matches!(status, 400..=499));
                 let is_temporary = matches!(self.status(), Some(408 | 429));

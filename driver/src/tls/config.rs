@@ -228,6 +228,12 @@ impl ClientTls {
         Ok(self)
     }
 
+    /// Forgets the name that [`server_name`](ClientTls::server_name) has set, for another host.
+    #[must_use]
+    pub(crate) fn without_server_name(self) -> Self {
+        ClientTls { server_name: None, ..self }
+    }
+
     /// Returns the name that the server's certificate must have: the one that was
     /// [set](ClientTls::server_name), or `host`.
     ///

@@ -29,13 +29,26 @@ use crate::runtime::io::{self as runtime, Clock, Io};
 ///
 /// Not cancel safe: dropping the future drops the transport.
 pub async fn connect_tls<I: Io, C: Clock>(
-    mut io: I,
+    io: I,
     clock: &mut C,
     tls: &ClientTls,
     host: &str,
     deadline: Instant,
 ) -> Result<TlsIo<I>, TlsError> {
+    connect_tls_after(io, clock, tls, host, deadline, &[]).await
+}
+
+/// Begins TLS as a client like [`connect_tls`], over a transport of which `unread` has been read.
+pub(crate) async fn connect_tls_after<I: Io, C: Clock>(
+    mut io: I,
+    clock: &mut C,
+    tls: &ClientTls,
+    host: &str,
+    deadline: Instant,
+    unread: &[u8],
+) -> Result<TlsIo<I>, TlsError> {
     let mut session = TlsSession::client(tls, tls.name_for(host)?)?;
+    session.receive_unread(unread)?;
     shake_hands(&mut io, &mut session, clock, deadline).await?;
     Ok(TlsIo::new(io, session))
 }
@@ -72,7 +85,7 @@ pub(crate) async fn accept_tls_after<I: Io, C: Clock>(
         Ok(session) => session,
         Err(error) => return Err((error, io)),
     };
-    let received = if unread.is_empty() { Ok(()) } else { receive_unread(&mut session, unread) };
+    let received = session.receive_unread(unread);
     let shaken = async {
         received?;
         shake_hands(&mut io, &mut session, clock, deadline).await
@@ -81,16 +94,6 @@ pub(crate) async fn accept_tls_after<I: Io, C: Clock>(
         Ok(()) => Ok(TlsIo::new(io, session)),
         Err(error) => Err((error, io)),
     }
-}
-
-fn receive_unread(session: &mut TlsSession, mut unread: &[u8]) -> Result<(), TlsError> {
-    while !unread.is_empty() {
-        let (mut scratch, reserved) = (Scratch::take(), session.reserved());
-        let space = TlsSession::space(&mut scratch, reserved, 0)?;
-        let n = io::Read::read(&mut unread, space).unwrap_or_default();
-        session.receive(&mut scratch, reserved, n, &mut [])?;
-    }
-    Ok(())
 }
 
 async fn shake_hands<I: Io, C: Clock>(

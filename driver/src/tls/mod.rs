@@ -30,6 +30,8 @@ pub use config::{ClientTls, ServerTls};
 pub use error::TlsError;
 #[cfg(feature = "server")]
 pub(crate) use handshake::accept_tls_after;
+#[cfg(feature = "rand")]
+pub(crate) use handshake::connect_tls_after;
 pub use handshake::{accept_tls, connect_tls};
 pub use info::TlsInfo;
 pub use io::{MaybeTls, TlsIo};

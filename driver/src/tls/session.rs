@@ -135,6 +135,22 @@ impl TlsSession {
         n
     }
 
+    /// Receives records that were read before the session began, such as those that arrived with the
+    /// answer of a proxy.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error like [`receive`](TlsSession::receive).
+    pub fn receive_unread(&mut self, mut unread: &[u8]) -> Result<(), TlsError> {
+        while !unread.is_empty() {
+            let (mut scratch, reserved) = (Scratch::take(), self.reserved());
+            let space = TlsSession::space(&mut scratch, reserved, 0)?;
+            let n = io::Read::read(&mut unread, space).unwrap_or_default();
+            self.receive(&mut scratch, reserved, n, &mut [])?;
+        }
+        Ok(())
+    }
+
     /// Returns the number of bytes that must precede new records in a [`Scratch`].
     #[must_use]
     pub fn reserved(&self) -> usize {

@@ -19,6 +19,8 @@ use crate::tls::MaybeTls;
 
 #[cfg(feature = "server")]
 mod listener;
+#[cfg(feature = "rand")]
+mod network;
 #[cfg(feature = "_tls")]
 mod tls;
 mod yielding;
@@ -26,6 +28,8 @@ mod yielding;
 pub use async_io::block_on;
 #[cfg(feature = "server")]
 pub use listener::{AsyncIoListener, AsyncIoStream};
+#[cfg(feature = "rand")]
+pub use network::{connect, connect_over};
 #[cfg(feature = "_tls")]
 pub use tls::accept_tls_with;
 #[cfg(all(feature = "_tls", feature = "rand"))]
@@ -44,10 +48,14 @@ type Transport<S> = Raw<S>;
 impl<S> FuturesIo<S> {
     /// Wraps a stream.
     pub fn new(stream: S) -> Self {
+        Self::from_raw(Raw(stream))
+    }
+
+    fn from_raw(raw: Raw<S>) -> Self {
         #[cfg(feature = "_tls")]
-        return FuturesIo(MaybeTls::Plain(Raw(stream)));
+        return FuturesIo(MaybeTls::Plain(raw));
         #[cfg(not(feature = "_tls"))]
-        return FuturesIo(Raw(stream));
+        return FuturesIo(raw);
     }
 
     /// Returns the stream. If this end has TLS, it is the stream beneath.

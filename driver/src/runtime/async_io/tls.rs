@@ -19,7 +19,7 @@ use crate::tls::{ServerTls, TlsInfo, TlsIo};
 use crate::websocket::WebSocket;
 
 impl<S> FuturesIo<S> {
-    fn with_tls(tls: TlsIo<Raw<S>>) -> Self {
+    pub(super) fn with_tls(tls: TlsIo<Raw<S>>) -> Self {
         FuturesIo(tls.into())
     }
 
