@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sockeye_core::channel::{Channel, RecvMessage, SendMessage};
 
+use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::{Policy, Upgrade};
 use sockeye_core::{CloseCode, Config, MessageRef};
 use sockeye_driver::{Clock, ConnectOptions, Error, Io};
@@ -84,7 +85,7 @@ fn policy() -> Policy {
     Policy::new().subprotocol("jsonrpc").unwrap()
 }
 
-fn request(address: std::net::SocketAddr) -> (String, ConnectOptions) {
+fn options(address: std::net::SocketAddr) -> (String, ConnectOptions) {
     (format!("ws://{address}/"), ConnectOptions::new().subprotocol("jsonrpc").unwrap())
 }
 
@@ -94,7 +95,7 @@ async fn tokio_server(stream: tokio::net::TcpStream) -> sockeye_tokio::WebSocket
 }
 
 async fn tokio_client(address: std::net::SocketAddr) -> sockeye_tokio::WebSocket {
-    let (url, options) = request(address);
+    let (url, options) = options(address);
     sockeye_tokio::connect_with(&url, options).await.unwrap().0
 }
 
@@ -104,7 +105,7 @@ async fn smol_server(stream: smol::net::TcpStream) -> sockeye_smol::WebSocket {
 }
 
 async fn smol_client(address: std::net::SocketAddr) -> sockeye_smol::WebSocket {
-    let (url, options) = request(address);
+    let (url, options) = options(address);
     sockeye_smol::connect_with(&url, options).await.unwrap().0
 }
 
@@ -113,7 +114,7 @@ fn std_server(stream: std::net::TcpStream) -> sockeye_std::WebSocket {
 }
 
 fn std_client(address: std::net::SocketAddr) -> sockeye_std::WebSocket {
-    let (url, options) = request(address);
+    let (url, options) = options(address);
     sockeye_std::connect_with(&url, options).unwrap().0
 }
 
@@ -211,7 +212,8 @@ fn a_transport_that_is_not_send_runs_on_an_executor_of_one_thread() {
         });
         let calling = executor.spawn(async move {
             let io = not_send(smol::net::TcpStream::connect(address).await.unwrap());
-            let (_, request) = request(address);
+            let url = Url::parse(&format!("ws://{address}/")).unwrap();
+            let request = ClientRequest::new(&url).subprotocol("jsonrpc").unwrap();
             let clock = sockeye_smol::SmolClock::default();
             let opened = sockeye_driver::client(io, clock, request, Arc::default()).await;
             client(opened.unwrap().0).await
@@ -390,7 +392,7 @@ fn a_generic_future_is_send_exactly_if_its_channel_is() {
 #[test]
 fn a_message_that_cannot_be_sent_leaves_the_channel_open() {
     let (address, serving) = std_listen(|ws| sockeye_std::block_on(echo(ws)));
-    let (url, options) = request(address);
+    let (url, options) = options(address);
     let options = options.config(Config::new().max_send_size(10));
     let mut ws = sockeye_std::connect_with(&url, options).unwrap().0;
     /// Generic, so that the calls resolve to the traits' methods.
