@@ -16,6 +16,7 @@ mod deflated;
 
 pub use assembled::{Assembled, DeflatedMessage, Detached, Incoming, MergedMessage, PartialMessage};
 use assembled::{Buffer, Source};
+pub use deflated::InflatingMessage;
 
 /// Assembles the [`Data`] of a connection into whole messages, and checks text as it arrives
 /// (RFC 6455 8.1): invalid text fails the connection even in the middle of a frame.

@@ -144,7 +144,8 @@ pub use bytes::Bytes;
 pub use bytestring::ByteString;
 
 pub use assembler::{
-    Assembled, Assembler, DeflatedMessage, Detached, Incoming, MergedMessage, PartialMessage,
+    Assembled, Assembler, DeflatedMessage, Detached, Incoming, InflatingMessage, MergedMessage,
+    PartialMessage,
 };
 pub use close::{CloseCode, CloseFrame, CloseInfo, MAX_CLOSE_REASON, Side};
 pub use config::{Config, Keepalive};

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use deflate_support::*;
 use sockeye_core::deflate::Deflate;
 use sockeye_core::{
-    Assembler, Config, Event, Incoming, Message, ProtocolError, Receiver, RecvBuf, Role, Sender,
+    Assembler, Config, DeflatedMessage, Event, Incoming, InflatingMessage, Message, ProtocolError, Receiver,
+    RecvBuf, Role, Sender,
 };
 use sockeye_testkit::deflate::agree;
 use sockeye_testkit::frames::*;
@@ -160,4 +161,78 @@ fn without_compression_a_slice_is_the_whole_payload() {
     assert_eq!((is_done, got), (Ok(true), vec![1; 1000]));
     assert!(!receiver.is_inflating() && receiver.take_inflated() == 0);
     assert_eq!(receiver.inflate_rest(|_| Ok(())), Ok(true));
+}
+
+/// Receives `bytes`, and keeps whole messages compressed.
+fn keep(receiver: &mut Receiver, bytes: &mut [u8]) -> (Vec<DeflatedMessage>, Option<ProtocolError>) {
+    let (mut assembler, mut kept) = (Assembler::new(), Vec::new());
+    let mut input = RecvBuf::new(bytes);
+    loop {
+        match receiver.poll_event(&mut input) {
+            Ok(Some(event)) => kept.push(assembler.keep_deflated(event).unwrap()),
+            Ok(None) => return (kept, None),
+            Err(error) => return (kept, Some(error)),
+        }
+    }
+}
+
+#[test]
+fn t43_t44_a_message_that_was_kept_inflates_in_slices_and_says_how_much_it_holds() {
+    let messages = [
+        Message::from(vec![0; 2_000_000]),
+        Message::from("a text ".repeat(40)),
+        Message::from(vec![7; 300_000]),
+    ];
+    // The peer breaks the protocol after them.
+    let bytes = [frames_of(&messages).concat(), frame(true, 0x83, b"")].concat();
+    let (_, mut receiver) = receiver(Config::new());
+    let (kept, error) = keep(&mut receiver, &mut bytes.clone());
+    assert!(error.is_some() && kept.len() == messages.len());
+    for (kept, message) in kept.into_iter().zip(&messages) {
+        let compressed = kept.len();
+        let mut inflating = InflatingMessage::from(kept);
+        let (mut steps, mut held) = (1, inflating.held());
+        assert_eq!(held, compressed);
+        let whole = loop {
+            let whole = inflating.inflate_slice(&mut receiver).unwrap();
+            assert!(receiver.take_inflated() <= SLICE);
+            if let Some(whole) = whole {
+                break whole;
+            }
+            assert!(inflating.held() > held);
+            assert!(inflating.held() <= compressed + steps * SLICE as usize);
+            (steps, held) = (steps + 1, inflating.held());
+        };
+        assert_eq!(whole, *message);
+        assert!(steps >= message.len() / SLICE as usize, "{steps}");
+    }
+    assert_eq!(receiver.failure(), error);
+}
+
+#[test]
+fn a_message_that_was_kept_and_cannot_be_inflated_fails_the_connection() {
+    let too_long = frames_of(&[Message::from(vec![0; 600_000])]).concat();
+    let text = compressed_text(&[0xff]);
+    for (bytes, limit, expected) in [
+        (frame(true, 0xc2, [0xff, 0xff]), 1 << 20, ProtocolError::InvalidDeflate),
+        (too_long, 500_000, ProtocolError::MessageTooBig { limit: 500_000 }),
+        (text, 1 << 20, ProtocolError::InvalidUtf8),
+    ] {
+        let (_, mut receiver) = receiver(Config::new().max_message_size(limit));
+        let (kept, _) = keep(&mut receiver, &mut bytes.clone());
+        let mut inflating = InflatingMessage::from(kept.into_iter().next().unwrap());
+        let error = loop {
+            match inflating.inflate_slice(&mut receiver) {
+                Ok(whole) => assert_eq!(whole, None),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error, receiver.failure()), (expected, Some(expected)));
+    }
+}
+
+/// Returns the frame of a compressed text, in a stored block.
+fn compressed_text(bytes: &[u8]) -> Vec<u8> {
+    let len = bytes.len() as u8;
+    frame(true, 0xc1, [&[0, len, 0, !len, 0xff], bytes, &[0]].concat())
 }

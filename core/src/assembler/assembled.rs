@@ -222,7 +222,10 @@ impl DeflatedMessage {
         self.bytes.len()
     }
 
-    /// Inflates the message with the receiver of its connection.
+    /// Inflates the message with the receiver of its connection. [`InflatingMessage`] does so a
+    /// slice at a time.
+    ///
+    /// [`InflatingMessage`]: crate::InflatingMessage
     ///
     /// # Errors
     ///

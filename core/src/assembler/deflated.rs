@@ -5,8 +5,56 @@ use alloc::vec::Vec;
 use super::{Assembler, Contents, DeflatedMessage, Incoming, Step};
 use crate::error::ProtocolError;
 use crate::event::{Data, Event};
-use crate::message::MessageKind;
+use crate::message::{Message, MessageKind};
 use crate::receiver::Receiver;
+
+/// A [`DeflatedMessage`] that is inflated a slice at a time, for callers that must do something else
+/// soon or that bound their memory.
+#[derive(Debug)]
+pub struct InflatingMessage {
+    message: DeflatedMessage,
+    /// The number of compressed bytes that were inflated.
+    used: usize,
+    assembler: Assembler,
+}
+
+impl InflatingMessage {
+    /// Inflates the next slice with the receiver of the message's connection: about 256 KiB, or
+    /// less if the payload is expensive. Returns the message once it is whole; then do not call
+    /// this again.
+    ///
+    /// No other message of the connection may be inflated before this one is whole.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error in the same cases as [`DeflatedMessage::inflate`].
+    pub fn inflate_slice(&mut self, receiver: &mut Receiver) -> Result<Option<Message>, ProtocolError> {
+        let InflatingMessage { message, used, assembler } = self;
+        let rest = message.bytes.get(*used..).unwrap_or_default();
+        let inflated = receiver.inflate_kept(rest, |part| assembler.append(part, None));
+        if let Ok(Some(more)) = inflated {
+            *used = used.saturating_add(more);
+        }
+        let step = assembler.after_inflating(inflated.map(|more| more.is_none()));
+        let step = step.inspect_err(|error| receiver.fail(*error))?;
+        Ok(step.map(|_| assembler.buffered_message().into_message()))
+    }
+
+    /// Returns how many bytes the message takes now: those that were inflated, and the rest.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.message.len().saturating_sub(self.used).saturating_add(self.assembler.partial_len())
+    }
+}
+
+impl From<DeflatedMessage> for InflatingMessage {
+    fn from(message: DeflatedMessage) -> Self {
+        let mut assembler = Assembler::new();
+        assembler.begin(message.kind);
+        assembler.compressed = true;
+        InflatingMessage { message, used: 0, assembler }
+    }
+}
 
 impl Assembler {
     /// Takes one event of `receiver`, like [`push`](Assembler::push), but inflates only a slice of

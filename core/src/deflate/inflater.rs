@@ -135,7 +135,7 @@ impl Inflater {
 
     /// Inflates a slice. Returns how many bytes of `payload` it took, or `None` if it took all of
     /// them and they have no more output.
-    fn inflate_slice(
+    pub(crate) fn inflate_slice(
         &mut self,
         payload: &[u8],
         last: bool,

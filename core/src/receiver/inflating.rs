@@ -64,6 +64,23 @@ impl Receiver {
         self.after_slice(inflated)
     }
 
+    /// Inflates a slice of a whole message that the caller keeps. Returns how many bytes of
+    /// `payload` it took, or `None` if the message has no rest.
+    ///
+    /// Unlike [`inflate_slice`](Receiver::inflate_slice), it does not concern the frame that is
+    /// being read. It also works after the connection has failed, because the peer may break the
+    /// protocol after the message.
+    pub(crate) fn inflate_kept(
+        &mut self,
+        payload: &[u8],
+        mut sink: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
+    ) -> Result<Option<usize>, ProtocolError> {
+        // Without negotiated compression no payload is compressed.
+        let Some(inflater) = &mut self.inflater else { return sink(payload).map(|()| None) };
+        let inflated = inflater.inflate_slice(payload, true, self.config.max_message_size, &mut sink);
+        inflated.inspect_err(|error| self.fail(*error))
+    }
+
     fn after_slice(&mut self, inflated: Result<bool, ProtocolError>) -> Result<bool, ProtocolError> {
         match inflated {
             Ok(false) => self.step = Step::Inflate,

@@ -64,6 +64,12 @@ impl Pipe {
         self.tx.lock().unwrap().bytes.len()
     }
 
+    /// Returns how many of the bytes that the peer has written wait to be read.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        self.rx.lock().unwrap().bytes.len()
+    }
+
     /// Closes the writing side of this end.
     pub fn shut(&self) {
         let mut tx = self.tx.lock().unwrap();
@@ -74,7 +80,10 @@ impl Pipe {
     /// Makes every write of the peer fail. The other direction keeps working.
     #[must_use]
     pub fn refuse_writes(self) -> Self {
-        self.rx.lock().unwrap().gone = true;
+        let mut rx = self.rx.lock().unwrap();
+        rx.gone = true;
+        wake(&mut rx.writer);
+        drop(rx);
         self
     }
 

@@ -255,8 +255,13 @@ impl Executor {
             if self.waiting().is_empty() {
                 return;
             }
-            self.tasks.iter().for_each(|task| task.woken.0.store(true, Ordering::SeqCst));
+            self.wake_all();
         }
+    }
+
+    /// Wakes all tasks spuriously.
+    pub fn wake_all(&self) {
+        self.tasks.iter().for_each(|task| task.woken.0.store(true, Ordering::SeqCst));
     }
 
     /// Lets time pass in 100 steps, so that tasks can set new alarms in between.

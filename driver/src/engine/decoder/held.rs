@@ -2,7 +2,7 @@
 
 use sockeye_core::Progress;
 #[cfg(feature = "server")]
-use sockeye_core::{Control, DeflatedMessage, Message, RecvBuf};
+use sockeye_core::{Control, DeflatedMessage, InflatingMessage, Message, ProtocolError, RecvBuf};
 
 use super::Decoder;
 #[cfg(feature = "server")]
@@ -26,7 +26,7 @@ pub(crate) enum DecodedForLater<'a> {
         message: Message,
         compressed: bool,
     },
-    /// A whole message that is still compressed, for [`Decoder::inflate`].
+    /// A whole message that is still compressed, for [`Decoder::inflate_slice`].
     Deflated(DeflatedMessage),
     Control(Control<'a>),
     /// As for [`Decoded::Incomplete`].
@@ -93,23 +93,19 @@ impl Decoder {
         })
     }
 
-    /// Inflates a message that [`decode_for_later`](Decoder::decode_for_later) returned. Returns
-    /// `None` if that fails the connection. Messages must be inflated in order.
+    /// Inflates a slice of a message that [`decode_for_later`](Decoder::decode_for_later) returned.
+    /// Returns the message once it is whole. Messages must be inflated in order.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if that fails the connection.
     #[cfg(feature = "server")]
-    pub(crate) fn inflate<A: SenderAccess>(
+    pub(crate) fn inflate_slice<A: SenderAccess>(
         &mut self,
-        message: &DeflatedMessage,
+        message: &mut InflatingMessage,
         sender: &mut A,
-    ) -> Option<Message> {
-        if self.receiver.failure().is_some() {
-            return None;
-        }
-        match message.inflate(&mut self.receiver) {
-            Ok(message) => Some(message),
-            Err(error) => {
-                self.fail(error, sender);
-                None
-            }
-        }
+    ) -> Result<Option<Message>, ProtocolError> {
+        let inflated = message.inflate_slice(&mut self.receiver);
+        inflated.inspect_err(|error| self.fail(*error, sender))
     }
 }

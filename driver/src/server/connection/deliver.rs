@@ -9,7 +9,7 @@ use crate::runtime::server::Runtime;
 use crate::server::api::handler::Handler;
 use crate::server::api::inbound::Inbound;
 use crate::server::connection::busy::{Busy, Lent, close_if_failed};
-use crate::server::connection::inbox::{Inbox, Received, forwarded_frame};
+use crate::server::connection::inbox::{Inbox, Popped, Received, forwarded_frame};
 use crate::server::connection::message_phase::MessagePhase;
 use crate::server::registry::flag::Flag;
 
@@ -77,6 +77,9 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 Some(Decoded::Message(message)) => {
                     let compressed = message.is_compressed();
                     let lent = Lent::new(message);
+                    if compressed && !client.hub().may_lend(client.entry(), lent.len()) {
+                        break;
+                    }
                     let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent: lent.len(), turn };
                     let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
                     lent.release(decoder);
@@ -137,14 +140,20 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             if entry.has_flag(Flag::Paused) && link.state() == State::Open {
                 return;
             }
-            if let Some(inbox) = inbox.as_mut().filter(|_| *handler_failed) {
-                inbox.discard_received(decoder, link);
-            }
+            let Some(items) = inbox.as_mut() else { break };
+            items.lent = 0;
             let mut len = 0;
-            let outcome = match inbox.as_mut().and_then(|inbox| inbox.pop(decoder, link)) {
+            let outcome = match items.pop(decoder, link, |held| client.hub().may_hold(entry, held)) {
                 // A message leaves the inbox inflated.
-                None | Some(Received::Deflated(_)) => break,
-                Some(Received::Message { message, compressed }) => {
+                Popped::Nothing | Popped::Received(Received::Deflated(_)) => break,
+                Popped::TooMuch => return,
+                Popped::Inflating => {
+                    turn.add_inflated(decoder, || link.now());
+                    continue;
+                }
+                // Later messages may refer to this one, so it was inflated too.
+                Popped::Received(_) if *handler_failed => None,
+                Popped::Received(Received::Message { message, compressed }) => {
                     len = message.len();
                     let lent = Lent::Owned(message);
                     let busy = Busy { link, client, decoder, rest, inbox, lent: lent.len(), turn };
@@ -152,7 +161,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                     lent.release(decoder);
                     outcome
                 }
-                Some(Received::Control(frame)) => {
+                Popped::Received(Received::Control(frame)) => {
                     let busy = Busy { link, client, decoder, rest, inbox, lent: 0, turn };
                     busy.run(|| handler.control(client, &frame)).await
                 }

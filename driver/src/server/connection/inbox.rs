@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
-use sockeye_core::{Control, DeflatedMessage, Frame, Message, Opcode, RecvBuf, State};
+use sockeye_core::{Control, DeflatedMessage, Frame, InflatingMessage, Message, Opcode, RecvBuf, State};
 
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::{READ, ReadBuffer};
@@ -52,6 +52,8 @@ pub(crate) trait BusyLink: LinkAccess {
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     received: VecDeque<Received>,
+    /// The compressed message before those, of which a slice was inflated.
+    inflating: Option<Box<InflatingMessage>>,
     /// The sum of the costs of the received items.
     cost: usize,
     /// The bytes that have been read and not decoded.
@@ -92,6 +94,19 @@ impl Intake {
     }
 }
 
+/// The result of [`Inbox::pop`].
+#[derive(Debug)]
+pub(crate) enum Popped {
+    /// It is empty.
+    Nothing,
+    /// The next item. A compressed message is inflated.
+    Received(Received),
+    /// A slice of a compressed message was inflated. Call it again.
+    Inflating,
+    /// A compressed message was discarded, because the connection may not hold it inflated.
+    TooMuch,
+}
+
 /// Something for the handler.
 #[derive(Debug)]
 pub(crate) enum Received {
@@ -110,15 +125,44 @@ impl Inbox {
         Inbox { input: ReadBuffer::new(unread), ..Inbox::default() }
     }
 
-    /// Takes the next item, inflated. A message that cannot be inflated fails the connection, and
-    /// is skipped.
-    pub(crate) fn pop<A: SenderAccess>(&mut self, decoder: &mut Decoder, sender: &mut A) -> Option<Received> {
-        loop {
-            let received = self.received.pop_front()?;
-            self.cost -= received.cost();
-            let Received::Deflated(message) = received else { return Some(received) };
-            if let Some(message) = decoder.inflate(&message, sender) {
-                return Some(Received::Message { message, compressed: true });
+    /// Takes the next item, or inflates a slice of it. A message that cannot be inflated fails the
+    /// connection, and is discarded with everything after it.
+    ///
+    /// `may_hold` says whether the connection may hold so many bytes. It is asked before and after
+    /// each slice: until then, a message counts with its compressed length.
+    pub(crate) fn pop<A: SenderAccess>(
+        &mut self,
+        decoder: &mut Decoder,
+        sender: &mut A,
+        may_hold: impl Fn(usize) -> bool,
+    ) -> Popped {
+        let mut inflating = match self.inflating.take() {
+            Some(inflating) => inflating,
+            None => {
+                let Some(received) = self.received.pop_front() else { return Popped::Nothing };
+                self.cost -= received.cost();
+                let Received::Deflated(message) = received else { return Popped::Received(received) };
+                Box::new(InflatingMessage::from(message))
+            }
+        };
+        if !may_hold(self.held(decoder).saturating_add(inflating.held())) {
+            return Popped::TooMuch;
+        }
+        match decoder.inflate_slice(&mut inflating, sender) {
+            Ok(whole) => {
+                let len = whole.as_ref().map_or_else(|| inflating.held(), Message::len);
+                match whole {
+                    _ if !may_hold(self.held(decoder).saturating_add(len)) => Popped::TooMuch,
+                    Some(message) => Popped::Received(Received::Message { message, compressed: true }),
+                    None => {
+                        self.inflating = Some(inflating);
+                        Popped::Inflating
+                    }
+                }
+            }
+            Err(_) => {
+                self.discard_received();
+                Popped::Nothing
             }
         }
     }
@@ -131,12 +175,6 @@ impl Inbox {
             self.cost += received.cost();
             self.received.push_front(received);
         }
-    }
-
-    /// Discards everything that a handler would receive. The input remains: it may hold the peer's
-    /// Close. Later messages may refer to the discarded ones, so these are inflated.
-    pub(crate) fn discard_received<A: SenderAccess>(&mut self, decoder: &mut Decoder, sender: &mut A) {
-        while self.pop(decoder, sender).is_some() {}
     }
 
     /// Returns the bytes that have been read and not decoded.
@@ -254,9 +292,15 @@ impl Inbox {
         link.shed();
     }
 
-    fn discard_all(&mut self, decoder: &mut Decoder) {
+    /// Discards everything that a handler would receive, because it receives nothing more.
+    pub(crate) fn discard_received(&mut self) {
+        self.inflating = None;
         self.received.clear();
         self.cost = 0;
+    }
+
+    fn discard_all(&mut self, decoder: &mut Decoder) {
+        self.discard_received();
         self.input.consume(usize::MAX);
         self.input.release();
         decoder.discard();
@@ -264,14 +308,20 @@ impl Inbox {
 
     /// Returns the number of received bytes that are held, except those of the input.
     fn held(&self, decoder: &Decoder) -> usize {
-        self.cost.saturating_add(decoder.partial_len()).saturating_add(self.lent)
+        self.kept(decoder).saturating_add(self.lent)
+    }
+
+    /// Returns how many of these bytes wait for the handler, or for the rest of their message.
+    fn kept(&self, decoder: &Decoder) -> usize {
+        let inflating = self.inflating.as_ref().map_or(0, |inflating| inflating.held());
+        self.cost.saturating_add(inflating).saturating_add(decoder.partial_len())
     }
 
     fn is_full(&self, decoder: &Decoder, entry: &Entry) -> bool {
         let port = &entry.port;
         let is_unread = entry.has_flag(Flag::Full);
         let bytes = if is_unread { port.inbox_bytes.min(UNREAD_INBOX) } else { port.inbox_bytes };
-        self.received.len() >= port.inbox_messages || self.cost.saturating_add(decoder.partial_len()) >= bytes
+        self.received.len() >= port.inbox_messages || self.kept(decoder) >= bytes
     }
 }
 
@@ -279,8 +329,23 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     /// Returns how many received bytes wait to be decoded or to become a whole message.
     pub(super) fn held(&self) -> usize {
         match &self.intake {
-            None => self.reader.held(),
+            None => self.inbox.as_ref().map_or_else(
+                || self.reader.held(),
+                |inbox| inbox.held(self.reader.decoder()) + inbox.input.len(),
+            ),
             Some(intake) => intake.inbox.held(&intake.decoder) + intake.inbox.input.len(),
+        }
+    }
+
+    /// Counts what the connection holds at the end of a turn.
+    pub(super) fn count_turn(&mut self) {
+        let (hub, entry, held) = (self.client.hub(), self.client.entry(), self.held());
+        if !self.reader.decoder().is_inflating() {
+            hub.count_received(entry, held);
+            hub.balance_received();
+        } else if !hub.may_hold(entry, held) {
+            // Others inflate before this task runs again, so free the memory now.
+            self.shed();
         }
     }
 

@@ -94,9 +94,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             // The peer never pauses, or the handler takes long: let other tasks run.
             self.turn.restart();
             self.reader.release();
-            let hub = self.client.hub();
-            hub.count_received(self.client.entry(), self.held());
-            hub.balance_received();
+            self.count_turn();
             self.link.yield_now(cx);
             return Poll::Pending;
         }

@@ -25,7 +25,7 @@ use crate::server::api::handler::{Failure, Handler, HandlerResult};
 use crate::server::api::inbound::Inbound;
 use crate::server::connection::busy::{Lent, close_if_failed, wait_for_room};
 use crate::server::connection::guard::Guarded;
-use crate::server::connection::inbox::{Intake, Received, forwarded_frame, into_owned};
+use crate::server::connection::inbox::{Intake, Popped, Received, forwarded_frame, into_owned};
 use crate::server::connection::message_phase::MessagePhase;
 use crate::server::connection::run::{Copies, decode_run};
 use crate::server::connection::shared_link::task_side::TaskLink;
@@ -93,15 +93,17 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
             let Some(intake) = self.intake else { return false };
             let Intake { decoder, inbox } = &mut **intake;
             if entry.has_flag(Flag::Aborted) {
-                inbox.discard_received(decoder, self.link);
+                inbox.discard_received();
                 return false;
             }
-            if *self.handler_failed {
-                inbox.discard_received(decoder, self.link);
-            }
-            if let Some(received) = inbox.pop(decoder, self.link) {
-                self.call_with_received(received).await;
-                continue;
+            match inbox.pop(decoder, self.link, |held| self.client.hub().may_hold(entry, held)) {
+                Popped::Nothing => {}
+                Popped::Inflating => continue,
+                Popped::TooMuch => return false,
+                Popped::Received(received) => {
+                    self.call_with_received(received).await;
+                    continue;
+                }
             }
             if !intake.has_undecoded() {
                 return false;
@@ -130,6 +132,12 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
                 continue;
             }
             let decoded = loop {
+                if intake.decoder.is_inflating() {
+                    let held = intake.decoder.partial_len() + view.remaining().len();
+                    if !self.client.hub().may_hold(entry, held) {
+                        return false;
+                    }
+                }
                 match intake.decoder.decode_event_inlined(&mut view, hold, self.link) {
                     Some(Decoded::Incomplete) => {}
                     decoded => break decoded,
@@ -140,6 +148,9 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
                     let (compressed, lent) = (message.is_compressed(), Lent::new(message));
                     let used = view.consumed();
                     intake.inbox.return_input(input, used);
+                    if compressed && !self.client.hub().may_lend(entry, lent.len()) {
+                        return false;
+                    }
                     self.call_with_lent(lent, compressed).await;
                 }
                 Some(Decoded::Control(control)) => {

@@ -91,6 +91,32 @@ impl Hub {
         }
     }
 
+    /// Counts the bytes that a connection holds now, and acts on it. Returns false if the budget is
+    /// exceeded and this is more than the connection's share: then it must end.
+    ///
+    /// Call it without a lock, before the connection holds more: a message that inflates takes up to
+    /// a thousand times the memory that it was counted with.
+    pub(crate) fn may_hold(&self, entry: &Arc<Entry>, held: usize) -> bool {
+        if self.limits.max_received == usize::MAX {
+            return true;
+        }
+        self.count_received(entry, held);
+        self.balance_received();
+        let is_within = self.received() <= self.limits.max_received
+            || bytes(entry.received_steps()) <= self.received_share();
+        if !is_within {
+            entry.store_flag(Flag::Shed, true);
+        }
+        is_within
+    }
+
+    /// Returns whether a handler may get a compressed message of this inflated length, which it may
+    /// hold for long. See [`may_hold`](Hub::may_hold).
+    #[inline]
+    pub(crate) fn may_lend(&self, entry: &Arc<Entry>, len: usize) -> bool {
+        self.limits.max_received == usize::MAX || len < STEP || self.may_hold(entry, len)
+    }
+
     /// Returns the bytes that all connections hold.
     pub(crate) fn received(&self) -> usize {
         self.received.held.load(Ordering::Relaxed)

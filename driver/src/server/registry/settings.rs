@@ -177,9 +177,13 @@ pub struct Limits {
     /// most: WebSockets with 1013, or with 1009 if one holds more than half of the limit, and HTTP
     /// requests with 503.
     ///
+    /// A compressed message that waits counts with its compressed length until a handler receives
+    /// it. Above the limit, no message is inflated by which its connection would hold more than its
+    /// share: the connection ends instead.
+    ///
     /// A connection counts what it holds when it waits, in steps of 4 KiB. Less than a step does
-    /// not count, nor does what one read of each thread brings (64 KiB), nor the message that a
-    /// handler processes without waiting.
+    /// not count, nor does what one read of each thread brings (64 KiB), nor the uncompressed
+    /// message that a handler processes without waiting.
     pub max_received: usize,
 }
 
