@@ -13,6 +13,7 @@ mod original;
 mod pair;
 mod proxies;
 mod reference;
+mod server;
 mod session;
 mod wire;
 
@@ -23,4 +24,5 @@ pub use frames::frames;
 pub use handshake::handshake;
 pub use ops::ops;
 pub use proxies::proxies;
+pub use server::server;
 pub use session::session;

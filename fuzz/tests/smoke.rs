@@ -26,7 +26,7 @@ fn run(name: &str, target: fn(&[u8]), random_inputs: u64) {
     let mut inputs = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name));
     for seed in &inputs {
         for end in 0..=seed.len() {
-            target(&seed[..end]);
+            check(name, target, &seed[..end]);
         }
     }
     if let Some(corpora) = corpora() {
@@ -48,8 +48,25 @@ fn run(name: &str, target: fn(&[u8]), random_inputs: u64) {
                 _ => input.truncate(at.max(2)),
             }
         }
-        target(&input);
+        check(name, target, &input);
     }
+}
+
+/// Runs a target. If it panics, writes the input to a file, as cargo-fuzz does.
+fn check(name: &str, target: fn(&[u8]), input: &[u8]) {
+    struct Found<'a>(&'a str, &'a [u8]);
+    impl Drop for Found<'_> {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("artifacts").join(self.0);
+                let file = folder.join("crash-smoke");
+                let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, self.1));
+                eprintln!("the input: {} ({written:?})", file.display());
+            }
+        }
+    }
+    let _found = Found(name, input);
+    target(input);
 }
 
 /// Marsaglia's xorshift.
@@ -103,4 +120,10 @@ fn session() {
 #[test]
 fn proxies() {
     run("proxies", sockeye_fuzz::proxies, count());
+}
+
+#[test]
+fn server() {
+    // Each input runs a server with several clients.
+    run("server", sockeye_fuzz::server, count());
 }
