@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sockeye_core::channel::{Channel, RecvMessage, SendMessage};
-
 use sockeye_core::handshake::client::{ClientRequest, Url};
 use sockeye_core::handshake::server::{Policy, Upgrade};
 use sockeye_core::{CloseCode, Config, MessageRef};

@@ -10,6 +10,7 @@
 //!   accept loops.
 //! - A client that stays connected: [`RestartingServer`] is killed and restarted under load, and
 //!   [`GapCheck`] checks what the client reports.
+//! - Clients: [`SilentListener`] is an address that does not answer.
 //! - The driver, or a server in memory: `sim`, which needs the feature `driver`, has a transport
 //!   that misbehaves on request, a clock that only the test moves, and an executor that finds lost
 //!   wakers.
@@ -35,10 +36,14 @@ mod descriptors;
 mod polls;
 mod raw_client;
 mod restarting_server;
+#[cfg(unix)]
+mod silent;
 mod wait;
 
 pub use descriptors::assert_survives_without_descriptors;
 pub use polls::{poll_at_most, poll_once, until_woken, yield_now};
 pub use raw_client::{Answer, RawClient, Stream};
 pub use restarting_server::{GapCheck, RestartingServer, assert_each_once};
+#[cfg(unix)]
+pub use silent::SilentListener;
 pub use wait::{EventLog, PATIENCE, eventually};
