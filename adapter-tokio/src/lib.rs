@@ -50,6 +50,7 @@
 //! | `rustls` | | `wss://` and TLS ports, with ring as the cryptography: see the module `tls` |
 //! | `rustls-no-provider` | | the same, with the cryptography that the application installs |
 //! | `webpki-roots` | | `ClientTls::webpki_roots`: the certificates that Mozilla trusts |
+//! | `http`, `url` | | `http::Uri` and `url::Url` as the URL of a client |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]

@@ -92,6 +92,7 @@
 //! | `deflate` | yes | permessage-deflate with miniz_oxide: `no_std`, no `unsafe`; see [`deflate`] |
 //! | `zlib-rs` | | permessage-deflate with zlib-rs: faster, and its memory shrinks with the window; needs `std` |
 //! | `http` | | conversions from and to the types of the `http` crate, for hyper, axum and others; needs `std` |
+//! | `url` | | conversions from `url::Url`; needs `std` |
 //!
 //! With both backends enabled, zlib-rs is used.
 #![cfg_attr(docsrs, feature(doc_cfg))]

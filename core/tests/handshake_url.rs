@@ -136,3 +136,19 @@ fn k6_a_zone_is_for_connecting_and_not_for_the_host_header() {
     assert_eq!(Url::parse(&url.to_string()).unwrap(), url);
     assert_eq!(Url::parse("ws://[fe80::1]/").unwrap().zone(), None);
 }
+
+#[test]
+#[cfg(feature = "http")]
+fn k6_a_uri_of_the_http_crate_is_a_url() {
+    let uri: http::Uri = "wss://Example.com:8443/a?b".parse().unwrap();
+    assert_eq!(Url::try_from(&uri).unwrap(), Url::parse("wss://example.com:8443/a?b").unwrap());
+    assert_eq!(Url::try_from(http::Uri::from_static("/a")), Err(UrlError::Scheme));
+}
+
+#[test]
+#[cfg(feature = "url")]
+fn k6_a_url_of_the_url_crate_is_a_url() {
+    let url = url::Url::parse("wss://b\u{fc}cher.example/a b?c").unwrap();
+    assert_eq!(Url::try_from(&url).unwrap(), Url::parse("wss://xn--bcher-kva.example/a%20b?c").unwrap());
+    assert_eq!(Url::try_from(url::Url::parse("ws://a/#b").unwrap()), Err(UrlError::Fragment));
+}

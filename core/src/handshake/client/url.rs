@@ -150,6 +150,14 @@ impl TryFrom<&str> for Url {
     }
 }
 
+impl TryFrom<String> for Url {
+    type Error = UrlError;
+
+    fn try_from(text: String) -> Result<Self, UrlError> {
+        Url::parse(&text)
+    }
+}
+
 impl TryFrom<&String> for Url {
     type Error = UrlError;
 
@@ -157,6 +165,35 @@ impl TryFrom<&String> for Url {
         Url::parse(text)
     }
 }
+
+macro_rules! from_display {
+    ($(#[$attribute:meta] $type:ty),*) => {$(
+        #[$attribute]
+        impl TryFrom<$type> for Url {
+            type Error = UrlError;
+
+            fn try_from(url: $type) -> Result<Self, UrlError> {
+                Url::parse(&url.to_string())
+            }
+        }
+
+        #[$attribute]
+        impl TryFrom<&$type> for Url {
+            type Error = UrlError;
+
+            fn try_from(url: &$type) -> Result<Self, UrlError> {
+                Url::parse(&url.to_string())
+            }
+        }
+    )*};
+}
+
+from_display!(
+    #[cfg(feature = "http")]
+    http::Uri,
+    #[cfg(feature = "url")]
+    url::Url
+);
 
 impl From<&Url> for Url {
     fn from(url: &Url) -> Self {
