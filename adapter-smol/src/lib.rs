@@ -49,6 +49,7 @@
 //! | `smol` | yes | servers run on the executor of `smol::spawn` unless another is given |
 //! | `server` | yes | the module `server` |
 //! | `tracing` | yes | servers log failures and refusals with `tracing`; without a subscriber, failures are written to the standard error |
+//! | `json` | | the module `json`: messages in JSON, by serde |
 //! | `rustls` | | `wss://` and TLS ports, with ring as the cryptography: see the module `tls` |
 //! | `rustls-no-provider` | | the same, with the cryptography that the application installs |
 //! | `webpki-roots` | | `ClientTls::webpki_roots`: the certificates that Mozilla trusts |
@@ -96,6 +97,8 @@ pub mod tls;
 #[cfg(feature = "server")]
 pub mod server {
     pub use crate::runtime::{Server, ServerBuilder, SmolIo, SmolListener, SmolRuntime, Task};
+    #[cfg(feature = "json")]
+    pub use sockeye_driver::server::PushJsonError;
     pub use sockeye_driver::server::{
         Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Drain, Failure,
         ForwardedFields, FullLimit, Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest,
@@ -104,6 +107,9 @@ pub mod server {
         TrustedProxies,
     };
 }
+
+#[cfg(feature = "json")]
+pub use sockeye_driver::json;
 
 pub use open::{
     MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,

@@ -64,6 +64,7 @@
 //! | `zlib-rs` | yes | permessage-deflate with zlib-rs: faster, and efficient with small windows |
 //! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
 //! | `server` | | the module `server`, on the sockets and timers of async-io |
+//! | `json` | | the module `json`: messages in JSON, by serde |
 //! | `rustls` | | `wss://` and TLS ports, with ring as the cryptography: see the module `tls` |
 //! | `rustls-no-provider` | | the same, with the cryptography that the application installs |
 //! | `webpki-roots` | | `ClientTls::webpki_roots`: the certificates that Mozilla trusts |
@@ -78,6 +79,8 @@ mod clock;
 mod connect;
 mod dial;
 mod events;
+#[cfg(feature = "json")]
+pub mod json;
 mod link;
 mod opening;
 mod read_buffer;

@@ -47,6 +47,7 @@
 //! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
 //! | `server` | yes | the module `server` |
 //! | `tracing` | yes | servers log failures and refusals with `tracing`; without a subscriber, failures are written to the standard error |
+//! | `json` | | the module `json`: messages in JSON, by serde |
 //! | `rustls` | | `wss://` and TLS ports, with ring as the cryptography: see the module `tls` |
 //! | `rustls-no-provider` | | the same, with the cryptography that the application installs |
 //! | `webpki-roots` | | `ClientTls::webpki_roots`: the certificates that Mozilla trusts |
@@ -98,6 +99,8 @@ pub mod tls;
 #[cfg(feature = "server")]
 pub mod server {
     pub use crate::runtime::{Server, ServerBuilder, TokioListener, TokioRuntime};
+    #[cfg(feature = "json")]
+    pub use sockeye_driver::server::PushJsonError;
     pub use sockeye_driver::server::{
         Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Drain, Failure,
         ForwardedFields, FullLimit, Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest,
@@ -108,6 +111,9 @@ pub mod server {
 }
 
 pub use clock::TokioClock;
+#[cfg(feature = "json")]
+pub use sockeye_driver::json;
+
 pub use open::{
     MessageWriter, PendingUpgrade, RecvHalf, SendHalf, WebSocket, accept, accept_with, client, connect,
     connect_over, connect_with, read_upgrade, websocket,

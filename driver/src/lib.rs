@@ -109,6 +109,7 @@
 //! | `rustls` | | the module `tls`: TLS by rustls, with ring |
 //! | `rustls-no-provider` | | the same, with the cryptography that the application installs |
 //! | `webpki-roots` | | TLS clients can trust the certificates that Mozilla trusts |
+//! | `json` | | the module `json`: messages in JSON, by serde |
 //! | `futures` | | `Stream` and `Sink` for [`WebSocket`] and its halves |
 //! | `tracing` | | servers and accept loops log failed handlers, refused connections and requests, and listening errors with `tracing` |
 //!
@@ -129,6 +130,8 @@ mod event;
 #[cfg(feature = "futures")]
 mod futures;
 mod handshake;
+#[cfg(feature = "json")]
+pub mod json;
 mod lock;
 #[cfg(feature = "reconnect")]
 pub mod reconnect;

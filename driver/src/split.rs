@@ -21,6 +21,8 @@ use crate::sync::Mutex;
 use crate::websocket::{WebSocket, poll_ready};
 
 mod events;
+#[cfg(feature = "json")]
+mod json;
 mod shared;
 
 use shared::{Shared, poll_end};

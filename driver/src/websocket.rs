@@ -20,6 +20,8 @@ use crate::split::{RecvHalf, SendHalf, split};
 use crate::writer::MessageWriter;
 
 mod events;
+#[cfg(feature = "json")]
+mod json;
 mod poll;
 
 pub(crate) use poll::poll_ready;

@@ -37,6 +37,8 @@ use std::net::ToSocketAddrs;
 use sockeye_driver::async_io::block_on;
 use sockeye_driver::server;
 
+#[cfg(feature = "json")]
+pub use sockeye_driver::server::PushJsonError;
 pub use sockeye_driver::server::blocking::{Blocking, BlockingPort, Callbacks, Handler, HttpRequest};
 pub use sockeye_driver::server::{
     Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Drain, Failure, ForwardedFields,

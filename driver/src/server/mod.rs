@@ -50,6 +50,8 @@ pub use api::handle::ServerHandle;
 pub use api::handler::{BoxError, Decision, Failure, Handler, HandlerResult, Refused};
 pub use api::http_request::{HttpBodyError, HttpRequest};
 pub use api::inbound::Inbound;
+#[cfg(feature = "json")]
+pub use api::json::PushJsonError;
 pub use api::listen_options::ListenOptions;
 pub use api::outcome::Outcome;
 pub use api::port::Port;

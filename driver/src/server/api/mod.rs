@@ -8,6 +8,8 @@ pub(crate) mod handle;
 pub(crate) mod handler;
 pub(crate) mod http_request;
 pub(crate) mod inbound;
+#[cfg(feature = "json")]
+pub(crate) mod json;
 pub(crate) mod listen_options;
 pub(crate) mod outcome;
 pub(crate) mod port;
