@@ -35,18 +35,19 @@ impl Cause {
         Cause::Other(error.into())
     }
 
-    /// Returns the response with which the server refused, if it did.
+    /// Returns the response with which the server refused, or the HTTP proxy, if one of them did.
     #[must_use]
     pub fn response(&self) -> Option<&Response> {
         match self {
-            Cause::Connect(ConnectError::Handshake(ClientHandshakeError::Refused(response))) => {
-                Some(response)
-            }
+            Cause::Connect(
+                ConnectError::Handshake(ClientHandshakeError::Refused(response))
+                | ConnectError::Proxy(ProxyError::Refused(response)),
+            ) => Some(response),
             _ => None,
         }
     }
 
-    /// Returns the status with which the server refused, if it did.
+    /// Returns the status with which the server refused, or the HTTP proxy, if one of them did.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.response().map(Response::status)
@@ -64,16 +65,17 @@ impl Cause {
 
     /// Returns whether another attempt would fail in the same way:
     ///
-    /// - the server refused with 4xx, except 408 (Request Timeout) and 429 (Too Many Requests),
+    /// - the server or the HTTP proxy refused with 4xx, except 408 (Request Timeout) and 429 (Too
+    ///   Many Requests),
     /// - the connection ended with 1002 (protocol error) or 1008 (policy violation),
     /// - the URL is invalid, or needs TLS that the program was built without,
-    /// - the proxy needs other credentials, or a variable of the environment names none.
+    /// - the proxy needs other credentials or a shorter name of the host, or a variable of the environment names none.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
             Cause::Connect(ConnectError::Url(_) | ConnectError::Tls | ConnectError::ProxyVariable(_)) => true,
             Cause::Connect(ConnectError::Proxy(
-                ProxyError::CredentialsRequired | ProxyError::CredentialsRefused,
+                ProxyError::CredentialsRequired | ProxyError::CredentialsRefused | ProxyError::HostTooLong,
             )) => true,
             _ => {
                 let refused = self.status().is_some_and(|status| matches!(status, 400..=499));

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use sockeye_core::dial::ProxyError;
 use sockeye_core::http::Response;
 use sockeye_core::{Config, Instant};
 use sockeye_driver::reconnect::{Backoff, Cause, ReconnectPolicy};
@@ -146,6 +147,25 @@ fn k8_a_refusal_that_will_not_change_ends_the_client() {
         lab.plan([Plan::Fails(failure)]);
         assert_eq!(take(&lab, &mut lab.client(ReconnectPolicy::new()), 2), ["gave up unreachable", "end"]);
     }
+}
+
+#[test]
+fn k8_k6_a_proxy_that_refuses_is_asked_again_unless_it_wants_other_credentials() {
+    for (error, is_final) in [
+        (ProxyError::CredentialsRequired, true),
+        (ProxyError::CredentialsRefused, true),
+        (ProxyError::HostTooLong, true),
+        (ProxyError::Refused(Response::new(403)), true),
+        (ProxyError::Refused(Response::new(429)), false),
+        (ProxyError::Refused(Response::new(502)), false),
+        (ProxyError::Eof, false),
+    ] {
+        let cause = Cause::from(ConnectError::from(error));
+        assert_eq!(cause.is_permanent(), is_final, "{cause}");
+    }
+    let busy = Response::new(503).header("Retry-After", "7").unwrap();
+    let cause = Cause::from(ConnectError::from(ProxyError::Refused(busy)));
+    assert_eq!(cause.retry_after(SystemTime::UNIX_EPOCH), Some(seconds(7)));
 }
 
 #[test]
