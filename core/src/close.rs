@@ -245,6 +245,14 @@ impl CloseInfo {
     ///
     /// A closed connection always has its own [`CloseInfo`]. Use this in place of a panic where the
     /// type system cannot show that.
+    ///
+    /// ```
+    /// use sockeye_core::{CloseCode, CloseInfo, Config, Connection};
+    ///
+    /// let connection = Connection::server(Config::new().into());
+    /// let info = connection.close_info().cloned().unwrap_or_else(CloseInfo::unknown);
+    /// assert_eq!(info.code, CloseCode::ABNORMAL);
+    /// ```
     #[must_use]
     pub fn unknown() -> Self {
         CloseInfo {
