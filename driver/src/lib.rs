@@ -88,9 +88,11 @@
 //! }
 //! ```
 //!
-//! 4. For servers (feature `server`) implement `Runtime` and `Listener`. The documentation of both
+//! 4. For `connect` implement `Network` of the module [`dial`], which resolves names and opens
+//!    sockets.
+//! 5. For servers (feature `server`) implement `Runtime` and `Listener`. The documentation of both
 //!    states which threads use them.
-//! 5. Re-export the types that applications need, and the rest with
+//! 6. Re-export the types that applications need, and the rest with
 //!    `pub use sockeye_driver as driver;`.
 //!
 //! Only a server needs `Send`: a [`WebSocket`] over an `Rc` works in a local task. The driver

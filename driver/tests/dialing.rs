@@ -514,7 +514,7 @@ fn k6_redirects_are_not_followed_by_default() {
 }
 
 #[test]
-fn k6_credentials_stay_at_their_origin() {
+fn k6_t40_credentials_stay_at_their_origin() {
     // To the same origin, then to another one, then back.
     let mut lab = Lab::new()
         .name("a", &["192.0.2.1"])

@@ -1,5 +1,6 @@
 //! Tunnels through proxies, with every way to split their answers.
 
+use proptest::prelude::*;
 use sockeye_core::dial::{Proxy, ProxyError, SocksRefusal, Tunnel};
 use sockeye_core::http::HeadError;
 use sockeye_core::{Config, RecvBuf};
@@ -301,5 +302,50 @@ fn k6_credentials_are_never_shown() {
         for secret in ["us3r", "s3cret", "dXMzcjpzM2NyZXQ", "117, 115, 51", "115, 51, 99"] {
             assert!(!shown.contains(secret), "{shown}");
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn k6_an_answer_has_one_outcome_however_it_is_split(
+        is_http: bool,
+        has_credentials: bool,
+        beginning in 0..6_usize,
+        random in proptest::collection::vec(any::<u8>(), 0..40),
+        step in 1..9_usize,
+    ) {
+        let credentials = if has_credentials { "me:pw@" } else { "" };
+        let proxy = format!("{}://{credentials}p", if is_http { "http" } else { "socks5" });
+        // Valid beginnings, so that the random bytes reach every state.
+        let http: [&[u8]; 6] = [
+            b"",
+            b"HTTP/1.1 ",
+            b"HTTP/1.1 200 OK\r\n",
+            b"HTTP/1.1 100 C\r\n\r\n",
+            b"HTTP/1.1 407 N\r\n",
+            b"HTTP/1.1 200 OK\r\n\r\n",
+        ];
+        let socks: [&[u8]; 6] = [b"", &[5], &[5, 0], &[5, 0, 5, 0, 0, 3], &[5, 2, 1], &[5, 2, 1, 0, 5, 0, 0, 1]];
+        let bytes = [if is_http { http } else { socks }[beginning], &random].concat();
+        let run = |step: usize| {
+            let mut client = Client::new(&proxy, "a", 80);
+            let mut rest = bytes.clone();
+            while !rest.is_empty() {
+                let next = rest.split_off(step.min(rest.len()));
+                let mut part = std::mem::replace(&mut rest, next);
+                // A message that answers a part leaves the rest of that part to the next answer.
+                loop {
+                    let before = client.sent.len();
+                    match client.receive(&part) {
+                        Ok((true, left)) => return (Ok([left, rest].concat()), client.sent),
+                        Ok((false, left)) if client.sent.len() > before && !left.is_empty() => part = left,
+                        Ok((false, _)) => break,
+                        Err(error) => return (Err(error.to_string()), client.sent),
+                    }
+                }
+            }
+            (Err("incomplete".to_string()), client.sent)
+        };
+        prop_assert_eq!(run(usize::MAX), run(step));
     }
 }
