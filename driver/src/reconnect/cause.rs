@@ -6,7 +6,7 @@ use std::{fmt, io};
 use sockeye_core::dial::ProxyError;
 use sockeye_core::handshake::client::ClientHandshakeError;
 use sockeye_core::http::Response;
-use sockeye_core::{CloseCode, CloseInfo};
+use sockeye_core::{CloseCode, CloseInfo, Side};
 
 use crate::error::Error;
 use crate::handshake::connect::ConnectError;
@@ -67,9 +67,11 @@ impl Cause {
     ///
     /// - the server or the HTTP proxy refused with 4xx, except 408 (Request Timeout) and 429 (Too
     ///   Many Requests),
-    /// - the connection ended with 1002 (protocol error) or 1008 (policy violation),
+    /// - the connection ended with 1002 (protocol error), or the server closed it with 1008 (policy
+    ///   violation). This end sends 1008 itself to a server that answers no ping, which is no policy,
     /// - the URL is invalid, or needs TLS that the program was built without,
-    /// - the proxy needs other credentials or a shorter name of the host, or a variable of the environment names none.
+    /// - the proxy needs other credentials or a shorter name of the host, or a variable of the
+    ///   environment names none.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
@@ -80,9 +82,18 @@ impl Cause {
             _ => {
                 let refused = self.status().is_some_and(|status| matches!(status, 400..=499));
                 let is_temporary = matches!(self.status(), Some(408 | 429));
-                let codes = [CloseCode::PROTOCOL_ERROR, CloseCode::POLICY_VIOLATION];
-                (refused && !is_temporary) || self.close_code().is_some_and(|code| codes.contains(&code))
+                let code = self.close_code();
+                (refused && !is_temporary)
+                    || code == Some(CloseCode::PROTOCOL_ERROR)
+                    || (code == Some(CloseCode::POLICY_VIOLATION) && self.is_closed_by_peer())
             }
+        }
+    }
+
+    fn is_closed_by_peer(&self) -> bool {
+        match self {
+            Cause::Closed(info) | Cause::Broken(Error::Abnormal(info)) => info.by == Side::Peer,
+            _ => false,
         }
     }
 

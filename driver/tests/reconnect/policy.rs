@@ -196,6 +196,14 @@ fn k8_a_close_that_will_not_change_ends_the_client() {
 }
 
 #[test]
+fn k8_a_server_that_vanishes_without_a_word_is_connected_to_again() {
+    let lab = Lab { config: Config::new().keepalive(seconds(20), seconds(10)), ..Lab::new() };
+    let mut client = lab.client(ReconnectPolicy::new());
+    // This end fails the connection with 1008 then, which is not the server's policy.
+    assert_eq!(take(&lab, &mut client, 3), ["connected 0", "lost broken 250", "connected 1"]);
+}
+
+#[test]
 fn k8_a_closure_decides_what_will_not_change() {
     let gives_up = |cause: &Cause| match cause {
         Cause::Closed(info) => u16::from(info.code) == 1001,
