@@ -9,6 +9,7 @@ mod peer;
 mod report;
 mod scenario;
 mod serve;
+mod soak;
 mod stalls;
 
 use std::process::ExitCode;
@@ -28,6 +29,9 @@ enum Command {
     Run(scenario::Options),
     /// Measures how long busy peers keep a server's threads from everything else.
     Stalls(stalls::Options),
+    /// Holds many connections for a long time, a few of them hostile. Exits with 1 if something is
+    /// lost or grows.
+    Soak(soak::Options),
     /// Runs the server under test, which takes commands on its standard input.
     Serve(serve::Options),
     /// Opens connections, prints `ready`, and holds them until its standard input ends.
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(options) => scenario::run(options),
         Command::Stalls(options) => stalls::run(&options),
+        Command::Soak(options) => soak::run(options),
         Command::Serve(options) => serve::serve(&options).map(|()| true),
         Command::Hold(options) => peer::hold(&options).map(|()| true),
     };

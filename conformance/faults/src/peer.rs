@@ -10,6 +10,7 @@ use sockeye_testkit::frames::put_frame;
 use sockeye_testkit::handshake::upgrade_request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout_at};
 
 /// The longest time that any single operation may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -148,6 +149,29 @@ impl Peer {
             }
             if !self.read().await? {
                 return Ok(None);
+            }
+        }
+    }
+
+    /// Returns the next frame like [`recv`](Peer::recv), or `None` if none arrives until `deadline`.
+    /// The end of the stream is an error.
+    pub(crate) async fn recv_until(&mut self, deadline: Instant) -> io::Result<Option<Frame>> {
+        loop {
+            if let Some((opcode, data, used)) = parse(&self.input)? {
+                let data = data.to_vec();
+                self.input.drain(..used);
+                if opcode != PING {
+                    return Ok(Some(Frame { opcode, data }));
+                }
+                self.send(PONG, &data).await?;
+                continue;
+            }
+            let Ok(readable) = timeout_at(deadline, self.stream.readable()).await else { return Ok(None) };
+            readable?;
+            match self.stream.try_read_buf(&mut self.input) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {}
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The scenarios. Each runs on every adapter.
 
-mod budgets;
+pub(crate) mod budgets;
 mod bytes;
 mod descriptors;
 mod handlers;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sockeye_tokio::server::{Address, ServerHandle};
 
 use super::app::{App, ON_PURPOSE};
-use super::pushing::{Stream, broadcast, publish};
+use super::pushing::{Stream, broadcast, publish, say};
 
 /// The streams and shutdowns that commands have started.
 pub(super) struct Control {
@@ -66,6 +66,7 @@ impl Control {
                     ("publish", [count, size, pause]) => {
                         println!("{}", publish(&app, *count, *size as usize, Duration::from_micros(*pause)));
                     }
+                    ("say", [number, size]) => println!("{}", say(&app, *number, *size as usize)),
                     ("broadcast", [count, size, room]) => {
                         println!("{}", broadcast(&handle, *count, *size as usize, *room as usize));
                     }
@@ -100,7 +101,8 @@ impl Control {
 }
 
 fn stats(app: &App, handle: &ServerHandle) -> String {
-    let mut line = format!("connections={} queued={}", handle.connections().len(), handle.queued());
+    let (queued, received) = (handle.queued(), handle.received());
+    let mut line = format!("connections={} queued={queued} received={received}", handle.connections().len());
     for (name, count) in app.counts() {
         let _ = write!(line, " {name}={count}");
     }

@@ -11,6 +11,9 @@ use super::app::{App, Member};
 /// The time that a publisher sleeps before it tries again.
 const RETRY_DELAY: Duration = Duration::from_micros(500);
 
+/// The time for which a publisher waits for slow members.
+const PUBLISH: Duration = Duration::from_secs(120);
+
 /// Returns a payload that begins with its number.
 fn numbered(number: u64, size: usize) -> Vec<u8> {
     let mut payload = vec![b'.'; size.max(8)];
@@ -18,34 +21,59 @@ fn numbered(number: u64, size: usize) -> Vec<u8> {
     payload
 }
 
-/// Pushes `count` messages to all members, with a pause after each. Retries for the members that it
-/// waits for, so that they get every message.
-pub(super) fn publish(app: &App, count: u64, size: usize, pause: Duration) -> String {
-    let started = Instant::now();
-    let (mut pushed, mut slow, mut failed, mut waits) = (0u64, 0u64, 0u64, 0u64);
-    let members = app.members();
-    for number in 0..count {
-        let prepared = Prepared::new(numbered(number, size));
-        for Member { client, waited_for } in &members {
+/// The outcomes of pushes.
+#[derive(Default)]
+struct Outcome {
+    pushed: u64,
+    slow: u64,
+    failed: u64,
+    waits: u64,
+}
+
+impl Outcome {
+    /// Pushes a message to all members. Retries until `deadline` for the members that it waits for,
+    /// so that they get every message.
+    fn push(&mut self, members: &[Member], prepared: &Prepared, deadline: Instant) {
+        for Member { client, waited_for } in members {
             loop {
-                match client.push_prepared(&prepared) {
-                    Ok(_) => pushed += 1,
-                    Err(error)
-                        if is_slow(error) && *waited_for && started.elapsed() < Duration::from_secs(120) =>
-                    {
-                        waits += 1;
+                match client.push_prepared(prepared) {
+                    Ok(_) => self.pushed += 1,
+                    Err(error) if is_slow(error) && *waited_for && Instant::now() < deadline => {
+                        self.waits += 1;
                         std::thread::sleep(RETRY_DELAY);
                         continue;
                     }
-                    Err(error) if is_slow(error) => slow += 1,
-                    Err(_) => failed += 1,
+                    Err(error) if is_slow(error) => self.slow += 1,
+                    Err(_) => self.failed += 1,
                 }
                 break;
             }
         }
+    }
+
+    fn line(&self, started: Instant) -> String {
+        let Outcome { pushed, slow, failed, waits } = self;
+        let ms = started.elapsed().as_millis();
+        format!("pushed={pushed} slow={slow} failed={failed} waits={waits} ms={ms}")
+    }
+}
+
+/// Pushes `count` messages to all members, with a pause after each.
+pub(super) fn publish(app: &App, count: u64, size: usize, pause: Duration) -> String {
+    let (started, mut outcome) = (Instant::now(), Outcome::default());
+    let members = app.members();
+    for number in 0..count {
+        outcome.push(&members, &Prepared::new(numbered(number, size)), started + PUBLISH);
         std::thread::sleep(pause);
     }
-    format!("pushed={pushed} slow={slow} failed={failed} waits={waits} ms={}", started.elapsed().as_millis())
+    outcome.line(started)
+}
+
+/// Pushes one message to all members.
+pub(super) fn say(app: &App, number: u64, size: usize) -> String {
+    let (started, mut outcome) = (Instant::now(), Outcome::default());
+    outcome.push(&app.members(), &Prepared::new(numbered(number, size)), started + PUBLISH);
+    outcome.line(started)
 }
 
 /// Broadcasts `count` messages. Waits while more than `max_queued` bytes are queued.
