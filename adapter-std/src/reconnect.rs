@@ -105,7 +105,7 @@ impl<S: Stream> Reconnecting<S> {
         Reconnecting {
             connect: Box::new(move |attempt| connect(attempt).map_err(Into::into)),
             set_up: None,
-            outgoing: Outgoing::new(policy.get_while_down()),
+            outgoing: Outgoing::new(policy.while_down),
             backoff: Backoff::new(policy),
             random: Box::new(random),
             state: State::Waiting(Instant::EPOCH),

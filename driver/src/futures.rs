@@ -55,6 +55,22 @@ impl<I: Io, C: Clock> FusedStream for WebSocket<I, C> {
     }
 }
 
+/// The updates that [`recv`](crate::reconnect::Reconnecting::recv) returns. The stream ends once the
+/// client was closed, or after the error with which it gives up.
+#[cfg(feature = "reconnect")]
+impl<I, C, D> Stream for crate::reconnect::Reconnecting<I, C, D>
+where
+    I: Io,
+    C: Clock + Unpin,
+    D: crate::reconnect::Dial<I, C> + Unpin,
+{
+    type Item = Result<crate::reconnect::Update, crate::reconnect::GaveUp>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(cx).map(Result::transpose)
+    }
+}
+
 /// The messages that [`recv`](RecvHalf::recv) returns. It ends like the stream of [`WebSocket`].
 impl<I: Io, C: Clock> Stream for RecvHalf<I, C> {
     type Item = Result<Message, Error>;

@@ -231,3 +231,33 @@ fn a_sink_waits_for_room() {
     }
     assert!(read >= 100 && fed.take() < 310, "{read}");
 }
+
+#[test]
+fn k8_a_client_that_stays_connected_is_a_stream_of_updates() {
+    use sockeye_driver::reconnect::{Attempt, Cause, ReconnectPolicy, Reconnecting, Update};
+
+    let mut executor = Executor::new();
+    let (time, clock) = (executor.time.clone(), executor.time.clock());
+    let connect = async move |attempt: Attempt| -> Result<Ws, Cause> {
+        if attempt.connections == 2 {
+            return Err(Cause::other("that was enough"));
+        }
+        let (ours, server) = pipe(1000);
+        server.push(&server_frame(sockeye_core::Opcode::Text, b"hello"));
+        server.shut();
+        Ok(client(ours, &time, Config::new()))
+    };
+    let policy = ReconnectPolicy::new().give_up_if(|cause| matches!(cause, Cause::Other(_)));
+    let client = Reconnecting::with(policy, clock, || 0, connect);
+    let updates = executor.spawn("the client", client.collect::<Vec<_>>());
+    executor.run_with_time();
+    let kinds = updates.take().into_iter().map(|update| match update {
+        Ok(Update::Message(_)) => "message",
+        Ok(Update::Connected { .. }) => "connected",
+        Ok(Update::Lost { .. }) => "lost",
+        Ok(_) => "other",
+        Err(_) => "gave up",
+    });
+    let expected = ["connected", "message", "lost", "connected", "message", "lost", "gave up"];
+    assert!(kinds.eq(expected));
+}

@@ -121,7 +121,7 @@ impl<I: Io, C: Clock> Reconnecting<I, C> {
         Reconnecting {
             dial: dial(connect),
             clock,
-            outgoing: Outgoing::new(policy.get_while_down()),
+            outgoing: Outgoing::new(policy.while_down),
             backoff: Backoff::new(policy),
             random: Box::new(random),
             state: State::Waiting(Instant::EPOCH),
@@ -186,7 +186,7 @@ impl<I: Io, C: Clock, D: Dial<I, C>> Reconnecting<I, C, D> {
                 State::Waiting(until) => {
                     let now = ready!(poll_deadline(&mut self.clock, cx, *until));
                     self.dial.start(self.backoff.attempt());
-                    self.state = State::Dialing(now + self.backoff.policy().get_attempt_timeout());
+                    self.state = State::Dialing(now + self.backoff.policy().attempt_timeout);
                 }
                 State::Dialing(deadline) => match self.dial.poll(cx) {
                     Poll::Ready(Ok(ws)) => return Poll::Ready(Ok(Some(self.connected(ws)))),

@@ -28,14 +28,22 @@ use crate::reconnect::{Cause, WhileDown};
 /// # let _ = policy;
 /// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct ReconnectPolicy {
-    base: Duration,
-    cap: Duration,
-    stable_after: Duration,
-    max_retry_after: Duration,
-    attempt_timeout: Duration,
-    max_retries: Option<u32>,
-    while_down: WhileDown,
+    /// The longest wait before the first retry.
+    pub base: Duration,
+    /// The longest wait before any retry.
+    pub cap: Duration,
+    /// How long a connection must have lasted so that the waits begin anew after it.
+    pub stable_after: Duration,
+    /// The longest wait that a server can ask for with `Retry-After`.
+    pub max_retry_after: Duration,
+    /// How long one attempt may take. A blocking client does not use it.
+    pub attempt_timeout: Duration,
+    /// How many retries in a row may fail before the client gives up, or `None` for no limit.
+    pub max_retries: Option<u32>,
+    /// What happens to messages that are sent while there is no connection.
+    pub while_down: WhileDown,
     gives_up: Arc<dyn Fn(&Cause) -> bool + Send + Sync>,
 }
 
@@ -119,18 +127,6 @@ impl ReconnectPolicy {
     pub fn give_up_if(mut self, gives_up: impl Fn(&Cause) -> bool + Send + Sync + 'static) -> Self {
         self.gives_up = Arc::new(gives_up);
         self
-    }
-
-    /// Returns how long one attempt may take.
-    #[must_use]
-    pub fn get_attempt_timeout(&self) -> Duration {
-        self.attempt_timeout
-    }
-
-    /// Returns what happens to messages that are sent while there is no connection.
-    #[must_use]
-    pub fn get_while_down(&self) -> WhileDown {
-        self.while_down
     }
 
     /// Returns a wait between zero and the limit of this retry. `random` is evenly distributed.

@@ -88,14 +88,14 @@ fn k8_a_message_that_was_being_written_is_returned_and_not_sent_again() {
         assert!(poll_once(sending.as_mut()).is_none());
         lab.servers.borrow_mut().pop();
         let sent = poll_once(sending).unwrap();
-        match policy.get_while_down() {
+        match policy.while_down {
             WhileDown::Refuse => assert_eq!(sent.unwrap_err().reason(), UnsentReason::Down),
             _ => sent.unwrap(),
         }
         assert!(take(&lab, &mut client, 1)[0].contains(" in doubt: the third"));
         take(&lab, &mut client, 1);
         assert!(poll_once(client.recv()).is_none());
-        let waited = policy.get_while_down() != WhileDown::Refuse;
+        let waited = policy.while_down != WhileDown::Refuse;
         assert_eq!(lab.server_received(), if waited { vec!["waits"] } else { vec![] });
     }
 }
