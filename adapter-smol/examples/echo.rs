@@ -31,7 +31,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         let settings = settings.clone();
         let task = smol::spawn(async move {
             if let Err(error) = echo(stream, &settings).await {
-                eprintln!("{peer}: {error}");
+                eprintln!("{peer}: {}", with_causes(&*error));
             }
         });
         task.detach();
@@ -44,6 +44,12 @@ async fn echo(stream: TcpStream, settings: &Settings) -> Result<(), Box<dyn Erro
         ws.feed(message).await?;
     }
     Ok(())
+}
+
+/// Returns the text of an error and of its causes.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The command line.

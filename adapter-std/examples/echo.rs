@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (stream, peer) = sockeye_std::accept_tcp(&listener);
         let spawned = thread::Builder::new().spawn(move || {
             if let Err(error) = echo(stream, &settings) {
-                eprintln!("{peer}: {error}");
+                eprintln!("{peer}: {}", with_causes(&*error));
             }
         });
         if let Err(error) = spawned {
@@ -46,6 +46,12 @@ fn echo(stream: TcpStream, settings: &Settings) -> Result<(), Box<dyn Error>> {
         ws.feed(message)?;
     }
     Ok(())
+}
+
+/// Returns the text of an error and of its causes.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The command line.

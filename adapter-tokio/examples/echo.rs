@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let settings = settings.clone();
         tokio::spawn(async move {
             if let Err(error) = echo(stream, &settings).await {
-                eprintln!("{peer}: {error}");
+                eprintln!("{peer}: {}", with_causes(&*error));
             }
         });
     }
@@ -40,6 +40,12 @@ async fn echo(stream: TcpStream, settings: &Settings) -> Result<(), Box<dyn Erro
         ws.feed(message).await?;
     }
     Ok(())
+}
+
+/// Returns the text of an error and of its causes.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The command line.

@@ -75,6 +75,8 @@ pub(crate) struct Server {
     pub(crate) plain: SocketAddr,
     /// The address of a port whose handler panics in `connect`.
     pub(crate) refusing: SocketAddr,
+    /// The address of a port with TLS.
+    pub(crate) tls: SocketAddr,
     /// The addresses of two echo loops around a `WebSocket`, with the default limits and with small
     /// ones, if the option `--echo-loops` asks for them.
     pub(crate) echo_loops: Vec<SocketAddr>,
@@ -107,9 +109,9 @@ impl Server {
         let line = process.line().await?;
         let mut addresses = line.split(' ').map(|text| text.parse().map_err(io::Error::other));
         let mut next = || addresses.next().unwrap_or_else(|| Err(io::Error::other(line.clone())));
-        let (http, plain, refusing) = (next()?, next()?, next()?);
+        let (http, plain, refusing, tls) = (next()?, next()?, next()?, next()?);
         let echo_loops = addresses.collect::<io::Result<_>>()?;
-        Ok(Server { http, plain, refusing, echo_loops, process })
+        Ok(Server { http, plain, refusing, tls, echo_loops, process })
     }
 
     /// Sends a command and reads the answer.

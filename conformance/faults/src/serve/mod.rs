@@ -1,5 +1,5 @@
-//! The server under test: the same application on each of the three adapters, on three ports, and
-//! two echo loops without a server.
+//! The server under test: the same application on each of the three adapters, on four ports, and two
+//! echo loops without a server.
 
 mod app;
 mod control;
@@ -15,8 +15,10 @@ use clap::{Args, ValueEnum};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use sockeye_smol::server::SmolRuntime;
 use sockeye_std::server::Threads;
+use sockeye_testkit::tls::SERVER;
 use sockeye_tokio::protocol::deflate::Deflate;
 use sockeye_tokio::server::{Limits, Port, SlowReader};
+use sockeye_tokio::tls::ServerTls;
 use sockeye_tokio::{CloseCode, Config, Policy};
 
 use crate::Adapter;
@@ -77,7 +79,9 @@ macro_rules! build {
             let port = $port($handler(Served { app: $app.clone(), kind }));
             builder = builder.listen_on(options.listen()?, options.port(port, kind)?)?;
         }
-        builder.build()
+        let port = $port($handler(Served { app: $app.clone(), kind: Kind::Plain }));
+        let port = options.port(port, Kind::Plain)?.tls(tls()?);
+        builder.listen_on(options.listen()?, port)?.build()
     }};
 }
 
@@ -172,6 +176,11 @@ impl Options {
         echo::start(self.adapter, with_small, small)?;
         Ok(addresses)
     }
+}
+
+/// The certificate of the port with TLS.
+fn tls() -> io::Result<ServerTls> {
+    ServerTls::from_pem(SERVER.certificate, SERVER.key).map_err(io::Error::other)
 }
 
 /// The subprotocols and origins that all ports accept.
