@@ -6,13 +6,14 @@
 //!
 //! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! let url = "ws://127.0.0.1:9501/";
-//! let mut client = Reconnecting::new(ReconnectPolicy::new(), async |_| sockeye_smol::connect(url).await)
+//! let connect = async |_| sockeye_smol::connect(url).await;
+//! let mut client = Reconnecting::new(ReconnectPolicy::new(), connect)
 //!     .on_connect(async |ws: &mut WebSocket| ws.send("subscribe: prices").await);
 //! while let Some(update) = client.recv().await? {
 //!     match update {
 //!         Update::Message(message) => println!("{message:?}"),
 //!         Update::Connected { .. } => println!("connected; fetch what was missed"),
-//!         Update::Lost { cause, retry_in, .. } => println!("{cause}; next attempt in {retry_in:?}"),
+//!         Update::Lost { cause, retry_in, .. } => println!("{cause}; again in {retry_in:?}"),
 //!         _ => {}
 //!     }
 //! }
@@ -28,8 +29,9 @@ pub use sockeye_driver::reconnect::{
 
 use crate::{FuturesIo, SmolClock};
 
-/// A client that stays connected, over any stream `S`. `D` holds its closures; as written by default,
-/// it is the type of a client that was [boxed](sockeye_driver::reconnect::Reconnecting::boxed):
+/// A client that stays connected, over any stream `S`. `D` holds its closures; as written by
+/// default, it is the type of a client that was
+/// [boxed](sockeye_driver::reconnect::Reconnecting::boxed):
 ///
 /// ```
 /// use sockeye_smol::reconnect::{ReconnectPolicy, Reconnecting};

@@ -11,7 +11,7 @@
 //!     match update {
 //!         Update::Message(message) => println!("{message:?}"),
 //!         Update::Connected { .. } => println!("connected; fetch what was missed"),
-//!         Update::Lost { cause, retry_in, .. } => println!("{cause}; next attempt in {retry_in:?}"),
+//!         Update::Lost { cause, retry_in, .. } => println!("{cause}; again in {retry_in:?}"),
 //!         _ => {}
 //!     }
 //! }
@@ -129,8 +129,8 @@ impl<S: Stream> Reconnecting<S> {
     /// # Errors
     ///
     /// Returns [`GaveUp`] once, when the client has given up.
-    /// [`take_unsent`](Reconnecting::take_unsent) and [`take_in_doubt`](Reconnecting::take_in_doubt)
-    /// then return the messages that were not sent.
+    /// [`take_unsent`](Reconnecting::take_unsent) and
+    /// [`take_in_doubt`](Reconnecting::take_in_doubt) then return the messages that were not sent.
     pub fn recv(&mut self) -> Result<Option<Update>, GaveUp> {
         loop {
             match self.receive(None)? {
@@ -141,8 +141,8 @@ impl<S: Stream> Reconnecting<S> {
         }
     }
 
-    /// Waits for the next message or change, like [`recv`](Reconnecting::recv), but for `timeout` at
-    /// most. An attempt to connect that is due takes as long as the closures take.
+    /// Waits for the next message or change, like [`recv`](Reconnecting::recv), but for `timeout`
+    /// at most. An attempt to connect that is due takes as long as the closures take.
     ///
     /// # Errors
     ///
@@ -265,8 +265,8 @@ impl<S: Stream> Reconnecting<S> {
         }
     }
 
-    /// Writes the messages that wait. Returns an error if there is no connection, or if it is broken
-    /// or closing.
+    /// Writes the messages that wait. Returns an error if there is no connection, or if it is
+    /// broken or closing.
     fn write_waiting(&mut self) -> Result<(), Error> {
         // Each message begins with an empty queue, so that at most one is in doubt.
         self.flush()?;
@@ -313,13 +313,13 @@ impl<S: Stream> Reconnecting<S> {
         }
     }
 
-    /// Closes the connection, if there is one, and ends the client. Returns how the connection ended,
-    /// or `None` if there was none.
+    /// Closes the connection, if there is one, and ends the client. Returns how the connection
+    /// ended, or `None` if there was none.
     ///
     /// Messages that still wait for a connection are not sent;
     /// [`take_unsent`](Reconnecting::take_unsent) returns them. This waits at most for
-    /// [`Config::close_timeout`](sockeye_core::Config::close_timeout), like [`WebSocket::close`], and
-    /// discards messages of the server.
+    /// [`Config::close_timeout`](sockeye_core::Config::close_timeout), like [`WebSocket::close`],
+    /// and discards messages of the server.
     ///
     /// # Errors
     ///

@@ -23,8 +23,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! JSON is sent as text. It is read from text and from binary messages, because many programs send it
-//! as binary.
+//! JSON is sent as text. It is read from text and from binary messages, because many programs send
+//! it as binary.
 //!
 //! A message that is not the expected JSON is an error, and the connection continues. The error has
 //! the message, so that the application can read it in another way:

@@ -68,7 +68,8 @@ impl Cause {
     /// - the server or the HTTP proxy refused with 4xx, except 408 (Request Timeout) and 429 (Too
     ///   Many Requests),
     /// - the connection ended with 1002 (protocol error), or the server closed it with 1008 (policy
-    ///   violation). This end sends 1008 itself to a server that answers no ping, which is no policy,
+    ///   violation). This end sends 1008 itself to a server that answers no ping, which is no
+    ///   policy,
     /// - the URL is invalid, or needs TLS that the program was built without,
     /// - the proxy needs other credentials or a shorter name of the host, or a variable of the
     ///   environment names none.
@@ -98,8 +99,8 @@ impl Cause {
     }
 
     /// Returns how long the server asks to wait, by the `Retry-After` of its refusal: seconds, or a
-    /// date (RFC 9110 10.2.3). A date counts from the response's own `Date` if it has one, otherwise
-    /// from `now`.
+    /// date (RFC 9110 10.2.3). A date counts from the response's own `Date` if it has one,
+    /// otherwise from `now`.
     #[must_use]
     pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let headers = self.response()?.headers();

@@ -20,8 +20,8 @@ use crate::websocket::WebSocket;
 /// Call it in a loop, also to send only. To send from the same task, use the `select!` of the
 /// runtime, because a `recv` can be cancelled at any time.
 ///
-/// The type of a client names its closures, which have no names. To write the type down, for instance
-/// in a struct, call [`boxed`](Reconnecting::boxed).
+/// The type of a client names its closures, which have no names. To write the type down, for
+/// instance in a struct, call [`boxed`](Reconnecting::boxed).
 ///
 /// A connection whose peer has vanished without a word ends only by a deadline: set
 /// [`Config::keepalive`](sockeye_core::Config::keepalive) on the connections.
@@ -165,8 +165,8 @@ impl<I: Io, C: Clock, D: Dial<I, C>> Reconnecting<I, C, D> {
     /// # Errors
     ///
     /// Returns [`GaveUp`] once, when the client has given up.
-    /// [`take_unsent`](Reconnecting::take_unsent) and [`take_in_doubt`](Reconnecting::take_in_doubt)
-    /// then return the messages that were not sent.
+    /// [`take_unsent`](Reconnecting::take_unsent) and
+    /// [`take_in_doubt`](Reconnecting::take_in_doubt) then return the messages that were not sent.
     ///
     /// # Cancel safety
     ///
@@ -224,13 +224,13 @@ impl<I: Io, C: Clock, D: Dial<I, C>> Reconnecting<I, C, D> {
         }
     }
 
-    /// Closes the connection, if there is one, and ends the client. Returns how the connection ended,
-    /// or `None` if there was none. A later [`recv`](Reconnecting::recv) returns `None`.
+    /// Closes the connection, if there is one, and ends the client. Returns how the connection
+    /// ended, or `None` if there was none. A later [`recv`](Reconnecting::recv) returns `None`.
     ///
     /// Messages that still wait for a connection are not sent;
     /// [`take_unsent`](Reconnecting::take_unsent) returns them. This waits at most for
-    /// [`Config::close_timeout`](sockeye_core::Config::close_timeout), like [`WebSocket::close`], and
-    /// discards messages of the server.
+    /// [`Config::close_timeout`](sockeye_core::Config::close_timeout), like [`WebSocket::close`],
+    /// and discards messages of the server.
     ///
     /// # Errors
     ///

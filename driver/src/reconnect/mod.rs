@@ -1,7 +1,7 @@
 //! A client that stays connected.
 //!
-//! [`Reconnecting`] connects, and connects again whenever the connection is lost. It says so, because
-//! messages may be missing then:
+//! [`Reconnecting`] connects, and connects again whenever the connection is lost. It says so,
+//! because messages may be missing then:
 //!
 //! ```no_run
 //! use sockeye_driver::reconnect::{Cause, Dial, ReconnectPolicy, Reconnecting, Update};
@@ -17,7 +17,7 @@
 //!     match update {
 //!         Update::Message(message) => println!("{message:?}"),
 //!         Update::Connected { .. } => println!("connected; fetch what was missed"),
-//!         Update::Lost { cause, retry_in, .. } => println!("{cause}; next attempt in {retry_in:?}"),
+//!         Update::Lost { cause, retry_in, .. } => println!("{cause}; again in {retry_in:?}"),
 //!         _ => {}
 //!     }
 //! }
@@ -26,26 +26,27 @@
 //!
 //! # When it tries again
 //!
-//! [`ReconnectPolicy`] decides, in one place and without I/O: jittered exponential backoff, a limit,
-//! `Retry-After`, and which failures are final. [`Backoff`] is its state. Programs with a loop of
-//! their own, or with another client, can use the two without [`Reconnecting`].
+//! [`ReconnectPolicy`] decides, in one place and without I/O: jittered exponential backoff, a
+//! limit, `Retry-After`, and which failures are final. [`Backoff`] is its state. Programs with a
+//! loop of their own, or with another client, can use the two without [`Reconnecting`].
 //!
 //! # What may be lost
 //!
-//! - Messages of the server: those that it sent between the loss and the next subscription. Each gap
-//!   is reported, as [`Update::Lost`]. Only the protocol above WebSocket can fetch them.
+//! - Messages of the server: those that it sent between the loss and the next subscription. Each
+//!   gap is reported, as [`Update::Lost`]. Only the protocol above WebSocket can fetch them.
 //! - Messages to the server: those that the transport had accepted, but that did not arrive before
 //!   the connection broke. No end of a broken connection can know about them. If that matters, let
 //!   the server acknowledge messages.
 //!
 //! All other messages are accounted for. [`send`](Reconnecting::send) returns a message that it did
-//! not accept. A message that was being written when the connection broke is returned as well, as one
-//! in doubt. No message is sent twice: neither by this end nor, because of that, received twice.
+//! not accept. A message that was being written when the connection broke is returned as well, as
+//! one in doubt. No message is sent twice: neither by this end nor, because of that, received
+//! twice.
 //!
 //! # Memory
 //!
-//! While the server is away, nothing grows: the client holds one closure, one timer, and at most the
-//! messages that [`WhileDown::Queue`] allows.
+//! While the server is away, nothing grows: the client holds one closure, one timer, and at most
+//! the messages that [`WhileDown::Queue`] allows.
 
 mod attempt;
 mod cause;

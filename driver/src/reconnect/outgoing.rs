@@ -185,7 +185,8 @@ impl Outgoing {
         all
     }
 
-    /// Returns the bytes of all messages that wait. Each message counts as its payload and 64 bytes.
+    /// Returns the bytes of all messages that wait. Each message counts as its payload and 64
+    /// bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes

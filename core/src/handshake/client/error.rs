@@ -10,8 +10,8 @@ use crate::http::{Excerpt, HeadError, Response};
 #[non_exhaustive]
 pub enum ClientHandshakeError {
     /// The server responded with a status other than 101. The response includes its body, up to
-    /// 64 KiB. If only the end of the connection would end the body, it includes what arrived within
-    /// 500 ms, and [`Response::is_truncated`] says that there may be more.
+    /// 64 KiB. If only the end of the connection would end the body, it includes what arrived
+    /// within 500 ms, and [`Response::is_truncated`] says that there may be more.
     Refused(Response),
     /// The server sent an invalid response (RFC 6455 4.1).
     BadResponse(BadResponse),

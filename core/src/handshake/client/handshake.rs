@@ -164,8 +164,8 @@ impl ClientHandshake {
     /// Once [`Config::handshake_timeout`] has passed, returns [`ClientHandshakeError::TimedOut`],
     /// or [`ClientHandshakeError::Refused`] if only the rest of a refusal's body was missing.
     ///
-    /// It waits less, for 500 ms, if the refusal has neither `Content-Length` nor chunks: the server
-    /// may keep the connection open although nothing follows.
+    /// It waits less, for 500 ms, if the refusal has neither `Content-Length` nor chunks: the
+    /// server may keep the connection open although nothing follows.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ClientHandshakeError> {
         let is_late = self.deadline.handle(now, self.config.handshake_timeout);
         let waited = match &mut self.state {
