@@ -6,8 +6,8 @@ use core::time::Duration;
 
 use crate::Instant;
 
-/// The time that an attempt has for itself before the next one begins beside it. RFC 8305 8:
-/// "Connection Attempt Delay … The recommended value is 250 milliseconds".
+/// The time that an attempt has for itself before the next one begins beside it. RFC 8305 5: "A
+/// recommended value for a default delay is 250 milliseconds."
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// The connection attempts to the addresses of a host: which one begins when, so that an address
@@ -107,8 +107,9 @@ impl<E> HappyEyeballs<E> {
     }
 }
 
-/// Removes duplicates, and alternates the families. RFC 8305 4: "the client … SHOULD interleave the
-/// addresses", so that a family that does not work costs one delay.
+/// Removes duplicates, and alternates the families, so that a family that does not work costs one
+/// delay. RFC 8305 4: "Whichever address family is first in the list should be followed by an
+/// address of the other address family".
 fn interleave(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut unique = Vec::new();
     for address in addresses {

@@ -161,10 +161,7 @@ fn k6_silent_addresses_end_at_the_deadline() {
 fn k6_resolving_a_name_is_within_the_deadline() {
     let start = Instant::now();
     // It does not exist, which some resolvers know at once and others never say.
-    let error =
-        talk("ws://does-not-exist.invalid/", options().timeout(Duration::from_millis(300))).unwrap_err();
-    let ConnectError::Io(error) = error else { panic!("{error}") };
-    assert!(error.to_string().contains("does-not-exist.invalid"), "{error}");
+    talk("ws://does-not-exist.invalid/", options().timeout(Duration::from_millis(300))).unwrap_err();
     assert!(start.elapsed() < PATIENCE);
 }
 
@@ -189,7 +186,7 @@ fn k6_a_proxy_that_is_silent_hangs_up_or_is_none_is_an_error() {
     let timeout = Duration::from_millis(300);
     let error = talk("ws://a/", options_with(address).timeout(timeout)).unwrap_err();
     let ConnectError::Io(error) = error else { panic!("{error}") };
-    assert_eq!(error.to_string(), "the proxy did not answer within the timeout");
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
     drop(silent);
     for (answer, text) in [
         ("", "the proxy closed the connection"),
