@@ -24,8 +24,9 @@ const CONCURRENT_CONNECTS: usize = 200;
 const STUCK: Duration = Duration::from_millis(300);
 /// The memory of a connection without what it holds, with the kernel's pages of its thread.
 const EACH: u64 = 12 << 10;
-/// The stack of each thread with std, of which a part is resident.
-const STACK: u64 = 24 << 10;
+/// The memory of each thread with std, where each connection has one: the resident part of its
+/// stack, and what one read brings, which does not count, see `Limits::max_received`.
+const THREAD: u64 = (24 + 64) << 10;
 /// The memory of the server besides: buffers of threads, the allocator, freed pages.
 const BESIDES: u64 = 48 << 20;
 
@@ -110,7 +111,7 @@ async fn against(context: &mut Context<'_>, kind: &Kind) -> io::Result<()> {
     }
     tokio::time::sleep(Duration::from_millis(context.size(500, 3000))).await;
     let (rise, stats) = (server.peak()?.saturating_sub(before), server.stats().await?);
-    let each = if context.adapter == Adapter::Std { EACH + STACK } else { EACH };
+    let each = if context.adapter == Adapter::Std { EACH + THREAD } else { EACH };
     // One budget for what is received, and one for what is queued, with its guaranteed share. The
     // buffer of a short queue may take twice the memory of its bytes, see `Limits::max_queued`.
     let most = budget + 2 * (budget + budget / 4) + BESIDES + count as u64 * each;

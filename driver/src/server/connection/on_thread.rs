@@ -84,6 +84,8 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
             if entry.has_any([Flag::Full, Flag::Aborted, Flag::Paused]) {
                 // A peer that sends requests and does not read the answers must wait.
                 if entry.has_flag(Flag::Full) {
+                    // That may take long, and the memory of the copies does not count.
+                    copies = None;
                     wait_for_room(self, |calls| calls.link.clear_full_flag(), Self::read_on).await;
                 }
                 if entry.has_flag(Flag::Paused) && self.link.state() == State::Open {
