@@ -203,13 +203,13 @@ impl Reader {
         }
     }
 
-    /// Returns the decoder and its input, for a caller that reads and decodes itself.
-    #[cfg(feature = "server")]
     #[cfg(feature = "server")]
     pub(crate) fn decoder(&self) -> &Decoder {
         &self.decoder
     }
 
+    /// Returns the decoder and its input, for a caller that reads and decodes itself.
+    #[cfg(feature = "server")]
     pub(crate) fn decoder_and_input(&mut self) -> (&mut Decoder, &mut ReadBuffer) {
         (&mut self.decoder, &mut self.input)
     }

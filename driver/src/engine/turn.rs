@@ -121,17 +121,11 @@ impl Turn {
     }
 }
 
-/// Returns the cost of this many bytes of a message.
-#[inline]
-pub(crate) fn bytes(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
-}
-
 /// Returns the cost of a step of the decoder for a caller that keeps messages for later.
 #[cfg(feature = "server")]
 pub(crate) fn cost_for_later(decoded: &DecodedForLater<'_>, used: usize) -> u32 {
     let frame = if matches!(decoded, DecodedForLater::Incomplete) { FRAME } else { MESSAGE };
-    frame.saturating_add(bytes(used))
+    frame.saturating_add(u32::try_from(used).unwrap_or(u32::MAX))
 }
 
 /// Returns an instant in microseconds, which wrap around. It is never 0.
