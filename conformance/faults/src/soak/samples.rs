@@ -30,7 +30,7 @@ impl Samples {
         let (before, after) = quarters(&self.memory);
         report.check(
             "the memory does not grow",
-            after <= before + before / 10 + (8 << 20),
+            after <= before + before / 10 + (16 << 20),
             format!("{} in the second quarter, {} in the last", bytes(before), bytes(after)),
         );
         let (before, after) = quarters(&self.descriptors);
