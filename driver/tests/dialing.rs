@@ -16,7 +16,7 @@ use sockeye_testkit::sim::*;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What happens to a connection to an address.
+/// The fate of a connection to an address.
 #[derive(Debug, Clone)]
 enum Host {
     /// Nothing answers.

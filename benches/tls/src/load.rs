@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 /// The number of handshakes at a time.
 const AT_A_TIME: usize = 8;
 
-/// What connections need.
+/// The needs of connections.
 #[derive(Clone)]
 pub(crate) struct Client {
     port: u16,

@@ -117,7 +117,7 @@ fn is_in_domain(host: &str, domain: &str) -> bool {
 pub struct InvalidProxyVariable {
     /// The name of the variable.
     pub variable: &'static str,
-    /// What is wrong with its value.
+    /// The fault of its value.
     pub error: InvalidProxy,
 }
 

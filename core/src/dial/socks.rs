@@ -39,7 +39,7 @@ enum Stage {
     Reply,
 }
 
-/// What the exchange needs next.
+/// The next need of the exchange.
 pub(super) enum Step {
     /// More bytes of the proxy.
     Read,

@@ -7,6 +7,8 @@ use std::task::{Context, Poll, Waker, ready};
 use sockeye_core::{Instant, Progress, Sender, State};
 
 use crate::engine::buffer::{self, ReadBuffer};
+#[cfg(feature = "server")]
+use crate::engine::starvation::Starvation;
 use crate::engine::wakers::{Half, HalfWakers};
 use crate::engine::write_side::WriteSide;
 use crate::runtime::io::{Clock, Io, poll_read};
@@ -27,25 +29,13 @@ pub(crate) struct Link<I, C> {
     is_eof: bool,
     /// The bytes that were read since the task last waited or yielded.
     read_in_turn: u32,
-    /// What is not read for the time being.
+    /// Whether the connection may read for the time being.
     #[cfg(feature = "server")]
     pub(crate) starvation: Starvation,
     /// Set while two tasks share the link.
     wakers: Option<Arc<HalfWakers>>,
     /// The sending half waits to write.
     send_half_waits: bool,
-}
-
-/// Whether a connection may read, when memory is scarce.
-#[cfg(feature = "server")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Starvation {
-    /// It may.
-    None,
-    /// It may not while its peer does not read the answers.
-    WhileBlocked,
-    /// It may not.
-    Full,
 }
 
 /// The outcome of waiting for the peer.

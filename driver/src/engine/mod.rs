@@ -7,6 +7,8 @@ pub(crate) mod deliver;
 pub(crate) mod link;
 pub(crate) mod part;
 pub(crate) mod reader;
+#[cfg(feature = "server")]
+pub(crate) mod starvation;
 pub(crate) mod turn;
 #[cfg(feature = "server")]
 pub(crate) mod waker_list;

@@ -50,7 +50,7 @@ pub(super) enum State<I, C> {
     Over,
 }
 
-/// What a client reports.
+/// A report of a client.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Update {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use sockeye_core::{Payload, SendError};
 
-/// What happens to messages that are sent while there is no connection.
+/// The treatment of messages that are sent while there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhileDown {

@@ -42,7 +42,7 @@ pub struct ReconnectPolicy {
     pub attempt_timeout: Duration,
     /// How many retries in a row may fail before the client gives up, or `None` for no limit.
     pub max_retries: Option<u32>,
-    /// What happens to messages that are sent while there is no connection.
+    /// The treatment of messages that are sent while there is no connection.
     pub while_down: WhileDown,
     gives_up: Arc<dyn Fn(&Cause) -> bool + Send + Sync>,
 }

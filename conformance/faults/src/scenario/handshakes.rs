@@ -24,7 +24,7 @@ const TLS_MEMORY_LIMIT: u64 = 128 << 10;
 /// The delay with which a connection may be cut off, since the machine may be busy.
 const TOLERANCE: Duration = Duration::from_secs(3);
 
-/// What a peer does instead of completing its handshake.
+/// The ways in which a peer does not complete its handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stall {
     /// Sends a request, a byte a second.

@@ -12,7 +12,7 @@ use crate::peer::{BINARY, PATIENCE, Peer, TEXT, dial};
 /// The time between two messages of one peer.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What is said to all peers.
+/// The messages to all peers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Said {
     /// The number of messages, once it is over.
