@@ -43,7 +43,12 @@ pub type PendingUpgrade<S = TcpStream> = sockeye_driver::PendingUpgrade<FuturesI
 ///
 /// Dropping the future drops the stream.
 pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebSocket<S>, AcceptError> {
-    accept_with(stream, Config::new(), async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?)).await
+    accept_with(
+        stream,
+        Arc::<Config>::default(),
+        async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?),
+    )
+    .await
 }
 
 /// Accepts a WebSocket if `decide` accepts the request.
@@ -73,12 +78,12 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebS
 /// # Cancel safety
 ///
 /// Dropping the future drops the stream.
-pub async fn accept_with<S: AsyncRead + AsyncWrite + Unpin>(
+pub fn accept_with<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     config: impl Into<Arc<Config>>,
     decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
-) -> Result<WebSocket<S>, AcceptError> {
-    sockeye_driver::accept_with(FuturesIo::new(stream), SmolClock::default(), config, decide).await
+) -> impl Future<Output = Result<WebSocket<S>, AcceptError>> {
+    sockeye_driver::accept_with(FuturesIo::new(stream), SmolClock::default(), config, decide)
 }
 
 /// Reads one request, within [`Config::handshake_timeout`], and leaves the decision to the caller.
@@ -92,11 +97,11 @@ pub async fn accept_with<S: AsyncRead + AsyncWrite + Unpin>(
 /// # Cancel safety
 ///
 /// Dropping the future drops the stream.
-pub async fn read_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+pub fn read_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     config: impl Into<Arc<Config>>,
-) -> Result<PendingUpgrade<S>, AcceptError> {
-    sockeye_driver::read_upgrade(FuturesIo::new(stream), SmolClock::default(), config).await
+) -> impl Future<Output = Result<PendingUpgrade<S>, AcceptError>> {
+    sockeye_driver::read_upgrade(FuturesIo::new(stream), SmolClock::default(), config)
 }
 
 /// Drives a WebSocket over a stream whose opening handshake another HTTP library has carried.
@@ -178,11 +183,11 @@ pub async fn connect(url: &str) -> Result<WebSocket, ConnectError> {
 /// # Cancel safety
 ///
 /// Dropping the future drops the connection.
-pub async fn connect_with(
+pub fn connect_with(
     url: impl TryInto<Url, Error: Into<ConnectError>>,
     options: impl Into<ConnectOptions>,
-) -> Result<(WebSocket, Response), ConnectError> {
-    async_io::connect(url, options).await
+) -> impl Future<Output = Result<(WebSocket, Response), ConnectError>> {
+    async_io::connect(url, options)
 }
 
 /// Opens a WebSocket to a URL over a stream of your own that leads to its host: a socket with
@@ -199,12 +204,12 @@ pub async fn connect_with(
 /// # Cancel safety
 ///
 /// Dropping the future drops the stream.
-pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
+pub fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     url: impl TryInto<Url, Error: Into<ConnectError>>,
     options: impl Into<ConnectOptions>,
-) -> Result<(WebSocket<S>, Response), ConnectError> {
-    async_io::connect_over(stream, url, options).await
+) -> impl Future<Output = Result<(WebSocket<S>, Response), ConnectError>> {
+    async_io::connect_over(stream, url, options)
 }
 
 /// Opens a WebSocket as a client over any connected stream: TLS, a tunnel through a proxy, a pipe.
@@ -218,10 +223,10 @@ pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
 /// # Cancel safety
 ///
 /// Dropping the future drops the stream.
-pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
+pub fn client<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     request: ClientRequest,
     config: impl Into<Arc<Config>>,
-) -> Result<(WebSocket<S>, Response), ConnectError> {
-    sockeye_driver::client(FuturesIo::new(stream), SmolClock::default(), request, config).await
+) -> impl Future<Output = Result<(WebSocket<S>, Response), ConnectError>> {
+    sockeye_driver::client(FuturesIo::new(stream), SmolClock::default(), request, config)
 }

@@ -62,15 +62,15 @@ pub use sockeye_driver::tls::{ClientTls, ServerTls, TlsError, TlsInfo, rustls};
 /// # Cancel safety
 ///
 /// Dropping the future drops the stream.
-pub async fn client_tls<S: AsyncRead + AsyncWrite + Unpin>(
+pub fn client_tls<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     tls: &ClientTls,
     host: &str,
     request: ClientRequest,
     config: impl Into<Arc<Config>>,
-) -> Result<(WebSocket<S>, Response), ConnectError> {
+) -> impl Future<Output = Result<(WebSocket<S>, Response), ConnectError>> {
     let (io, clock) = (Raw(stream), TokioClock::default());
-    sockeye_driver::client_tls(io, clock, (tls, host), request, config, TokioIo::with_tls).await
+    sockeye_driver::client_tls(io, clock, (tls, host), request, config, TokioIo::with_tls)
 }
 
 /// Begins TLS over an accepted stream, and accepts a WebSocket like [`accept`](crate::accept).
@@ -88,7 +88,7 @@ pub async fn accept_tls<S: AsyncRead + AsyncWrite + Unpin>(
     tls: &ServerTls,
 ) -> Result<WebSocket<S>, AcceptError> {
     let decide = async |upgrade: &Upgrade| Ok(Policy::new().decide(upgrade)?);
-    accept_tls_with(stream, tls, Config::new(), decide).await
+    accept_tls_with(stream, tls, Arc::<Config>::default(), decide).await
 }
 
 /// Begins TLS over an accepted stream, and accepts a WebSocket if `decide` accepts the request, like
@@ -102,12 +102,12 @@ pub async fn accept_tls<S: AsyncRead + AsyncWrite + Unpin>(
 /// # Cancel safety
 ///
 /// Dropping the future drops the stream.
-pub async fn accept_tls_with<S: AsyncRead + AsyncWrite + Unpin>(
+pub fn accept_tls_with<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     tls: &ServerTls,
     config: impl Into<Arc<Config>>,
     decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
-) -> Result<WebSocket<S>, AcceptError> {
+) -> impl Future<Output = Result<WebSocket<S>, AcceptError>> {
     let (io, clock) = (Raw(stream), TokioClock::default());
-    sockeye_driver::accept_tls_with(io, clock, tls, config, decide, TokioIo::with_tls).await
+    sockeye_driver::accept_tls_with(io, clock, tls, config, decide, TokioIo::with_tls)
 }

@@ -30,14 +30,16 @@ type Opened<I, C> = Result<(WebSocket<I, C>, Response), ConnectError>;
 /// # Cancel safety
 ///
 /// Not cancel safe: dropping the future drops the connection.
-pub async fn connect<N: Network>(
+pub fn connect<N: Network>(
     network: &N,
     url: impl TryInto<Url, Error: Into<ConnectError>>,
     options: impl Into<ConnectOptions>,
-) -> Opened<N::Io, N::Clock> {
-    let mut plan = Plan::new(url.try_into().map_err(Into::into)?, options.into());
-    // Boxed, because a task's future is as large as its largest state, for its whole life.
+) -> impl Future<Output = Opened<N::Io, N::Clock>> {
+    let plan = url.try_into().map(|url| Plan::new(url, options.into()));
+    // Boxed, because a task's future is as large as its largest state, for its whole life. An async
+    // function would also keep the arguments.
     Box::pin(async move {
+        let mut plan = plan.map_err(Into::into)?;
         let since = network.clock().now();
         loop {
             match dial(network, &plan, since).await {
@@ -46,7 +48,6 @@ pub async fn connect<N: Network>(
             }
         }
     })
-    .await
 }
 
 /// Opens a WebSocket to a URL over a socket that is connected to its host, or a tunnel to it: begins
@@ -59,19 +60,18 @@ pub async fn connect<N: Network>(
 /// # Cancel safety
 ///
 /// Not cancel safe: dropping the future drops the socket.
-pub async fn connect_over<S: Io, I: Io, C: Clock>(
+pub fn connect_over<S: Io, I: Io, C: Clock>(
     socket: S,
     clock: C,
     into_io: IntoIo<S, I>,
     url: impl TryInto<Url, Error: Into<ConnectError>>,
     options: impl Into<ConnectOptions>,
-) -> Opened<I, C> {
-    let plan = Plan::new(url.try_into().map_err(Into::into)?, options.into());
+) -> impl Future<Output = Opened<I, C>> {
+    let plan = url.try_into().map(|url| Plan::new(url, options.into()));
     Box::pin(async move {
-        let since = clock.now();
+        let (plan, since) = (plan.map_err(Into::into)?, clock.now());
         open(socket, clock, &into_io, &plan, since, Vec::new()).await
     })
-    .await
 }
 
 async fn dial<N: Network>(network: &N, plan: &Plan, since: Instant) -> Opened<N::Io, N::Clock> {

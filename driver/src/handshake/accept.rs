@@ -43,14 +43,14 @@ struct Inner<I, C> {
 /// # Cancel safety
 ///
 /// Not cancel safe: dropping the future drops the transport.
-pub async fn read_upgrade<I: Io, C: Clock>(
+pub fn read_upgrade<I: Io, C: Clock>(
     io: I,
     clock: C,
     config: impl Into<Arc<Config>>,
-) -> Result<PendingUpgrade<I, C>, AcceptError> {
+) -> impl Future<Output = Result<PendingUpgrade<I, C>, AcceptError>> {
     // Boxed, like everything that only the handshake needs: a task's future is as large as its
-    // largest state, for its whole life.
-    Box::pin(read_upgrade_inline(io, clock, config.into(), None)).await
+    // largest state, for its whole life. An async function would also keep the arguments.
+    Box::pin(read_upgrade_inline(io, clock, config.into(), None))
 }
 
 async fn read_upgrade_inline<I: Io, C: Clock>(
@@ -94,13 +94,13 @@ async fn read_upgrade_inline<I: Io, C: Clock>(
 /// # Cancel safety
 ///
 /// Not cancel safe: dropping the future drops the transport.
-pub async fn accept_with<I: Io, C: Clock>(
+pub fn accept_with<I: Io, C: Clock>(
     io: I,
     clock: C,
     config: impl Into<Arc<Config>>,
     decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
-) -> Result<WebSocket<I, C>, AcceptError> {
-    Box::pin(accept_inline(io, clock, config.into(), None, decide)).await
+) -> impl Future<Output = Result<WebSocket<I, C>, AcceptError>> {
+    Box::pin(accept_inline(io, clock, config.into(), None, decide))
 }
 
 async fn accept_inline<I: Io, C: Clock>(
@@ -137,18 +137,19 @@ async fn accept_inline<I: Io, C: Clock>(
 ///
 /// Not cancel safe: dropping the future drops the transport.
 #[cfg(feature = "_tls")]
-pub async fn accept_tls_with<I: Io, J: Io, C: Clock>(
+pub fn accept_tls_with<I: Io, J: Io, C: Clock>(
     io: I,
     mut clock: C,
     tls: &crate::tls::ServerTls,
     config: impl Into<Arc<Config>>,
     decide: impl AsyncFnOnce(&Upgrade) -> Result<Accept, Response>,
     wrap: impl FnOnce(crate::tls::TlsIo<I>) -> J,
-) -> Result<WebSocket<J, C>, AcceptError> {
+) -> impl Future<Output = Result<WebSocket<J, C>, AcceptError>> {
     use crate::tls::{TlsError, accept_tls};
 
-    let (config, since) = (config.into(), clock.now());
-    Box::pin(async {
+    let config = config.into();
+    Box::pin(async move {
+        let since = clock.now();
         let deadline = since + config.handshake_timeout;
         match accept_tls(io, &mut clock, tls, deadline).await {
             Ok(io) => accept_inline(wrap(io), clock, config, Some(since), decide).await,
@@ -163,7 +164,6 @@ pub async fn accept_tls_with<I: Io, J: Io, C: Clock>(
             }
         }
     })
-    .await
 }
 
 impl<I: Io, C: Clock> PendingUpgrade<I, C> {

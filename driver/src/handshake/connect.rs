@@ -28,13 +28,13 @@ use crate::websocket::WebSocket;
 ///
 /// Not cancel safe: dropping the future drops the transport.
 #[cfg(feature = "rand")]
-pub async fn client<I: Io, C: Clock>(
+pub fn client<I: Io, C: Clock>(
     io: I,
     clock: C,
     request: ClientRequest,
     config: impl Into<Arc<Config>>,
-) -> Result<(WebSocket<I, C>, Response), ConnectError> {
-    client_with(io, clock, request, config, Entropy::random()).await
+) -> impl Future<Output = Result<(WebSocket<I, C>, Response), ConnectError>> {
+    client_with(io, clock, request, config, Entropy::random())
 }
 
 /// Opens a WebSocket over a connected transport, with the caller's mask keys and nonce. Returns it
@@ -50,15 +50,16 @@ pub async fn client<I: Io, C: Clock>(
 /// # Cancel safety
 ///
 /// Not cancel safe: dropping the future drops the transport.
-pub async fn client_with<I: Io, C: Clock>(
+pub fn client_with<I: Io, C: Clock>(
     io: I,
     clock: C,
     request: ClientRequest,
     config: impl Into<Arc<Config>>,
     entropy: Entropy,
-) -> Result<(WebSocket<I, C>, Response), ConnectError> {
-    // Boxed, because a task's future is as large as its largest state, for its whole life.
-    Box::pin(client_inline(io, clock, request, config.into(), entropy, None, &[])).await
+) -> impl Future<Output = Result<(WebSocket<I, C>, Response), ConnectError>> {
+    // Boxed, because a task's future is as large as its largest state, for its whole life. An async
+    // function would also keep the arguments.
+    Box::pin(client_inline(io, clock, request, config.into(), entropy, None, &[]))
 }
 
 /// Begins TLS over a connected transport, and opens a WebSocket over it like [`client_with`].
@@ -77,21 +78,21 @@ pub async fn client_with<I: Io, C: Clock>(
 ///
 /// Not cancel safe: dropping the future drops the transport.
 #[cfg(all(feature = "_tls", feature = "rand"))]
-pub async fn client_tls<I: Io, J: Io, C: Clock>(
+pub fn client_tls<I: Io, J: Io, C: Clock>(
     io: I,
     mut clock: C,
     (tls, host): (&crate::tls::ClientTls, &str),
     request: ClientRequest,
     config: impl Into<Arc<Config>>,
     wrap: impl FnOnce(crate::tls::TlsIo<I>) -> J,
-) -> Result<(WebSocket<J, C>, Response), ConnectError> {
-    let (config, since) = (config.into(), clock.now());
-    Box::pin(async {
+) -> impl Future<Output = Result<(WebSocket<J, C>, Response), ConnectError>> {
+    let config = config.into();
+    Box::pin(async move {
+        let since = clock.now();
         let deadline = since + config.handshake_timeout;
         let io = crate::tls::connect_tls(io, &mut clock, tls, host, deadline).await?;
         client_inline(wrap(io), clock, request, config, Entropy::random(), Some(since), &[]).await
     })
-    .await
 }
 
 /// Opens a WebSocket like [`client_with`]. The deadline counts from `since`, and `unread` has been

@@ -22,11 +22,12 @@ use crate::websocket::WebSocket;
 /// # Cancel safety
 ///
 /// Not cancel safe: dropping the future drops the connection.
-pub async fn connect(
+pub fn connect(
     url: impl TryInto<Url, Error: Into<ConnectError>>,
     options: impl Into<ConnectOptions>,
-) -> Result<(WebSocket<FuturesIo<AsyncTcpStream>, AsyncIoClock>, Response), ConnectError> {
-    connect_on(&AsyncIoNetwork, url, options).await
+) -> impl Future<Output = Result<(WebSocket<FuturesIo<AsyncTcpStream>, AsyncIoClock>, Response), ConnectError>>
+{
+    connect_on(&AsyncIoNetwork, url, options)
 }
 
 /// Opens a WebSocket over a connected stream, like
@@ -39,12 +40,12 @@ pub async fn connect(
 /// # Cancel safety
 ///
 /// Not cancel safe: dropping the future drops the stream.
-pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
+pub fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     url: impl TryInto<Url, Error: Into<ConnectError>>,
     options: impl Into<ConnectOptions>,
-) -> Result<(WebSocket<FuturesIo<S>, AsyncIoClock>, Response), ConnectError> {
-    open_over(Raw(stream), AsyncIoClock::default(), into_io(), url, options).await
+) -> impl Future<Output = Result<(WebSocket<FuturesIo<S>, AsyncIoClock>, Response), ConnectError>> {
+    open_over(Raw(stream), AsyncIoClock::default(), into_io(), url, options)
 }
 
 /// The system's resolver, on a thread of `blocking`, and its sockets.
