@@ -42,7 +42,7 @@ proptest! {
         let while_down = if queues { WhileDown::Queue { max_bytes: 300 } } else { WhileDown::Refuse };
         let mut client = lab.client(ReconnectPolicy::new().while_down(while_down));
         let (mut sent, mut refused, mut in_doubt) = (0_usize, Vec::new(), Vec::new());
-        // What each connection's server has read.
+        // The messages that the server of each connection has read.
         let mut read: Vec<Vec<u8>> = Vec::new();
         let number = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().parse::<usize>().unwrap();
         for step in steps {

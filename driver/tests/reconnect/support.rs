@@ -17,7 +17,7 @@ use sockeye_testkit::sim::*;
 /// The middle of the range of random numbers: each wait is half of the longest one.
 pub(crate) const HALF: u64 = u64::MAX / 2 + 1;
 
-/// What happens to an attempt. Without a plan it succeeds.
+/// The outcome of an attempt. Without a plan it succeeds.
 #[derive(Debug, Clone)]
 pub(crate) enum Plan {
     Open,

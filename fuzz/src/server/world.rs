@@ -30,7 +30,7 @@ pub(super) struct Peer {
     pub(super) received: Vec<u8>,
 }
 
-/// What can be seen from outside. A spurious wake must not change it.
+/// The state that can be seen from outside. A spurious wake must not change it.
 #[derive(Debug, PartialEq, Eq)]
 struct Sight {
     steps: usize,
