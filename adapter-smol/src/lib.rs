@@ -102,9 +102,9 @@ pub mod server {
     pub use sockeye_driver::server::{
         Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Drain, Failure,
         ForwardedFields, FullLimit, Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest,
-        Inbound, Info, InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port, PushError, Pushed,
-        RefusalInfo, RefusalReason, Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
-        TrustedProxies,
+        Inbound, Info, InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port, Presence,
+        PresenceChange, PresenceWatch, Publish, PushError, Pushed, RefusalInfo, RefusalReason, Refused,
+        Runtime, ServerHandle, SlowReader, Socket, Status, TopicChange, TopicWatch, TrustedProxies,
     };
 }
 

@@ -55,6 +55,8 @@ pub use api::json::PushJsonError;
 pub use api::listen_options::ListenOptions;
 pub use api::outcome::Outcome;
 pub use api::port::Port;
+pub use api::presence::{Presence, PresenceChange, PresenceWatch, TopicChange, TopicWatch};
+pub use api::publish::Publish;
 pub use lifecycle::{Server, ServerBuilder};
 pub use registry::admission::FullLimit;
 pub use registry::broadcast::Broadcast;

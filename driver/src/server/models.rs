@@ -20,7 +20,9 @@ use sockeye_core::Instant;
 
 use crate::runtime::address::Address;
 use crate::server::api::callbacks::Callbacks;
+use crate::server::api::handle::ServerHandle;
 use crate::server::api::port::Port;
+use crate::server::api::presence::TopicChange;
 use crate::server::registry::closed_waiters::ClosedFuture;
 use crate::server::registry::drain::Drain;
 use crate::server::registry::entry::Entry;
@@ -168,5 +170,88 @@ fn m4_the_budget_of_all_queues_never_drifts() {
         hub.count_queued(ConnectionId(17), 30, 0);
         task.join().unwrap();
         assert_eq!(hub.queued(), 20);
+    });
+}
+
+/// Checks that the connection and the topic agree, and that the topic exists only with members.
+fn assert_consistent(hub: &Hub, entry: &Arc<Entry>) {
+    let knows = entry.topics().iter().any(|topic| **topic == *"t");
+    assert_eq!(hub.topics.contains(entry, "t"), knows);
+    assert_eq!(hub.topics.names().len(), usize::from(hub.topics.member_count("t") > 0));
+}
+
+#[test]
+fn m15_a_connection_that_ends_while_it_subscribes_is_left_in_no_topic() {
+    check(|| {
+        let hub = hub(Limits::new());
+        let entry = insert(&hub);
+        let (server, ended) = (hub.clone(), entry.clone());
+        let task = thread::spawn(move || {
+            ended.end();
+            server.topics.leave_all(&ended);
+        });
+        let subscribed = hub.topics.subscribe(&entry, "t", None);
+        task.join().unwrap();
+        assert!(hub.topics.names().is_empty() && entry.topics().is_empty());
+        assert!(subscribed.is_ok() || hub.topics.subscribe(&entry, "t", None).is_err());
+    });
+}
+
+#[test]
+fn m15_two_threads_that_change_one_subscription_agree() {
+    check(|| {
+        let hub = hub(Limits::new());
+        let entry = insert(&hub);
+        let feed = hub.topics.watch_presence(&"t".into());
+        let (server, other) = (hub.clone(), entry.clone());
+        let task = thread::spawn(move || {
+            let _ = server.topics.subscribe(&other, "t", None);
+            server.topics.unsubscribe(&other, "t")
+        });
+        let is_new = hub.topics.subscribe(&entry, "t", None).unwrap();
+        let has_left = task.join().unwrap();
+        assert!(is_new || has_left);
+        assert_consistent(&hub, &entry);
+        assert_eq!(feed.take().is_some(), hub.topics.contains(&entry, "t"));
+        assert!(feed.take().is_none());
+    });
+}
+
+#[test]
+fn m15_a_publisher_sees_each_subscriber_once_while_others_come_and_go() {
+    check(|| {
+        let hub = hub(Limits::new());
+        let (stays, leaves) = (insert(&hub), insert(&hub));
+        hub.topics.subscribe(&leaves, "t", None).unwrap();
+        hub.topics.subscribe(&stays, "t", None).unwrap();
+        let (server, other) = (hub.clone(), leaves.clone());
+        let task = thread::spawn(move || {
+            server.topics.unsubscribe(&other, "t");
+        });
+        let members = hub.topics.members("t").unwrap();
+        let count = |entry: &Arc<Entry>| members.iter().filter(|known| Arc::ptr_eq(known, entry)).count();
+        assert_eq!(count(&stays), 1);
+        assert!(count(&leaves) <= 1);
+        task.join().unwrap();
+        assert_eq!(hub.topics.member_count("t"), 1);
+        assert_consistent(&hub, &stays);
+        assert_consistent(&hub, &leaves);
+    });
+}
+
+#[test]
+fn m15_a_change_or_the_end_of_the_server_always_wakes_the_watch() {
+    check(|| {
+        let hub = hub(Limits::new());
+        let entry = insert(&hub);
+        let server = hub.clone();
+        let task = thread::spawn(move || {
+            server.topics.subscribe(&entry, "t", None).unwrap();
+            server.set_stopped();
+        });
+        let mut watch = ServerHandle::new(hub).watch_topics();
+        assert_eq!(block_on(watch.next()), Some(TopicChange::Active("t".into())));
+        assert_eq!(block_on(watch.next()), None);
+        task.join().unwrap();
     });
 }

@@ -27,5 +27,6 @@ mod shutdown;
 mod test_server;
 #[cfg(feature = "rustls")]
 mod tls;
+mod topics;
 
 use test_server::{Echo, TestServer, await_open};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sockeye_core::{CloseCode, CloseFrame, Frame, Opcode, OutgoingFrame, Payload, Prepared};
 
-use crate::server::registry::broadcast::{self, Broadcast};
+use crate::server::registry::broadcast::{Broadcast, Outgoing};
 use crate::server::registry::drain::Drain;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
@@ -208,7 +208,7 @@ impl ServerHandle {
         payload: impl Into<Payload<'p>>,
     ) -> Broadcast {
         let entries = self.hub.snapshot().into_iter().filter(|entry| filter(entry.id()));
-        broadcast::encode_and_push(&self.hub, entries, &payload.into())
+        Outgoing::Payload(payload.into()).push_to_open(&self.hub, entries)
     }
 
     /// Queues a message for the connections with these ids, like
@@ -221,7 +221,7 @@ impl ServerHandle {
         payload: impl Into<Payload<'p>>,
     ) -> Broadcast {
         let entries = ids.into_iter().filter_map(|id| self.hub.get(id));
-        broadcast::encode_and_push(&self.hub, entries, &payload.into())
+        Outgoing::Payload(payload.into()).push_to_open(&self.hub, entries)
     }
 
     /// Queues a message that was [encoded before](Prepared), like
@@ -232,7 +232,7 @@ impl ServerHandle {
         prepared: &Prepared,
     ) -> Broadcast {
         let entries = self.hub.snapshot().into_iter().filter(|entry| filter(entry.id()));
-        broadcast::push_prepared(&self.hub, entries, prepared)
+        Outgoing::Prepared(prepared).push_to_open(&self.hub, entries)
     }
 
     /// Begins to shut the server down, and returns at once.

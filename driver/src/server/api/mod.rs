@@ -13,3 +13,6 @@ pub(crate) mod json;
 pub(crate) mod listen_options;
 pub(crate) mod outcome;
 pub(crate) mod port;
+pub(crate) mod presence;
+pub(crate) mod publish;
+mod topics;

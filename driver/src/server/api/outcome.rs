@@ -11,7 +11,7 @@ use crate::server::registry::pushed::Pushed;
 /// `Result<T, E>`.
 ///
 /// A closure for an event reports `()` and fails with a [`BoxError`], into which `?` converts any
-/// error. It may also end with a push:
+/// error. It may also end with a push or a subscription:
 ///
 /// ```
 /// use sockeye_driver::server::Callbacks;
@@ -47,6 +47,14 @@ impl<T, E> Outcome<T, E> for Result<T, E> {
 /// A closure may end with a push. Only results of `Pushed` match this implementation, so the
 /// compiler still infers the error type of a closure that ends with `Ok(())`.
 impl Outcome for Result<Pushed, PushError> {
+    fn into_result(self) -> Result<(), BoxError> {
+        self?;
+        Ok(())
+    }
+}
+
+/// A closure may end with a subscription.
+impl Outcome for Result<bool, PushError> {
     fn into_result(self) -> Result<(), BoxError> {
         self?;
         Ok(())

@@ -148,6 +148,7 @@ struct RegistryGuard {
 impl RegistryGuard {
     fn deregister(&self) {
         self.client.entry().end();
+        self.client.hub().topics.leave_all(self.client.entry());
         self.client.hub().remove(self.client.id());
         self.client.hub().count_received(self.client.entry(), 0);
         self.client.hub().balance_received();

@@ -12,7 +12,8 @@ use crate::server::registry::pushed::Pushed;
 use crate::server::registry::settings::Settings;
 use sockeye_core::deflate::codec_pool;
 
-/// The result of a [broadcast](crate::server::ServerHandle::broadcast), as numbers of connections.
+/// The result of a [broadcast](crate::server::ServerHandle::broadcast) or of a
+/// [publish](crate::server::ServerHandle::publish), as numbers of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Broadcast {
@@ -30,37 +31,47 @@ pub struct Broadcast {
     pub failed: usize,
 }
 
-/// Encodes a message once for each port, because ports compress differently, and pushes it.
-pub(crate) fn encode_and_push(
-    hub: &Hub,
-    entries: impl Iterator<Item = Arc<Entry>>,
-    payload: &Payload<'_>,
-) -> Broadcast {
-    let mut prepared: Vec<(Arc<Settings>, Prepared)> = Vec::new();
-    let mut report = Broadcast::default();
-    for entry in entries.filter(|entry| entry.is_established()) {
-        let known = prepared.iter().position(|(port, _)| Arc::ptr_eq(port, &entry.port));
-        let at = known.unwrap_or_else(|| {
-            prepared.push((entry.port.clone(), hub.share(&prepare(&entry.port, payload.clone()))));
-            prepared.len() - 1
-        });
-        report.add(entry.dispatch(Command::Prepared(&prepared[at].1)));
-    }
-    report
+/// A message for many connections.
+#[derive(Debug)]
+pub(crate) enum Outgoing<'p> {
+    Payload(Payload<'p>),
+    /// It was encoded before.
+    Prepared(&'p Prepared),
 }
 
-/// Pushes a message that is already encoded.
-pub(crate) fn push_prepared(
-    hub: &Hub,
-    entries: impl Iterator<Item = Arc<Entry>>,
-    prepared: &Prepared,
-) -> Broadcast {
-    let mut report = Broadcast::default();
-    let shared = hub.share(prepared);
-    for entry in entries.filter(|entry| entry.is_established()) {
-        report.add(entry.dispatch(Command::Prepared(&shared)));
+impl Outgoing<'_> {
+    /// Pushes the message to those of the connections that are open WebSockets.
+    pub(crate) fn push_to_open(&self, hub: &Hub, entries: impl Iterator<Item = Arc<Entry>>) -> Broadcast {
+        self.push_to(hub, entries.filter(|entry| entry.is_established()))
     }
-    report
+
+    /// Pushes the message to the connections. It is encoded once for each port, because ports
+    /// compress differently.
+    pub(crate) fn push_to<E: AsRef<Entry>>(&self, hub: &Hub, entries: impl Iterator<Item = E>) -> Broadcast {
+        let mut report = Broadcast::default();
+        match self {
+            Outgoing::Payload(payload) => {
+                let mut encoded: Vec<(Arc<Settings>, Prepared)> = Vec::new();
+                for entry in entries {
+                    let entry = entry.as_ref();
+                    let known = encoded.iter().position(|(port, _)| Arc::ptr_eq(port, &entry.port));
+                    let at = known.unwrap_or_else(|| {
+                        let prepared = hub.share(&prepare(&entry.port, payload.clone()));
+                        encoded.push((entry.port.clone(), prepared));
+                        encoded.len() - 1
+                    });
+                    report.add(entry.dispatch(Command::Prepared(&encoded[at].1)));
+                }
+            }
+            Outgoing::Prepared(prepared) => {
+                let shared = hub.share(prepared);
+                entries.for_each(|entry| {
+                    report.add(entry.as_ref().dispatch(Command::Prepared(&shared)));
+                });
+            }
+        }
+        report
+    }
 }
 
 fn prepare(port: &Settings, payload: Payload<'_>) -> Prepared {

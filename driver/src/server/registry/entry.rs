@@ -354,6 +354,11 @@ impl Entry {
         self.status.load(Ordering::Acquire) == Status::Closing.as_u8()
     }
 
+    /// Returns an error if the connection has ended.
+    pub(crate) fn check_present(&self) -> Result<(), PushError> {
+        if matches!(&*lock(&self.phase), Phase::Ended) { Err(self.ended_error()) } else { Ok(()) }
+    }
+
     fn ended_error(&self) -> PushError {
         if self.was_open() { PushError::Closing } else { PushError::NotWebSocket }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::lock::lock;
 use crate::runtime::address::Address;
 use crate::server::registry::entry::Entry;
+use crate::server::registry::error::PushError;
 use crate::server::registry::flag::Flag;
 use crate::sync::atomic::Ordering;
 #[cfg(feature = "_tls")]
@@ -23,6 +24,9 @@ pub(crate) struct Extras {
     pub(crate) proxied_peer: Option<Address>,
     /// The slot for the application's data.
     pub(crate) data: Option<Data>,
+    /// The topics that the connection subscribes to.
+    #[expect(clippy::box_collection, reason = "mostly empty, and a third of the size")]
+    topics: Option<Box<Vec<Arc<str>>>>,
     /// The outcome of the TLS handshake.
     #[cfg(feature = "_tls")]
     pub(crate) tls: Option<Arc<TlsInfo>>,
@@ -106,5 +110,34 @@ impl Entry {
         let mut extras = lock(&self.extras);
         self.store_flag(Flag::Forgotten, true);
         extras.as_mut()?.data.take()
+    }
+
+    /// Calls `f` with the topics of the connection, and with the lock that protects them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the connection has ended.
+    pub(crate) fn change_topics<T>(&self, f: impl FnOnce(&mut Vec<Arc<str>>) -> T) -> Result<T, PushError> {
+        let mut extras = lock(&self.extras);
+        // Check this with the lock: `take_topics` is called after the end.
+        self.check_present()?;
+        let mut topics = extras.as_mut().and_then(|extras| extras.topics.take()).unwrap_or_default();
+        let result = f(&mut topics);
+        if !topics.is_empty() {
+            extras.get_or_insert_default().topics = Some(topics);
+        }
+        Ok(result)
+    }
+
+    /// Takes the topics of a connection that has ended.
+    pub(crate) fn take_topics(&self) -> Vec<Arc<str>> {
+        let topics = lock(&self.extras).as_mut().and_then(|extras| extras.topics.take());
+        topics.map(|topics| *topics).unwrap_or_default()
+    }
+
+    pub(crate) fn topics(&self) -> Vec<Arc<str>> {
+        let extras = lock(&self.extras);
+        let topics = extras.as_ref().and_then(|extras| extras.topics.as_deref());
+        topics.cloned().unwrap_or_default()
     }
 }

@@ -21,6 +21,7 @@ use crate::server::registry::keeper::KeeperAlarm;
 use crate::server::registry::push_target::PushTarget;
 use crate::server::registry::received::ReceivedBudget;
 use crate::server::registry::settings::{Limits, Settings};
+use crate::server::registry::topics::Topics;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -71,6 +72,7 @@ impl fmt::Debug for ReadClock {
 pub(crate) struct Hub {
     entries: RwLock<HashMap<u64, Arc<Entry>>>,
     next_id: AtomicU64,
+    pub(crate) topics: Topics,
     clock: ReadClock,
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,
@@ -96,6 +98,7 @@ impl Hub {
             clock: ReadClock(Box::new(now)),
             entries: RwLock::default(),
             next_id: AtomicU64::new(1),
+            topics: Topics::default(),
             limits,
             counts: Counts::default(),
             queued: Default::default(),
@@ -311,6 +314,7 @@ impl Hub {
         let lingering: Vec<_> = lock(&self.lingering).values().cloned().collect();
         lingering.iter().for_each(|target| target.abort());
         self.keeper.wake();
+        self.topics.wake_readers();
         self.wake_waiters();
     }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod broadcast;
+pub(crate) mod changes;
 pub(crate) mod closed_waiters;
 pub(crate) mod counts;
 pub(crate) mod drain;
@@ -15,9 +16,11 @@ pub(crate) mod flag;
 pub(crate) mod hub;
 pub(crate) mod info;
 pub(crate) mod keeper;
+pub(crate) mod members;
 pub(crate) mod push_target;
 pub(crate) mod pushed;
 pub(crate) mod received;
 pub(crate) mod refusal;
 pub(crate) mod send_future;
 pub(crate) mod settings;
+pub(crate) mod topics;
