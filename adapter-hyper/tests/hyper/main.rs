@@ -1,0 +1,9 @@
+//! WebSockets that hyper opens: servers, clients, the extractor of axum, and faults of HTTP/2.
+
+mod axum;
+mod client;
+mod contract;
+mod faults;
+mod http2;
+mod server;
+mod support;
