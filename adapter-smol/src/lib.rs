@@ -102,9 +102,10 @@ pub mod server {
     pub use sockeye_driver::server::{
         Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Drain, Failure,
         ForwardedFields, FullLimit, Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest,
-        Inbound, Info, InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port, Presence,
+        Inbound, Info, InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port, PortStats, Presence,
         PresenceChange, PresenceWatch, Publish, PushError, Pushed, RefusalInfo, RefusalReason, Refused,
-        Runtime, ServerHandle, SlowReader, Socket, Status, TopicChange, TopicWatch, TrustedProxies,
+        RefusedCounts, Runtime, ServerHandle, SlowReader, Socket, Stats, Status, TopicChange, TopicWatch,
+        Traffic, TrustedProxies,
     };
 }
 

@@ -43,9 +43,9 @@ pub use sockeye_driver::server::blocking::{Blocking, BlockingPort, Callbacks, Ha
 pub use sockeye_driver::server::{
     Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Drain, Failure, ForwardedFields,
     FullLimit, HandlerResult, HttpBodyError, HttpExchange, Inbound, Info, InvalidNetwork, Limits,
-    ListenOptions, Listener, Outcome, Port, Presence, PresenceChange, PresenceWatch, Publish, PushError,
-    Pushed, RefusalInfo, RefusalReason, Refused, Runtime, ServerHandle, SlowReader, Socket, Status,
-    TopicChange, TopicWatch, TrustedProxies,
+    ListenOptions, Listener, Outcome, Port, PortStats, Presence, PresenceChange, PresenceWatch, Publish,
+    PushError, Pushed, RefusalInfo, RefusalReason, Refused, RefusedCounts, Runtime, ServerHandle, SlowReader,
+    Socket, Stats, Status, TopicChange, TopicWatch, Traffic, TrustedProxies,
 };
 pub use sockeye_driver::{Clock, Io};
 pub use threads::{ThreadClock, ThreadIo, ThreadListener, Threads};

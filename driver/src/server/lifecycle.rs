@@ -21,6 +21,7 @@ use crate::server::api::handle::ServerHandle;
 use crate::server::api::handler::Handler;
 use crate::server::api::port::Port;
 use crate::server::connection::guard::isolate_panics;
+use crate::server::registry::counters::CountedPort;
 use crate::server::registry::drain::Drain;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::hub::Hub;
@@ -236,7 +237,9 @@ impl<R: Runtime> ServerBuilder<R> {
     /// Sets the limits of the whole server, also for the ports that were added before.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.server.hub = new_hub(&self.server.runtime, limits);
+        let hub = new_hub(&self.server.runtime, limits);
+        hub.add_ports(self.server.hub.ports());
+        self.server.hub = hub;
         self
     }
 
@@ -348,6 +351,7 @@ impl<R: Runtime> ServerBuilder<R> {
 impl<R: Runtime> Server<R> {
     fn add_port<H: Handler>(&mut self, address: Address, listener: R::Listener, port: Port<H>) {
         let settings = Arc::new(port.settings.with_implied());
+        self.hub.add_ports([CountedPort { address: address.clone(), counters: settings.counters.clone() }]);
         let accept_loop = AcceptLoop::<R, H> { listener, settings, handler: port.handler };
         self.addresses.push(address);
         self.accept_loops.push(Box::new(|runtime, hub| Box::pin(accept_loop.run(runtime, hub))));

@@ -24,6 +24,7 @@ mod pushing;
 mod refusals;
 mod sending;
 mod shutdown;
+mod stats;
 mod test_server;
 #[cfg(feature = "rustls")]
 mod tls;

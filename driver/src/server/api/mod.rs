@@ -15,4 +15,5 @@ pub(crate) mod outcome;
 pub(crate) mod port;
 pub(crate) mod presence;
 pub(crate) mod publish;
+pub(crate) mod stats;
 mod topics;

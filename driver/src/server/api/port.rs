@@ -47,6 +47,7 @@ impl<H> Port<H> {
             inbox_messages: 128,
             cancel_handlers: false,
             keeps_alive: true,
+            counters: Arc::default(),
         };
         Port { handler, settings, listen_options: ListenOptions::default() }
     }

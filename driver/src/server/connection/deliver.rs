@@ -11,6 +11,7 @@ use crate::server::api::inbound::Inbound;
 use crate::server::connection::busy::{Busy, Lent, close_if_failed};
 use crate::server::connection::inbox::{Inbox, Popped, Received, forwarded_frame};
 use crate::server::connection::message_phase::MessagePhase;
+use crate::server::registry::counters::ReceivedTally;
 use crate::server::registry::flag::Flag;
 
 impl<R: Runtime, H: Handler> MessagePhase<R, H> {
@@ -36,6 +37,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         let len = decoder.frame_len(input.unread());
         input.release_if_whole(len);
         let mut view = RecvBuf::new(input.unread());
+        let mut tally = ReceivedTally::new(entry);
         turn.begin(|| link.now());
         while !view.is_empty() || (decoder.is_inflating() && inbox.is_none()) {
             if entry.has_any([Flag::Full, Flag::Aborted, Flag::Paused]) {
@@ -58,6 +60,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             if let Some(message) = decoder.decode_whole(&mut view) {
                 if !*handler_failed {
                     let lent = message.as_bytes().len();
+                    tally.add(lent, false);
                     let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent, turn };
                     let outcome = busy.run(|| handler.message(client, Inbound::whole(message))).await;
                     close_if_failed(&**handler, client, link, handler_failed, outcome);
@@ -80,6 +83,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                     if compressed && !client.hub().may_lend(client.entry(), lent.len()) {
                         break;
                     }
+                    tally.add(lent.len(), compressed);
                     let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent: lent.len(), turn };
                     let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
                     lent.release(decoder);
@@ -125,6 +129,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         let entry = client.entry();
         let (decoder, input) = reader.decoder_and_input();
         let rest = &mut RecvBuf::default();
+        let mut tally = ReceivedTally::new(entry);
         loop {
             turn.begin(|| link.now());
             if turn.is_over() {
@@ -156,6 +161,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
                 Popped::Received(Received::Message { message, compressed }) => {
                     len = message.len();
                     let lent = Lent::Owned(message);
+                    tally.add(len, compressed);
                     let busy = Busy { link, client, decoder, rest, inbox, lent: lent.len(), turn };
                     let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
                     lent.release(decoder);

@@ -22,6 +22,7 @@ use crate::server::registry::flag::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::refusal::RefusalReason;
 use crate::sync::Mutex;
+use crate::sync::atomic::Ordering;
 
 /// Lets the handler answer a request, and sends the response. Returns false if the connection ends
 /// with it.
@@ -32,6 +33,7 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     request: Request,
     handshake: &mut Option<Slot>,
 ) -> bool {
+    client.entry().port.counters.requests.fetch_add(1, Ordering::Relaxed);
     let timeout = client.entry().port.body_timeout;
     opening.body.clear();
     let shared = Mutex::new(Shared::new(opening));

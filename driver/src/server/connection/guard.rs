@@ -106,6 +106,7 @@ pub(crate) fn report_refusal<H: Handler>(
     request: Option<&Request>,
 ) {
     let refusal = RefusalInfo::new(reason, request);
+    client.entry().port.counters.count_refused(&refusal.reason);
     log::refused(client.id(), &client.peer(), &refusal);
     let _ = catch_panic(|| handler.refused(client, &refusal));
 }

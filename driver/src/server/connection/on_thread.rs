@@ -30,6 +30,7 @@ use crate::server::connection::message_phase::MessagePhase;
 use crate::server::connection::run::{Copies, decode_run};
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::connection::tls::ServerIo;
+use crate::server::registry::counters::ReceivedTally;
 use crate::server::registry::flag::Flag;
 use crate::server::registry::settings::Forward;
 
@@ -61,7 +62,8 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         let MessagePhase { link, client, handler, intake, handler_failed, .. } = self;
         client.entry().begin_busy();
         client.hub().keeper.ensure_awake();
-        Calls { link, client, handler: &**handler, intake, handler_failed }
+        let tally = ReceivedTally::new(client.entry());
+        Calls { link, client, handler: &**handler, intake, handler_failed, tally }
     }
 }
 
@@ -73,6 +75,7 @@ struct Calls<'p, I, C, H> {
     /// `None` while the link holds it.
     intake: &'p mut Option<Box<Intake>>,
     handler_failed: &'p mut bool,
+    tally: ReceivedTally<'p>,
 }
 
 impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
@@ -189,6 +192,7 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
             intake.inbox.lent = lent.len();
         }
         if !*self.handler_failed {
+            self.tally.add(lent.len(), compressed);
             self.run(|| handler.message(client, lent.inbound(compressed))).await;
             self.take_back();
         }
@@ -212,6 +216,7 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
         let (handler, client) = (self.handler, self.client);
         while !*self.handler_failed {
             let Some(message) = messages.next() else { break };
+            self.tally.add(message.as_bytes().len(), false);
             self.run(|| handler.message(client, Inbound::whole(message))).await;
             if client.entry().has_any([Flag::Full, Flag::Aborted, Flag::Paused]) {
                 break;

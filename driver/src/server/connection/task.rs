@@ -37,6 +37,7 @@ pub(crate) fn serve_connection<R: Runtime, H: Handler>(
     let Admission { connection, handshake, is_counted } = admission;
     let entry = hub.insert(peer, local, runtime.clock().now(), port);
     entry.set_peer(entry.transport_peer(), is_counted);
+    entry.count_present();
     let client = Client::new(entry, hub.clone());
     // Create the guard outside of the future, which may be dropped before it first runs.
     let registered = RegistryGuard { client: client.clone(), _slot: connection };
@@ -159,6 +160,7 @@ impl Drop for RegistryGuard {
     fn drop(&mut self) {
         self.deregister();
         self.client.hub().uncount_address(self.client.entry());
+        self.client.entry().uncount_present();
         drop_isolated(self.client.entry().forget_data());
     }
 }
@@ -188,6 +190,7 @@ async fn call_close<R: Runtime, H: Handler>(registered: RegistryGuard, handler: 
     registered.deregister();
     let Ended { info, mut link } = ended;
     let client = &registered.client;
+    client.entry().port.counters.count_closed(info.code);
     let linger = |cx: &mut Context<'_>| {
         if link.as_mut().is_some_and(|link| link.poll_linger(cx).is_ready()) {
             link = None;

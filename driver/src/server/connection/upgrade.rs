@@ -124,6 +124,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
         // The shutdown may have looked for open WebSockets just before this one opened.
         entry.store_flag(Flag::Draining, true);
     }
+    entry.port.counters.count_read(entry.id(), input.len());
     Some(Box::new(Upgraded {
         reader: Reader::new(receiver, input),
         link,

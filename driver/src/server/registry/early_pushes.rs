@@ -81,6 +81,7 @@ impl EarlyPushes {
             }
             Remedy::Fail => {}
         }
+        entry.count_refused_push(&error);
         Err(error)
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Entry {
     pub(super) transport_peer: Address,
     local: Address,
     connected_at: Instant,
-    status: AtomicU8,
+    pub(super) status: AtomicU8,
     flags: AtomicU16,
     /// The number of messages that [`SlowReader::Drop`](crate::server::SlowReader::Drop) has
     /// dropped.
@@ -136,6 +136,7 @@ impl Entry {
     /// Counts a message that was dropped.
     pub(crate) fn count_dropped(&self) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.port.counters.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Keeps `deferred` until the 101 has been sent. Returns it if no handshake is in progress.
@@ -328,6 +329,8 @@ impl Entry {
         }
         let old = std::mem::replace(&mut *phase, Phase::Open(target.clone()));
         drop(phase);
+        self.port.counters.open.fetch_add(1, Ordering::Relaxed);
+        self.port.counters.opened.fetch_add(1, Ordering::Relaxed);
         self.set_status(Status::Active);
         // These flags may have been set before there was a target to pass them to.
         if self.has_flag(Flag::Protected) {
@@ -342,9 +345,7 @@ impl Entry {
 
     /// Drops the entry's reference to the transport, because the connection has ended.
     pub(crate) fn end(&self) {
-        if self.status.load(Ordering::Acquire) == Status::Active.as_u8() {
-            self.set_status(Status::Closing);
-        }
+        self.begin_closing();
         let old = std::mem::replace(&mut *lock(&self.phase), Phase::Ended);
         drop_isolated(old);
     }

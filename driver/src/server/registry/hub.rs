@@ -11,6 +11,7 @@ use crate::engine::waker_list::WakerList;
 use crate::lock::lock;
 use crate::runtime::address::Address;
 use crate::server::registry::closed_waiters::ClosedWaiters;
+use crate::server::registry::counters::CountedPort;
 use crate::server::registry::counts::Counts;
 use crate::server::registry::drain::Drain;
 use crate::server::registry::entry::Entry;
@@ -73,6 +74,7 @@ pub(crate) struct Hub {
     entries: RwLock<HashMap<u64, Arc<Entry>>>,
     next_id: AtomicU64,
     pub(crate) topics: Topics,
+    ports: Mutex<Vec<CountedPort>>,
     clock: ReadClock,
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,
@@ -99,6 +101,7 @@ impl Hub {
             entries: RwLock::default(),
             next_id: AtomicU64::new(1),
             topics: Topics::default(),
+            ports: Mutex::default(),
             limits,
             counts: Counts::default(),
             queued: Default::default(),
@@ -137,6 +140,20 @@ impl Hub {
 
     pub(crate) fn ids(&self) -> Vec<ConnectionId> {
         self.read().keys().map(|id| ConnectionId(*id)).collect()
+    }
+
+    /// Returns the number of connections that have an id.
+    pub(crate) fn count(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Adds ports, whose counters are part of the server's figures.
+    pub(crate) fn add_ports(&self, ports: impl IntoIterator<Item = CountedPort>) {
+        lock(&self.ports).extend(ports);
+    }
+
+    pub(crate) fn ports(&self) -> Vec<CountedPort> {
+        lock(&self.ports).clone()
     }
 
     pub(crate) fn insert(

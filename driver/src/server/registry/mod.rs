@@ -6,6 +6,7 @@ pub(crate) mod admission;
 pub(crate) mod broadcast;
 pub(crate) mod changes;
 pub(crate) mod closed_waiters;
+pub(crate) mod counters;
 pub(crate) mod counts;
 pub(crate) mod drain;
 pub(crate) mod early_pushes;

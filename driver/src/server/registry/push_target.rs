@@ -55,6 +55,16 @@ impl Command<'_> {
         }
     }
 
+    /// Returns whether this is a message or the last fragment of one.
+    #[inline(always)]
+    pub(crate) fn ends_message(&self) -> bool {
+        match self {
+            Command::Message(_) | Command::Prepared(_) => true,
+            Command::Frame(OutgoingFrame { frame, .. }) => frame.flags.finish,
+            Command::Close(_) => false,
+        }
+    }
+
     /// Returns whether this is a whole message, which can be dropped without breaking another one.
     #[inline]
     pub(crate) fn is_whole(&self) -> bool {

@@ -7,6 +7,7 @@ use sockeye_core::handshake::server::Policy;
 use sockeye_core::proxy::TrustedProxies;
 use sockeye_core::{CloseCode, CloseFrame, Config, Keepalive};
 
+use crate::server::registry::counters::Counters;
 use crate::server::registry::error::PushError;
 
 /// The settings of a port, which all its connections share. `Port` has a setter for each.
@@ -35,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) cancel_handlers: bool,
     /// Whether connections are kept alive if `config` does not say how.
     pub(crate) keeps_alive: bool,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// The keepalive of servers whose [`Config`] has neither keepalive nor idle timeout. A peer that

@@ -26,6 +26,7 @@ use crate::engine::waker_list::WakerList;
 use crate::runtime::io::{Clock, Io};
 use crate::server::connection::inbox::Intake;
 use crate::server::connection::transport::Transport;
+use crate::server::registry::counters::SentTally;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
 use crate::server::registry::flag::Flag;
@@ -63,6 +64,8 @@ pub(crate) struct SharedLink<I, C> {
     drained: bool,
     /// How often a waiting push has made room since the task's last turn.
     rooms_made: u8,
+    /// What was queued and is not in the port's counters yet.
+    sent: SentTally,
     received_at: Option<Instant>,
     sent_at: Option<Instant>,
 }
@@ -88,6 +91,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
             above_low_mark: false,
             drained: false,
             rooms_made: 0,
+            sent: SentTally::default(),
             received_at: None,
             sent_at: None,
         }
@@ -122,6 +126,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
             }
             Remedy::Fail => {}
         }
+        self.entry.count_refused_push(&error);
         Err(error)
     }
 
@@ -151,7 +156,8 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     /// Queues a command, and counts the queue.
     #[inline(always)]
     fn queue(&mut self, command: Command<'_>) -> Result<(), PushError> {
-        let is_control = command.data_len().is_none();
+        let (data_len, ends_message) = (command.data_len(), command.ends_message());
+        let (is_control, queued) = (data_len.is_none(), self.link.sender.queued());
         // The thread's buffer is for data that is written soon: by the task, which is awake, or by
         // this thread. Data that waits gets memory of its own.
         if !is_control && (self.task.is_none() || self.pusher_writes()) {
@@ -162,7 +168,11 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
             self.link.after_queue();
         }
         self.update_counts();
-        Ok(result?)
+        result?;
+        if let Some(len) = data_len {
+            self.sent.add(&self.entry, ends_message, len, self.link.sender.queued() - queued);
+        }
+        Ok(())
     }
 
     /// Checks whether the budget of the whole server allows `len` more bytes. If not, writes what
@@ -255,6 +265,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         }
         if self.link.sender.queued() < queued {
             self.sent_at = Some(self.link.now());
+            self.sent.flush(&self.entry);
         }
         self.update_counts();
     }
@@ -263,6 +274,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
 impl<I, C> Drop for SharedLink<I, C> {
     fn drop(&mut self) {
         self.hub.count_queued(self.entry.id(), self.counted, 0);
+        self.sent.flush(&self.entry);
         self.waiters.take().wake_all();
     }
 }
@@ -300,6 +312,7 @@ fn unlock_and_wake_senders<I: Io, C: Clock>(
 #[cold]
 fn unlock_and_wake_all<I: Io, C: Clock>(shared: MutexGuard<'_, SharedLink<I, C>>, task: Option<Waker>) {
     let (hub, id) = (shared.hub.clone(), shared.entry.id());
+    shared.entry.begin_closing();
     unlock_and_wake_senders(shared, task);
     hub.closed_waiters.wake(id);
 }

@@ -183,6 +183,7 @@ impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
         } else {
             Starvation::None
         };
+        let input_len = input.len();
         let outcome = match self.link.poll_io(cx, input, unfinished.progress) {
             // The application learns of the end now. The task then waits for the end of the peer's
             // side, see `poll_linger`.
@@ -190,7 +191,10 @@ impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
             outcome => outcome,
         };
         match outcome {
-            Poll::Ready(ReadOutcome::Bytes) => self.received_at = Some(self.link.now()),
+            Poll::Ready(ReadOutcome::Bytes) => {
+                self.received_at = Some(self.link.now());
+                self.entry.port.counters.count_read(self.entry.id(), input.len() - input_len);
+            }
             // A handler, or a push from elsewhere, may hold the connection for a long time.
             Poll::Ready(ReadOutcome::End(_)) if self.link.sender.state() == State::Closed => {
                 self.link.io.release();
