@@ -191,7 +191,12 @@ pub(crate) fn after_write(
 ) {
     match result {
         Ok(WriteOutcome::Done) => {}
-        Ok(_) => return,
+        Ok(WriteOutcome::OtherThread) => return,
+        Ok(WriteOutcome::Blocked) => {
+            // No buffer is lent, so none is returned.
+            sender.handle_blocked();
+            return;
+        }
         Err(_) => sender.handle_write_error(),
     }
     if sender.wants_shutdown() && !*is_shut_down {

@@ -17,6 +17,10 @@ const DOUBLING_LIMIT: usize = 16 << 10;
 /// A buffer with a larger capacity is freed when it has been written, unless it is lent.
 const MAX_KEPT_CAPACITY: usize = 4 << 10;
 
+/// A queue that waits for the peer keeps spare memory of this many bytes, or of a quarter of its
+/// length.
+const MAX_SPARE: usize = 512;
+
 /// The bytes to be written next, in one or more slices for a vectored write.
 #[derive(Debug, Clone)]
 pub struct Transmit<'a> {
@@ -59,6 +63,8 @@ pub(crate) struct Outbox {
     buffer: Vec<u8>,
     /// The bytes of the front segment that have been written.
     written: usize,
+    /// The number of bytes before the mark.
+    before_mark: u32,
     /// The caller lent `buffer` and will reclaim it, so it must not be freed.
     is_lent: bool,
 }
@@ -154,7 +160,9 @@ impl Outbox {
 
     /// Removes the first `n` bytes, because they have been written.
     pub(crate) fn transmitted(&mut self, n: usize) {
-        self.written = self.written.saturating_add(n.min(self.len()));
+        let n = n.min(self.len());
+        self.written = self.written.saturating_add(n);
+        self.before_mark = self.before_mark.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
         if let Some(shared) = &mut self.shared {
             self.written = shared.pop(self.written);
             if !shared.segments.is_empty() {
@@ -173,7 +181,36 @@ impl Outbox {
             // through it.
             self.buffer.drain(..self.written);
             self.written = 0;
+            if !self.is_lent {
+                self.buffer.shrink_to(MAX_KEPT_CAPACITY.max(self.buffer.len().saturating_mul(2)));
+            }
         }
+    }
+
+    /// Moves the bytes of the buffer to memory of their own size, because they wait for the peer.
+    /// Returns the buffer if it was lent.
+    pub(crate) fn compact(&mut self) -> Option<Vec<u8>> {
+        let written = if self.shared.is_none() { self.written } else { 0 };
+        let unwritten = self.buffer.get(written..).unwrap_or_default();
+        let spare = self.buffer.capacity().saturating_sub(unwritten.len());
+        if spare <= (unwritten.len() / 4).max(MAX_SPARE) {
+            return None;
+        }
+        let unwritten = unwritten.to_vec();
+        let buffer = core::mem::replace(&mut self.buffer, unwritten);
+        self.written = self.written.saturating_sub(written);
+        core::mem::take(&mut self.is_lent).then_some(buffer)
+    }
+
+    /// Moves the mark to the end of the queue.
+    pub(crate) fn mark_end(&mut self) {
+        self.before_mark = u32::try_from(self.len()).unwrap_or(u32::MAX);
+    }
+
+    /// Returns whether bytes before the mark have not been written.
+    #[inline]
+    pub(crate) fn is_before_mark(&self) -> bool {
+        self.before_mark > 0
     }
 
     /// Passes the buffer to `write`, which must only append to it, at most `len` bytes.

@@ -59,6 +59,8 @@ pub struct Sender {
     /// The fragmented message that is being sent.
     message: Option<Box<FragmentedMessage>>,
     pending_pong: Option<Box<PendingPong>>,
+    /// At most one pong is in the queue, until the queue is empty.
+    limits_pongs: bool,
     closing: Closing,
     close_info: Option<Box<CloseInfo>>,
     deflater: Option<Box<Deflater>>,
@@ -86,6 +88,7 @@ impl Sender {
             outbox: Outbox::default(),
             message: None,
             pending_pong: None,
+            limits_pongs: false,
             closing: Closing::default(),
             close_info: None,
             deflater: None,
@@ -246,7 +249,7 @@ impl Sender {
         if n > 0 {
             self.timers.handle_transmitted(self.outbox.is_empty());
         }
-        self.queue_pending_pong();
+        self.update_pongs();
         if self.state() != State::Open {
             self.check_end();
         }

@@ -200,3 +200,44 @@ fn an_abort_frees_the_queue() {
     });
     assert!(live <= 256, "{live}");
 }
+
+#[test]
+fn t14_a_queue_that_waits_for_the_peer_takes_little_more_memory_than_its_bytes() {
+    for shared in [false, true] {
+        let mut connection = Connection::server(Arc::new(Config::new()));
+        if shared {
+            connection.send(vec![0; 5000]).unwrap();
+            connection.transmitted(5000 + 4);
+        }
+        let lent = Vec::with_capacity(64 << 10);
+        let at = lent.as_ptr();
+        let (live, _, ()) = measure(|| {
+            connection.lend_buffer(|| lent);
+            connection.send(&[1; 30_000]).unwrap();
+            // Nearly all of the lent buffer is needed once this is queued.
+            connection.send(&[2; 28_000]).unwrap();
+            assert_eq!(connection.handle_blocked(), None);
+            connection.transmitted(57_000);
+            let buffer = connection.handle_blocked().unwrap();
+            assert_eq!((buffer.as_ptr(), buffer.capacity()), (at, 64 << 10));
+            assert_eq!(connection.handle_blocked(), None);
+            std::mem::forget(buffer);
+        });
+        assert_eq!(connection.queued(), 58_000 + 8 - 57_000);
+        assert!(live <= (64 << 10) + 512 + connection.queued() as isize, "{live}");
+        let rest: Vec<u8> = connection.poll_transmit().unwrap().slices().flatten().copied().collect();
+        assert!(rest.len() == 1008 && rest.iter().all(|byte| *byte == 2));
+    }
+}
+
+/// A peer that reads nearly everything, again and again, leaves the memory of a long queue to the
+/// few bytes that are left.
+#[test]
+fn t14_a_queue_that_shrinks_gives_its_memory_back() {
+    let mut connection = Connection::server(Arc::new(Config::new()));
+    let (live, _, ()) = measure(|| {
+        connection.send(&[1; 60_000]).unwrap();
+        connection.transmitted(59_990);
+    });
+    assert!(live <= 4 << 10, "{live}");
+}

@@ -1,7 +1,9 @@
 //! Pings and pongs: answered automatically, in order, and with bounded memory (E3, W4, T13, T14).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use sockeye_core::{Config, Frame, Opcode, ProtocolError, SendError, State};
+use std::sync::Arc;
+
+use sockeye_core::{Config, Control, Frame, Opcode, ProtocolError, SendError, Sender, State};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
@@ -191,4 +193,71 @@ fn pushed_control_frames_equal_those_of_the_methods() {
     end.connection.send_frame(&Frame::new(Opcode::Ping, &b"a"[..])).unwrap();
     end.connection.send_frame(&Frame::new(Opcode::Pong, &b"b"[..])).unwrap();
     assert_eq!(end.write(usize::MAX), b"\x89\x01a\x8a\x01b");
+}
+
+/// Feeds pings, and returns the answers that are queued then.
+fn answers(end: &mut End, numbers: std::ops::Range<u32>) -> Vec<u32> {
+    end.feed(&pings(true, numbers)).unwrap();
+    end.got.clear();
+    let frames = end.frames();
+    frames.iter().map(|frame| u32::from_be_bytes(frame.payload[..].try_into().unwrap())).collect()
+}
+
+#[test]
+fn t14_while_the_transport_is_blocked_one_pong_is_queued_and_one_waits() {
+    let mut end = End::server(Config::new());
+    end.connection.send("data").unwrap();
+    assert_eq!(end.write(3), b"\x81\x04d");
+    assert_eq!(end.connection.handle_blocked(), None);
+    end.feed(&pings(true, 0..1000)).unwrap();
+    assert_eq!(end.connection.queued(), 3 + 6);
+    // The first pong is gone once its last byte is written. Then the latest follows.
+    assert_eq!(end.write(8).len(), 8);
+    assert_eq!(end.connection.queued(), 1);
+    let rest = end.write(1);
+    assert_eq!((rest.len(), end.connection.queued()), (1, 6));
+    assert_eq!(end.write(usize::MAX), frame(false, PONG, 999u32.to_be_bytes()));
+    // The peer reads again.
+    assert_eq!(answers(&mut end, 0..100), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn t14_a_peer_that_reads_slowly_gets_its_pongs_although_data_always_waits() {
+    let mut end = End::server(Config::new());
+    end.connection.send(&[0; 1000]).unwrap();
+    let mut wire = Vec::new();
+    for n in 0..20 {
+        end.connection.handle_blocked();
+        end.feed(&pings(true, n..n + 1)).unwrap();
+        end.connection.send(&[0; 1000]).unwrap();
+        wire.extend(end.write(1010));
+        assert!(end.connection.queued() > 0);
+    }
+    wire.extend(end.write(usize::MAX));
+    let frames = read_frames(&wire);
+    let pongs: Vec<_> = frames.iter().filter(|frame| frame.first == PONG).collect();
+    assert!(pongs.len() >= 10, "{} pongs", pongs.len());
+    assert_eq!(pongs[pongs.len() - 1].payload, 19u32.to_be_bytes());
+}
+
+#[test]
+fn t14_pongs_can_be_limited_before_the_transport_is_blocked() {
+    let mut sender = Sender::server(Arc::new(Config::new()));
+    let mut answers = |limit: bool| {
+        if limit {
+            sender.limit_pongs();
+        }
+        for n in 0..100 {
+            sender.react(&Control::Ping([n][..].into()));
+        }
+        let mut answers = Vec::new();
+        while let Some(transmit) = sender.poll_transmit() {
+            let wire: Vec<u8> = transmit.slices().flatten().copied().collect();
+            answers.extend(read_frames(&wire).iter().map(|frame| frame.payload[0]));
+            sender.transmitted(wire.len());
+        }
+        answers
+    };
+    assert_eq!(answers(true), [0, 99]);
+    assert_eq!(answers(false), (0..100).collect::<Vec<_>>());
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sockeye_core::{Config, Message, Opcode};
 use sockeye_driver::read_upgrade;
+use sockeye_driver::server::Limits;
 use sockeye_testkit::frames::*;
 use sockeye_testkit::handshake::UPGRADE_REQUEST;
 use sockeye_testkit::memory::{CountingAllocator, live};
@@ -155,4 +156,33 @@ fn the_memory_of_a_skipped_message_is_freed() {
     assert!(poll_once(ws.recv()).is_none());
     peer.release_memory();
     assert!(live() - before <= 128 << 10, "{} bytes", live() - before);
+}
+
+#[test]
+fn t14_peers_that_send_pings_and_never_read_stay_within_the_budget_of_all_queues() {
+    const PEERS: usize = 200;
+    const BUDGET: usize = 1 << 20;
+    let mut world = World::limited(Config::new(), |port| port, Limits::new().max_queued(BUDGET));
+    let pings = FrameWriter::to(true).ping(&[7; 125]).repeat(500);
+    let mut peers: Vec<Pipe> = Vec::with_capacity(PEERS);
+    let mut attack = |world: &mut World, count: usize| {
+        for _ in 0..count {
+            let peer = world.open_with_capacity(1000);
+            for _ in 0..4 {
+                peer.push(&pings);
+                world.executor.run_until_idle();
+            }
+            peer.release_memory();
+            peers.push(peer);
+        }
+    };
+    // The first ones allocate the buffers of the thread.
+    attack(&mut world, 2);
+    let before = live();
+    attack(&mut world, PEERS - 2);
+    let (held, queued) = ((live() - before) as usize, world.server.queued());
+    println!("{held} bytes for queues of {queued}");
+    assert!(queued <= BUDGET, "{queued}");
+    // A connection takes 4 KiB besides, with its task and the pipe.
+    assert!(held <= BUDGET + BUDGET / 4 + PEERS * (4 << 10), "{held}");
 }

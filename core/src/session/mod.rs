@@ -201,6 +201,14 @@ impl Session {
         }
     }
 
+    /// Notifies the session that the transport takes no more bytes for now. The queue then takes
+    /// little memory, and pings are answered one at a time, see [`Connection::handle_blocked`].
+    pub fn handle_blocked(&mut self) {
+        if let Phase::Open(open) = &mut self.phase {
+            open.connection.handle_blocked();
+        }
+    }
+
     /// Starts the deadline that follows a response: for the next request or for the client's close.
     fn response_written(&mut self) {
         match &mut self.phase {

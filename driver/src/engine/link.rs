@@ -230,9 +230,7 @@ impl<I: Io, C: Clock> Link<I, C> {
                 self.write_side.poll_write(&mut self.io, cx, &mut self.sender, I::poll_write)
             }
         };
-        if result.is_ready() {
-            self.release_buffer();
-        }
+        self.return_buffer(result.is_ready());
         // The transport wakes both halves when it accepts bytes again. After the receiving half has
         // written them, the transport owes the sending half no further wake-up, so wake it here.
         match half {
@@ -257,9 +255,7 @@ impl<I: Io, C: Clock> Link<I, C> {
         let both = self.wakers.clone().map(Waker::from);
         let cx = &mut Context::from_waker(both.as_ref().unwrap_or(waker));
         let result = self.write_side.poll_write(&mut self.io, cx, &mut self.sender, I::poll_write_now);
-        if result.is_ready() {
-            self.release_buffer();
-        }
+        self.return_buffer(result.is_ready());
         result
     }
 
@@ -372,11 +368,16 @@ impl<I: Io, C: Clock> Link<I, C> {
         &mut self.sender
     }
 
+    /// Returns the write buffer to the thread after a write, unless the queue needs it.
+    fn return_buffer(&mut self, is_written: bool) {
+        let sender = &mut self.sender;
+        let buffer = if is_written { sender.reclaim_buffer() } else { sender.handle_blocked() };
+        buffer.map(buffer::give_write);
+    }
+
     /// Returns the write buffer to the thread if it is empty.
     fn release_buffer(&mut self) {
-        if let Some(buffer) = self.sender.reclaim_buffer() {
-            buffer::give_write(buffer);
-        }
+        self.sender.reclaim_buffer().map(buffer::give_write);
     }
 
     /// Returns the current time.

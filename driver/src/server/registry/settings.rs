@@ -158,11 +158,12 @@ pub struct Limits {
     /// once, so that a burst to peers that read does not use up the rest.
     ///
     /// Once three quarters of it are used up, the server reads nothing from peers whose socket
-    /// takes no more, so that pongs and other answers to them do not use up the rest.
+    /// takes no more, so that answers to them do not use up the rest. Of the pings that arrive
+    /// together, it then answers the first and the latest (RFC 6455 section 5.5.3).
     ///
     /// Bytes are counted as they go over the wire, and those of a large broadcast once for all
-    /// connections. The buffers that hold them may take a quarter more memory, and short ones twice
-    /// as much.
+    /// connections. The buffers that hold them may take a quarter more memory, and 512 bytes for
+    /// each connection.
     ///
     /// Peers that never read may use up the whole limit until they are closed, see
     /// [`SlowReader::Close`] and [`Config::keepalive`]. They do not make others be refused: above

@@ -176,9 +176,15 @@ impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
     ) -> Poll<ReadOutcome> {
         self.task = None;
         let queued = self.link.sender.queued();
+        let are_queues_scarce = self.hub.are_queues_scarce();
+        if are_queues_scarce {
+            // One read may bring thousands of pings, before a write shows that the peer reads none
+            // of the answers.
+            self.link.sender.limit_pongs();
+        }
         self.link.starvation = if self.entry.has_flag(Flag::Starved) {
             Starvation::Full
-        } else if self.link.is_blocked() && queued > 0 && self.hub.are_queues_scarce() {
+        } else if are_queues_scarce && self.link.is_blocked() && queued > 0 {
             Starvation::WhileBlocked
         } else {
             Starvation::None
