@@ -405,3 +405,15 @@ fn o7_a_keepalive_interval_of_zero_does_not_spin() {
     }
     assert_eq!(pings(&mut end).len(), 1, "no further ping before the first is answered");
 }
+
+#[test]
+fn o7_a_write_of_no_bytes_is_no_sign_of_life() {
+    let mut end = End::server(Config::new().idle_timeout(secs(8)));
+    end.advance_to(SECOND);
+    end.connection.send("never written").unwrap();
+    for second in 2..=20 {
+        end.connection.transmitted(0);
+        end.advance_to(second * SECOND);
+    }
+    assert_ne!(end.connection.state(), State::Open);
+}

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use sockeye_core::{
-    Config, Connection, Frame, Message, MessageKind, MessageRef, Opcode, Payload, Prepared, SendError, State,
+    CloseCode, Config, Connection, Frame, Message, MessageKind, MessageRef, Opcode, Payload, Prepared,
+    SendError, State,
 };
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
@@ -305,4 +306,21 @@ fn a_server_never_masks() {
     assert_eq!(pair.to_client.frames().len(), 3);
     assert!(pair.to_client.frames().iter().all(|frame| frame.key.is_none()));
     assert!(pair.to_server.frames().iter().all(|frame| frame.key.is_some()));
+}
+
+#[test]
+fn m4_try_send_queues_a_message_or_returns_it() {
+    let mut end = End::server(Config::new().high_water_mark(1));
+    let message = String::from("a string that is not copied");
+    let at = message.as_ptr();
+    end.connection.try_send("first").unwrap();
+    let refused = end.connection.try_send(message).unwrap_err();
+    assert_eq!(refused.error(), SendError::Backpressure { queued: 7 });
+    assert_eq!(end.frames()[0].payload, b"first");
+    let payload = refused.into_payload();
+    assert_eq!(payload.as_bytes().as_ptr(), at);
+    end.connection.try_send(payload).unwrap();
+    assert_eq!(end.frames()[0].payload, b"a string that is not copied");
+    end.connection.close(CloseCode::NORMAL, "").unwrap();
+    assert_eq!(end.connection.try_send("late").unwrap_err().error(), SendError::Closed);
 }

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use sockeye_core::{Config, Data, Event, Message, MessageRef, ProtocolError, Receiver, RecvBuf, Role};
+use sockeye_core::{
+    Assembler, Config, Data, Event, Incoming, Message, MessageRef, ProtocolError, Receiver, RecvBuf, Role,
+};
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
 
@@ -150,4 +152,37 @@ fn ascii_text_after_half_a_character_fails() {
     let mut end = End::server(Config::new());
     let bytes = [frame(true, TEXT_START, b"ok\xc3"), frame(true, LAST_CONTINUATION, "plain")].concat();
     assert_eq!(end.feed(&bytes), Err(ProtocolError::InvalidUtf8));
+}
+
+#[test]
+fn halves_merge_events_like_a_whole_connection() {
+    for server in [true, false] {
+        let (mut receiver, mut assembler) = (receiver(server), Assembler::new());
+        let mut bytes = stream(server);
+        let mut input = RecvBuf::new(&mut bytes);
+        let mut got = Vec::new();
+        while let Some(event) = receiver.poll_event(&mut input).unwrap() {
+            match assembler.push(event, &mut receiver).unwrap() {
+                Some(Incoming::Message(message)) => got.push(format!("{:?}", message.as_ref())),
+                Some(Incoming::Control(control)) => got.push(format!("{control:?}")),
+                None => got.push("incomplete".into()),
+            }
+        }
+        assert_eq!(got.len(), 7, "{got:?}");
+        assert_eq!(got.iter().filter(|item| *item == "incomplete").count(), 1);
+        assert!(got[0].contains("abc") && got[2].contains("Ping") && got[3].contains("añz"), "{got:?}");
+    }
+}
+
+#[test]
+fn halves_report_bad_text_in_the_last_fragment() {
+    let (mut receiver, mut assembler) = (receiver(true), Assembler::new());
+    let mut bytes = [frame(true, TEXT_START, "a"), frame(true, LAST_CONTINUATION, b"\xff")].concat();
+    let mut input = RecvBuf::new(&mut bytes);
+    let first = receiver.poll_event(&mut input).unwrap().unwrap();
+    assert!(assembler.push(first, &mut receiver).unwrap().is_none());
+    let last = receiver
+        .poll_event(&mut input)
+        .and_then(|event| assembler.push(event.unwrap(), &mut receiver).map(|incoming| incoming.is_some()));
+    assert_eq!(last, Err(ProtocolError::InvalidUtf8));
 }
