@@ -102,12 +102,12 @@ pub mod server {
     #[cfg(feature = "json")]
     pub use sockeye_driver::server::PushJsonError;
     pub use sockeye_driver::server::{
-        Accepted, Address, BoxError, Broadcast, Callbacks, Client, ConnectionId, Decision, Drain, Failure,
-        ForwardedFields, FullLimit, Handler, HandlerResult, HttpBodyError, HttpExchange, HttpRequest,
-        Inbound, Info, InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port, PortStats, Presence,
-        PresenceChange, PresenceWatch, Publish, PushError, Pushed, RefusalInfo, RefusalReason, Refused,
-        RefusedCounts, Runtime, ServerHandle, SlowReader, Socket, Stats, Status, TopicChange, TopicWatch,
-        Traffic, TrustedProxies,
+        Accepted, Address, Adopt, AdoptError, Adopted, BoxError, Broadcast, Callbacks, Client, ConnectionId,
+        Decision, Drain, Endpoint, Failure, ForwardedFields, FullLimit, Handler, HandlerResult,
+        HttpBodyError, HttpExchange, HttpRequest, Inbound, Info, InvalidNetwork, Limits, ListenOptions,
+        Listener, Outcome, Port, PortStats, Presence, PresenceChange, PresenceWatch, Publish, PushError,
+        Pushed, RefusalInfo, RefusalReason, Refused, RefusedCounts, Runtime, ServerHandle, SlowReader,
+        Socket, Stats, Status, TopicChange, TopicWatch, Traffic, TrustedProxies,
     };
 }
 

@@ -300,6 +300,12 @@ impl Sender {
         self.timers.round_trip()
     }
 
+    /// Returns the options of the connection.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
     /// Returns the negotiated compression, if any (RFC 7692).
     #[must_use]
     pub fn deflate(&self) -> Option<Negotiated> {

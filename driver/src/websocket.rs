@@ -22,6 +22,8 @@ use crate::writer::MessageWriter;
 mod events;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "server")]
+mod parts;
 mod poll;
 
 pub(crate) use poll::poll_ready;

@@ -25,6 +25,11 @@
 //!
 //! With the feature `rustls`, `listen_tls` opens a port with TLS.
 //!
+//! A [`WebSocket`](crate::WebSocket) of this crate blocks its thread, so a server cannot adopt it.
+//! [`ServerHandle::adopt`](sockeye_driver::server::ServerHandle::adopt) takes those of
+//! [`sockeye_driver`], over any transport; run the returned future with
+//! [`block_on`](sockeye_driver::block_on) on a thread.
+//!
 //! For another transport, implement [`Io`] for its connections, [`Listener`] for its
 //! source of connections, and [`Runtime`] with the clock and threads of [`Threads`]. Then build a
 //! [`sockeye_driver::server::Server`] with `builder_on` and `listen_with`.

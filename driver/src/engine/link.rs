@@ -14,6 +14,9 @@ use crate::engine::write_side::WriteSide;
 use crate::runtime::io::{Clock, Io, poll_read};
 use crate::tuning::{TURN_READ, TURN_WORK};
 
+#[cfg(feature = "server")]
+mod wrap;
+
 /// The size of one read while the peer does not read. Its input may have to wait for room for the
 /// answers, and a peer that does not read must not take much memory.
 const BLOCKED_READ: usize = 16 << 10;

@@ -203,6 +203,12 @@ impl Reader {
         }
     }
 
+    /// Returns whether the caller has received the peer's Close, and nothing has been received since.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_close_delivered(&self) -> bool {
+        self.close_delivered
+    }
+
     #[cfg(feature = "server")]
     pub(crate) fn decoder(&self) -> &Decoder {
         &self.decoder

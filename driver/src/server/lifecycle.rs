@@ -37,6 +37,9 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 const SPREAD_STEP: Duration = Duration::from_millis(10);
 
 /// A server whose ports are open. [`run`](Server::run) accepts their connections.
+///
+/// A server may have no port: then all its connections are [adopted](ServerHandle::adopt), and
+/// `run` waits for the shutdown.
 pub struct Server<R> {
     runtime: R,
     hub: Arc<Hub>,
@@ -110,7 +113,8 @@ impl<R: Runtime> Server<R> {
         &self.addresses
     }
 
-    /// Accepts and serves connections until a [`shutdown`](ServerHandle::shutdown) is complete.
+    /// Accepts and serves connections until a [`shutdown`](ServerHandle::shutdown) is complete, and
+    /// also waits for [adopted](ServerHandle::adopt) ones.
     ///
     /// # Errors
     ///

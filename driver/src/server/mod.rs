@@ -18,8 +18,11 @@
 //!
 //! The modules are layers, and each imports only earlier ones: `registry` (the connections that
 //! the server knows, and the path of a push to each), `api` (the types that applications use),
-//! `connection` (the task), `accept` (listening sockets and the accept loop), `lifecycle` (the
-//! whole server).
+//! `connection` (the task), `accept` (listening sockets and the accept loop), `adopt` (WebSockets
+//! that something else opened), `lifecycle` (the whole server).
+//!
+//! A WebSocket that something else opened joins a server by [`ServerHandle::adopt`]. Then a server
+//! needs no port, and no runtime of its own but to run its shutdown.
 //!
 //! Each runtime's crate implements [`Runtime`] and re-exports these types.
 //!
@@ -32,6 +35,7 @@
 //! task.
 
 mod accept;
+mod adopt;
 mod api;
 mod connection;
 mod lifecycle;
@@ -43,9 +47,11 @@ mod registry;
 
 pub use crate::runtime::address::Address;
 pub use crate::runtime::server::{Accepted, Listener, Runtime, Socket};
+pub use adopt::{Adopt, AdoptError, Adopted};
 pub use api::blocking;
 pub use api::callbacks::{Callbacks, HttpExchange};
 pub use api::client::Client;
+pub use api::endpoint::Endpoint;
 pub use api::handle::ServerHandle;
 pub use api::handler::{BoxError, Decision, Failure, Handler, HandlerResult, Refused};
 pub use api::http_request::{HttpBodyError, HttpRequest};

@@ -5,6 +5,7 @@
 //! `TLS`, which [`TestServer`] uses. `tests/server_tls.rs` does the same with TLS. The clients are
 //! blocking sockets that send and read bytes, so every server sees the same ones.
 
+mod adopt;
 mod backpressure;
 mod budgets;
 mod bursts;

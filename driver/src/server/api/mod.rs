@@ -4,6 +4,7 @@ pub mod blocking;
 pub(crate) mod callbacks;
 pub(crate) mod client;
 mod data;
+pub(crate) mod endpoint;
 pub(crate) mod handle;
 pub(crate) mod handler;
 pub(crate) mod http_request;

@@ -16,7 +16,9 @@ use crate::sync::atomic::Ordering;
 pub struct Stats {
     /// The sums of all ports.
     pub total: PortStats,
-    /// The ports, each with its address, in the order in which they were added.
+    /// The ports, each with its address, in the order in which they were added. An
+    /// [`Endpoint`](crate::server::Endpoint) is one without an address (`Address::Unix(None)`), from
+    /// the first adopted connection on.
     pub ports: Vec<(Address, PortStats)>,
     /// The present connections whose first request has not been answered, as
     /// [`Limits::max_handshakes`](crate::server::Limits#structfield.max_handshakes) counts them.

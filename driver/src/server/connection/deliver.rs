@@ -5,7 +5,7 @@ use sockeye_core::{RecvBuf, State};
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::READ;
 use crate::engine::decoder::Decoded;
-use crate::runtime::server::Runtime;
+use crate::runtime::io::{Clock, Io};
 use crate::server::api::handler::Handler;
 use crate::server::api::inbound::Inbound;
 use crate::server::connection::busy::{Busy, Lent, close_if_failed};
@@ -14,7 +14,7 @@ use crate::server::connection::message_phase::MessagePhase;
 use crate::server::registry::counters::ReceivedTally;
 use crate::server::registry::flag::Flag;
 
-impl<R: Runtime, H: Handler> MessagePhase<R, H> {
+impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
     /// Calls the handler with every message in the input, one after the other, until the turn is
     /// over. If the handler waits, the rest of the input is in the inbox afterwards.
     pub(crate) async fn deliver_input(&mut self) {

@@ -52,14 +52,18 @@ pub(crate) struct HttpPhase<R: Runtime, H> {
 }
 
 /// The outcome of the HTTP phase of a connection.
-pub(crate) enum HttpOutcome<R: Runtime, H> {
+pub(crate) enum HttpOutcome<I, C, H> {
     /// A request opened a WebSocket.
-    Upgraded(Box<Upgraded<R>>, Client, Arc<H>),
+    Upgraded(Box<Upgraded<I, C>>, Client, Arc<H>),
     /// The connection ended after [`Handler::connect`] accepted it.
     Ended,
     /// [`Handler::connect`] did not accept it, so no other method is called for it.
     Refused,
 }
+
+/// The boxed future of an [`HttpPhase`].
+type HttpFuture<R, H> =
+    Pin<Box<dyn Future<Output = HttpOutcome<ServerIo<R>, <R as Runtime>::Clock, H>> + Send>>;
 
 impl<R: Runtime, H: Handler> HttpPhase<R, H> {
     pub(crate) fn new(
@@ -80,7 +84,7 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
     /// state of this phase is not needed once the WebSocket is open. The steps in which the
     /// application works are boxed once more, because a client that sends nothing must not cost the
     /// memory of any of them.
-    pub(crate) fn run(mut self) -> Pin<Box<dyn Future<Output = HttpOutcome<R, H>> + Send>> {
+    pub(crate) fn run(mut self) -> HttpFuture<R, H> {
         Box::pin(async move {
             let (client, hub) = (self.client.clone(), self.hub.clone());
             let port = &client.entry().port;
@@ -239,7 +243,7 @@ impl<R: Runtime, H: Handler> Requests<'_, R, H> {
         self,
         mut opening: Opening<ServerIo<R>, R::Clock>,
         handshake: Slot,
-    ) -> Option<Box<Upgraded<R>>> {
+    ) -> Option<Box<Upgraded<ServerIo<R>, R::Clock>>> {
         let Requests { runtime, handler, client, hub, nearest } = self;
         opening.set_meter(meter(client, hub));
         let (entry, mut handshake) = (client.entry(), Some(handshake));

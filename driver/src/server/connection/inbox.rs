@@ -11,7 +11,7 @@ use crate::engine::buffer::{READ, ReadBuffer};
 use crate::engine::decoder::{DecodedForLater, Decoder, SenderAccess, Unfinished};
 use crate::engine::link::ReadOutcome;
 use crate::engine::turn::{self, Turn};
-use crate::runtime::server::Runtime;
+use crate::runtime::io::{Clock, Io};
 use crate::server::api::handler::Handler;
 use crate::server::connection::message_phase::MessagePhase;
 use crate::server::registry::entry::Entry;
@@ -325,7 +325,7 @@ impl Inbox {
     }
 }
 
-impl<R: Runtime, H: Handler> MessagePhase<R, H> {
+impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
     /// Returns how many received bytes wait to be decoded or to become a whole message.
     pub(super) fn held(&self) -> usize {
         match &self.intake {

@@ -12,13 +12,12 @@ use crate::engine::decoder::Decoder;
 use crate::engine::link::ReadOutcome;
 use crate::engine::reader::Reader;
 use crate::engine::turn::Turn;
-use crate::runtime::server::Runtime;
+use crate::runtime::io::{Clock, Io};
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Handler, HandlerResult};
 use crate::server::connection::busy::{Busy, close_if_failed};
 use crate::server::connection::inbox::{Inbox, Intake};
 use crate::server::connection::shared_link::task_side::TaskLink;
-use crate::server::connection::tls::ServerIo;
 use crate::server::connection::upgrade::FirstEvent;
 use crate::server::panics::drop_isolated;
 use crate::server::registry::early_pushes::Deferred;
@@ -26,9 +25,9 @@ use crate::server::registry::flag::Flag;
 use crate::server::registry::settings::Forward;
 
 /// The state of a connection that is a WebSocket: all that its task keeps between messages.
-pub(crate) struct MessagePhase<R: Runtime, H> {
+pub(crate) struct MessagePhase<I, C, H> {
     pub(super) reader: Reader,
-    pub(super) link: TaskLink<ServerIo<R>, R::Clock>,
+    pub(super) link: TaskLink<I, C>,
     pub(super) client: Client,
     pub(super) handler: Arc<H>,
     /// The input that arrived while a handler waited. If there is an inbox, the reader has no
@@ -38,6 +37,8 @@ pub(crate) struct MessagePhase<R: Runtime, H> {
     /// handler may block.
     pub(super) intake: Option<Box<Intake>>,
     pub(super) forward: Forward,
+    /// The task answers a Close of the peer that has no answer when the handler has returned.
+    pub(super) answers_close: bool,
     /// Leave an incomplete frame in the input: more may arrive at once.
     pub(super) holds_partial_frames: bool,
     /// Decode before reading: the input may already hold a whole message.
@@ -49,10 +50,10 @@ pub(crate) struct MessagePhase<R: Runtime, H> {
 }
 
 /// The remains of a connection that has ended.
-pub(crate) struct Ended<R: Runtime> {
+pub(crate) struct Ended<I, C> {
     pub(crate) info: CloseInfo,
     /// The transport, if the peer has not closed its side.
-    pub(crate) link: Option<TaskLink<ServerIo<R>, R::Clock>>,
+    pub(crate) link: Option<TaskLink<I, C>>,
 }
 
 /// The next step of the task.
@@ -63,15 +64,11 @@ pub(crate) enum Next {
     End,
 }
 
-impl<R: Runtime, H: Handler> MessagePhase<R, H> {
-    pub(crate) fn new(
-        mut reader: Reader,
-        link: TaskLink<ServerIo<R>, R::Clock>,
-        client: Client,
-        handler: Arc<H>,
-    ) -> Self {
+impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
+    pub(crate) fn new(mut reader: Reader, link: TaskLink<I, C>, client: Client, handler: Arc<H>) -> Self {
         let port = &client.entry().port;
         let forward = port.forward;
+        let answers_close = forward.close || !port.config.auto_close;
         let intake = link.has_own_thread().then(|| Box::new(Intake::new(reader.take(&port.config))));
         MessagePhase {
             reader,
@@ -81,6 +78,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
             inbox: None,
             intake,
             forward,
+            answers_close,
             holds_partial_frames: true,
             has_undecoded_input: true,
             handler_failed: false,
@@ -143,8 +141,9 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
         if std::mem::take(&mut self.has_undecoded_input) {
             return Poll::Ready(Next::DeliverInput);
         }
-        if self.forward.close {
-            // The handler has received any Close of the peer. Answer it, if the handler has not.
+        if self.answers_close {
+            // The handler has received any Close of the peer, if it asked for that. Answer the Close,
+            // if the handler has not.
             self.link.answer_close();
         }
         match self.poll_read(cx) {
@@ -267,7 +266,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     /// Returns how the connection ended, and the transport if the peer has not closed its side.
     ///
     /// Otherwise drops the transport, so that it does not stay open during [`Handler::close`].
-    pub(crate) fn end(self) -> Ended<R> {
+    pub(crate) fn end(self) -> Ended<I, C> {
         let MessagePhase { link, client, .. } = self;
         let info = link.close_info().unwrap_or_else(CloseInfo::unknown);
         client.entry().end();

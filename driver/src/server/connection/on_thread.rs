@@ -19,7 +19,6 @@ use sockeye_core::{Frame, MessageRef, RecvBuf, State};
 use crate::engine::buffer::READ;
 use crate::engine::decoder::Decoded;
 use crate::runtime::io::{Clock, Io};
-use crate::runtime::server::Runtime;
 use crate::server::api::client::Client;
 use crate::server::api::handler::{Failure, Handler, HandlerResult};
 use crate::server::api::inbound::Inbound;
@@ -29,12 +28,11 @@ use crate::server::connection::inbox::{Intake, Popped, Received, forwarded_frame
 use crate::server::connection::message_phase::MessagePhase;
 use crate::server::connection::run::{Copies, decode_run};
 use crate::server::connection::shared_link::task_side::TaskLink;
-use crate::server::connection::tls::ServerIo;
 use crate::server::registry::counters::ReceivedTally;
 use crate::server::registry::flag::Flag;
 use crate::server::registry::settings::Forward;
 
-impl<R: Runtime, H: Handler> MessagePhase<R, H> {
+impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
     /// Calls the handler with every message in the inbox and in the input, one after the other.
     pub(crate) async fn deliver_on_thread(&mut self) {
         let hold = if self.holds_partial_frames { READ } else { 0 };
@@ -58,7 +56,7 @@ impl<R: Runtime, H: Handler> MessagePhase<R, H> {
     }
 
     /// Lets the keeper look for this connection.
-    fn begin_calls(&mut self) -> Calls<'_, ServerIo<R>, R::Clock, H> {
+    fn begin_calls(&mut self) -> Calls<'_, I, C, H> {
         let MessagePhase { link, client, handler, intake, handler_failed, .. } = self;
         client.entry().begin_busy();
         client.hub().keeper.ensure_awake();

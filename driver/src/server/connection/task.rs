@@ -1,13 +1,13 @@
 //! The task of one connection, from accept to end.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use sockeye_core::CloseInfo;
 
-use crate::runtime::io::Clock;
+use crate::runtime::io::{Clock, Io};
 use crate::runtime::server::{Accepted, Runtime};
 use crate::server::api::client::Client;
 use crate::server::api::handler::Handler;
@@ -40,9 +40,37 @@ pub(crate) fn serve_connection<R: Runtime, H: Handler>(
     entry.count_present();
     let client = Client::new(entry, hub.clone());
     // Create the guard outside of the future, which may be dropped before it first runs.
-    let registered = RegistryGuard { client: client.clone(), _slot: connection };
+    let registered = RegistryGuard::new(client.clone(), connection);
     let http = HttpPhase::new(runtime, handler.clone(), client, hub, io, handshake).run();
-    let events = Box::pin(run_events(http));
+    run_task(Box::pin(run_events(http)), registered, handler)
+}
+
+/// Serves a connection that is an open WebSocket from the beginning.
+pub(crate) fn serve_open<I, C, H>(
+    upgraded: Upgraded<I, C>,
+    registered: RegistryGuard,
+    handler: Arc<H>,
+) -> impl Future<Output = ()> + Send + 'static
+where
+    I: Io + Send + 'static,
+    C: Clock + Send + 'static,
+    H: Handler,
+{
+    let open = HttpOutcome::Upgraded(Box::new(upgraded), registered.client.clone(), handler.clone());
+    run_task(Box::pin(run_events(ready(open))), registered, handler)
+}
+
+/// Returns the task of a connection: its events, and then the last one.
+fn run_task<I, C, H>(
+    events: Pin<Box<impl Future<Output = End<I, C>> + Send + 'static>>,
+    registered: RegistryGuard,
+    handler: Arc<H>,
+) -> impl Future<Output = ()> + Send + 'static
+where
+    I: Io + Send + 'static,
+    C: Clock + Send + 'static,
+    H: Handler,
+{
     let mut stage = Stage::Events { events, registered, handler };
     poll_fn(move |cx| {
         if let Stage::Events { events, registered, .. } = &mut stage {
@@ -78,9 +106,9 @@ enum Stage<E, H> {
 }
 
 /// The end of a connection, which decides on its last event.
-enum End<R: Runtime> {
+enum End<I, C> {
     /// It was an open WebSocket.
-    WebSocket(Ended<R>),
+    WebSocket(Ended<I, C>),
     /// It was accepted, and never became a WebSocket.
     Http,
     /// It was not accepted, and has no last event.
@@ -91,7 +119,12 @@ enum End<R: Runtime> {
 ///
 /// It borrows no local that it moves later: such a local would stay in the future of an idle
 /// connection.
-async fn run_events<R: Runtime, H: Handler>(http: impl Future<Output = HttpOutcome<R, H>>) -> End<R> {
+async fn run_events<I, C, H>(http: impl Future<Output = HttpOutcome<I, C, H>>) -> End<I, C>
+where
+    I: Io + Send + 'static,
+    C: Clock + Send + 'static,
+    H: Handler,
+{
     let (mut phase, first) = match http.await {
         HttpOutcome::Upgraded(upgraded, client, handler) => begin(*upgraded, client, handler),
         HttpOutcome::Ended => return End::Http,
@@ -114,11 +147,11 @@ async fn run_events<R: Runtime, H: Handler>(http: impl Future<Output = HttpOutco
 }
 
 /// Begins the message phase. Returns it with its first event, if there is one.
-fn begin<R: Runtime, H: Handler>(
-    upgraded: Upgraded<R>,
+fn begin<I: Io, C: Clock, H: Handler>(
+    upgraded: Upgraded<I, C>,
     client: Client,
     handler: Arc<H>,
-) -> (MessagePhase<R, H>, Option<Box<FirstEvent>>) {
+) -> (MessagePhase<I, C, H>, Option<Box<FirstEvent>>) {
     let Upgraded { reader, link, first } = upgraded;
     let has_event = first.request.is_some() || !first.deferred.is_empty();
     (MessagePhase::new(reader, link, client, handler), has_event.then_some(first))
@@ -127,7 +160,7 @@ fn begin<R: Runtime, H: Handler>(
 /// Ends a connection that has panicked outside of a method of the handler: something of the
 /// application's panicked when it was dropped, for instance the memory of a message that was sent.
 #[cold]
-fn end_after_panic<R: Runtime>(registered: &RegistryGuard) -> End<R> {
+fn end_after_panic<I, C>(registered: &RegistryGuard) -> End<I, C> {
     registered.deregister();
     let entry = registered.client.entry();
     if entry.was_open() {
@@ -141,12 +174,20 @@ fn end_after_panic<R: Runtime>(registered: &RegistryGuard) -> End<R> {
 
 /// A guard: while it lives, the connection counts against the limits. Until it is deregistered, it
 /// also has an id.
-struct RegistryGuard {
+pub(crate) struct RegistryGuard {
     client: Client,
     _slot: Slot,
 }
 
 impl RegistryGuard {
+    pub(crate) fn new(client: Client, slot: Slot) -> Self {
+        RegistryGuard { client, _slot: slot }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     fn deregister(&self) {
         self.client.entry().end();
         self.client.hub().topics.leave_all(self.client.entry());
@@ -165,7 +206,12 @@ impl Drop for RegistryGuard {
     }
 }
 
-async fn call_last_event<R: Runtime, H: Handler>(registered: RegistryGuard, handler: Arc<H>, end: End<R>) {
+async fn call_last_event<I, C, H>(registered: RegistryGuard, handler: Arc<H>, end: End<I, C>)
+where
+    I: Io + Send + 'static,
+    C: Clock + Send + 'static,
+    H: Handler,
+{
     match end {
         End::WebSocket(ended) => call_close(registered, handler, ended).await,
         End::Http => call_disconnect(registered, handler).await,
@@ -186,7 +232,12 @@ async fn call_disconnect<H: Handler>(registered: RegistryGuard, handler: Arc<H>)
 /// of the transport.
 ///
 /// The connection has no id any more, but counts against the limits until its socket is closed.
-async fn call_close<R: Runtime, H: Handler>(registered: RegistryGuard, handler: Arc<H>, ended: Ended<R>) {
+async fn call_close<I, C, H>(registered: RegistryGuard, handler: Arc<H>, ended: Ended<I, C>)
+where
+    I: Io + Send + 'static,
+    C: Clock + Send + 'static,
+    H: Handler,
+{
     registered.deregister();
     let Ended { info, mut link } = ended;
     let client = &registered.client;

@@ -31,9 +31,9 @@ use crate::server::registry::info::Status;
 use crate::server::registry::refusal::RefusalReason;
 
 /// The state that the HTTP phase passes to the message phase.
-pub(crate) struct Upgraded<R: Runtime> {
+pub(crate) struct Upgraded<I, C> {
     pub(crate) reader: Reader,
-    pub(crate) link: TaskLink<ServerIo<R>, R::Clock>,
+    pub(crate) link: TaskLink<I, C>,
     pub(crate) first: Box<FirstEvent>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     mut opening: Opening<ServerIo<R>, R::Clock>,
     upgrade: Upgrade,
     handshake: Option<Slot>,
-) -> Option<Box<Upgraded<R>>> {
+) -> Option<Box<Upgraded<ServerIo<R>, R::Clock>>> {
     let entry = client.entry();
     entry.set_status(Status::Handshake);
     entry.begin_handshake(hub);

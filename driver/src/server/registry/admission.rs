@@ -20,9 +20,8 @@ impl Hub {
     /// Reserves a slot of each limit for a new connection. Returns the limit that is reached as the
     /// error.
     pub(crate) fn admit(self: &Arc<Self>, peer: &Address, port: &Settings) -> Result<Admission, FullLimit> {
-        let Limits { max_connections, max_handshakes, .. } = self.limits;
-        let connection = Slot::take(self, |counts| &counts.connections, max_connections)
-            .ok_or(FullLimit::Connections(max_connections))?;
+        let Limits { max_handshakes, .. } = self.limits;
+        let connection = self.take_connection()?;
         let handshake = Slot::take(self, |counts| &counts.handshakes, max_handshakes)
             .ok_or(FullLimit::Handshakes(max_handshakes))?;
         let is_counted = self.counts(peer, peer, port);
@@ -30,6 +29,26 @@ impl Hub {
             self.count_address(peer)?;
         }
         Ok(Admission { connection, handshake, is_counted })
+    }
+
+    /// Reserves a slot of each limit for a connection that is open already, like
+    /// [`admit`](Hub::admit). Also returns whether it counts against the limit of its address.
+    pub(crate) fn admit_open(
+        self: &Arc<Self>,
+        peer: &Address,
+        port: &Settings,
+    ) -> Result<(Slot, bool), FullLimit> {
+        let connection = self.take_connection()?;
+        let is_counted = self.counts(peer, peer, port);
+        if is_counted {
+            self.count_address(peer)?;
+        }
+        Ok((connection, is_counted))
+    }
+
+    fn take_connection(self: &Arc<Self>) -> Result<Slot, FullLimit> {
+        let limit = self.limits.max_connections;
+        Slot::take(self, |counts| &counts.connections, limit).ok_or(FullLimit::Connections(limit))
     }
 
     /// Sets the client of a connection, which a proxy has named, and counts the connection for it.

@@ -11,7 +11,7 @@ use crate::engine::waker_list::WakerList;
 use crate::lock::lock;
 use crate::runtime::address::Address;
 use crate::server::registry::closed_waiters::ClosedWaiters;
-use crate::server::registry::counters::CountedPort;
+use crate::server::registry::counters::{CountedPort, Counters};
 use crate::server::registry::counts::Counts;
 use crate::server::registry::drain::Drain;
 use crate::server::registry::entry::Entry;
@@ -150,6 +150,14 @@ impl Hub {
     /// Adds ports, whose counters are part of the server's figures.
     pub(crate) fn add_ports(&self, ports: impl IntoIterator<Item = CountedPort>) {
         lock(&self.ports).extend(ports);
+    }
+
+    /// Adds the counters of connections that no port accepts, unless they are known.
+    pub(crate) fn add_endpoint(&self, counters: &Arc<Counters>) {
+        let mut ports = lock(&self.ports);
+        if !ports.iter().any(|port| Arc::ptr_eq(&port.counters, counters)) {
+            ports.push(CountedPort { address: Address::Unix(None), counters: counters.clone() });
+        }
     }
 
     pub(crate) fn ports(&self) -> Vec<CountedPort> {
