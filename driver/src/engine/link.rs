@@ -140,7 +140,7 @@ impl<I: Io, C: Clock> Link<I, C> {
                 }
                 Poll::Pending => {
                     self.read_in_turn = 0;
-                    self.release_buffer();
+                    self.return_buffer(true);
                     if self.poll_timer(cx).is_pending() {
                         return Poll::Pending;
                     }
@@ -371,16 +371,14 @@ impl<I: Io, C: Clock> Link<I, C> {
         &mut self.sender
     }
 
-    /// Returns the write buffer to the thread after a write, unless the queue needs it.
+    /// Returns the write buffer to the thread, unless the queue needs it. `is_written` says whether
+    /// the transport has taken everything.
     fn return_buffer(&mut self, is_written: bool) {
         let sender = &mut self.sender;
         let buffer = if is_written { sender.reclaim_buffer() } else { sender.handle_blocked() };
-        buffer.map(buffer::give_write);
-    }
-
-    /// Returns the write buffer to the thread if it is empty.
-    fn release_buffer(&mut self) {
-        self.sender.reclaim_buffer().map(buffer::give_write);
+        if let Some(buffer) = buffer {
+            buffer::give_write(buffer);
+        }
     }
 
     /// Returns the current time.
