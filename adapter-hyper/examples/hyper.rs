@@ -52,7 +52,7 @@ async fn main() -> std::io::Result<()> {
     let args = Args::parse();
     let config = Config::new().deflate(args.compress);
     let listener = tokio::net::TcpListener::bind(args.addr).await?;
-    println!("listening on {}", listener.local_addr()?);
+    println!("listening on ws://{}", listener.local_addr()?);
     loop {
         let (stream, _) = sockeye_tokio::accept_tcp(&listener).await;
         let config = config.clone();

@@ -45,7 +45,7 @@ type OnFailed = Box<dyn FnOnce(UpgradeError) + Send>;
 /// statuses. `Option<WebSocketUpgrade>` is `None` for a plain request, for a handler that also
 /// returns a page.
 ///
-/// By default every page of the same host may connect ([`Policy`]), messages have at most 64 MiB
+/// By default pages of the same host may connect ([`Policy`]), messages have at most 2 MiB
 /// ([`Config`]), and nothing is compressed.
 #[must_use = "the WebSocket opens only if the response of `on_upgrade` is returned"]
 pub struct WebSocketUpgrade {
@@ -53,6 +53,8 @@ pub struct WebSocketUpgrade {
     config: Arc<Config>,
     policy: Policy,
     subprotocol: Option<String>,
+    /// The limit of [`max_frame_size`](WebSocketUpgrade::max_frame_size).
+    max_frame: Option<usize>,
     on_failed: Option<OnFailed>,
 }
 
@@ -61,6 +63,7 @@ impl WebSocketUpgrade {
     /// [`compression`](WebSocketUpgrade::compression) and the maximum sizes have set before.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
+        self.max_frame = None;
         self
     }
 
@@ -76,13 +79,20 @@ impl WebSocketUpgrade {
         self.amend(|config| config.deflate(compression))
     }
 
-    /// Sets the longest message that is received, in bytes.
+    /// Sets the longest message in bytes, received or sent, in one frame or in several:
+    /// [`Config::max_size`].
     pub fn max_message_size(self, bytes: usize) -> Self {
-        self.amend(|config| config.max_message_size(bytes as u64))
+        let max_frame = self.max_frame;
+        let this = self.amend(|config| config.max_size(bytes as u64));
+        match max_frame {
+            Some(bytes) => this.max_frame_size(bytes),
+            None => this,
+        }
     }
 
-    /// Sets the longest frame that is received, in bytes.
-    pub fn max_frame_size(self, bytes: usize) -> Self {
+    /// Sets the longest frame that is received, in bytes, if it must be shorter than a message.
+    pub fn max_frame_size(mut self, bytes: usize) -> Self {
+        self.max_frame = Some(bytes);
         self.amend(|config| config.max_frame_size(bytes as u64))
     }
 
@@ -153,7 +163,7 @@ impl WebSocketUpgrade {
         C: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output: Ended> + Send + 'static,
     {
-        let WebSocketUpgrade { pending, config, policy, subprotocol, on_failed } = self;
+        let WebSocketUpgrade { pending, config, policy, subprotocol, on_failed, .. } = self;
         let accepted = pending.decide(&policy).and_then(|accept| {
             let accept = match subprotocol {
                 Some(name) => accept.subprotocol(name),
@@ -192,6 +202,7 @@ impl<S: Sync> FromRequestParts<S> for WebSocketUpgrade {
             config: Arc::default(),
             policy: Policy::new(),
             subprotocol: None,
+            max_frame: None,
             on_failed: None,
         })
     }

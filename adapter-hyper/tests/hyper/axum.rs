@@ -154,7 +154,7 @@ async fn h17_a_handler_chooses_subprotocols_origins_and_limits() {
     let handler = async |ws: WebSocketUpgrade| {
         assert_eq!(ws.upgrade().path(), "/ws");
         let offered: Vec<_> = ws.requested_protocols().map(str::to_owned).collect();
-        let ws = ws.protocols(["v2", "v1"]).max_message_size(10).max_frame_size(10);
+        let ws = ws.protocols(["v2", "v1"]).max_frame_size(10).max_message_size(1000);
         assert_eq!(ws.selected_protocol(), offered.contains(&"v1".to_owned()).then_some("v1"));
         let trusted = Origins::list(["https://app.example"]).unwrap();
         ws.policy(Policy::new().origins(trusted)).on_upgrade(echo)
@@ -174,6 +174,15 @@ async fn h17_a_handler_chooses_subprotocols_origins_and_limits() {
     for opened in open_both(address, &[]).await {
         assert_eq!(opened.unwrap().subprotocol(), None);
     }
+}
+
+#[tokio::test]
+async fn h17_the_maximum_size_of_messages_is_for_both_directions_and_for_one_frame() {
+    let handler = async |ws: WebSocketUpgrade| ws.max_message_size(3 << 20).on_upgrade(echo);
+    let address = serve(Router::new().route("/ws", any(handler))).await;
+    let config = Config::new().max_size(3 << 20);
+    let opened = client::http1(&mut http1(address).await, request(&[]), config).await;
+    assert_echo(&mut opened.unwrap().0, &"x".repeat(3 << 20)).await;
 }
 
 #[tokio::test]
