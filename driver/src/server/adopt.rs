@@ -164,7 +164,7 @@ where
         let client = registered.client().clone();
         let upgraded = open(websocket, &client, request);
         let task = serve_open(upgraded, registered, endpoint.handler().clone());
-        Adopted { client: Some(client), task: Some(Box::pin(task)), refused: None }
+        Adopted::new(client, Some(task))
     }
 }
 
@@ -264,6 +264,12 @@ impl Adopted {
     #[must_use]
     pub fn client(&self) -> Option<&Client> {
         self.client.as_ref()
+    }
+
+    /// Creates the future of a connection. Without a task, the connection has ended.
+    pub(super) fn new(client: Client, task: Option<impl Future<Output = ()> + Send + 'static>) -> Self {
+        let task = task.map(|task| -> Task { Box::pin(task) });
+        Adopted { client: Some(client), task, refused: None }
     }
 
     /// Closes a WebSocket that is not adopted, if there is a slot for that.

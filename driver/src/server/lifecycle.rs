@@ -28,6 +28,9 @@ use crate::server::registry::hub::Hub;
 use crate::server::registry::keeper::Keeper;
 use crate::server::registry::push_target::Command;
 use crate::server::registry::settings::Limits;
+use crate::server::service::AnyService;
+
+mod http;
 
 /// The additional time, after the grace period, in which aborted connections may still end.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
@@ -293,7 +296,7 @@ impl<R: Runtime> ServerBuilder<R> {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?.into();
         let listener = self.server.runtime.listen(socket)?;
-        self.server.add_port(address, listener, port);
+        self.server.add_port(address, listener, port, None);
         Ok(self)
     }
 
@@ -332,7 +335,7 @@ impl<R: Runtime> ServerBuilder<R> {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?.into();
         let listener = self.server.runtime.listen_unix(socket)?;
-        self.server.add_port(address, listener, port);
+        self.server.add_port(address, listener, port, None);
         Ok(self)
     }
 
@@ -341,7 +344,7 @@ impl<R: Runtime> ServerBuilder<R> {
     /// [`addresses`](Server::addresses) includes `address` for this listener.
     #[must_use]
     pub fn listen_with<H: Handler>(mut self, listener: R::Listener, address: Address, port: Port<H>) -> Self {
-        self.server.add_port(address, listener, port);
+        self.server.add_port(address, listener, port, None);
         self
     }
 
@@ -353,10 +356,16 @@ impl<R: Runtime> ServerBuilder<R> {
 }
 
 impl<R: Runtime> Server<R> {
-    fn add_port<H: Handler>(&mut self, address: Address, listener: R::Listener, port: Port<H>) {
+    fn add_port<H: Handler>(
+        &mut self,
+        address: Address,
+        listener: R::Listener,
+        port: Port<H>,
+        service: Option<Arc<dyn AnyService<R::Io, H>>>,
+    ) {
         let settings = Arc::new(port.settings.with_implied());
         self.hub.add_ports([CountedPort { address: address.clone(), counters: settings.counters.clone() }]);
-        let accept_loop = AcceptLoop::<R, H> { listener, settings, handler: port.handler };
+        let accept_loop = AcceptLoop::<R, H> { listener, settings, handler: port.handler, service };
         self.addresses.push(address);
         self.accept_loops.push(Box::new(|runtime, hub| Box::pin(accept_loop.run(runtime, hub))));
     }

@@ -18,7 +18,8 @@
 //!
 //! The modules are layers, and each imports only earlier ones: `registry` (the connections that
 //! the server knows, and the path of a push to each), `api` (the types that applications use),
-//! `connection` (the task), `accept` (listening sockets and the accept loop), `adopt` (WebSockets
+//! `connection` (the task), `service` (another HTTP
+//! implementation on a port), `accept` (listening sockets and the accept loop), `adopt` (WebSockets
 //! that something else opened), `lifecycle` (the whole server).
 //!
 //! A WebSocket that something else opened joins a server by [`ServerHandle::adopt`]. Then a server
@@ -44,6 +45,7 @@ mod log;
 mod models;
 mod panics;
 mod registry;
+mod service;
 
 pub use crate::runtime::address::Address;
 pub use crate::runtime::server::{Accepted, Listener, Runtime, Socket};
@@ -74,4 +76,6 @@ pub use registry::info::{ConnectionId, Info, Status};
 pub use registry::pushed::Pushed;
 pub use registry::refusal::{RefusalInfo, RefusalReason};
 pub use registry::settings::{Limits, SlowReader};
+pub use service::upgrade::HttpUpgrade;
+pub use service::{HttpConnection, HttpContext, HttpIo, HttpService};
 pub use sockeye_core::proxy::{ForwardedFields, InvalidNetwork, TrustedProxies};

@@ -77,7 +77,7 @@ impl SimRuntime {
         limits: Limits,
     ) -> (ServerHandle, Connector, Handle<io::Result<()>>) {
         let connector = Connector::default();
-        let listener = SimListener { connector: connector.clone(), time: self.time.clone() };
+        let listener = SimListener::new(&connector, &self.time);
         let server =
             Server::builder_on(self).limits(limits).listen_with(listener, Address::Unix(None), port).build();
         let handle = server.handle();
@@ -113,6 +113,14 @@ impl Connector {
 pub struct SimListener {
     connector: Connector,
     time: Time,
+}
+
+impl SimListener {
+    /// A listener that accepts the connections of a connector.
+    #[must_use]
+    pub fn new(connector: &Connector, time: &Time) -> Self {
+        SimListener { connector: connector.clone(), time: time.clone() }
+    }
 }
 
 impl Listener for SimListener {

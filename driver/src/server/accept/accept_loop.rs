@@ -24,6 +24,8 @@ use crate::server::panics::drop_isolated;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::refusal::RefusalReason;
 use crate::server::registry::settings::Settings;
+use crate::server::service::AnyService;
+use crate::server::service::task::serve_with;
 use crate::tuning::TURN_WORK;
 
 /// The cost of accepting a connection and starting its task: other tasks run after sixteen of them.
@@ -34,6 +36,8 @@ pub(crate) struct AcceptLoop<R: Runtime, H> {
     pub(crate) listener: R::Listener,
     pub(crate) settings: Arc<Settings>,
     pub(crate) handler: Arc<H>,
+    /// The HTTP implementation of the port, if it is another one than that of this crate.
+    pub(crate) service: Option<Arc<dyn AnyService<R::Io, H>>>,
 }
 
 impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
@@ -97,8 +101,12 @@ impl<R: Runtime, H: Handler> AcceptLoop<R, H> {
         let limit = match hub.admit(&accepted.peer, &self.settings) {
             Ok(admission) => {
                 let (settings, handler) = (self.settings.clone(), self.handler.clone());
-                let task =
-                    serve_connection(runtime.clone(), accepted, admission, settings, handler, hub.clone());
+                let (task_runtime, hub) = (runtime.clone(), hub.clone());
+                if let Some(service) = self.service.clone() {
+                    let task = serve_with(task_runtime, accepted, admission, settings, handler, hub, service);
+                    return runtime.spawn(task);
+                }
+                let task = serve_connection(task_runtime, accepted, admission, settings, handler, hub);
                 return runtime.spawn(task);
             }
             Err(limit) => limit,

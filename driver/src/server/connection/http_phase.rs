@@ -5,10 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use sockeye_core::Instant;
 use sockeye_core::handshake::server::ServerHandshakeError;
 use sockeye_core::http::Response;
-use sockeye_core::session::{HttpSettings, OpenError, Session};
+use sockeye_core::session::OpenError;
 
 use crate::engine::buffer::ReadBuffer;
 use crate::engine::turn::Turn;
@@ -22,7 +21,8 @@ use crate::server::connection::exchange::{answer_request, meter};
 use crate::server::connection::first_bytes::read_first_bytes;
 use crate::server::connection::guard::{guarded, report_cause, report_failure, report_refusal};
 use crate::server::connection::proxied::{find_client, read_proxy_header, set_peer};
-use crate::server::connection::response::{dated_session, server_full};
+use crate::server::connection::response::{http_session, server_full, session_since};
+use crate::server::connection::speaker::{Greeted, Speaker};
 use crate::server::connection::tls::{Answer, NotSecured, ServerIo, plain, start_tls};
 use crate::server::connection::upgrade::{Upgraded, upgrade};
 use crate::server::registry::admission::Slot;
@@ -30,7 +30,6 @@ use crate::server::registry::flag::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
 use crate::server::registry::refusal::RefusalReason;
-use crate::server::registry::settings::Settings;
 use crate::tuning::TURN_WORK;
 
 /// The cost of a pipelined request: other tasks get a turn after sixteen of them.
@@ -49,6 +48,8 @@ pub(crate) struct HttpPhase<R: Runtime, H> {
     nearest: Address,
     /// The bytes that were read after a PROXY protocol header.
     input: ReadBuffer,
+    /// Another HTTP implementation, in place of this one.
+    speaker: Option<Box<dyn Speaker<ServerIo<R>>>>,
 }
 
 /// The outcome of the HTTP phase of a connection.
@@ -75,7 +76,14 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
         handshake: Slot,
     ) -> Self {
         let nearest = client.transport_peer().clone();
-        HttpPhase { runtime, handler, client, hub, io, handshake, nearest, input: ReadBuffer::default() }
+        let input = ReadBuffer::default();
+        HttpPhase { runtime, handler, client, hub, io, handshake, nearest, input, speaker: None }
+    }
+
+    /// Lets another HTTP implementation speak.
+    pub(crate) fn with_speaker(mut self, speaker: Box<dyn Speaker<ServerIo<R>>>) -> Self {
+        self.speaker = Some(speaker);
+        self
     }
 
     /// Answers requests until one of them opens a WebSocket or the connection ends.
@@ -137,6 +145,17 @@ impl<R: Runtime, H: Handler> HttpPhase<R, H> {
             let Some(Ok(is_eof)) = first_bytes else {
                 return HttpOutcome::Ended;
             };
+            if let Some(speaker) = self.speaker {
+                if self.input.is_empty() {
+                    // The client has gone, or its time is up.
+                    return HttpOutcome::Ended;
+                }
+                client.entry().store_flag(Flag::Idle, false);
+                let greeted =
+                    Greeted { io, input: self.input, nearest: self.nearest, handshake: self.handshake };
+                run_unless_interrupted(&client, &hub, speaker.speak(greeted)).await;
+                return HttpOutcome::Ended;
+            }
             let session = session_since(since, is_eof, &self.runtime, &client.entry().port);
             let opening = Opening::with_input(session, io, clock, self.input, is_eof);
             let requests = Requests {
@@ -329,27 +348,6 @@ impl<R: Runtime, H: Handler> Requests<'_, R, H> {
         let _ = opening.finish().await;
         None
     }
-}
-
-/// Creates the session of a client whose first bytes have been read. Its deadline counts from the
-/// beginning of the wait, not from the first byte.
-fn session_since<R: Runtime>(since: Instant, is_eof: bool, runtime: &R, port: &Settings) -> Session {
-    let mut session = http_session(runtime, port);
-    session.handle_timeout(since);
-    if is_eof {
-        session.handle_eof();
-    }
-    session
-}
-
-/// Creates the session of a connection, with the port's settings.
-fn http_session<R: Runtime>(runtime: &R, port: &Settings) -> Session {
-    let settings = HttpSettings::new()
-        .max_body_size(port.max_body_size)
-        .body_timeout(port.body_timeout)
-        .response_timeout(port.body_timeout)
-        .keep_alive_timeout(port.keep_alive_timeout);
-    dated_session(port.config.clone()).with_http(settings).with_codec_pool(runtime.codec_pool())
 }
 
 /// Runs a future. Drops it and returns `None` if the connection is aborted, or if the server shuts

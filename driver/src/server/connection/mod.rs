@@ -14,6 +14,7 @@ pub(crate) mod proxied;
 pub(crate) mod response;
 mod run;
 pub(crate) mod shared_link;
+pub(crate) mod speaker;
 pub(crate) mod task;
 pub(crate) mod tls;
 pub(crate) mod transport;

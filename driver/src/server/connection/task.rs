@@ -33,16 +33,28 @@ pub(crate) fn serve_connection<R: Runtime, H: Handler>(
     handler: Arc<H>,
     hub: Arc<Hub>,
 ) -> impl Future<Output = ()> + Send + 'static {
+    // Create the guard outside of the future, which may be dropped before it first runs.
+    let (http, registered) = register(runtime, accepted, admission, port, handler.clone(), hub);
+    run_task(Box::pin(run_events(http.run())), registered, handler)
+}
+
+/// Gives an accepted connection its id.
+pub(crate) fn register<R: Runtime, H: Handler>(
+    runtime: R,
+    accepted: Accepted<R::Io>,
+    admission: Admission,
+    port: Arc<Settings>,
+    handler: Arc<H>,
+    hub: Arc<Hub>,
+) -> (HttpPhase<R, H>, RegistryGuard) {
     let Accepted { io, peer, local } = accepted;
     let Admission { connection, handshake, is_counted } = admission;
     let entry = hub.insert(peer, local, runtime.clock().now(), port);
     entry.set_peer(entry.transport_peer(), is_counted);
     entry.count_present();
     let client = Client::new(entry, hub.clone());
-    // Create the guard outside of the future, which may be dropped before it first runs.
     let registered = RegistryGuard::new(client.clone(), connection);
-    let http = HttpPhase::new(runtime, handler.clone(), client, hub, io, handshake).run();
-    run_task(Box::pin(run_events(http)), registered, handler)
+    (HttpPhase::new(runtime, handler, client, hub, io, handshake), registered)
 }
 
 /// Serves a connection that is an open WebSocket from the beginning.
@@ -56,8 +68,23 @@ where
     C: Clock + Send + 'static,
     H: Handler,
 {
-    let open = HttpOutcome::Upgraded(Box::new(upgraded), registered.client.clone(), handler.clone());
-    run_task(Box::pin(run_events(ready(open))), registered, handler)
+    serve_opening(Box::pin(ready(upgraded)), registered, handler)
+}
+
+/// Serves a connection that is an open WebSocket once `opening` is ready.
+pub(crate) fn serve_opening<I, C, H>(
+    opening: Pin<Box<impl Future<Output = Upgraded<I, C>> + Send + 'static>>,
+    registered: RegistryGuard,
+    handler: Arc<H>,
+) -> impl Future<Output = ()> + Send + 'static
+where
+    I: Io + Send + 'static,
+    C: Clock + Send + 'static,
+    H: Handler,
+{
+    let (client, event_handler) = (registered.client.clone(), handler.clone());
+    let open = async { HttpOutcome::Upgraded(Box::new(opening.await), client, event_handler) };
+    run_task(Box::pin(run_events(Box::pin(open))), registered, handler)
 }
 
 /// Returns the task of a connection: its events, and then the last one.
@@ -188,7 +215,7 @@ impl RegistryGuard {
         &self.client
     }
 
-    fn deregister(&self) {
+    pub(crate) fn deregister(&self) {
         self.client.entry().end();
         self.client.hub().topics.leave_all(self.client.entry());
         self.client.hub().remove(self.client.id());
@@ -219,7 +246,7 @@ where
     }
 }
 
-async fn call_disconnect<H: Handler>(registered: RegistryGuard, handler: Arc<H>) {
+pub(crate) async fn call_disconnect<H: Handler>(registered: RegistryGuard, handler: Arc<H>) {
     registered.deregister();
     let client = &registered.client;
     if let Err(failure) = guarded(|| handler.disconnect(client)).await {

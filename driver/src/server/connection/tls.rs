@@ -8,12 +8,15 @@ use crate::runtime::server::Runtime;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::refusal::RefusalReason;
 
-/// The transport of a server's connection, which may have TLS.
+/// A transport of a port, which may have TLS.
 #[cfg(feature = "_tls")]
-pub(crate) type ServerIo<R> = crate::tls::MaybeTls<<R as Runtime>::Io>;
-/// The transport of a server's connection.
+pub(crate) type PortIo<I> = crate::tls::MaybeTls<I>;
+/// A transport of a port.
 #[cfg(not(feature = "_tls"))]
-pub(crate) type ServerIo<R> = <R as Runtime>::Io;
+pub(crate) type PortIo<I> = I;
+
+/// The transport of a server's connection.
+pub(crate) type ServerIo<R> = PortIo<<R as Runtime>::Io>;
 
 /// The reason why TLS has failed, and the answer to a client of plain HTTP. There is no reason if
 /// the client left without a byte: a probe, or a browser's spare connection.

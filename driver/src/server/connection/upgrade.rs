@@ -25,6 +25,7 @@ use crate::server::connection::tls::ServerIo;
 use crate::server::connection::transport::Transport;
 use crate::server::registry::admission::Slot;
 use crate::server::registry::early_pushes::{Deferred, run_decision};
+use crate::server::registry::entry::Entry;
 use crate::server::registry::flag::Flag;
 use crate::server::registry::hub::Hub;
 use crate::server::registry::info::Status;
@@ -52,10 +53,10 @@ struct Refused {
 }
 
 /// The decision to accept a handshake.
-struct Acceptance {
-    accept: Accept,
+pub(crate) struct Acceptance {
+    pub(crate) accept: Accept,
     /// Whether to call [`Handler::open`].
-    calls_open: bool,
+    pub(crate) calls_open: bool,
 }
 
 /// Lets the application decide on a request for a WebSocket, and sends the response.
@@ -105,6 +106,22 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     if let Some(subprotocol) = subprotocol {
         entry.set_subprotocol(subprotocol);
     }
+    let deferred = open_link(entry, hub, &mut link).await;
+    entry.port.counters.count_read(entry.id(), input.len());
+    Some(Box::new(Upgraded {
+        reader: Reader::new(receiver, input),
+        link,
+        first: Box::new(FirstEvent { request: calls_open.then_some(request), deferred }),
+    }))
+}
+
+/// Passes the pushes that waited for the handshake to the link, and then lets others through.
+/// Returns the deferred functions.
+pub(crate) async fn open_link<I, C>(entry: &Entry, hub: &Hub, link: &mut TaskLink<I, C>) -> Vec<Deferred>
+where
+    I: Io + Send + 'static,
+    C: Clock + Send + 'static,
+{
     let target = link.push_target();
     let deferred = poll_fn(|cx| {
         // An abort wakes the task.
@@ -124,12 +141,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
         // The shutdown may have looked for open WebSockets just before this one opened.
         entry.store_flag(Flag::Draining, true);
     }
-    entry.port.counters.count_read(entry.id(), input.len());
-    Some(Box::new(Upgraded {
-        reader: Reader::new(receiver, input),
-        link,
-        first: Box::new(FirstEvent { request: calls_open.then_some(request), deferred }),
-    }))
+    deferred
 }
 
 /// Sends the response that opens the WebSocket. Returns its request and subprotocol, or `None` if
@@ -154,7 +166,11 @@ async fn accept<I: Io, C: Clock, H: Handler>(
     opening: &mut Opening<I, C>,
     upgrade: Upgrade,
 ) -> Result<bool, Refused> {
-    let Acceptance { accept, calls_open } = match decide(handler, client, &upgrade, opening).await {
+    let meanwhile = |cx: &mut Context<'_>| {
+        watch_peer(client, opening, cx);
+        Poll::Pending
+    };
+    let Acceptance { accept, calls_open } = match decide(handler, client, &upgrade, meanwhile).await {
         Ok(acceptance) => acceptance,
         Err((reason, response)) => {
             return Err(Refused { reason, response, request: upgrade.into_request() });
@@ -173,11 +189,13 @@ async fn accept<I: Io, C: Clock, H: Handler>(
 
 /// Asks the application, or the port's policy, whether to accept a request. If not, returns the
 /// reason and the response that refuses it as the error.
-async fn decide<I: Io, C: Clock, H: Handler>(
+///
+/// Polls `meanwhile` whenever the application waits. It never returns `Ready`.
+pub(crate) async fn decide<H: Handler>(
     handler: &H,
     client: &Client,
     upgrade: &Upgrade,
-    opening: &mut Opening<I, C>,
+    mut meanwhile: impl FnMut(&mut Context<'_>) -> Poll<()>,
 ) -> Result<Acceptance, (RefusalReason, Response)> {
     let rejected = |rejection: Rejection| {
         let response = rejection.response();
@@ -186,10 +204,6 @@ async fn decide<I: Io, C: Clock, H: Handler>(
     let policy = &client.entry().port.policy;
     // Before any method of the handler: no page of a foreign host may reach it (DNS rebinding).
     policy.check_host(upgrade).map_err(rejected)?;
-    let mut meanwhile = |cx: &mut Context<'_>| {
-        watch_peer(client, opening, cx);
-        Poll::Pending
-    };
     let failed = |failure| {
         report_failure(handler, client, failure);
         (RefusalReason::Failed, server_error())

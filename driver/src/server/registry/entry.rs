@@ -25,7 +25,7 @@ use crate::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
 pub(crate) struct Entry {
     id: ConnectionId,
     pub(super) transport_peer: Address,
-    local: Address,
+    pub(super) local: Address,
     connected_at: Instant,
     pub(super) status: AtomicU8,
     flags: AtomicU16,

@@ -39,6 +39,10 @@ impl Entry {
         proxied.unwrap_or(&self.transport_peer).clone()
     }
 
+    pub(crate) fn local(&self) -> &Address {
+        &self.local
+    }
+
     pub(crate) fn transport_peer(&self) -> &Address {
         &self.transport_peer
     }
@@ -79,6 +83,14 @@ impl Entry {
     #[cfg(feature = "_tls")]
     pub(crate) fn set_tls(&self, info: TlsInfo) {
         lock(&self.extras).get_or_insert_default().tls = Some(Arc::new(info));
+    }
+
+    /// Copies the outcome of the TLS handshake from the entry of the same transport.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn copy_tls(&self, transport: &Entry) {
+        if let Some(tls) = transport.tls() {
+            lock(&self.extras).get_or_insert_default().tls = Some(tls);
+        }
     }
 
     #[cfg(feature = "_tls")]
