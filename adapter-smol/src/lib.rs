@@ -101,12 +101,12 @@ pub mod server {
     pub use sockeye_driver::server::PushJsonError;
     pub use sockeye_driver::server::{
         Accepted, Address, Adopt, AdoptError, Adopted, BoxError, Broadcast, Callbacks, Client, ConnectionId,
-        Decision, Drain, Endpoint, Failure, ForwardedFields, FullLimit, Handler, HandlerResult,
+        Decision, Drain, Endpoint, Excess, Failure, ForwardedFields, FullLimit, Handler, HandlerResult,
         HttpBodyError, HttpConnection, HttpContext, HttpExchange, HttpIo, HttpRequest, HttpService,
         HttpUpgrade, Inbound, Info, InvalidNetwork, Limits, ListenOptions, Listener, Outcome, Port,
-        PortStats, Presence, PresenceChange, PresenceWatch, Publish, PushError, Pushed, RefusalInfo,
-        RefusalReason, Refused, RefusedCounts, Runtime, ServerHandle, SlowReader, Socket, Stats, Status,
-        TopicChange, TopicWatch, Traffic, TrustedProxies,
+        PortStats, Presence, PresenceChange, PresenceWatch, Publish, PushError, Pushed, RateLimit,
+        RefusalInfo, RefusalReason, Refused, RefusedCounts, Runtime, ServerHandle, SlowReader, Socket, Stats,
+        Status, TopicChange, TopicWatch, Traffic, TrustedProxies,
     };
 }
 

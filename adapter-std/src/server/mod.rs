@@ -46,11 +46,11 @@ use sockeye_driver::server;
 pub use sockeye_driver::server::PushJsonError;
 pub use sockeye_driver::server::blocking::{Blocking, BlockingPort, Callbacks, Handler, HttpRequest};
 pub use sockeye_driver::server::{
-    Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Drain, Failure, ForwardedFields,
-    FullLimit, HandlerResult, HttpBodyError, HttpExchange, Inbound, Info, InvalidNetwork, Limits,
-    ListenOptions, Listener, Outcome, Port, PortStats, Presence, PresenceChange, PresenceWatch, Publish,
-    PushError, Pushed, RefusalInfo, RefusalReason, Refused, RefusedCounts, Runtime, ServerHandle, SlowReader,
-    Socket, Stats, Status, TopicChange, TopicWatch, Traffic, TrustedProxies,
+    Accepted, Address, BoxError, Broadcast, Client, ConnectionId, Decision, Drain, Excess, Failure,
+    ForwardedFields, FullLimit, HandlerResult, HttpBodyError, HttpExchange, Inbound, Info, InvalidNetwork,
+    Limits, ListenOptions, Listener, Outcome, Port, PortStats, Presence, PresenceChange, PresenceWatch,
+    Publish, PushError, Pushed, RateLimit, RefusalInfo, RefusalReason, Refused, RefusedCounts, Runtime,
+    ServerHandle, SlowReader, Socket, Stats, Status, TopicChange, TopicWatch, Traffic, TrustedProxies,
 };
 pub use sockeye_driver::{Clock, Io};
 pub use threads::{ThreadClock, ThreadIo, ThreadListener, Threads};

@@ -342,6 +342,15 @@ impl<I: Io, C: Clock> Link<I, C> {
         Poll::Ready(())
     }
 
+    /// Waits until `at`, which lies in the future, or until the link's own deadline if that comes
+    /// first. Call it after the link was polled.
+    #[cfg(feature = "server")]
+    pub(crate) fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        let now = self.clock.now();
+        let own = self.sender.poll_timeout().filter(|own| *own > now);
+        self.clock.poll_until(cx, own.map_or(at, |own| own.min(at)))
+    }
+
     fn handle_timeout(&mut self, now: Instant) {
         let queued = self.sender.queued();
         self.sender.handle_timeout(now);

@@ -13,6 +13,7 @@ use sockeye_core::http::Excerpt;
 
 use crate::runtime::address::Address;
 use crate::server::registry::info::ConnectionId;
+use crate::server::registry::rate_limit::Excess;
 use crate::server::registry::refusal::RefusalInfo;
 #[cfg(feature = "tracing")]
 use crate::server::registry::refusal::RefusalReason;
@@ -65,6 +66,12 @@ pub(crate) fn refused(id: ConnectionId, peer: &Address, refusal: &RefusalInfo<'_
             tracing::info!(connection = %id, %peer, reason = %refusal, status, origin, host, path, "a connection or request was refused");
         }
     }
+}
+
+/// Logs that a client sends more than the rate limit allows: once for each connection.
+pub(crate) fn too_fast(id: ConnectionId, peer: &Address, excess: Excess) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(connection = %id, %peer, ?excess, "a client exceeds the rate limit");
 }
 
 /// An error with its causes.

@@ -74,6 +74,7 @@ pub use registry::drain::Drain;
 pub use registry::error::PushError;
 pub use registry::info::{ConnectionId, Info, Status};
 pub use registry::pushed::Pushed;
+pub use registry::rate_limit::{Excess, RateLimit};
 pub use registry::refusal::{RefusalInfo, RefusalReason};
 pub use registry::settings::{Limits, SlowReader};
 pub use service::upgrade::HttpUpgrade;

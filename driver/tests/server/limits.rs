@@ -1,11 +1,14 @@
-//! Limits on connections (O8).
+//! Limits on connections and on what they send (O8, O9).
 
+use std::sync::mpsc;
+
+use sockeye_core::Opcode;
 use sockeye_core::http::Response;
-use sockeye_driver::server::{Callbacks, Limits, Port};
+use sockeye_driver::server::{Callbacks, Limits, Port, RateLimit};
 use sockeye_testkit::handshake::upgrade_request;
 use sockeye_testkit::{RawClient, eventually};
 
-use super::TestServer;
+use super::{Echo, TestServer};
 
 /// Starts an echo server that also answers HTTP.
 fn start(limits: Limits) -> TestServer {
@@ -122,4 +125,20 @@ fn out_of_descriptors() {
     drop(files);
     waiting.upgrade("/");
     server.open();
+}
+
+#[test]
+fn o9_a_client_that_sends_too_fast_is_closed() {
+    // So few a second that a slow machine makes no difference.
+    let limit = RateLimit::new().messages(1, 3);
+    let (opened, _has_opened) = mpsc::channel();
+    let server = TestServer::port(Port::new(Echo(opened)).rate_limit(limit));
+    let mut raw = server.open();
+    for _ in 0..100 {
+        raw.text("again");
+    }
+    let frames: Vec<_> =
+        std::iter::from_fn(|| raw.frame()).take_while(|frame| frame.opcode == Opcode::Text).collect();
+    assert!((3..100).contains(&frames.len()), "{} messages were answered", frames.len());
+    eventually("the end", || server.handle.stats().total.closed.get(&1008) == Some(&1));
 }

@@ -64,7 +64,8 @@ fn m16_messages_and_bytes_agree_with_a_count_of_the_traffic() {
         raw.expect_text("12345");
         messages += 1;
         bytes += 5;
-        sent_wire += 7;
+        // The pong, and the message.
+        sent_wire += 6 + 7;
         received_wire += (6 + 2) + (6 + 4) + (6 + 3);
     }
     await_stats(&server, "the figures", |total, _| {

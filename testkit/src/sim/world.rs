@@ -44,9 +44,19 @@ impl World {
     /// A server on the runtime that `set` returns.
     #[must_use]
     pub fn on_runtime(config: Config, set: impl FnOnce(SimRuntime) -> SimRuntime) -> Self {
+        World::on_runtime_with(config, set, |port| port)
+    }
+
+    /// A server on the runtime that `set` returns, whose port `set_port` changes.
+    #[must_use]
+    pub fn on_runtime_with(
+        config: Config,
+        set: impl FnOnce(SimRuntime) -> SimRuntime,
+        set_port: impl FnOnce(Port<Echo>) -> Port<Echo>,
+    ) -> Self {
         let executor = Executor::new();
         let runtime = set(SimRuntime::new(&executor));
-        World::start(runtime, executor, |port| port, config, Limits::new())
+        World::start(runtime, executor, set_port, config, Limits::new())
     }
 
     fn start(

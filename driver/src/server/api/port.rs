@@ -10,6 +10,7 @@ use sockeye_core::proxy::TrustedProxies;
 #[cfg(doc)]
 use crate::server::api::handler::Handler;
 use crate::server::api::listen_options::ListenOptions;
+use crate::server::registry::rate_limit::RateLimit;
 use crate::server::registry::settings::{Forward, Settings, SlowReader};
 
 /// The handler of one port, and the options of its connections.
@@ -47,6 +48,7 @@ impl<H> Port<H> {
             inbox_messages: 128,
             cancel_handlers: false,
             keeps_alive: true,
+            rate_limit: None,
             counters: Arc::default(),
         };
         Port { handler, settings, listen_options: ListenOptions::default() }
@@ -142,6 +144,16 @@ impl<H> Port<H> {
     #[must_use]
     pub fn cancel_handlers(mut self, cancel: bool) -> Self {
         self.settings.cancel_handlers = cancel;
+        self
+    }
+
+    /// Sets how many messages and bytes each client may send in a second (any number).
+    ///
+    /// Only whole messages count, when the handler is about to receive them. The time does not count
+    /// that a message takes to arrive.
+    #[must_use]
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.settings.rate_limit = Some(limit);
         self
     }
 

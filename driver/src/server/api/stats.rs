@@ -68,6 +68,8 @@ pub struct PortStats {
     /// The number of pushes that failed because the peer reads too slowly, or the server's queues
     /// are full.
     pub slow: u64,
+    /// The number of received messages that exceeded [`Port::rate_limit`](crate::server::Port).
+    pub over_rate: u64,
 }
 
 impl PortStats {
@@ -96,6 +98,7 @@ impl PortStats {
             sent: counters.sent(),
             dropped: counters.dropped.load(Ordering::Relaxed),
             slow: counters.slow.load(Ordering::Relaxed),
+            over_rate: counters.over_rate.load(Ordering::Relaxed),
         }
     }
 
@@ -116,6 +119,7 @@ impl PortStats {
         self.sent.add(&other.sent);
         self.dropped += other.dropped;
         self.slow += other.slow;
+        self.over_rate += other.over_rate;
     }
 }
 

@@ -3,7 +3,9 @@
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
 
-use sockeye_core::{Assembled, CloseCode, CloseFrame, Detached, MergedMessage, Message, RecvBuf, State};
+use sockeye_core::{
+    Assembled, CloseCode, CloseFrame, Detached, Instant, MergedMessage, Message, RecvBuf, State,
+};
 
 use crate::engine::buffer;
 use crate::engine::decoder::Decoder;
@@ -14,6 +16,7 @@ use crate::server::api::handler::{Failure, Handler, HandlerResult};
 use crate::server::api::inbound::Inbound;
 use crate::server::connection::guard::{guarded_while, report_failure};
 use crate::server::connection::inbox::Inbox;
+use crate::server::connection::limiter::wait;
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::registry::error::PushError;
 use crate::server::registry::flag::Flag;
@@ -99,6 +102,13 @@ impl<I: Io, C: Clock> Busy<'_, '_, I, C> {
         if wait_for_room(&mut self, |busy| busy.link.clear_full_flag(), Self::read_on).await {
             self.turn.restart();
         }
+    }
+
+    /// Waits until the rate limit allows the next message, or the connection ends. Reads on.
+    pub(super) async fn wait_for_rate(mut self, until: Instant) {
+        let entry = self.client.entry();
+        wait(until, &mut self, entry, |busy| &mut *busy.link, Self::read_on).await;
+        self.turn.restart();
     }
 
     fn read_on(&mut self, cx: &mut Context<'_>) -> bool {

@@ -10,6 +10,7 @@ use crate::server::api::handler::Handler;
 use crate::server::api::inbound::Inbound;
 use crate::server::connection::busy::{Busy, Lent, close_if_failed};
 use crate::server::connection::inbox::{Inbox, Popped, Received, forwarded_frame};
+use crate::server::connection::limiter::{Admit, Limiting};
 use crate::server::connection::message_phase::MessagePhase;
 use crate::server::registry::counters::ReceivedTally;
 use crate::server::registry::flag::Flag;
@@ -37,7 +38,7 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
         let len = decoder.frame_len(input.unread());
         input.release_if_whole(len);
         let mut view = RecvBuf::new(input.unread());
-        let mut tally = ReceivedTally::new(entry);
+        let (mut tally, mut limiting) = (ReceivedTally::new(entry), Limiting::begin(entry));
         turn.begin(|| link.now());
         while !view.is_empty() || (decoder.is_inflating() && inbox.is_none()) {
             if entry.has_any([Flag::Full, Flag::Aborted, Flag::Paused]) {
@@ -55,15 +56,29 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
                     break;
                 }
             }
+            if let Some(until) = limiting.wait_until(|| link.now()) {
+                let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent: 0, turn };
+                busy.wait_for_rate(until).await;
+                // The rest of the input is in the inbox, unless there was no time to wait.
+                if inbox.is_some() {
+                    break;
+                }
+            }
             // Nearly every message is whole. A detour over `Decoded` would cost a tenth of the time
             // of a small one.
             if let Some(message) = decoder.decode_whole(&mut view) {
                 if !*handler_failed {
                     let lent = message.as_bytes().len();
-                    tally.add(lent, false);
-                    let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent, turn };
-                    let outcome = busy.run(|| handler.message(client, Inbound::whole(message))).await;
-                    close_if_failed(&**handler, client, link, handler_failed, outcome);
+                    match limiting.admit(lent, || link.now()) {
+                        Admit::Deliver => {
+                            tally.add(lent, false);
+                            let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent, turn };
+                            let outcome = busy.run(|| handler.message(client, Inbound::whole(message))).await;
+                            close_if_failed(&**handler, client, link, handler_failed, outcome);
+                        }
+                        Admit::Skip => {}
+                        Admit::End => break,
+                    }
                 }
                 if turn.add_message(message.as_bytes().len(), || link.now()) {
                     *has_undecoded_input = true;
@@ -83,11 +98,20 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
                     if compressed && !client.hub().may_lend(client.entry(), lent.len()) {
                         break;
                     }
-                    tally.add(lent.len(), compressed);
-                    let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent: lent.len(), turn };
-                    let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
-                    lent.release(decoder);
-                    close_if_failed(&**handler, client, link, handler_failed, outcome);
+                    match limiting.admit(lent.len(), || link.now()) {
+                        Admit::Deliver => {
+                            tally.add(lent.len(), compressed);
+                            let len = lent.len();
+                            let busy =
+                                Busy { link, client, decoder, rest: &mut view, inbox, lent: len, turn };
+                            let outcome =
+                                busy.run(|| handler.message(client, lent.inbound(compressed))).await;
+                            lent.release(decoder);
+                            close_if_failed(&**handler, client, link, handler_failed, outcome);
+                        }
+                        Admit::Skip => lent.release(decoder),
+                        Admit::End => break,
+                    }
                     turn.add_message(used, || link.now())
                 }
                 Some(Decoded::Control(control)) => {
@@ -129,7 +153,7 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
         let entry = client.entry();
         let (decoder, input) = reader.decoder_and_input();
         let rest = &mut RecvBuf::default();
-        let mut tally = ReceivedTally::new(entry);
+        let (mut tally, mut limiting) = (ReceivedTally::new(entry), Limiting::begin(entry));
         loop {
             turn.begin(|| link.now());
             if turn.is_over() {
@@ -137,6 +161,9 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
             }
             if entry.has_flag(Flag::Full) {
                 Busy { link, client, decoder, rest, inbox, lent: 0, turn }.wait_for_room().await;
+            }
+            if let Some(until) = limiting.wait_until(|| link.now()) {
+                Busy { link, client, decoder, rest, inbox, lent: 0, turn }.wait_for_rate(until).await;
             }
             if entry.has_flag(Flag::Aborted) {
                 *inbox = None;
@@ -161,11 +188,18 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
                 Popped::Received(Received::Message { message, compressed }) => {
                     len = message.len();
                     let lent = Lent::Owned(message);
-                    tally.add(len, compressed);
-                    let busy = Busy { link, client, decoder, rest, inbox, lent: lent.len(), turn };
-                    let outcome = busy.run(|| handler.message(client, lent.inbound(compressed))).await;
-                    lent.release(decoder);
-                    outcome
+                    match limiting.admit(len, || link.now()) {
+                        Admit::Deliver => {
+                            tally.add(len, compressed);
+                            let busy = Busy { link, client, decoder, rest, inbox, lent: len, turn };
+                            let outcome =
+                                busy.run(|| handler.message(client, lent.inbound(compressed))).await;
+                            lent.release(decoder);
+                            outcome
+                        }
+                        Admit::Skip => None,
+                        Admit::End => return,
+                    }
                 }
                 Popped::Received(Received::Control(frame)) => {
                     let busy = Busy { link, client, decoder, rest, inbox, lent: 0, turn };

@@ -351,13 +351,18 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
 
     /// Fails the connection and discards what it has received, because it holds too much.
     pub(super) fn shed(&mut self) {
+        self.discard_received();
+        self.link.shed();
+    }
+
+    /// Discards what has been received and not been delivered.
+    pub(super) fn discard_received(&mut self) {
         self.inbox = None;
         self.has_undecoded_input = false;
         self.reader.discard();
         if let Some(intake) = &mut self.intake {
             intake.inbox.discard_all(&mut intake.decoder);
         }
-        self.link.shed();
     }
 }
 

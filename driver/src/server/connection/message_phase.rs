@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use sockeye_core::{CloseInfo, RecvBuf, State};
+use sockeye_core::{CloseCode, CloseInfo, RecvBuf, State};
 
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::ReadBuffer;
@@ -107,7 +107,7 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
         if std::mem::take(&mut self.link.drained) {
             return Poll::Ready(Next::CallDrained);
         }
-        if self.client.entry().has_any([Flag::Paused, Flag::Draining, Flag::Shed]) {
+        if self.client.entry().has_any([Flag::Paused, Flag::Draining, Flag::Shed, Flag::TooFast]) {
             return self.poll_flagged(cx);
         }
         self.poll_input(cx)
@@ -118,6 +118,11 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
     fn poll_flagged(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         if self.client.entry().has_flag(Flag::Shed) {
             self.shed();
+        }
+        if self.client.entry().has_flag(Flag::TooFast) {
+            self.client.entry().store_flag(Flag::TooFast, false);
+            self.discard_received();
+            self.link.fail(CloseCode::POLICY_VIOLATION, "sends too fast");
         }
         self.close_if_draining();
         if self.is_paused() {

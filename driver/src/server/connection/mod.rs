@@ -8,6 +8,7 @@ pub(crate) mod first_bytes;
 pub(crate) mod guard;
 pub(crate) mod http_phase;
 pub(crate) mod inbox;
+pub(crate) mod limiter;
 pub(crate) mod message_phase;
 pub(crate) mod on_thread;
 pub(crate) mod proxied;

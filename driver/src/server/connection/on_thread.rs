@@ -14,8 +14,9 @@ use std::iter;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use sockeye_core::{Frame, MessageRef, RecvBuf, State};
+use sockeye_core::{Frame, Instant, MessageRef, RecvBuf, State};
 
+use crate::engine::access::LinkAccess;
 use crate::engine::buffer::READ;
 use crate::engine::decoder::Decoded;
 use crate::runtime::io::{Clock, Io};
@@ -25,6 +26,7 @@ use crate::server::api::inbound::Inbound;
 use crate::server::connection::busy::{Lent, close_if_failed, wait_for_room};
 use crate::server::connection::guard::Guarded;
 use crate::server::connection::inbox::{Intake, Popped, Received, forwarded_frame, into_owned};
+use crate::server::connection::limiter::{Admit, Limiting, wait};
 use crate::server::connection::message_phase::MessagePhase;
 use crate::server::connection::run::{Copies, decode_run};
 use crate::server::connection::shared_link::task_side::TaskLink;
@@ -60,8 +62,8 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
         let MessagePhase { link, client, handler, intake, handler_failed, .. } = self;
         client.entry().begin_busy();
         client.hub().keeper.ensure_awake();
-        let tally = ReceivedTally::new(client.entry());
-        Calls { link, client, handler: &**handler, intake, handler_failed, tally }
+        let (tally, limiting) = (ReceivedTally::new(client.entry()), Limiting::begin(client.entry()));
+        Calls { link, client, handler: &**handler, intake, limiting, handler_failed, tally }
     }
 }
 
@@ -72,6 +74,7 @@ struct Calls<'p, I, C, H> {
     handler: &'p H,
     /// `None` while the link holds it.
     intake: &'p mut Option<Box<Intake>>,
+    limiting: Limiting<'p>,
     handler_failed: &'p mut bool,
     tally: ReceivedTally<'p>,
 }
@@ -92,6 +95,13 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
                 if entry.has_flag(Flag::Paused) && self.link.state() == State::Open {
                     return !entry.has_flag(Flag::Aborted);
                 }
+            }
+            if let Some(until) = self.wait_until() {
+                copies = None;
+                wait(until, self, entry, |calls| &mut *calls.link, Self::read_on).await;
+            }
+            if entry.has_flag(Flag::TooFast) {
+                return false;
             }
             let Some(intake) = self.intake else { return false };
             let Intake { decoder, inbox } = &mut **intake;
@@ -189,7 +199,7 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
         if let Some(intake) = self.intake {
             intake.inbox.lent = lent.len();
         }
-        if !*self.handler_failed {
+        if !*self.handler_failed && self.limiting.admit(lent.len(), || self.link.now()) == Admit::Deliver {
             self.tally.add(lent.len(), compressed);
             self.run(|| handler.message(client, lent.inbound(compressed))).await;
             self.take_back();
@@ -214,9 +224,17 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
         let (handler, client) = (self.handler, self.client);
         while !*self.handler_failed {
             let Some(message) = messages.next() else { break };
-            self.tally.add(message.as_bytes().len(), false);
+            let len = message.as_bytes().len();
+            match self.limiting.admit(len, || self.link.now()) {
+                Admit::Deliver => {}
+                Admit::Skip => continue,
+                Admit::End => break,
+            }
+            self.tally.add(len, false);
             self.run(|| handler.message(client, Inbound::whole(message))).await;
-            if client.entry().has_any([Flag::Full, Flag::Aborted, Flag::Paused]) {
+            if client.entry().has_any([Flag::Full, Flag::Aborted, Flag::Paused])
+                || self.wait_until().is_some()
+            {
                 break;
             }
         }
@@ -258,6 +276,11 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
         })
         .await;
         close_if_failed(self.handler, self.client, self.link, self.handler_failed, outcome);
+    }
+
+    /// Returns the time until which the rate limit makes the next message wait.
+    fn wait_until(&mut self) -> Option<Instant> {
+        self.limiting.wait_until(|| self.link.now())
     }
 
     fn take_back(&mut self) {

@@ -32,8 +32,7 @@ pub struct Traffic {
     pub messages: u64,
     /// The bytes of their payloads, before compression.
     pub bytes: u64,
-    /// The bytes on the WebSocket: frames with their headers, after compression. Received ones
-    /// include control frames.
+    /// The bytes on the WebSocket: frames with their headers, after compression, and control frames.
     pub wire_bytes: u64,
 }
 
@@ -63,6 +62,7 @@ pub(crate) struct Counters {
     pub(crate) requests: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) slow: AtomicU64,
+    pub(crate) over_rate: AtomicU64,
     refused: [AtomicU64; Refusal::COUNT],
     closed: Mutex<Closed>,
 }
@@ -307,38 +307,28 @@ impl Drop for ReceivedTally<'_> {
 /// The messages that a connection has queued since it last added them to the port's counters.
 #[derive(Debug, Default)]
 pub(crate) struct SentTally {
-    messages: u16,
+    messages: u32,
     bytes: u32,
-    wire_bytes: u32,
 }
 
 impl SentTally {
-    /// Adds a message, or a fragment if `ends_message` is false.
+    /// Adds a message, or a fragment if it does not end a message.
     #[inline(always)]
-    pub(crate) fn add(&mut self, entry: &Entry, ends_message: bool, len: usize, wire_len: usize) {
-        self.messages += u16::from(ends_message);
-        let (bytes, wire_bytes) = (self.bytes as usize + len, self.wire_bytes as usize + wire_len);
-        if self.messages < u16::MAX && bytes < 1 << 30 && wire_bytes < 1 << 30 {
-            (self.bytes, self.wire_bytes) = (bytes as u32, wire_bytes as u32);
-        } else {
-            (self.bytes, self.wire_bytes) = (0, 0);
-            Self::report(entry, std::mem::take(&mut self.messages), bytes, wire_bytes);
-        }
+    pub(crate) fn add(&mut self, len: usize, ends_message: bool) {
+        self.messages += u32::from(ends_message);
+        // No queue is as long as this number can be.
+        self.bytes = self.bytes.saturating_add(len as u32);
     }
 
-    /// Adds all of it to the port's counters.
+    /// Adds all of it to the port's counters, with the bytes that were written.
     #[inline]
-    pub(crate) fn flush(&mut self, entry: &Entry) {
-        if self.bytes > 0 || self.messages > 0 {
-            let SentTally { messages, bytes, wire_bytes } = std::mem::take(self);
-            Self::report(entry, messages, bytes as usize, wire_bytes as usize);
-        }
-    }
-
-    fn report(entry: &Entry, messages: u16, bytes: usize, wire_bytes: usize) {
+    pub(crate) fn flush(&mut self, entry: &Entry, written: u32) {
+        let SentTally { messages, bytes } = std::mem::take(self);
         let line = entry.port.counters.line(entry.id());
-        line.sent_messages.fetch_add(messages.into(), Ordering::Relaxed);
-        line.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        line.sent_wire.fetch_add(wire_bytes as u64, Ordering::Relaxed);
+        line.sent_wire.fetch_add(written.into(), Ordering::Relaxed);
+        if messages > 0 || bytes > 0 {
+            line.sent_messages.fetch_add(messages.into(), Ordering::Relaxed);
+            line.sent_bytes.fetch_add(bytes.into(), Ordering::Relaxed);
+        }
     }
 }

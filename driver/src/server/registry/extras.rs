@@ -8,6 +8,7 @@ use crate::runtime::address::Address;
 use crate::server::registry::entry::Entry;
 use crate::server::registry::error::PushError;
 use crate::server::registry::flag::Flag;
+use crate::server::registry::rate_limit::Limiter;
 use crate::sync::atomic::Ordering;
 #[cfg(feature = "_tls")]
 use crate::tls::TlsInfo;
@@ -27,6 +28,8 @@ pub(crate) struct Extras {
     /// The topics that the connection subscribes to.
     #[expect(clippy::box_collection, reason = "mostly empty, and a third of the size")]
     topics: Option<Box<Vec<Arc<str>>>>,
+    /// The state of the port's rate limit, except while messages are delivered.
+    limiter: Option<Box<Limiter>>,
     /// The outcome of the TLS handshake.
     #[cfg(feature = "_tls")]
     pub(crate) tls: Option<Arc<TlsInfo>>,
@@ -151,5 +154,14 @@ impl Entry {
         let extras = lock(&self.extras);
         let topics = extras.as_ref().and_then(|extras| extras.topics.as_deref());
         topics.cloned().unwrap_or_default()
+    }
+
+    /// Takes the state of the port's rate limit, which begins when it is first taken.
+    pub(crate) fn take_limiter(&self) -> Box<Limiter> {
+        lock(&self.extras).as_mut().and_then(|extras| extras.limiter.take()).unwrap_or_default()
+    }
+
+    pub(crate) fn return_limiter(&self, limiter: Box<Limiter>) {
+        lock(&self.extras).get_or_insert_default().limiter = Some(limiter);
     }
 }

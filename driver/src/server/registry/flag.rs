@@ -31,4 +31,6 @@ pub(crate) enum Flag {
     Starved = 2048,
     /// End, because the budget of received bytes is used up and this connection holds much of it.
     Shed = 4096,
+    /// Fail, because the client sends more than the port's rate limit allows.
+    TooFast = 8192,
 }

@@ -20,6 +20,7 @@ pub(crate) mod keeper;
 pub(crate) mod members;
 pub(crate) mod push_target;
 pub(crate) mod pushed;
+pub(crate) mod rate_limit;
 pub(crate) mod received;
 pub(crate) mod refusal;
 pub(crate) mod send_future;

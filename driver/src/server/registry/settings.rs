@@ -9,6 +9,7 @@ use sockeye_core::{CloseCode, CloseFrame, Config, Keepalive};
 
 use crate::server::registry::counters::Counters;
 use crate::server::registry::error::PushError;
+use crate::server::registry::rate_limit::RateLimit;
 
 /// The settings of a port, which all its connections share. `Port` has a setter for each.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ pub(crate) struct Settings {
     pub(crate) cancel_handlers: bool,
     /// Whether connections are kept alive if `config` does not say how.
     pub(crate) keeps_alive: bool,
+    pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) counters: Arc<Counters>,
 }
 

@@ -157,7 +157,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
     #[inline(always)]
     fn queue(&mut self, command: Command<'_>) -> Result<(), PushError> {
         let (data_len, ends_message) = (command.data_len(), command.ends_message());
-        let (is_control, queued) = (data_len.is_none(), self.link.sender.queued());
+        let is_control = data_len.is_none();
         // The thread's buffer is for data that is written soon: by the task, which is awake, or by
         // this thread. Data that waits gets memory of its own.
         if !is_control && (self.task.is_none() || self.pusher_writes()) {
@@ -170,7 +170,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         self.update_counts();
         result?;
         if let Some(len) = data_len {
-            self.sent.add(&self.entry, ends_message, len, self.link.sender.queued() - queued);
+            self.sent.add(len, ends_message);
         }
         Ok(())
     }
@@ -265,7 +265,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         }
         if self.link.sender.queued() < queued {
             self.sent_at = Some(self.link.now());
-            self.sent.flush(&self.entry);
+            self.sent.flush(&self.entry, self.link.io.take_written());
         }
         self.update_counts();
     }
@@ -274,7 +274,7 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
 impl<I, C> Drop for SharedLink<I, C> {
     fn drop(&mut self) {
         self.hub.count_queued(self.entry.id(), self.counted, 0);
-        self.sent.flush(&self.entry);
+        self.sent.flush(&self.entry, self.link.io.take_written());
         self.waiters.take().wake_all();
     }
 }

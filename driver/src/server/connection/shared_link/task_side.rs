@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use sockeye_core::{CloseFrame, CloseInfo, Sender, State};
+use sockeye_core::{CloseCode, CloseFrame, CloseInfo, Sender, State};
 
 use crate::engine::access::LinkAccess;
 use crate::engine::buffer::ReadBuffer;
@@ -56,6 +56,14 @@ impl<I: Io, C: Clock> TaskLink<I, C> {
     pub(crate) fn shed(&self) {
         let mut shared = lock(&self.shared);
         shared.shed();
+        unlock_and_wake(shared, None);
+    }
+
+    /// Fails the connection with this code.
+    pub(crate) fn fail(&self, code: CloseCode, reason: &str) {
+        let mut shared = lock(&self.shared);
+        shared.link.sender.fail_with(code, reason);
+        shared.update_counts();
         unlock_and_wake(shared, None);
     }
 
