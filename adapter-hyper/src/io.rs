@@ -16,12 +16,9 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-/// The most bytes that one write passes to a stream of HTTP/2. hyper copies them, so a long message
-/// must not be copied at once.
-const MAX_WRITE: usize = 16 << 10;
-
-/// Slices of fewer bytes are copied together, because each write becomes a frame of HTTP/2.
-const SMALL: usize = 4 << 10;
+/// The most bytes that one write passes to a stream of HTTP/2. hyper copies them and holds up to three
+/// such writes while the window is closed, so a long message must not be copied at once.
+const MAX_WRITE: usize = 32 << 10;
 
 /// The transport of a [`WebSocket`](crate::WebSocket): the connection that hyper has handed over
 /// after the opening handshake.
@@ -45,7 +42,7 @@ const SMALL: usize = 4 << 10;
 ///   like a broken TCP connection. A reset with CANCEL or NO_ERROR reads as the end of the stream,
 ///   and other resets, a GOAWAY with an error and a lost connection as errors.
 /// - Dropping the WebSocket ends the stream. If the window of the peer is closed at that time, hyper
-///   keeps up to 48 KiB that were written until the peer opens the window or resets the stream, or
+///   keeps up to 96 KiB that were written until the peer opens the window or resets the stream, or
 ///   the connection ends. Set `keep_alive_interval` of hyper's `http2::Builder` so that a dead
 ///   connection ends.
 #[derive(Debug)]
@@ -146,29 +143,26 @@ impl Io for HyperIo {
     }
 }
 
-/// Writes to a stream inside hyper. One of HTTP/2 takes a single slice, and copies it.
+/// Writes to a stream inside hyper. One of HTTP/2 takes a single slice, copies it, and wakes a task for
+/// it, so several slices are put together.
 fn write(upgraded: &mut Upgraded, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
     if upgraded.is_write_vectored() {
         return Pin::new(upgraded).poll_write_vectored(cx, slices);
     }
-    let first = slices.first().map_or(&[][..], |slice| slice);
-    if slices.len() > 1 && first.len() < SMALL {
-        let mut together = [0; SMALL];
-        let length = gather(slices, &mut together);
-        return Pin::new(upgraded).poll_write(cx, together.get(..length).unwrap_or_default());
+    match slices {
+        [first, _, ..] if first.len() < MAX_WRITE => Pin::new(upgraded).poll_write(cx, &gather(slices)),
+        [first, ..] => Pin::new(upgraded).poll_write(cx, first.get(..MAX_WRITE).unwrap_or(first)),
+        [] => Poll::Ready(Ok(0)),
     }
-    Pin::new(upgraded).poll_write(cx, first.get(..MAX_WRITE).unwrap_or(first))
 }
 
-/// Copies as much of the slices as `into` has room for, and returns how much that is.
-fn gather(slices: &[IoSlice<'_>], into: &mut [u8]) -> usize {
-    let room = into.len();
-    let mut rest = into;
+/// Copies the first [`MAX_WRITE`] bytes of the slices.
+fn gather(slices: &[IoSlice<'_>]) -> Vec<u8> {
+    let length: usize = slices.iter().map(|slice| slice.len()).sum();
+    let mut together = Vec::with_capacity(length.min(MAX_WRITE));
     for slice in slices {
-        let length = slice.len().min(rest.len());
-        let (copied, after) = rest.split_at_mut(length);
-        copied.copy_from_slice(&slice[..length]);
-        rest = after;
+        let room = MAX_WRITE - together.len();
+        together.extend_from_slice(slice.get(..room).unwrap_or(slice));
     }
-    room - rest.len()
+    together
 }
