@@ -4,6 +4,8 @@
 //! - [`upgrade`] answers any `http::Request` of a hyper server, or of a tower service.
 //! - [`PendingUpgrade`] leaves the decision to the application.
 //! - The module `axum` (feature `axum`) has an extractor for handlers of axum.
+//! - The module `port` (feature `server`) lets a tower service, such as an application of axum, answer
+//!   the plain requests on the port of a [`Server`](sockeye_driver::server::Server).
 //! - The module `client` (feature `client`) opens WebSockets on connections of hyper's client.
 //!
 //! [`sockeye_tokio`] has servers and clients that need no hyper, and documents the types that this
@@ -16,6 +18,8 @@
 //! | `http2` | yes | WebSockets over HTTP/2 (RFC 8441) |
 //! | `axum` | | the module `axum`: an extractor for axum 0.8 |
 //! | `client` | | the module `client` |
+//! | `server` | | the module `port`: hyper and tower services on the ports of a server |
+//! | `rustls` | | TLS on these ports, by rustls |
 //! | `zlib-rs` | yes | permessage-deflate with zlib-rs: faster, and efficient with small windows |
 //! | `deflate` | | permessage-deflate with miniz_oxide (no `unsafe`), unless `zlib-rs` is on |
 //! | `tracing` | yes | WebSockets whose handlers fail are logged with `tracing`, at debug level |
@@ -36,6 +40,8 @@ pub mod axum;
 pub mod client;
 mod io;
 mod opening;
+#[cfg(feature = "server")]
+pub mod port;
 mod server;
 
 use sockeye_tokio::TokioClock;

@@ -118,8 +118,8 @@ pub fn is_upgrade<B>(request: &http::Request<B>) -> bool {
 /// ```
 #[derive(Debug)]
 pub struct PendingUpgrade {
-    upgrade: Upgrade,
-    on_upgrade: OnUpgrade,
+    pub(crate) upgrade: Upgrade,
+    pub(crate) on_upgrade: OnUpgrade,
 }
 
 impl PendingUpgrade {
@@ -247,6 +247,17 @@ impl Refused {
     }
 }
 
+#[cfg(feature = "server")]
+impl Refused {
+    /// Returns the rejection by the rules of the handshake, or else the response.
+    pub(crate) fn into_rejection(self) -> Result<Rejection, Box<Response>> {
+        match *self.reason {
+            Reason::Rejection(rejection) => Ok(rejection),
+            _ => Err(self.response),
+        }
+    }
+}
+
 impl From<Rejection> for Refused {
     fn from(rejection: Rejection) -> Self {
         let response = rejection.response();
@@ -284,7 +295,12 @@ impl Error for Refused {
 }
 
 /// Converts the head of a request.
-fn head(method: &Method, uri: &Uri, version: http::Version, headers: &HeaderMap) -> Result<Request, Refused> {
+pub(crate) fn head(
+    method: &Method,
+    uri: &Uri,
+    version: http::Version,
+    headers: &HeaderMap,
+) -> Result<Request, Refused> {
     let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     Version::try_from(version)
         .and_then(|version| Request::from_parts(method.as_str(), &uri.to_string(), version, fields))
@@ -308,7 +324,7 @@ fn protocol(_: &Extensions) -> Option<&str> {
 
 /// Converts a response. The `http` crate accepts every header that the core does; a response that it
 /// refused would become a 500.
-fn convert(response: Response) -> http::Response<Full<Bytes>> {
+pub(crate) fn convert(response: Response) -> http::Response<Full<Bytes>> {
     match http::Response::<Vec<u8>>::try_from(response) {
         Ok(response) => response.map(Full::from),
         Err(_) => {

@@ -5,5 +5,6 @@ mod client;
 mod contract;
 mod faults;
 mod http2;
+mod port;
 mod server;
 mod support;

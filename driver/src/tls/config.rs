@@ -92,6 +92,16 @@ impl ServerTls {
         Ok(Self::new(config))
     }
 
+    /// Names the protocols that ALPN offers, the preferred one first, such as `h2` and `http/1.1` for
+    /// a port on which an HTTP library speaks HTTP/2. Those of a later
+    /// [replacement](ServerTls::replace) are its own.
+    #[must_use]
+    pub fn alpn<P: Into<Vec<u8>>>(self, protocols: impl IntoIterator<Item = P>) -> Self {
+        let mut config = ServerConfig::clone(&self.config());
+        config.alpn_protocols = protocols.into_iter().map(Into::into).collect();
+        ServerTls { current: Arc::new(RwLock::new(Arc::new(config))) }
+    }
+
     /// Replaces the configuration, for instance because a certificate was renewed. Connections that
     /// arrive later use the new one; others keep theirs.
     pub fn replace(&self, new: impl Into<ServerTls>) {

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use sockeye_core::handshake::server::Upgrade;
+use sockeye_core::handshake::server::{Rejection, Upgrade};
 use sockeye_core::http::{Request, Response};
 
 use crate::lock::lock;
@@ -168,6 +168,17 @@ impl<H: Handler> HttpContext<H> {
     /// Dropping the future refuses the request without an event.
     pub async fn accept(&self, upgrade: Upgrade) -> Result<HttpUpgrade<H>, Response> {
         HttpUpgrade::decide(self, upgrade).await
+    }
+
+    /// Reports a request for a WebSocket that is not a valid handshake. Returns the response that
+    /// refuses it.
+    #[must_use]
+    pub fn reject(&self, rejection: Rejection) -> Response {
+        let response = rejection.response();
+        let handler = &**self.0.endpoint.handler();
+        report_refusal(handler, self.client(), RefusalReason::Handshake(rejection), None);
+        self.request_answered();
+        response
     }
 
     /// Waits until the server shuts down. Then finish the present requests, and end.
