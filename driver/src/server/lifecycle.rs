@@ -128,6 +128,8 @@ impl<R: Runtime> Server<R> {
     /// Dropping the future ends the server at once: the server accepts no more connections, and
     /// aborts the existing ones.
     pub async fn run(self) -> io::Result<()> {
+        #[cfg(feature = "metrics")]
+        crate::server::api::metrics::describe();
         let Server { runtime, hub, accept_loops, .. } = self;
         let stop = StopOnDrop(hub.clone());
         if runtime.own_thread().is_some() {

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 
 #[cfg(feature = "tracing")]
 use sockeye_core::http::Excerpt;
+use sockeye_core::http::Request;
 
 use crate::runtime::address::Address;
 use crate::server::registry::info::ConnectionId;
@@ -72,6 +73,63 @@ pub(crate) fn refused(id: ConnectionId, peer: &Address, refusal: &RefusalInfo<'_
 pub(crate) fn too_fast(id: ConnectionId, peer: &Address, excess: Excess) {
     #[cfg(feature = "tracing")]
     tracing::warn!(connection = %id, %peer, ?excess, "a client exceeds the rate limit");
+}
+
+/// Logs that a connection is closed because its peer reads too slowly.
+#[cold]
+pub(crate) fn slow_reader(id: ConnectionId, peer: &Address, queued: usize) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(connection = %id, %peer, queued, "a connection is closed because its peer reads too slowly");
+}
+
+/// The span of a connection, in which its task runs: the application's methods, and the events above.
+/// It has no cost if no subscriber wants it, and no size without the feature `tracing`.
+pub(crate) struct ConnectionSpan {
+    #[cfg(feature = "tracing")]
+    span: Option<Box<tracing::Span>>,
+}
+
+impl ConnectionSpan {
+    pub(crate) fn new(id: ConnectionId, peer: &Address) -> Self {
+        #[cfg(feature = "tracing")]
+        {
+            use tracing::field::Empty;
+            let span = tracing::info_span!("connection", %id, %peer, client = Empty, path = Empty, subprotocol = Empty);
+            ConnectionSpan { span: (!span.is_disabled()).then(|| Box::new(span)) }
+        }
+        #[cfg(not(feature = "tracing"))]
+        ConnectionSpan {}
+    }
+
+    /// Enters the span until the returned guard is dropped.
+    #[cfg(feature = "tracing")]
+    #[inline]
+    pub(crate) fn enter(&self) -> Option<tracing::span::Entered<'_>> {
+        self.span.as_ref().map(|span| span.enter())
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    #[inline]
+    pub(crate) fn enter(&self) -> Entered {
+        Entered
+    }
+}
+
+/// The guard of a span that does not exist.
+#[cfg(not(feature = "tracing"))]
+pub(crate) struct Entered;
+
+/// Adds to the span of the connection, in which this runs, what its handshake has shown.
+pub(crate) fn opened(client: &Address, request: &Request, subprotocol: Option<&str>) {
+    #[cfg(feature = "tracing")]
+    {
+        let span = tracing::Span::current();
+        span.record("client", tracing::field::display(client));
+        span.record("path", tracing::field::display(Excerpt::new(request.path())));
+        if let Some(subprotocol) = subprotocol {
+            span.record("subprotocol", subprotocol);
+        }
+    }
 }
 
 /// An error with its causes.

@@ -5,6 +5,7 @@ pub(crate) mod callbacks;
 pub(crate) mod client;
 mod data;
 pub(crate) mod endpoint;
+mod figures;
 pub(crate) mod handle;
 pub(crate) mod handler;
 pub(crate) mod http_request;
@@ -12,6 +13,8 @@ pub(crate) mod inbound;
 #[cfg(feature = "json")]
 pub(crate) mod json;
 pub(crate) mod listen_options;
+#[cfg(feature = "metrics")]
+pub(crate) mod metrics;
 pub(crate) mod outcome;
 pub(crate) mod port;
 pub(crate) mod presence;

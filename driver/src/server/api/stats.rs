@@ -102,7 +102,7 @@ impl PortStats {
         }
     }
 
-    fn add(&mut self, other: &PortStats) {
+    pub(super) fn add(&mut self, other: &PortStats) {
         self.connections += other.connections;
         self.open += other.open;
         self.closing += other.closing;

@@ -58,7 +58,8 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
             }
             if let Some(until) = limiting.wait_until(|| link.now()) {
                 let busy = Busy { link, client, decoder, rest: &mut view, inbox, lent: 0, turn };
-                busy.wait_for_rate(until).await;
+                // Boxed, because few connections wait.
+                Box::pin(busy.wait_for_rate(until)).await;
                 // The rest of the input is in the inbox, unless there was no time to wait.
                 if inbox.is_some() {
                     break;
@@ -163,7 +164,8 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
                 Busy { link, client, decoder, rest, inbox, lent: 0, turn }.wait_for_room().await;
             }
             if let Some(until) = limiting.wait_until(|| link.now()) {
-                Busy { link, client, decoder, rest, inbox, lent: 0, turn }.wait_for_rate(until).await;
+                let busy = Busy { link, client, decoder, rest, inbox, lent: 0, turn };
+                Box::pin(busy.wait_for_rate(until)).await;
             }
             if entry.has_flag(Flag::Aborted) {
                 *inbox = None;

@@ -98,7 +98,8 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
             }
             if let Some(until) = self.wait_until() {
                 copies = None;
-                wait(until, self, entry, |calls| &mut *calls.link, Self::read_on).await;
+                // Boxed, because few connections wait.
+                Box::pin(wait(until, self, entry, |calls| &mut *calls.link, Self::read_on)).await;
             }
             if entry.has_flag(Flag::TooFast) {
                 return false;
@@ -279,6 +280,7 @@ impl<I: Io, C: Clock, H: Handler> Calls<'_, I, C, H> {
     }
 
     /// Returns the time until which the rate limit makes the next message wait.
+    #[inline(always)]
     fn wait_until(&mut self) -> Option<Instant> {
         self.limiting.wait_until(|| self.link.now())
     }

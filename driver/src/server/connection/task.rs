@@ -15,6 +15,7 @@ use crate::server::connection::guard::{guarded, guarded_while, report_failure};
 use crate::server::connection::http_phase::{HttpOutcome, HttpPhase};
 use crate::server::connection::message_phase::{Ended, MessagePhase, Next};
 use crate::server::connection::upgrade::{FirstEvent, Upgraded};
+use crate::server::log;
 use crate::server::panics::{catch, drop_isolated};
 use crate::server::registry::admission::{Admission, Slot};
 use crate::server::registry::flag::Flag;
@@ -98,8 +99,10 @@ where
     C: Clock + Send + 'static,
     H: Handler,
 {
+    let span = log::ConnectionSpan::new(registered.client.id(), registered.client.transport_peer());
     let mut stage = Stage::Events { events, registered, handler };
     poll_fn(move |cx| {
+        let _entered = span.enter();
         if let Stage::Events { events, registered, .. } = &mut stage {
             let end = match catch(|| events.as_mut().poll(cx)) {
                 Ok(Poll::Pending) => return Poll::Pending,
@@ -269,6 +272,8 @@ where
     let Ended { info, mut link } = ended;
     let client = &registered.client;
     client.entry().port.counters.count_closed(info.code);
+    #[cfg(feature = "metrics")]
+    crate::server::api::metrics::record_duration(client.entry().age(client.hub().now()));
     let linger = |cx: &mut Context<'_>| {
         if link.as_mut().is_some_and(|link| link.poll_linger(cx).is_ready()) {
             link = None;

@@ -23,6 +23,7 @@ use crate::server::connection::shared_link::SharedLink;
 use crate::server::connection::shared_link::task_side::TaskLink;
 use crate::server::connection::tls::ServerIo;
 use crate::server::connection::transport::Transport;
+use crate::server::log;
 use crate::server::registry::admission::Slot;
 use crate::server::registry::early_pushes::{Deferred, run_decision};
 use crate::server::registry::entry::Entry;
@@ -103,6 +104,7 @@ pub(crate) async fn upgrade<R: Runtime, H: Handler>(
     let link = Link::new(sender, Transport::new(io), clock);
     let shared = SharedLink::new(link, hub.clone(), entry.clone(), runtime.own_thread());
     let mut link = TaskLink::new(shared);
+    log::opened(&client.peer(), &request, subprotocol.as_deref());
     if let Some(subprotocol) = subprotocol {
         entry.set_subprotocol(subprotocol);
     }

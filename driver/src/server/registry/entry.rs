@@ -26,7 +26,7 @@ pub(crate) struct Entry {
     id: ConnectionId,
     pub(super) transport_peer: Address,
     pub(super) local: Address,
-    connected_at: Instant,
+    pub(super) connected_at: Instant,
     pub(super) status: AtomicU8,
     flags: AtomicU16,
     /// The number of messages that [`SlowReader::Drop`](crate::server::SlowReader::Drop) has

@@ -3,6 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
+#[cfg(feature = "metrics")]
+use sockeye_core::Instant;
+
 use crate::lock::lock;
 use crate::runtime::address::Address;
 use crate::server::registry::entry::Entry;
@@ -60,6 +63,12 @@ impl Entry {
         }
         drop(extras);
         self.store_flag(Flag::Counted, is_counted);
+    }
+
+    /// Returns the time since the client connected.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn age(&self, now: Instant) -> std::time::Duration {
+        now.since(self.connected_at)
     }
 
     pub(crate) fn is_counted(&self) -> bool {

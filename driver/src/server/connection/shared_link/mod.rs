@@ -130,6 +130,14 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         Err(error)
     }
 
+    /// Returns the entry and the length of the queue if a push has failed for which the port closes
+    /// the connection.
+    #[cold]
+    fn slow_reader(&self, result: &Result<Pushed, PushError>) -> Option<(Arc<Entry>, usize)> {
+        let remedy = self.entry.port.slow_reader.remedy(result.as_ref().err()?, true);
+        matches!(remedy, Remedy::Close(_)).then(|| (self.entry.clone(), self.link.sender.queued()))
+    }
+
     /// Writes what the transport takes at once if the queue is full, so that a burst is not taken
     /// for a slow peer.
     #[cold]

@@ -10,6 +10,7 @@ use crate::engine::wakers::Half;
 use crate::lock::lock;
 use crate::runtime::io::{Clock, Io};
 use crate::server::connection::shared_link::{SharedLink, unlock_and_wake};
+use crate::server::log;
 use crate::server::registry::error::PushError;
 use crate::server::registry::push_target::{Command, Facts, Flusher, PushTarget};
 use crate::server::registry::pushed::Pushed;
@@ -156,6 +157,11 @@ fn push<I: Io, C: Clock>(
     // The task must handle unwritten data, a new deadline, and the end.
     let done = changed && writes && shared.write_now() && shared.link.sender.poll_timeout() == deadline;
     let task = if changed && !done { shared.task.take() } else { None };
+    let slow = if result.is_err() { shared.slow_reader(&result) } else { None };
     unlock_and_wake(shared, task);
+    if let Some((entry, queued)) = slow {
+        // Without the lock: a subscriber may push.
+        log::slow_reader(entry.id(), &entry.peer(), queued);
+    }
     result
 }
