@@ -13,8 +13,13 @@ use axum::{Extension, Router};
 use sockeye_hyper::axum::WebSocketUpgrade;
 use sockeye_hyper::client::{self, ConnectError};
 use sockeye_hyper::{CloseCode, Config, Error, Origins, Policy, WebSocket};
+use sockeye_testkit::PATIENCE;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::CorsLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
 
 use crate::support::{Http2, assert_echo, http1, http2, soon, until};
 
@@ -99,6 +104,19 @@ async fn h17_an_axum_application_with_state_and_an_auth_layer_takes_websockets()
         assert!(soon(ws.close(CloseCode::NORMAL, "")).await.unwrap().clean);
     }
     assert_eq!(app.greeted.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn h17_the_layers_of_tower_http_leave_websockets_alone() {
+    let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, PATIENCE);
+    let app = Router::new().route("/ws", any(async |ws: WebSocketUpgrade| ws.on_upgrade(echo)));
+    let app = app.layer(CompressionLayer::new()).layer(timeout).layer(TraceLayer::new_for_http());
+    let address = serve(app.layer(CorsLayer::permissive())).await;
+    for opened in open_both(address, &[("accept-encoding", "gzip"), ("origin", "http://localhost")]).await {
+        let mut ws = opened.unwrap();
+        assert_echo(&mut ws, &"hello ".repeat(1000)).await;
+        assert!(soon(ws.close(CloseCode::NORMAL, "")).await.unwrap().clean);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The clients: the same for every server.
 
 use std::io;
+use std::sync::Arc;
 
 use http_body_util::Empty;
 use hyper::client::conn::http2::{SendRequest, handshake};
@@ -8,6 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use sockeye_hyper::driver::{Clock, Io, WebSocket};
 use sockeye_hyper::{Bytes, Config, Error, Message};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Opens WebSockets: each on a connection of its own, or all on one of HTTP/2.
@@ -53,38 +55,43 @@ pub(crate) async fn open_many(
     Ok(all)
 }
 
-/// Sends `count` messages on each WebSocket, of which `in_flight` are on their way.
-pub(crate) async fn echo(
+/// Opens WebSockets, waits until all are open, calls `begin`, and sends `count` messages on each, of
+/// which `in_flight` are on their way. Returns what `begin` has returned.
+pub(crate) async fn echo<T>(
     client: &mut Client,
     websockets: usize,
-    in_flight: usize,
-    size: usize,
-    count: usize,
-) -> io::Result<()> {
+    (in_flight, size, count): (usize, usize, usize),
+    begin: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
     let mut tasks = JoinSet::new();
+    let gate = Arc::new(Semaphore::new(0));
     for _ in 0..websockets {
         if let Some(http) = &mut client.http2 {
             let request =
                 http::Request::get("ws://localhost/ws").body(Empty::new()).map_err(io::Error::other)?;
             let opening = sockeye_hyper::client::http2(http, request, Config::new());
             let (ws, _) = opening.await.map_err(io::Error::other)?;
-            tasks.spawn(talk(ws, in_flight, size, count));
+            tasks.spawn(talk(ws, gate.clone(), in_flight, size, count));
         } else {
-            tasks.spawn(talk(client.open().await?, in_flight, size, count));
+            tasks.spawn(talk(client.open().await?, gate.clone(), in_flight, size, count));
         }
     }
+    let begun = begin()?;
+    gate.add_permits(websockets);
     while let Some(done) = tasks.join_next().await {
         done.map_err(io::Error::other)?.map_err(io::Error::other)?;
     }
-    Ok(())
+    Ok(begun)
 }
 
 async fn talk<I: Io, C: Clock>(
     mut ws: WebSocket<I, C>,
+    gate: Arc<Semaphore>,
     in_flight: usize,
     size: usize,
     count: usize,
 ) -> Result<(), Error> {
+    let _permit = gate.acquire().await;
     let message = Message::binary(vec![7; size]);
     for _ in 0..in_flight.min(count) {
         ws.feed(message.clone()).await?;

@@ -82,7 +82,7 @@ async fn measure(library: Library) -> io::Result<Figures> {
     let server = Server::start(library)?;
     let mut client = Client::new(server.port);
     // Warm-up: the buffers of threads belong to no connection.
-    echo(&mut client, CONNECTIONS, IN_FLIGHT, 16 << 10, 50).await?;
+    echo(&mut client, CONNECTIONS, (IN_FLIGHT, 16 << 10, 50), || Ok(())).await?;
     settle().await;
     let before = server.resident()?;
     let idle = open_many(&mut client, IDLE).await?;
@@ -100,8 +100,7 @@ async fn measure(library: Library) -> io::Result<Figures> {
             client.use_http2().await?;
         }
         for (size, count) in MESSAGES {
-            let before = server.cpu()?;
-            echo(&mut client, CONNECTIONS, IN_FLIGHT, size, count).await?;
+            let before = echo(&mut client, CONNECTIONS, (IN_FLIGHT, size, count), || server.cpu()).await?;
             let used = server.cpu()? - before;
             figures[column] = used.as_secs_f64() * 1e6 / (CONNECTIONS * count) as f64;
             column += 1;
