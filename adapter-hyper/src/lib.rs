@@ -64,6 +64,6 @@ pub use sockeye_tokio::{
 };
 
 /// Runs the examples of the README as tests.
-#[cfg(all(doctest, feature = "axum", feature = "client"))]
+#[cfg(all(doctest, feature = "axum", feature = "client", feature = "server"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -189,6 +189,21 @@ fn m13_plain_http_on_a_tls_port_gets_a_readable_400() {
 }
 
 #[test]
+fn m13_a_tls_port_can_also_accept_clients_without_tls() {
+    let mut world = World::with(serving(SERVER), |port| port.allow_plain(true), Limits::new(), false);
+    let pipe = world.connect();
+    pipe.push(sockeye_testkit::handshake::UPGRADE_REQUEST);
+    world.executor.run_until_idle();
+    assert!(pipe.take_all().starts_with(b"HTTP/1.1 101 "));
+    // The beginning of a ClientHello. As HTTP it would be malformed, and get a 400.
+    let secure = world.connect();
+    secure.push(&[0x16, 3, 1, 2, 0, 1, 0, b'\r', b'\n', b'\r', b'\n']);
+    world.executor.run_until_idle();
+    assert!(secure.take_all().is_empty() && !secure.is_shut());
+    assert!(matches!(&world.recorder.infos.lock().unwrap()[..], [None, None, None]));
+}
+
+#[test]
 fn m13_t1_t2_the_handshakes_of_tls_and_websocket_have_one_deadline() {
     let config = Config::new().handshake_timeout(Duration::from_secs(3));
     let mut world = World::with(serving(SERVER), |port| port.config(config), Limits::new(), false);

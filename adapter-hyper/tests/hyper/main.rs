@@ -3,6 +3,7 @@
 mod axum;
 mod client;
 mod contract;
+mod example;
 mod faults;
 mod http2;
 mod port;

@@ -180,7 +180,11 @@ fn json(event: &Event<'_>) -> Payload<'static> {
 
 /// Returns the page. Its policy forbids every script but its own, so no chat message can become
 /// one.
-fn page() -> Result<Response, BoxError> {
+///
+/// # Errors
+///
+/// Returns an error if the policy were no valid header.
+pub fn page() -> Result<Response, BoxError> {
     let nonce = format!("{:032x}", rand::random::<u128>());
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \

@@ -44,6 +44,8 @@ impl<H> Port<H> {
             proxy_protocol: false,
             #[cfg(feature = "_tls")]
             tls: None,
+            #[cfg(feature = "_tls")]
+            allows_plain: false,
             inbox_bytes: 64 << 10,
             inbox_messages: 128,
             cancel_handlers: false,
@@ -280,6 +282,17 @@ impl<H> Port<H> {
     #[must_use]
     pub fn tls(mut self, tls: impl Into<crate::tls::ServerTls>) -> Self {
         self.settings.tls = Some(tls.into());
+        self
+    }
+
+    /// Sets whether a port [with TLS](Port::tls) also accepts clients without TLS (no: they receive
+    /// a 400). The first byte of a client tells the two apart.
+    ///
+    /// [`Client::tls`](crate::server::Client::tls) returns `None` for those without.
+    #[cfg(feature = "_tls")]
+    #[must_use]
+    pub fn allow_plain(mut self, allow: bool) -> Self {
+        self.settings.allows_plain = allow;
         self
     }
 }

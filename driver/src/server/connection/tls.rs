@@ -15,6 +15,10 @@ pub(crate) type PortIo<I> = crate::tls::MaybeTls<I>;
 #[cfg(not(feature = "_tls"))]
 pub(crate) type PortIo<I> = I;
 
+/// The first byte of a TLS client.
+#[cfg(feature = "_tls")]
+const HANDSHAKE_RECORD: u8 = 22;
+
 /// The transport of a server's connection.
 pub(crate) type ServerIo<R> = PortIo<<R as Runtime>::Io>;
 
@@ -57,6 +61,10 @@ pub(crate) async fn start_tls<R: Runtime>(
         match read_first_bytes(&mut io, clock, input, deadline).await {
             Ok(false) => {}
             Ok(true) | Err(_) => return Err(Box::new((None, None))),
+        }
+        // A TLS client begins with a record of this type (RFC 8446 5.1). No HTTP method does.
+        if entry.port.allows_plain && input.unread().first().is_some_and(|first| *first != HANDSHAKE_RECORD) {
+            return Ok(plain::<R>(io));
         }
         let accepted = accept_tls_after(io, clock, tls, deadline, input.unread()).await;
         *input = ReadBuffer::default();

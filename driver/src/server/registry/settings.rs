@@ -29,6 +29,9 @@ pub(crate) struct Settings {
     /// The certificates, if the port speaks TLS.
     #[cfg(feature = "_tls")]
     pub(crate) tls: Option<crate::tls::ServerTls>,
+    /// Whether a TLS port also accepts clients without TLS.
+    #[cfg(feature = "_tls")]
+    pub(crate) allows_plain: bool,
     /// The maximum cost of the items in an inbox.
     pub(crate) inbox_bytes: usize,
     /// The maximum number of messages in an inbox.
