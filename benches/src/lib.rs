@@ -21,6 +21,8 @@ pub use libraries::{
 };
 pub use memory::Memory;
 pub use raw::{RawDeflate, RawInflate};
-pub use served::{Batches, World, echo_alone, echo_blocking, echo_on_thread, echo_served, idle};
+pub use served::{
+    Batches, ToMany, World, echo_alone, echo_blocking, echo_on_thread, echo_served, idle, send_to_many,
+};
 pub use traffic::{Kind, Shape, Traffic, payload, size_name};
 pub use turns::{ROUNDS, medians};

@@ -169,6 +169,37 @@ pub fn idle(own_thread: bool, count: u64) -> World {
     world
 }
 
+/// The way to send one message to many connections.
+#[derive(Debug, Clone, Copy)]
+pub enum ToMany {
+    /// A broadcast to all.
+    Broadcast,
+    /// A publish to a topic to which all subscribe.
+    Topic,
+    /// A publish to each of several topics, each with ten subscribers.
+    TopicsOfTen,
+}
+
+/// Sends 100 bytes to each of the world's connections, `rounds` times.
+pub fn send_to_many(world: &mut World, how: ToMany, rounds: u64) {
+    let message = [b'x'; 100];
+    let handle = world.handle.clone();
+    let ids = handle.connections();
+    let topics = if matches!(how, ToMany::TopicsOfTen) { ids.len() / 10 } else { 1 };
+    let topics: Vec<String> = (0..topics).map(|topic| format!("topic {topic}")).collect();
+    for (n, id) in ids.iter().enumerate() {
+        handle.subscribe(*id, &topics[n % topics.len()]).expect("the connection is open");
+    }
+    for _ in 0..rounds {
+        let reached: usize = match how {
+            ToMany::Broadcast => handle.broadcast(|_| true, &message).queued,
+            _ => topics.iter().map(|topic| handle.publish(topic, &message).queued).sum(),
+        };
+        assert_eq!(reached, ids.len(), "the message reaches all connections");
+        world.run_until_idle();
+    }
+}
+
 /// A server in memory, and the executor of its tasks.
 #[derive(Debug)]
 pub struct World {

@@ -2,13 +2,15 @@
 //!
 //! [`json_rpc`] is the model for libraries that are written once, over any adapter. Each adapter's
 //! `chat.rs` is a `main` function around [`chat`]; its `autobahn_server.rs` and
-//! `autobahn_client.rs` take their limits from [`Options`]. [`auth`] compares tokens.
+//! `autobahn_client.rs` take their limits from [`Options`]. [`auth`] compares tokens, and [`questions`]
+//! asks clients and waits for their answers.
 #![forbid(unsafe_code)]
 
 pub mod auth;
 pub mod chat;
 pub mod json_rpc;
 mod options;
+pub mod questions;
 
 pub use options::Options;
 

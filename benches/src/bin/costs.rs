@@ -6,7 +6,9 @@
 use std::process::{Command, exit};
 use std::sync::Arc;
 
-use sockeye_benches::{Kind, Shape, Traffic, echo_alone, echo_blocking, echo_on_thread, echo_served, idle};
+use sockeye_benches::{
+    Kind, Shape, ToMany, Traffic, echo_alone, echo_blocking, echo_on_thread, echo_served, idle, send_to_many,
+};
 use sockeye_testkit::memory::{CountingAllocator, allocations, live};
 
 #[global_allocator]
@@ -23,6 +25,16 @@ const ECHOES: [(&str, Echo); 4] = [
 
 /// The two servers, and whether each connection has its own thread.
 const SERVERS: [(&str, bool); 2] = [("Server", false), ("Server, own threads", true)];
+
+/// One message for many connections, on tasks.
+const TO_MANY: [(&str, ToMany); 3] = [
+    ("Server, broadcast to 100", ToMany::Broadcast),
+    ("Server, publish to a topic of 100", ToMany::Topic),
+    ("Server, publish to 10 topics of 10", ToMany::TopicsOfTen),
+];
+
+/// The number of their receivers.
+const RECEIVERS: u64 = 100;
 
 /// The numbers of repetitions of the two runs whose difference is reported. So the start of the
 /// program does not count.
@@ -72,6 +84,13 @@ fn run(row: &str, count: u64) {
             return;
         }
     }
+    for (name, how) in TO_MANY {
+        if row == name {
+            send_to_many(&mut idle(false, RECEIVERS), how, count);
+            println!("counts {} {}", allocations(), live());
+            return;
+        }
+    }
     for (name, echo) in ECHOES {
         for (batch, messages, shape) in batches() {
             if row == format!("{name}, {batch}") {
@@ -100,6 +119,11 @@ fn print_table(programs: &[&str], filter: &str) {
         for (batch, messages, _) in batches() {
             print_row(programs, filter, &format!("{name}, {batch}"), messages, false);
         }
+    }
+    println!("\na message of 100 B to 100 connections, for each of them\n");
+    print_header(programs, "");
+    for (name, _) in TO_MANY {
+        print_row(programs, filter, name, RECEIVERS as usize, false);
     }
     println!("\na connection: its handshake, and its memory while it is idle\n");
     print_header(programs, "       bytes");

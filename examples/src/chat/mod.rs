@@ -111,6 +111,16 @@ impl Chat {
                 let stats = serde_json::to_vec(&self.state().stats())?;
                 Ok(Response::new(200).body(stats).header("Content-Type", "application/json")?)
             }
+            ("GET" | "HEAD", "/metrics") => {
+                let text = server.stats().to_prometheus();
+                Ok(Response::new(200).body(text).header("Content-Type", "text/plain; version=0.0.4")?)
+            }
+            ("GET" | "HEAD", "/healthz") => Ok(Response::text(200, "ok\n")),
+            // A balancer sends no more clients.
+            ("GET" | "HEAD", "/readyz") if server.is_shutting_down() => {
+                Ok(Response::text(503, "shutting down\n"))
+            }
+            ("GET" | "HEAD", "/readyz") => Ok(Response::text(200, "ok\n")),
             // GET only: the request has an effect, which HEAD must not have.
             ("GET", "/push") => match request.param("message").as_deref().and_then(rooms::clean_text) {
                 Some(text) => {
