@@ -177,7 +177,12 @@ impl WebSocketUpgrade {
         };
         tokio::spawn(async move {
             match (opening.await, on_failed) {
-                (Ok(websocket), _) => callback(websocket).await.log(),
+                (Ok(websocket), _) => {
+                    // In a task and on a heap of its own: a future that awaits another one by value
+                    // has room for it twice, and this one also has room for the opening.
+                    let handler = Box::pin(callback(websocket));
+                    tokio::spawn(async { handler.await.log() });
+                }
                 (Err(error), Some(on_failed)) => on_failed(error),
                 (Err(error), None) => Err::<(), _>(error).log(),
             }
