@@ -194,6 +194,14 @@ impl Config {
         self.max_frame_size(bytes).max_message_size(bytes).max_send_size(bytes)
     }
 
+    /// Returns how many bytes [`min_message_rate`](Config#structfield.min_message_rate) demands in
+    /// this time.
+    #[must_use]
+    pub fn demanded_bytes(&self, time: Duration) -> u64 {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        u64::from(self.min_message_rate).saturating_mul(millis) / 1000
+    }
+
     /// Returns whether a queue of this many bytes has reached
     /// [`high_water_mark`](Config#structfield.high_water_mark). A mark of 0 counts as 1: an empty
     /// queue always has room.

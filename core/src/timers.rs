@@ -150,8 +150,7 @@ impl Timers {
     #[cold]
     fn handle_unfinished(&mut self, progress: Progress, config: &Config) {
         let (Some(timeout), Lingering::Open) = (config.message_timeout, self.lingering) else { return };
-        let demanded = u64::from(config.min_message_rate).saturating_mul(timeout.as_secs());
-        let mark = progress.mark(demanded);
+        let mark = progress.mark(config.demanded_bytes(timeout));
         if !self.message_or_close.is_set() || mark != self.message_mark {
             (self.message_or_close, self.message_mark) = (Deadline::start(), mark);
         }

@@ -186,6 +186,13 @@ impl Headers {
         self.fields.retain(|field| !is_named(field));
     }
 
+    /// Removes those of the first `count` fields that have this name.
+    pub(super) fn remove_first(&mut self, name: &str, count: usize) {
+        let added = self.fields.split_off(count.min(self.fields.len()));
+        self.remove(&[name]);
+        self.fields.extend(added);
+    }
+
     /// Appends all fields to a head that is being written, except those whose name `skip` selects.
     pub(crate) fn write(&self, out: &mut Vec<u8>, skip: impl Fn(&str) -> bool) {
         for (name, value) in self.iter().filter(|(name, _)| !skip(name)) {

@@ -20,6 +20,7 @@ mod parse;
 mod reader;
 mod request;
 mod response;
+mod status;
 
 pub use body::{BodyError, BodyEvent, BodyReader};
 pub use error::{HeadError, InvalidHeader};

@@ -155,6 +155,31 @@ impl Request {
         form_urlencoded::parse(self.query().unwrap_or_default().as_bytes())
     }
 
+    /// Returns the fields of a form that is the body of this request (`application/x-www-form-urlencoded`),
+    /// decoded. For a body of another type there are none.
+    ///
+    /// ```
+    /// use sockeye_core::http::{Request, Version};
+    ///
+    /// let fields = [("Host", "a"), ("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")];
+    /// let request = Request::from_parts("POST", "/login", Version::Http11, fields)?;
+    /// let fields: Vec<_> = request.form(b"name=Ada+L&remember=%E2%9C%93").collect();
+    /// assert_eq!(fields[0], ("name".into(), "Ada L".into()));
+    /// assert_eq!(fields[1], ("remember".into(), "\u{2713}".into()));
+    /// # Ok::<(), sockeye_core::http::HeadError>(())
+    /// ```
+    pub fn form<'b>(&self, body: &'b [u8]) -> impl Iterator<Item = (Cow<'b, str>, Cow<'b, str>)> + use<'b> {
+        form_urlencoded::parse(if self.has_form() { body } else { b"" })
+    }
+
+    /// Returns whether the body is a form, as [`form`](Request::form) decodes it.
+    #[must_use]
+    pub fn has_form(&self) -> bool {
+        let content_type = self.headers.first("content-type").unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default();
+        media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    }
+
     /// Returns the first query parameter with this name, decoded.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<Cow<'_, str>> {

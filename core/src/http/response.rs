@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::error::Error;
 
+use super::status::{SINGLE_FIELDS, reason_phrase};
 use super::{BodyLength, HeadError, Headers, InvalidHeader, Request, Version, framing};
 
 /// An HTTP response, to be sent or received.
@@ -114,9 +115,9 @@ impl Response {
         self.cause.take()
     }
 
-    /// Adds a header. Headers with the same name are kept, except that a `Content-Type` replaces
-    /// the one before it, such as that of [`text`](Response::text): a response has at most one (RFC
-    /// 9110 5.3, 8.3).
+    /// Adds a header. Headers with the same name are kept, unless a response has at most one of
+    /// them (RFC 9110 5.3), such as `Content-Type`, `Date` or `Location`: then the last one counts.
+    /// [`set_header`](Response::set_header) always replaces.
     ///
     /// # Errors
     ///
@@ -127,11 +128,48 @@ impl Response {
         if is_framing_field(name) {
             return Err(InvalidHeader::Reserved);
         }
-        if name.eq_ignore_ascii_case("content-type") {
-            self.headers.remove(&["content-type"]);
+        if SINGLE_FIELDS.iter().any(|single| single.eq_ignore_ascii_case(name)) {
+            return self.set_header(name, value);
         }
         self.headers.push(name, value.as_ref())?;
         Ok(self)
+    }
+
+    /// Sets a header: replaces all with this name.
+    ///
+    /// ```
+    /// use sockeye_core::http::Response;
+    ///
+    /// let response = Response::text(200, "a,b\n1,2\n")
+    ///     .header("Vary", "Origin")?
+    ///     .header("Vary", "Cookie")?
+    ///     .set_header("Vary", "*")?
+    ///     .header("Content-Type", "text/csv")?
+    ///     .header("X-Draft", "1")?
+    ///     .remove_header("X-Draft");
+    /// let fields: Vec<_> = response.headers().iter().collect();
+    /// assert_eq!(fields, [("Vary", &b"*"[..]), ("Content-Type", b"text/csv")]);
+    /// # Ok::<(), sockeye_core::http::InvalidHeader>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidHeader`] like [`header`](Response::header). The response is lost.
+    pub fn set_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
+        if is_framing_field(name) {
+            return Err(InvalidHeader::Reserved);
+        }
+        let before = self.headers.len();
+        self.headers.push(name, value.as_ref())?;
+        self.headers.remove_first(name, before);
+        Ok(self)
+    }
+
+    /// Removes all headers with this name.
+    #[must_use]
+    pub fn remove_header(mut self, name: &str) -> Self {
+        self.headers.remove(&[name]);
+        self
     }
 
     /// Sets the body.
@@ -166,7 +204,11 @@ impl Response {
         match (keep_alive, self.headers.contains("connection")) {
             (true, false) => self.with_valid_header("Connection", "keep-alive"),
             (false, true) if !self.headers.contains_token("connection", "close") => {
-                self.with_valid_header("Connection", "close")
+                // Both `close` and `keep-alive` would contradict each other.
+                let kept = self.headers.tokens("connection");
+                let kept = kept.filter(|token| !token.eq_ignore_ascii_case("keep-alive"));
+                let value = kept.fold("close".to_string(), |value, token| value + ", " + token);
+                self.remove_header("connection").with_valid_header("Connection", &value)
             }
             // Without the header, `encode_head` adds `close`.
             _ => self,
@@ -250,6 +292,16 @@ impl Response {
         out
     }
 
+    /// Adds a `Content-Type` to a body that has none, so that no browser guesses it (RFC 9110 8.3).
+    pub(crate) fn with_content_type(self) -> Self {
+        if self.content.is_empty() || !self.may_have_body() || self.headers.contains("content-type") {
+            return self;
+        }
+        let is_text = simdutf8::basic::from_utf8(&self.content).is_ok();
+        let content_type = if is_text { "text/plain; charset=utf-8" } else { "application/octet-stream" };
+        self.with_valid_header("Content-Type", content_type)
+    }
+
     pub(crate) fn from_parsed(status: u16, version: Version, headers: Headers) -> Self {
         Response {
             status,
@@ -312,58 +364,4 @@ pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// actually sent.
 fn is_framing_field(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
-}
-
-/// Returns the phrase of RFC 9110 15, or of RFC 6585 for 428, 429, 431 and 511.
-fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        100 => "Continue",
-        101 => "Switching Protocols",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        203 => "Non-Authoritative Information",
-        204 => "No Content",
-        205 => "Reset Content",
-        206 => "Partial Content",
-        300 => "Multiple Choices",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        407 => "Proxy Authentication Required",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        411 => "Length Required",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        415 => "Unsupported Media Type",
-        416 => "Range Not Satisfiable",
-        417 => "Expectation Failed",
-        421 => "Misdirected Request",
-        422 => "Unprocessable Content",
-        426 => "Upgrade Required",
-        428 => "Precondition Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        511 => "Network Authentication Required",
-        _ => "",
-    }
 }

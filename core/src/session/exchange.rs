@@ -20,9 +20,13 @@ use crate::{Instant, RecvBuf};
 pub struct HttpSettings {
     /// The largest body of a request, in bytes. Default: 1 MiB.
     pub max_body_size: u64,
-    /// The time in which the body of a request must arrive. Default: 30 s.
+    /// The time in which the body of a request must arrive, or gain as much as
+    /// [`Config::min_message_rate`](crate::Config#structfield.min_message_rate) demands in it. Then
+    /// it is granted again. Default: 30 s.
     pub body_timeout: Duration,
-    /// The time in which the client must read a response. Default: 30 s.
+    /// The time in which the client must read a response, or as much of it as
+    /// [`Config::min_message_rate`](crate::Config#structfield.min_message_rate) demands. Then it is
+    /// granted again. Default: 30 s.
     pub response_timeout: Duration,
     /// The time that a connection may wait for its next request. Default: 75 s.
     ///
@@ -93,6 +97,10 @@ pub(super) struct Exchange {
     is_connect: bool,
     /// The deadline for the body.
     deadline: Deadline,
+    /// The bytes of the body that have arrived since the deadline was set.
+    gained: u64,
+    /// The number of bytes with which the deadline is set again.
+    demanded: u64,
 }
 
 /// The next step of an exchange.
@@ -106,7 +114,7 @@ pub(super) enum Step<'a> {
 }
 
 impl Exchange {
-    pub(super) fn new(request: &Request, max_body_size: u64) -> Self {
+    pub(super) fn new(request: &Request, max_body_size: u64, demanded: u64) -> Self {
         let length = request.body_length();
         let says = |token| request.headers().contains_token("connection", token);
         let is_http11 = request.version() >= Version::Http11;
@@ -120,6 +128,8 @@ impl Exchange {
             is_head: request.method() == "HEAD",
             is_connect: request.method() == "CONNECT",
             deadline: if length.is_empty() { Deadline::OFF } else { Deadline::start() },
+            gained: 0,
+            demanded,
         }
     }
 
@@ -133,7 +143,13 @@ impl Exchange {
             self.expects_continue = false;
         }
         Ok(match self.body.poll_event(input)? {
-            Some(BodyEvent::Data(part)) => Step::Body(part),
+            Some(BodyEvent::Data(part)) => {
+                self.gained = self.gained.saturating_add(part.len() as u64);
+                if self.gained >= self.demanded {
+                    (self.gained, self.deadline) = (0, Deadline::start());
+                }
+                Step::Body(part)
+            }
             Some(BodyEvent::End) => {
                 (self.complete, self.deadline) = (true, Deadline::OFF);
                 Step::End

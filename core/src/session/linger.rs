@@ -23,8 +23,8 @@ impl Linger {
         self.deadline.poll()
     }
 
-    /// Restarts the deadline, because the last response has been written.
-    pub(super) fn response_written(&mut self) {
+    /// Restarts the deadline, because the last response, or much of it, has been written.
+    pub(super) fn restart(&mut self) {
         self.deadline = Deadline::start();
     }
 

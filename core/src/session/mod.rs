@@ -190,7 +190,11 @@ impl Session {
         if let Some(unsent) = &mut self.unsent {
             if unsent.advance(n) {
                 self.unsent = None;
-                self.response_written();
+                self.restart_deadline();
+            } else if let Some(http) = &self.http
+                && unsent.has_gained(self.config.demanded_bytes(http.response_timeout))
+            {
+                self.restart_deadline();
             }
             return;
         }
@@ -209,11 +213,12 @@ impl Session {
         }
     }
 
-    /// Starts the deadline that follows a response: for the next request or for the client's close.
-    fn response_written(&mut self) {
+    /// Starts the deadline anew: that of the response, or the one that follows it, for the next
+    /// request or for the client's close.
+    fn restart_deadline(&mut self) {
         match &mut self.phase {
             Phase::Idle(deadline) => *deadline = Deadline::start(),
-            Phase::Lingering(linger) => linger.response_written(),
+            Phase::Lingering(linger) => linger.restart(),
             _ => {}
         }
     }

@@ -16,11 +16,22 @@ use crate::time::Deadline;
 pub(super) struct Unsent {
     bytes: Vec<u8>,
     written: usize,
+    /// How much was written when the deadline of the response was set.
+    mark: usize,
 }
 
 impl Unsent {
     pub(super) fn rest(&self) -> &[u8] {
         self.bytes.get(self.written..).unwrap_or_default()
+    }
+
+    /// Returns true if `demanded` bytes more have been written since the last time.
+    pub(super) fn has_gained(&mut self, demanded: u64) -> bool {
+        let has_gained = (self.written - self.mark) as u64 >= demanded;
+        if has_gained {
+            self.mark = self.written;
+        }
+        has_gained
     }
 
     /// Returns true when everything has been written.
@@ -87,6 +98,9 @@ impl Session {
     /// allows that, the response does not say `Connection: close`, and the request's body has been
     /// read; otherwise it ends like a [rejected](Session::reject) one, but without an error.
     ///
+    /// A body without a `Content-Type` gets one: `text/plain; charset=utf-8` if it is UTF-8, or else
+    /// `application/octet-stream`.
+    ///
     /// Interim statuses (1xx) become a 500, and a 2xx to CONNECT a 501: the session is not a
     /// tunnel. If the session is not waiting for a response, nothing happens.
     pub fn respond(&mut self, response: Response) {
@@ -118,7 +132,8 @@ impl Session {
         }
         let is_upgrade = request.headers().contains_token("upgrade", "websocket");
         if let Some(http) = self.http.as_ref().filter(|_| !is_upgrade) {
-            let exchange = Exchange::new(&request, http.max_body_size);
+            let demanded = self.config.demanded_bytes(http.body_timeout);
+            let exchange = Exchange::new(&request, http.max_body_size, demanded);
             self.phase = Phase::Exchange(Box::new(exchange));
             return Some(SessionEvent::Request(request));
         }
@@ -171,9 +186,10 @@ impl Session {
         self.phase = Phase::Open(Open::new(connection, Some(Box::new(opened))));
     }
 
-    /// Adds the date, if the session knows it. An "origin server with a clock MUST generate a Date
+    /// Adds the type of the body, and the date if the session knows it. An "origin server with a clock MUST generate a Date
     /// header field" in final responses (RFC 9110 section 6.6.1).
     fn dated(&self, response: Response) -> Response {
+        let response = response.with_content_type();
         match self.date {
             Some(date) if !response.headers().contains("date") => response.with_valid_header("Date", &date()),
             _ => response,
@@ -182,7 +198,8 @@ impl Session {
 
     /// Queues bytes of the opening handshake.
     pub(super) fn write(&mut self, bytes: &[u8]) {
-        let unsent = self.unsent.get_or_insert_with(|| Box::new(Unsent { bytes: Vec::new(), written: 0 }));
+        let unsent =
+            self.unsent.get_or_insert_with(|| Box::new(Unsent { bytes: Vec::new(), written: 0, mark: 0 }));
         unsent.bytes.extend_from_slice(bytes);
     }
 }

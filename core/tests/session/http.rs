@@ -210,3 +210,48 @@ fn a_connection_can_be_rejected_before_its_first_request() {
     server.eof();
     assert_eq!(server.log.last().unwrap(), "ended None");
 }
+
+#[test]
+fn h5_a_body_without_a_content_type_gets_one() {
+    let types = [
+        (Response::new(200).body("caf\u{e9}"), "Content-Type: text/plain; charset=utf-8\r\n"),
+        (Response::new(200).body([0xff, 0]), "Content-Type: application/octet-stream\r\n"),
+        (Response::html(200, "<p>"), "Content-Type: text/html; charset=utf-8\r\n"),
+        (Response::new(200), ""),
+        (Response::new(304).body("never sent"), ""),
+    ];
+    for (response, expected) in types {
+        let mut server = http_server(App::Silent);
+        server.receive(GET);
+        server.session.respond(response);
+        let written = String::from_utf8_lossy(&server.write_all()).into_owned();
+        let lines: String =
+            written.split_inclusive('\n').filter(|line| line.starts_with("Content-Type")).collect();
+        assert_eq!(lines, expected);
+    }
+}
+
+#[test]
+fn h5_the_deadline_of_a_response_is_set_again_when_much_of_it_is_written() {
+    let (timeout, demanded) = (Duration::from_secs(30), 30 << 10);
+    for last in [false, true] {
+        for (part, is_kept) in [(demanded, true), (demanded / 3 - 1, false)] {
+            let mut server = http_server(App::Silent);
+            server.receive(GET);
+            let response = Response::text(200, vec![b'x'; 10 * demanded]);
+            if last {
+                server.session.respond_last(response)
+            } else {
+                server.session.respond(response)
+            }
+            let mut now = sockeye_core::Instant::EPOCH + timeout;
+            server.session.handle_timeout(now);
+            for _ in 0..3 {
+                now = now + Duration::from_secs(29) / 2;
+                server.session.transmitted(part);
+                server.session.handle_timeout(now);
+            }
+            assert_eq!(server.session.poll_transmit().is_some(), is_kept, "last {last}, {part} bytes");
+        }
+    }
+}

@@ -33,6 +33,8 @@ pub(crate) struct Opening<I, C> {
     close_deadline: Option<Instant>,
     /// The bytes that were read since the task last waited or yielded.
     read_in_turn: u32,
+    /// The bytes that the transport has accepted.
+    written: u64,
     /// The error that ended writing. The peer may have sent something before, so reading continues.
     write_error: Option<io::Error>,
     /// The error that ended reading, found by [`poll_peer_end`](Opening::poll_peer_end).
@@ -89,6 +91,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
             needs_flush: false,
             close_deadline: None,
             read_in_turn: 0,
+            written: 0,
             write_error: None,
             read_error: None,
             #[cfg(feature = "server")]
@@ -268,6 +271,7 @@ impl<I: Io, C: Clock> Opening<I, C> {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.needs_flush = true;
+                    self.written += n as u64;
                     self.session.transmitted(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -287,6 +291,29 @@ impl<I: Io, C: Clock> Opening<I, C> {
         poll_fn(|cx| {
             if self.poll_write(cx).is_ready() {
                 return Poll::Ready(self.write_error.take().map_or(Ok(()), Err));
+            }
+            poll_deadline(&mut self.clock, cx, deadline).map(|_| Err(io::ErrorKind::TimedOut.into()))
+        })
+        .await?;
+        self.clock.cancel();
+        Ok(())
+    }
+
+    /// Writes and flushes everything that is queued, as [`flush`](Opening::flush) does, but with a
+    /// deadline of `timeout` that is set again whenever `demanded` bytes have been written.
+    #[cfg(feature = "server")]
+    pub(crate) async fn flush_paced(
+        &mut self,
+        timeout: std::time::Duration,
+        demanded: u64,
+    ) -> io::Result<()> {
+        let (mut deadline, mut mark) = (self.now() + timeout, self.written);
+        poll_fn(|cx| {
+            if self.poll_write(cx).is_ready() {
+                return Poll::Ready(self.write_error.take().map_or(Ok(()), Err));
+            }
+            if self.written - mark >= demanded.max(1) {
+                (deadline, mark) = (self.now() + timeout, self.written);
             }
             poll_deadline(&mut self.clock, cx, deadline).map(|_| Err(io::ErrorKind::TimedOut.into()))
         })

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use sockeye_core::Config;
 use sockeye_core::http::Response;
-use sockeye_driver::server::{Callbacks, Decision, HttpExchange, Port};
+use sockeye_driver::server::{
+    BoxError, Callbacks, Client, Decision, Handler, HandlerResult, HttpExchange, HttpRequest, Inbound, Port,
+};
 use sockeye_testkit::handshake::upgrade_request;
 use sockeye_testkit::{EventLog, eventually};
 
@@ -241,4 +243,40 @@ fn h5_the_body_and_the_next_request_have_timeouts() {
     raw.expect_end();
     drop(raw);
     log.expect(&["disconnect", "disconnect"]);
+}
+
+#[test]
+fn h5_the_fields_of_a_form_are_decoded() {
+    struct Form;
+
+    impl Handler for Form {
+        async fn message(&self, _: &Client, _: Inbound<'_>) -> HandlerResult {
+            Ok(())
+        }
+
+        async fn request(
+            &self,
+            _: &Client,
+            request: &mut HttpRequest<'_>,
+        ) -> Result<Option<Response>, BoxError> {
+            let fields = request.form().await?;
+            let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            Ok(Some(Response::text(200, fields.join(";"))))
+        }
+    }
+
+    let server = TestServer::handler(Form);
+    let mut raw = server.connect();
+    let body = "name=Ada+L&remember=%E2%9C%93&empty=";
+    for (content_type, expected) in [
+        ("application/x-www-form-urlencoded", "name=Ada L;remember=\u{2713};empty="),
+        ("Application/X-WWW-Form-Urlencoded ; charset=UTF-8", "name=Ada L;remember=\u{2713};empty="),
+        ("text/plain", ""),
+    ] {
+        raw.write(format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        assert_eq!(raw.answer().text(), expected, "{content_type}");
+    }
 }

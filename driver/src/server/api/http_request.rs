@@ -35,6 +35,32 @@ impl<'a> HttpRequest<'a> {
     pub async fn body(&mut self) -> Result<Vec<u8>, HttpBodyError> {
         poll_fn(|cx| self.body.poll_body(cx)).await
     }
+
+    /// Reads a form, and returns its fields, decoded (`application/x-www-form-urlencoded`). There are
+    /// none if the body has another type: see [`Request::has_form`].
+    ///
+    /// ```
+    /// use sockeye_core::http::Response;
+    /// use sockeye_driver::server::{BoxError, HttpRequest};
+    ///
+    /// async fn log_in(request: &mut HttpRequest<'_>) -> Result<Response, BoxError> {
+    ///     let form = request.form().await?;
+    ///     let name = form.iter().find(|(field, _)| field == "name").map_or("stranger", |(_, name)| name);
+    ///     Ok(Response::text(200, format!("hello {name}\n")))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error like [`body`](HttpRequest::body).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe, like [`body`](HttpRequest::body).
+    pub async fn form(&mut self) -> Result<Vec<(String, String)>, HttpBodyError> {
+        let body = self.body().await?;
+        Ok(self.head.form(&body).map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
 }
 
 impl Deref for HttpRequest<'_> {

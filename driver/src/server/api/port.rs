@@ -184,8 +184,10 @@ impl<H> Port<H> {
         self
     }
 
-    /// Sets how long a request's body may take to arrive, and how long a response may take to be
-    /// sent (30 s each).
+    /// Sets how long a request's body may take to arrive, and a response to be sent (30 s each).
+    ///
+    /// The time is granted again whenever as many bytes have moved as [`Config::min_message_rate`]
+    /// demands in it: by default 30 KiB. So a large body may take as long as it makes progress.
     #[must_use]
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.settings.body_timeout = timeout;

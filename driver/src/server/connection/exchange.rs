@@ -34,7 +34,8 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     handshake: &mut Option<Slot>,
 ) -> bool {
     client.entry().port.counters.requests.fetch_add(1, Ordering::Relaxed);
-    let timeout = client.entry().port.body_timeout;
+    let port = &client.entry().port;
+    let (timeout, demanded) = (port.body_timeout, port.config.demanded_bytes(port.body_timeout));
     opening.body.clear();
     let shared = Mutex::new(Shared::new(opening));
     let mut body = Body::new(&shared);
@@ -79,7 +80,7 @@ pub(crate) async fn answer_request<I: Io + Send, C: Clock + Send, H: Handler>(
     *handshake = None;
     // A body that has arrived, but that the handler did not ask for, need not end the connection.
     opening.take_arrived_body();
-    respond(opening, response, is_last, timeout).await
+    respond(opening, response, is_last, timeout, demanded).await
 }
 
 /// Notices, while a method of the handler waits, that the peer has closed its side. Interrupts the
@@ -109,16 +110,14 @@ async fn respond<I: Io, C: Clock>(
     response: Response,
     is_last: bool,
     timeout: Duration,
+    demanded: u64,
 ) -> bool {
     if is_last {
         opening.session.respond_last(response);
     } else {
         opening.session.respond(response);
     }
-    // One deadline for writing and flushing: a transport that buffers accepts bytes that its peer
-    // has not read.
-    let deadline = opening.now() + timeout;
-    if opening.flush(deadline).await.is_err() {
+    if opening.flush_paced(timeout, demanded).await.is_err() {
         opening.session.abort();
     }
     !opening.session.is_ending()

@@ -315,6 +315,16 @@ impl HttpRequest<'_, '_> {
     pub fn body(&mut self) -> Result<Vec<u8>, HttpBodyError> {
         block_on(self.0.body())
     }
+
+    /// Reads a form, and returns its fields, decoded, like
+    /// [`server::HttpRequest::form`](crate::server::HttpRequest::form).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error like [`body`](HttpRequest::body).
+    pub fn form(&mut self) -> Result<Vec<(String, String)>, HttpBodyError> {
+        block_on(self.0.form())
+    }
 }
 
 impl Deref for HttpRequest<'_, '_> {
