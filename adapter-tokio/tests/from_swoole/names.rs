@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sockeye_tokio::WebSocket;
 use sockeye_tokio::protocol::handshake::server::InvalidHost;
-use sockeye_tokio::server::HandlerResult;
+use sockeye_tokio::server::{HandlerResult, ListenOptions};
 
 use crate::examples::prelude::*;
 
@@ -114,7 +114,10 @@ names! {
         Decision::Accept Inbound::as_bytes Inbound::as_text Inbound::kind Inbound::is_compressed
         Message::as_bytes Message::as_text Message::kind CloseFrame::parse CloseFrame::status
         Payload::compress CloseCode::is_sendable Policy::subprotocol Policy::origins Origins::Any
-        CompressionPolicy::OnRequest Config::keepalive
+        CompressionPolicy::OnRequest Config::keepalive Request::cookies Request::method Request::path
+        Request::form HttpRequest::form HttpRequest::body Response::remove_header Client::peer Client::protect
+        Client::pause Client::resume ServerHandle::protect Limits::max_connections
+        ServerHandle::stats ServerHandle::connection_count
     }
     generic {
         Server::bind: fn(&'static str, Nothing) -> std::io::Result<Server>;
@@ -138,10 +141,18 @@ names! {
         Client::data: fn(&Client) -> Option<Arc<u8>>;
         ServerHandle::set_data: fn(&ServerHandle, ConnectionId, u8) -> Result<(), PushError>;
         ServerHandle::data: fn(&ServerHandle, ConnectionId) -> Option<Arc<u8>>;
+        Client::subscribe: fn(&Client, &'static str) -> Result<bool, PushError>;
+        Client::publish: fn(&Client, &'static str, &'static str) -> Broadcast;
+        ServerHandle::publish: fn(&ServerHandle, &'static str, &'static str) -> Broadcast;
+        ServerHandle::presence: fn(&ServerHandle, &'static str) -> _;
         Policy::public_hosts: fn(Policy, [&'static str; 1]) -> Result<Policy, InvalidHost>;
         Policy::allowed_hosts: fn(Policy, [&'static str; 1]) -> Result<Policy, InvalidHost>;
         ServerHandle::broadcast: fn(&ServerHandle, Filter, &'static str) -> Broadcast;
         Response::header: fn(Response, &str, &'static str) -> Result<Response, InvalidHeader>;
+        Response::set_header: fn(Response, &str, &'static str) -> Result<Response, InvalidHeader>;
+        Port::max_body_size: fn(Port<Nothing>, u64) -> Port<Nothing>;
+        Port::listen_options: fn(Port<Nothing>, ListenOptions) -> Port<Nothing>;
+        ServerBuilder::listen: fn(ServerBuilder, &'static str, Port<Nothing>) -> std::io::Result<ServerBuilder>;
         Response::body: fn(Response, &'static str) -> Response;
         WebSocket::recv: fn(&'static mut WebSocket) -> _;
         WebSocket::recv_event: fn(&'static mut WebSocket) -> _;
@@ -151,6 +162,6 @@ names! {
     fields {
         Info::status Info::round_trip Frame::data Frame::opcode Frame::flags Flags::finish Flags::rsv1
         CloseFrame::code CloseFrame::reason
-        Config::auto_pong Config::auto_close Config::deflate Config::max_send_size Config::max_message_size Config::high_water_mark Config::close_timeout
+        Config::auto_pong Config::auto_close Config::deflate Config::max_send_size Config::max_message_size Config::high_water_mark Config::close_timeout Config::idle_timeout
     }
 }

@@ -3,7 +3,7 @@ pub use sockeye_tokio::protocol::http::{InvalidHeader, Request, Response};
 pub use sockeye_tokio::protocol::{Flags, MAX_CLOSE_REASON};
 pub use sockeye_tokio::server::{
     Broadcast, Callbacks, Client, ConnectionId, Decision, Handler, HttpExchange, HttpRequest, Inbound, Info,
-    Port, PushError, Pushed, Server, ServerHandle, Status,
+    Limits, Port, PushError, Pushed, Server, ServerBuilder, ServerHandle, Status,
 };
 pub use sockeye_tokio::{
     Accept, CloseCode, CloseFrame, CloseInfo, Config, Frame, Message, Opcode, Origins, Payload, Policy,
