@@ -174,13 +174,11 @@ impl<I: Io, C: Clock> SharedLink<I, C> {
         let result = command.queue_on(&mut self.link.sender);
         if is_control {
             self.link.after_queue();
+        } else if result.is_ok() {
+            self.sent.add(data_len.unwrap_or_default(), ends_message);
         }
         self.update_counts();
-        result?;
-        if let Some(len) = data_len {
-            self.sent.add(len, ends_message);
-        }
-        Ok(())
+        Ok(result?)
     }
 
     /// Checks whether the budget of the whole server allows `len` more bytes. If not, writes what

@@ -157,7 +157,21 @@ fn push<I: Io, C: Clock>(
     // The task must handle unwritten data, a new deadline, and the end.
     let done = changed && writes && shared.write_now() && shared.link.sender.poll_timeout() == deadline;
     let task = if changed && !done { shared.task.take() } else { None };
-    let slow = if result.is_err() { shared.slow_reader(&result) } else { None };
+    if result.is_err() {
+        return unlock_after_failure(shared, task, result);
+    }
+    unlock_and_wake(shared, task);
+    result
+}
+
+/// Does the rest of a push that has failed: reports a slow reader that the port closes.
+#[cold]
+fn unlock_after_failure<I: Io, C: Clock>(
+    shared: MutexGuard<'_, SharedLink<I, C>>,
+    task: Option<Waker>,
+    result: Result<Pushed, PushError>,
+) -> Result<Pushed, PushError> {
+    let slow = shared.slow_reader(&result);
     unlock_and_wake(shared, task);
     if let Some((entry, queued)) = slow {
         // Without the lock: a subscriber may push.
