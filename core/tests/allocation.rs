@@ -230,6 +230,15 @@ fn t14_a_queue_that_waits_for_the_peer_takes_little_more_memory_than_its_bytes()
     }
 }
 
+#[test]
+fn t14_a_lent_buffer_of_half_the_use_is_returned_when_the_transport_is_blocked() {
+    let mut connection = Connection::server(Arc::new(Config::new()));
+    connection.lend_buffer(|| Vec::with_capacity(32 << 10));
+    connection.send(&[1; 16 << 10]).unwrap();
+    assert!(connection.handle_blocked().is_some_and(|buffer| buffer.capacity() == 32 << 10));
+    assert_eq!(connection.queued(), (16 << 10) + 4);
+}
+
 /// A peer that reads nearly everything, again and again, leaves the memory of a long queue to the
 /// few bytes that are left.
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use sockeye_core::{
     CloseCode, Config, Connection, Frame, Message, MessageKind, MessageRef, Opcode, Payload, Prepared,
-    SendError, State,
+    SendError, Sender, State,
 };
 use sockeye_testkit::frames::*;
 use sockeye_testkit::pair::*;
@@ -306,6 +306,18 @@ fn a_server_never_masks() {
     assert_eq!(pair.to_client.frames().len(), 3);
     assert!(pair.to_client.frames().iter().all(|frame| frame.key.is_none()));
     assert!(pair.to_server.frames().iter().all(|frame| frame.key.is_some()));
+}
+
+#[test]
+fn guarded_bytes_are_not_counted_as_those_of_the_connection_alone() {
+    let message = Prepared::new(vec![0; 10_000]);
+    for (is_guarded, alone) in [(false, 10_004), (true, 0)] {
+        let mut sender = Sender::server(Arc::new(Config::new()));
+        let message = if is_guarded { message.guarded(|_| ()) } else { message.clone() };
+        assert_eq!(message.is_guarded(), is_guarded);
+        sender.send_prepared(&message).unwrap();
+        assert_eq!((sender.queued(), sender.queued_alone()), (10_004, alone));
+    }
 }
 
 #[test]
