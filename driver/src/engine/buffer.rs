@@ -107,6 +107,13 @@ impl ReadBuffer {
         &mut space[..limit]
     }
 
+    /// Returns the [`space`](Self::space), at most `most` bytes of it.
+    pub(crate) fn space_up_to(&mut self, most: usize) -> &mut [u8] {
+        let space = self.space();
+        let len = space.len().min(most);
+        &mut space[..len]
+    }
+
     /// Limits the next read to the rest of the frame at the front, which has `len` bytes, if that
     /// rest is long.
     pub(crate) fn limit_read_to_frame(&mut self, len: Option<u64>) {
@@ -206,6 +213,18 @@ pub(crate) fn give_write(buffer: Vec<u8>) {
     }
 }
 
+/// Frees the large buffers of a thread that serves one connection, which waits. So many threads
+/// take memory in proportion to what their connections hold.
+#[cfg(feature = "server")]
+pub(crate) fn trim_thread() {
+    for spare in [&SPARE_WRITE, &SPARE_MESSAGE] {
+        let buffer = spare.take();
+        if buffer.capacity() <= WRITE {
+            spare.set(buffer);
+        }
+    }
+}
+
 /// Takes a buffer for a message whose first part has `arrived` bytes.
 pub(crate) fn take_message(arrived: usize, is_whole: bool) -> Vec<u8> {
     let spare = SPARE_MESSAGE.take();
@@ -231,5 +250,21 @@ pub(crate) fn give_message_memory(message: Message) {
 pub(crate) fn give_message(buffer: Vec<u8>) {
     if (1..=KEEP_MESSAGE).contains(&buffer.capacity()) {
         SPARE_MESSAGE.set(buffer);
+    }
+}
+
+#[cfg(all(test, feature = "server"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thread_of_a_waiting_connection_keeps_only_small_buffers() {
+        for (capacity, kept) in [(WRITE, true), (100_000, false)] {
+            give_write(Vec::with_capacity(capacity));
+            give_message(Vec::with_capacity(capacity));
+            trim_thread();
+            assert_eq!(SPARE_WRITE.take().capacity() > 0, kept);
+            assert_eq!(SPARE_MESSAGE.take().capacity() > 0, kept);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use sockeye_core::{Instant, Progress, Sender, State};
 
 use crate::engine::buffer::{self, ReadBuffer};
+pub(crate) use crate::engine::outcome::{DrainTo, ReadOutcome};
 #[cfg(feature = "server")]
 use crate::engine::starvation::Starvation;
 use crate::engine::wakers::{Half, HalfWakers};
@@ -17,8 +18,7 @@ use crate::tuning::{TURN_READ, TURN_WORK};
 #[cfg(feature = "server")]
 mod wrap;
 
-/// The size of one read while the peer does not read. Its input may have to wait for room for the
-/// answers, and a peer that does not read must not take much memory.
+/// The size of one read while the peer does not read: its input may wait for room for the answers.
 const BLOCKED_READ: usize = 16 << 10;
 
 /// A connection without its decoder: the sender, the transport and the clock, kept in step.
@@ -39,26 +39,6 @@ pub(crate) struct Link<I, C> {
     wakers: Option<Arc<HalfWakers>>,
     /// The sending half waits to write.
     send_half_waits: bool,
-}
-
-/// The outcome of waiting for the peer.
-#[derive(Debug)]
-pub(crate) enum ReadOutcome {
-    /// The buffer holds new bytes.
-    Bytes,
-    /// The peer has sent so much in a row that other tasks must run first. The task is woken again.
-    Yield,
-    /// The connection is over. Holds the error if the transport broke first.
-    End(Option<io::Error>),
-}
-
-/// The point up to which [`Link::poll_drain`] drains the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DrainTo {
-    /// Until nothing is queued.
-    Empty,
-    /// Until the queue is below the high-water mark, or the connection is no longer open.
-    Mark,
 }
 
 impl<I: Io, C: Clock> Link<I, C> {
@@ -95,7 +75,7 @@ impl<I: Io, C: Clock> Link<I, C> {
             wakers.set(Half::Recv, cx.waker());
         }
         loop {
-            // Ignore write errors here: the read reports them after delivering the remaining input.
+            // The read reports write errors, after delivering the remaining input.
             let is_written = self.poll_write(cx, Half::Recv).is_ready();
             // Close this end's side before reporting the end: the peer may wait for that, and the
             // application may keep the connection for a while.
@@ -197,21 +177,26 @@ impl<I: Io, C: Clock> Link<I, C> {
         if self.is_starved() {
             return Poll::Pending;
         }
-        let mut space = input.space();
-        if self.write_side.is_blocked() && self.sender.queued() > 0 && space.len() > BLOCKED_READ {
-            space = &mut space[..BLOCKED_READ];
-        }
+        let space = input.space_up_to(self.max_read());
         poll_read(&mut self.io, cx, space)
     }
 
-    /// Returns whether nothing is read now. The deadlines continue.
-    ///
-    /// A connection that cannot write is always read, because only a read reports its end.
+    /// Returns the maximum size of one read.
+    fn max_read(&self) -> usize {
+        #[cfg(feature = "server")]
+        if self.starvation == Starvation::SmallReads {
+            return Starvation::SMALL_READ;
+        }
+        if self.is_blocked() && self.sender.queued() > 0 { BLOCKED_READ } else { usize::MAX }
+    }
+
+    /// Returns whether nothing is read now. The deadlines continue. A connection that cannot write
+    /// is always read, because only a read reports its end.
     #[cfg(feature = "server")]
     fn is_starved(&self) -> bool {
         match self.starvation {
-            Starvation::None => false,
-            Starvation::WhileBlocked => self.write_side.is_blocked() && self.sender.queued() > 0,
+            Starvation::None | Starvation::SmallReads => false,
+            Starvation::WhileBlocked => self.is_blocked() && self.sender.queued() > 0,
             Starvation::Full => self.write_side.result().is_ok(),
         }
     }
@@ -313,7 +298,6 @@ impl<I: Io, C: Clock> Link<I, C> {
 
     /// Returns whether the latest write found the transport blocked. The transport will wake the
     /// task that wrote.
-    #[cfg(feature = "server")]
     pub(crate) fn is_blocked(&self) -> bool {
         self.write_side.is_blocked()
     }
@@ -380,12 +364,11 @@ impl<I: Io, C: Clock> Link<I, C> {
         &mut self.sender
     }
 
-    /// Returns the write buffer to the thread, unless the queue needs it. `is_written` says whether
-    /// the transport has taken everything.
+    /// Returns the write buffer to the thread after a write, unless the queue needs it.
     fn return_buffer(&mut self, is_written: bool) {
         let sender = &mut self.sender;
-        let buffer = if is_written { sender.reclaim_buffer() } else { sender.handle_blocked() };
-        if let Some(buffer) = buffer {
+        let lent = if is_written { sender.reclaim_buffer() } else { sender.handle_blocked() };
+        if let Some(buffer) = lent {
             buffer::give_write(buffer);
         }
     }

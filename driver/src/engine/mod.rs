@@ -5,6 +5,7 @@ pub(crate) mod buffer;
 pub(crate) mod decoder;
 pub(crate) mod deliver;
 pub(crate) mod link;
+pub(crate) mod outcome;
 pub(crate) mod part;
 pub(crate) mod reader;
 #[cfg(feature = "server")]

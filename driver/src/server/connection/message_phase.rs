@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use sockeye_core::{CloseCode, CloseInfo, RecvBuf, State};
 
 use crate::engine::access::LinkAccess;
-use crate::engine::buffer::ReadBuffer;
+use crate::engine::buffer::{self, ReadBuffer};
 use crate::engine::decoder::Decoder;
 use crate::engine::link::ReadOutcome;
 use crate::engine::reader::Reader;
@@ -99,6 +99,9 @@ impl<I: Io, C: Clock, H: Handler> MessagePhase<I, C, H> {
         let next = self.poll_turn(cx);
         if next.is_pending() {
             self.turn.restart();
+            if self.intake.is_some() {
+                buffer::trim_thread();
+            }
         }
         next
     }
