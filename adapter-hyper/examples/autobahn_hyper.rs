@@ -21,7 +21,7 @@ use sockeye_examples::{Options, chain};
 use sockeye_hyper::client::Handshake;
 use sockeye_hyper::protocol::deflate::Deflate;
 use sockeye_hyper::{Config, Opening, Origins, Policy};
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, sink, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -187,8 +187,18 @@ async fn cross(
     tokio::spawn(async move {
         let near = hyper::upgrade::on(request).await?;
         let far = hyper::upgrade::on(answer).await?;
-        copy_bidirectional(&mut TokioIo::new(near), &mut TokioIo::new(far)).await?;
+        let (from_near, to_near) = split(TokioIo::new(near));
+        let (from_far, to_far) = split(TokioIo::new(far));
+        tokio::join!(forward(from_near, to_far), forward(from_far, to_near));
         Ok::<_, BoxError>(())
     });
     Ok(response.map(Full::from))
+}
+
+/// Forwards one direction until it ends. If the receiver takes no more, the rest is still
+/// read: otherwise the sender's connection would break, and it might miss what is on its way to it.
+async fn forward(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let _ = copy(&mut from, &mut to).await;
+    let _ = to.shutdown().await;
+    let _ = copy(&mut from, &mut sink()).await;
 }
