@@ -42,7 +42,13 @@ pub(crate) struct Kind {
 }
 
 pub(super) async fn run(context: &mut Context<'_>) -> io::Result<()> {
-    for kind in kinds()? {
+    let mut kinds = kinds()?;
+    let is_chosen = |kind: &Kind| context.kinds.iter().any(|name| name == kind.name);
+    kinds.retain(|kind| context.kinds.is_empty() || is_chosen(kind));
+    if kinds.is_empty() {
+        return Err(io::Error::other("there is no kind of peers with this name"));
+    }
+    for kind in kinds {
         against(context, &kind).await?;
     }
     Ok(())
@@ -86,8 +92,8 @@ fn bomb() -> io::Result<Vec<u8>> {
 }
 
 async fn against(context: &mut Context<'_>, kind: &Kind) -> io::Result<()> {
-    let count: usize = context.size(300, 10_000);
-    let budget: u64 = context.size(8 << 20, 128 << 20);
+    let count: usize = context.size(1000, 10_000);
+    let budget: u64 = context.size(4 << 20, 128 << 20);
     let limit = budget.to_string();
     let mut options = vec!["--max-received", &*limit, "--max-queued", &*limit, "--send-buffer", "32768"];
     if context.adapter == Adapter::Std {
@@ -113,8 +119,10 @@ async fn against(context: &mut Context<'_>, kind: &Kind) -> io::Result<()> {
     let (rise, stats) = (server.peak()?.saturating_sub(before), server.stats().await?);
     let each = if context.adapter == Adapter::Std { EACH + THREAD } else { EACH };
     // One budget for what is received, and one for what is queued, with its guaranteed share. The
-    // buffer of a short queue may take twice the memory of its bytes, see `Limits::max_queued`.
-    let most = budget + 2 * (budget + budget / 4) + BESIDES + count as u64 * each;
+    // buffer of a queue may take a quarter more memory than its bytes, see `Limits::max_queued`.
+    let queues = (budget + budget / 4) / 4 * 5;
+    let besides = context.size(BESIDES / 3, BESIDES);
+    let most = budget + queues + besides + count as u64 * each;
     context.report.check(
         &format!("{}: the memory stays within the budgets", kind.name),
         rise <= most,

@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// Run these scenarios only.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Scenario>,
+    /// Let `budgets` run with these kinds of peers only, such as `pings` or `messages`.
+    #[arg(long, value_delimiter = ',')]
+    kind: Vec<String>,
     /// Use smaller numbers: two minutes in all. Leaves out `budgets` unless it is named: its bounds
     /// allow for the allocator and for the buffers of threads, by estimates.
     #[arg(long)]
@@ -63,6 +66,7 @@ struct Context<'r> {
     adapter: Adapter,
     quick: bool,
     bless: bool,
+    kinds: &'r [String],
     report: &'r mut Report,
 }
 
@@ -87,8 +91,8 @@ pub(crate) fn run(options: Options) -> io::Result<bool> {
         for &adapter in &adapters {
             let name = scenario.to_possible_value().map(|value| value.get_name().to_owned());
             report.begin(adapter.name(), name.unwrap_or_default());
-            let context =
-                Context { adapter, quick: options.quick, bless: options.bless, report: &mut report };
+            let Options { quick, bless, kind: kinds, .. } = &options;
+            let context = Context { adapter, quick: *quick, bless: *bless, kinds, report: &mut report };
             if let Err(error) = runtime.block_on(scenario.run(context)) {
                 report.check("the scenario completes", false, error.to_string());
             }
