@@ -224,3 +224,21 @@ fn a_forwarded_response_has_the_length_of_its_content() {
         b"HTTP/1.1 403 Forbidden\r\nX: y\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc";
     assert_eq!(received.encode(), expected);
 }
+
+#[test]
+fn the_status_line_has_the_registered_reason_phrase() {
+    // From the registry of RFC 9110 16.2.1.
+    let phrases = [
+        (303, "See Other"),
+        (308, "Permanent Redirect"),
+        (401, "Unauthorized"),
+        (404, "Not Found"),
+        (416, "Range Not Satisfiable"),
+        (429, "Too Many Requests"),
+        (503, "Service Unavailable"),
+    ];
+    for (status, phrase) in phrases {
+        let head = String::from_utf8(Response::new(status).encode()).unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} {phrase}\r\n")), "{head}");
+    }
+}
