@@ -389,3 +389,14 @@ fn x2_all_windows_and_contexts_round_trip_in_both_directions() {
         }
     }
 }
+
+#[test]
+fn o5_a_prepared_message_keeps_the_request_for_compression_when_a_connection_compresses_it() {
+    for requested in [true, false] {
+        let mut end = deflating(true, Deflate::new().policy(CompressionPolicy::OnRequest));
+        // It is encoded without compression, so the connection compresses it.
+        let message = Prepared::new(Payload::from(news(1)).compress(requested));
+        end.connection.send_prepared(&message).unwrap();
+        assert_eq!(end.frames()[0].first == TEXT | RSV1, requested);
+    }
+}
