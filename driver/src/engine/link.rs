@@ -183,10 +183,6 @@ impl<I: Io, C: Clock> Link<I, C> {
 
     /// Returns the maximum size of one read.
     fn max_read(&self) -> usize {
-        #[cfg(feature = "server")]
-        if self.starvation == Starvation::SmallReads {
-            return Starvation::SMALL_READ;
-        }
         if self.is_blocked() && self.sender.queued() > 0 { BLOCKED_READ } else { usize::MAX }
     }
 
@@ -195,7 +191,7 @@ impl<I: Io, C: Clock> Link<I, C> {
     #[cfg(feature = "server")]
     fn is_starved(&self) -> bool {
         match self.starvation {
-            Starvation::None | Starvation::SmallReads => false,
+            Starvation::None => false,
             Starvation::WhileBlocked => self.is_blocked() && self.sender.queued() > 0,
             Starvation::Full => self.write_side.result().is_ok(),
         }

@@ -5,15 +5,8 @@
 pub(crate) enum Starvation {
     /// It may.
     None,
-    /// It may, but little at a time.
-    SmallReads,
     /// It may not while its peer does not read the answers.
     WhileBlocked,
     /// It may not.
     Full,
-}
-
-impl Starvation {
-    /// The size of one read with [`SmallReads`](Starvation::SmallReads).
-    pub(crate) const SMALL_READ: usize = 4 << 10;
 }

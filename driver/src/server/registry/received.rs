@@ -2,9 +2,8 @@
 //!
 //! A connection counts what it holds when its task begins to wait or yields, in steps of [`STEP`].
 //! So a message that is handled in the turn that read it costs nothing here. Above three quarters of the
-//! budget, connections that hold more than their share read no more, and the others read little at a
-//! time: thousands of tasks may be able to read before one that must end runs. Above the budget,
-//! the connections that hold the most are ended.
+//! budget, connections that hold more than their share read no more. Above the budget, those that
+//! hold the most are ended.
 //!
 //! Counting happens under the lock of a connection, and ending others under theirs. So
 //! [`Hub::count_received`] only takes notes, and [`Hub::balance_received`], which is called without
@@ -130,12 +129,6 @@ impl Hub {
         } else {
             (CloseCode::TRY_AGAIN_LATER, "the server has no memory left for messages")
         }
-    }
-
-    /// Returns true if three quarters of the budget are used up.
-    #[inline]
-    pub(crate) fn is_received_scarce(&self) -> bool {
-        self.limits.max_received != usize::MAX && self.received() > self.scarce_mark()
     }
 
     /// The use of the budget from which on connections above their share read no more.

@@ -181,7 +181,7 @@ pub struct Limits {
     /// limited.
     ///
     /// Above three quarters of the limit, the server stops reading from connections that hold more
-    /// than an equal share of half of it, and reads 4 KiB at a time from the others. Above the limit, it ends the connections that hold the
+    /// than an equal share of half of it. Above the limit, it ends the connections that hold the
     /// most: WebSockets with 1013, or with 1009 if one holds more than half of the limit, and HTTP
     /// requests with 503.
     ///

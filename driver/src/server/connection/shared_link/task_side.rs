@@ -190,17 +190,10 @@ impl<I: Io, C: Clock> LinkAccess for SharedLink<I, C> {
             // of the answers.
             self.link.sender.limit_pongs();
         }
-        let is_received_scarce = self.hub.is_received_scarce();
-        if is_received_scarce {
-            // The task may be able to read again and again before it waits.
-            self.hub.count_received(&self.entry, unfinished.held + input.len());
-        }
         self.link.starvation = if self.entry.has_flag(Flag::Starved) {
             Starvation::Full
         } else if are_queues_scarce && self.link.is_blocked() && queued > 0 {
             Starvation::WhileBlocked
-        } else if is_received_scarce {
-            Starvation::SmallReads
         } else {
             Starvation::None
         };
