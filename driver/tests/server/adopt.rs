@@ -10,7 +10,7 @@ use sockeye_core::http::Request;
 use sockeye_driver::accept_with;
 use sockeye_driver::server::{
     Accepted, Client, Endpoint, Handler, HandlerResult, Inbound, Limits, Listener as _, Port, Runtime as _,
-    Server, ServerHandle,
+    ServerHandle,
 };
 use sockeye_testkit::{EventLog, PATIENCE, RawClient, eventually};
 
