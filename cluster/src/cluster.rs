@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sockeye_core::{CloseCode, Payload};
-use sockeye_driver::server::{
-    Broadcast, Client, ConnectionId, Publish, PushError, Pushed, ServerHandle, TopicChange, TopicWatch,
-};
+use sockeye_driver::server::{Client, ConnectionId, Publish, ServerHandle, TopicChange, TopicWatch};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -16,6 +14,7 @@ use crate::event::ClusterEvent;
 use crate::id::{GlobalId, NodeId};
 use crate::node::{Node, Reply, lock};
 use crate::options::ClusterOptions;
+use crate::outcome::{Delivery, DeliveryError, Gathered, Member, Published};
 use crate::questions::Answers;
 use crate::remote::RemoteInfo;
 use crate::wire::{Body, Content, Question};
@@ -38,61 +37,6 @@ use crate::wire::{Body, Content, Question};
 pub struct Cluster {
     node: Arc<Node>,
     leave: Arc<watch::Sender<bool>>,
-}
-
-/// The result of a publish or a broadcast.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub struct Published {
-    /// What happened on this node.
-    pub local: Broadcast,
-    /// Whether the message is on its way to the other nodes.
-    pub remote: Result<(), PublishError>,
-}
-
-/// The result of a command to one connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum Delivery {
-    /// The connection is one of this node.
-    Local(Pushed),
-    /// The command is on its way to the other node.
-    Sent,
-}
-
-/// An error of a command or a question to one connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DeliveryError {
-    /// The connection is one of this node, and the command failed.
-    Local(PushError),
-    /// No such node is alive, as far as this node knows.
-    UnknownNode,
-    /// The command is not on its way.
-    Publish(PublishError),
-    /// The other node did not answer in time.
-    NoAnswer,
-}
-
-/// A subscriber of a topic on any node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Member {
-    /// The connection.
-    pub id: GlobalId,
-    /// The information of
-    /// [`Client::subscribe_with`](sockeye_driver::server::Client::subscribe_with); empty without any.
-    pub info: Arc<[u8]>,
-}
-
-/// An answer that all nodes contribute to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Gathered<T> {
-    /// What this node and those that have answered contribute.
-    pub value: T,
-    /// The nodes that count as alive but have not answered in time.
-    pub missing: Vec<NodeId>,
 }
 
 impl Cluster {
@@ -395,28 +339,3 @@ async fn run(node: Arc<Node>, mut topics: TopicWatch, leave: Arc<watch::Sender<b
     let _ = node.send_to_all(Body::Leave);
     node.broker.stop();
 }
-
-impl From<PushError> for DeliveryError {
-    fn from(error: PushError) -> Self {
-        DeliveryError::Local(error)
-    }
-}
-
-impl From<PublishError> for DeliveryError {
-    fn from(error: PublishError) -> Self {
-        DeliveryError::Publish(error)
-    }
-}
-
-impl fmt::Display for DeliveryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DeliveryError::Local(error) => error.fmt(f),
-            DeliveryError::UnknownNode => f.write_str("no node with this id is alive"),
-            DeliveryError::Publish(error) => error.fmt(f),
-            DeliveryError::NoAnswer => f.write_str("the other node did not answer in time"),
-        }
-    }
-}
-
-impl std::error::Error for DeliveryError {}

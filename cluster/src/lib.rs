@@ -17,6 +17,7 @@ mod memory;
 pub mod nats;
 mod node;
 mod options;
+mod outcome;
 mod questions;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -25,10 +26,11 @@ mod sequence;
 mod wire;
 
 pub use broker::{Broker, PublishError, Receiver};
-pub use cluster::{Cluster, Delivery, DeliveryError, Gathered, Member, Published};
+pub use cluster::Cluster;
 pub use counters::ClusterStats;
 pub use event::ClusterEvent;
 pub use id::{GlobalId, NodeId, ParseIdError};
 pub use memory::{MemoryBroker, MemoryEngine};
 pub use options::ClusterOptions;
+pub use outcome::{Delivery, DeliveryError, Gathered, Member, Published};
 pub use remote::RemoteInfo;

@@ -45,7 +45,7 @@ pub(crate) struct Incoming {
     targets: HashMap<Box<str>, Vec<(NodeId, Position)>>,
 }
 
-/// What a position says about the messages before it.
+/// The place of a message in the sequence of its node, compared with the messages before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
     /// It is the first of this node, or follows the one before.

@@ -29,7 +29,7 @@ const MAX_UPLOAD: usize = 64 << 20;
 /// The events of the WebSockets: a chat at `/`, and an echo at `/ws`.
 pub(crate) struct Site {
     chat: Chat,
-    /// What is said in the chat, for `/events`.
+    /// The messages of the chat, for `/events`.
     said: broadcast::Sender<String>,
 }
 

@@ -14,8 +14,9 @@ pub(crate) struct Clients {
     topics: usize,
     /// The node and the topics of each connection.
     connections: Vec<(usize, [usize; TOPICS])>,
-    /// What each node has published so far, and the messages of it that must have arrived.
+    /// The number of messages that each node has published so far.
     published: HashMap<usize, u64>,
+    /// The number of deliveries that each node owes its connections.
     expected: Vec<u64>,
     shared: Arc<Shared>,
 }

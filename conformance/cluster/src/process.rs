@@ -15,7 +15,7 @@ pub(crate) struct NodeProcess {
     output: Lines<BufReader<ChildStdout>>,
 }
 
-/// What a node says about itself.
+/// The state of a node, as it reports it.
 pub(crate) struct Status {
     pub(crate) nodes: usize,
     pub(crate) has_all_topics: bool,

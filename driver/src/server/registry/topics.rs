@@ -23,7 +23,7 @@ use crate::sync::{Mutex, MutexGuard};
 /// The number of shards. Loom needs the same locks in each run.
 const SHARDS: usize = if cfg!(all(test, sockeye_loom)) { 1 } else { 32 };
 
-/// What a subscriber says about itself to those who ask for the presence of a topic.
+/// The information about a subscriber, for those who ask for the presence of a topic.
 pub(crate) type PresenceInfo = Arc<[u8]>;
 
 /// The joins and leaves of one topic.

@@ -64,7 +64,7 @@ pub(crate) struct SharedLink<I, C> {
     drained: bool,
     /// How often a waiting push has made room since the task's last turn.
     rooms_made: u8,
-    /// What was queued and is not in the port's counters yet.
+    /// The queued messages that are not in the port's counters yet.
     sent: SentTally,
     received_at: Option<Instant>,
     sent_at: Option<Instant>,
