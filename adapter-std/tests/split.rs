@@ -57,7 +57,6 @@ fn message(i: usize) -> Vec<u8> {
 
 #[test]
 fn a_blocked_writer_does_not_block_the_reader() {
-    // Without a high-water mark every ping gets its pong.
     let config = Config::new().max_send_size(64 << 20).high_water_mark(usize::MAX);
     let (mut raw, ws) = raw_pair(config);
     let (mut outgoing, mut incoming) = ws.split();
@@ -65,15 +64,20 @@ fn a_blocked_writer_does_not_block_the_reader() {
     // The peer does not read, and keeps sending.
     thread::sleep(millis(50));
     for i in 0..100u8 {
-        raw.write_all(&[frame(true, PING, b"?"), frame(true, BINARY, [i])].concat()).unwrap();
+        raw.write_all(&[frame(true, PING, [i]), frame(true, BINARY, [i])].concat()).unwrap();
         assert_eq!(incoming.recv().unwrap().unwrap().as_bytes(), [i]);
     }
     assert!(!sending.is_finished());
-    // Then it reads everything: a frame of 32 MiB, followed by the pongs.
+    // Then it reads everything: a frame of 32 MiB, followed by the pong to the latest ping. Those to
+    // earlier ones may be left out (RFC 6455 5.5.3).
     let reading = thread::spawn(move || {
-        let mut bytes = vec![0; 10 + (32 << 20) + 100 * 3];
+        let mut bytes = vec![0; 10 + (32 << 20)];
         raw.read_exact(&mut bytes).unwrap();
-        assert!(bytes[10 + (32 << 20)..].chunks(3).all(|frame| frame == b"\x8A\x01?"));
+        let mut pong = [0; 3];
+        while pong[2] != 99 {
+            raw.read_exact(&mut pong).unwrap();
+            assert_eq!(pong[..2], *b"\x8A\x01");
+        }
     });
     sending.join().unwrap().unwrap();
     // The reader writes the pongs that the writer has not written.
