@@ -47,8 +47,8 @@ struct Login {
 
 /// Returns the limits of a WebSocket. `deflate` compresses it.
 pub(crate) fn config(deflate: Deflate) -> Config {
-    // Room for the largest echo, and for the history of a room.
-    Config::new().max_size(16 << 20).high_water_mark(1 << 20).deflate(deflate)
+    // Room for the largest echo, also in small fragments, and for the history of a room.
+    Config::new().max_size(16 << 20).max_fragments(1 << 18).high_water_mark(1 << 20).deflate(deflate)
 }
 
 impl Site {
