@@ -24,6 +24,7 @@
 //! the pooled client of hyper-util.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
@@ -84,12 +85,11 @@ where
     let config = config.into();
     let timeout = config.handshake_timeout;
     let (handshake, request) = Handshake::start(request, |request| Handshake::http1(request, config))?;
-    within(timeout, async {
+    let response = async {
         connection.ready().await?;
-        let response = connection.send_request(request).await?;
-        finish(handshake, response).await
-    })
-    .await
+        connection.send_request(request).await
+    };
+    finish(handshake, response, timeout).await
 }
 
 /// Opens a WebSocket as a stream of an HTTP/2 connection (RFC 8441). The connection can carry others,
@@ -119,30 +119,30 @@ where
     let config = config.into();
     let timeout = config.handshake_timeout;
     let (handshake, request) = Handshake::start(request, |request| Handshake::http2(request, config))?;
-    within(timeout, async {
+    let response = async {
         connection.ready().await?;
-        let response = connection.send_request(request).await?;
-        finish(handshake, response).await
-    })
-    .await
+        connection.send_request(request).await
+    };
+    finish(handshake, response, timeout).await
 }
 
-async fn within<T>(
-    timeout: std::time::Duration,
-    opening: impl Future<Output = Result<T, ConnectError>>,
-) -> Result<T, ConnectError> {
-    tokio::time::timeout(timeout, opening).await.unwrap_or(Err(ConnectError::TimedOut))
-}
-
+/// Waits for the response and for the WebSocket, for at most `timeout`.
 async fn finish(
     handshake: Handshake,
-    mut response: http::Response<Incoming>,
+    response: impl Future<Output = hyper::Result<http::Response<Incoming>>>,
+    timeout: Duration,
 ) -> Result<(WebSocket, http::Response<()>), ConnectError> {
-    match handshake.finish(&mut response) {
-        Ok(opening) => Ok((opening.await?, response.map(drop))),
-        Err(ConnectError::Refused(_)) => Err(ConnectError::Refused(Box::new(read_refusal(response).await))),
-        Err(error) => Err(error),
-    }
+    let opening = async {
+        let mut response = response.await?;
+        match handshake.finish(&mut response) {
+            Ok(opening) => Ok((opening.await?, response.map(drop))),
+            Err(ConnectError::Refused(_)) => {
+                Err(ConnectError::Refused(Box::new(read_refusal(response).await)))
+            }
+            Err(error) => Err(error),
+        }
+    };
+    tokio::time::timeout(timeout, opening).await.unwrap_or(Err(ConnectError::TimedOut))
 }
 
 /// Reads the body of a refusal, which may explain it. A longer one is left out.

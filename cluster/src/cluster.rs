@@ -98,8 +98,8 @@ impl Cluster {
         self.node.counters.snapshot()
     }
 
-    /// Returns the events of this node from now on. A subscriber that is slow misses the oldest
-    /// ones, and is told their number.
+    /// Returns the events of this node from now on. A slow subscriber misses the oldest
+    /// ones and receives their number.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<ClusterEvent> {
         self.node.events.subscribe()

@@ -28,17 +28,20 @@ use crate::Opening;
 /// ```
 /// # mod reqwest {
 /// #     pub type Result<T> = std::result::Result<T, std::io::Error>;
-/// #     pub struct Client; pub struct RequestBuilder; pub struct Response;
+/// #     pub struct Client; pub struct RequestBuilder;
+/// #     pub struct Response { headers: http::HeaderMap }
 /// #     impl Client { pub fn get(&self, _: &str) -> RequestBuilder { RequestBuilder } }
 /// #     impl RequestBuilder {
 /// #         pub fn headers(self, _: http::HeaderMap) -> Self { self }
-/// #         pub async fn send(self) -> Result<Response> { Ok(Response) }
+/// #         pub async fn send(self) -> Result<Response> { Ok(Response { headers: Default::default() }) }
 /// #     }
 /// #     impl Response {
 /// #         pub fn status(&self) -> http::StatusCode { http::StatusCode::OK }
 /// #         pub fn version(&self) -> http::Version { http::Version::HTTP_11 }
-/// #         pub fn headers(&self) -> &http::HeaderMap { unimplemented!() }
-/// #         pub async fn upgrade(self) -> Result<tokio::net::TcpStream> { unimplemented!() }
+/// #         pub fn headers(&self) -> &http::HeaderMap { &self.headers }
+/// #         pub async fn upgrade(self) -> Result<tokio::net::TcpStream> {
+/// #             tokio::net::TcpStream::connect("example.com:443").await
+/// #         }
 /// #     }
 /// # }
 /// use sockeye_hyper::Config;
